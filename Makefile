@@ -1,0 +1,47 @@
+# gelo: every target does its own set-up in .venv and is quick when that is there already.
+#   make demo    the study in miniature, ends with a report        make test   the test suite
+#   make lint    ruff and mypy        make bench   the benchmarks   make clean  remove what make and gelo made here
+# PYTHON chooses the interpreter (3.11 or 3.12), VENV the folder; ARGS goes to the command: make demo ARGS="--name second"
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' >/dev/null 2>&1 && echo $$p && break; done)
+ARGS ?=
+
+.PHONY: help setup demo test lint bench clean
+
+help:
+	@sed -n 's/^# \?//; 1,4p' Makefile
+
+setup: $(STAMP)
+
+# The stamp is written last, so that an interrupted installation is done again.
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "gelo needs Python 3.11 or 3.12, found none; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/gelo run demo $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+# Removes out/ too: generated data, caches, sweeps and the tracking database of this folder.
+clean:
+	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

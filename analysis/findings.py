@@ -1,0 +1,230 @@
+"""The answers in words, computed. A finding that the numbers do not carry says so: the study must be able to fail."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+import pandas as pd
+
+from analysis.compare import GAIN, Z95, Comparison
+from analysis.labels import NONE, is_baseline
+
+Verdict = Literal["shows", "shows in part", "does not show", "cannot be said", "measured"]
+FACES = "faces"
+GAIN_TITLES = {
+    FACES: "Verification accuracy gained by training on faces",
+    "morphs": "Morph detector against text prompts (mean EER)",
+    "spoofs": "Spoof detector against text prompts (mean HTER)",
+}
+ADAPTATION_WORDS = {"full": "full", "lora": "LoRA"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One answer. title: the question in few words; verdict: whether the paper's effect shows; text: sentences with numbers."""
+
+    title: str
+    verdict: Verdict
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.title}: {self.verdict}. {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """One comparison of two trials: `difference` > 0 supports the paper's effect; `margin` is its 95 % noise, NaN unknown."""
+
+    where: str
+    difference: float
+    margin: float
+
+    @property
+    def sign(self) -> int:
+        """+1 supports, -1 against, 0 within the noise of the test images."""
+        if abs(self.difference) <= (0.0 if math.isnan(self.margin) else self.margin):
+            return 0
+        return 1 if self.difference > 0 else -1
+
+
+def findings(comparison: Comparison) -> list[Finding]:
+    """The three main findings, in this order (what was kept, LoRA against full, larger against smaller), then the gains."""
+    plain = _plain_trials(comparison)
+    main = [_order(comparison, plain), _adaptations(comparison, plain), _sizes(comparison, plain)]
+    return [*main, *_gains(comparison, plain)]
+
+
+def _order(comparison: Comparison, plain: pd.DataFrame) -> Finding:
+    """1: what each task x adaptation kept, and whether face recognition forgets most."""
+    title = "Face recognition forgets most"
+    kept = plain.dropna(subset=["gelo"])
+    if kept.empty:
+        return Finding(title, "cannot be said", _nothing(comparison))
+    shares = "; ".join(
+        f"{task} {', '.join(f'{spelled(name)} {cell.gelo.mean():.3f}' for name, cell in rows.groupby('adaptation'))}"
+        for task, rows in kept.groupby("task")
+    )
+    over = _names(kept["backbone"].unique())
+    text = f"Zero-shot accuracy kept (GELO, 1 = nothing lost, mean over {over}): {shares}."
+    probes = kept.dropna(subset=["gelo_probe"])
+    if not probes.empty:
+        by_task = ", ".join(f"{task} {rows['gelo_probe'].mean():.3f}" for task, rows in probes.groupby("task"))
+        text += f" With a linear probe: {by_task}."
+    contrasts = []
+    for cell, rows in _groups(kept, ["backbone", "adaptation", "seed"]):
+        face, others = rows[rows["task"] == FACES], rows[rows["task"] != FACES]
+        if len(face) and len(others):
+            rival = others.iloc[int(others["gelo"].argmin())]
+            contrasts.append(_contrast(f"{cell[0]}, {spelled(cell[1])}", rival, face.iloc[0]))
+    if not contrasts:
+        reason = f"no backbone and adaptation has {FACES} and another task complete"
+        return Finding(title, "cannot be said", f"{text} Whether the paper's order shows cannot be said: {reason}.")
+    verdict, tally = _tally(contrasts, f"{FACES} kept less than every other task", "another task kept less")
+    return Finding(title, verdict, f"{text} {tally}")
+
+
+def _adaptations(comparison: Comparison, plain: pd.DataFrame) -> Finding:
+    """2: LoRA forgets less than full fine-tuning."""
+    title = "LoRA forgets less than full fine-tuning"
+    kept = plain.dropna(subset=["gelo"])
+    contrasts, pairs = [], []
+    for cell, rows in _groups(kept, ["task", "backbone", "seed"]):
+        full, lora = rows[rows["adaptation_kind"] == "full"], rows[rows["adaptation_kind"] == "lora"]
+        for _, low_rank in lora.iterrows():
+            if len(full):
+                contrasts.append(_contrast(f"{cell[0]}, {cell[1]}", low_rank, full.iloc[0]))
+                pairs.append((str(cell[0]), low_rank["gelo"], full.iloc[0]["gelo"]))
+    if not contrasts:
+        missing = "no task and backbone has both LoRA and full fine-tuning complete"
+        return Finding(title, "cannot be said", f"Cannot be said: {missing}.")
+    frame = pd.DataFrame(pairs, columns=["task", "lora", "full"])
+    means = "; ".join(f"{t} {r['lora'].mean():.3f} against {r['full'].mean():.3f}" for t, r in frame.groupby("task"))
+    verdict, tally = _tally(contrasts, "LoRA kept more", "full fine-tuning kept more")
+    return Finding(title, verdict, f"Zero-shot GELO of LoRA against full fine-tuning: {means}. {tally}")
+
+
+def _sizes(comparison: Comparison, plain: pd.DataFrame) -> Finding:
+    """3: the larger backbone forgets less than the smaller."""
+    title = "The larger backbone forgets less"
+    order = backbones_by_size(comparison)
+    if len(order) < 2:
+        reason = "this sweep has one backbone" if order else "the backbones' sizes are not known"
+        return Finding(title, "cannot be said", f"Cannot be said: {reason}.")
+    small, large = order[0], order[-1]
+    kept = plain.dropna(subset=["gelo"])
+    contrasts, pairs = [], []
+    for cell, rows in _groups(kept, ["task", "adaptation", "seed"]):
+        one, two = rows[rows["backbone"] == large], rows[rows["backbone"] == small]
+        if len(one) and len(two):
+            contrasts.append(_contrast(f"{cell[0]}, {spelled(cell[1])}", one.iloc[0], two.iloc[0]))
+            pairs.append((one.iloc[0]["gelo"], two.iloc[0]["gelo"]))
+    average = comparison.general["zero_shot"].average
+    base = {row["backbone"]: average[row["trial"]] for _, row in comparison.runs.trials.iterrows() if is_baseline(row)}
+    known = [f"{name} {100 * base[name]:.1f} %" for name in (small, large) if not math.isnan(base.get(name, math.nan))]
+    text = f"Untouched, zero-shot average: {', '.join(known)}. " if known else ""
+    if not contrasts:
+        return Finding(
+            title, "cannot be said", f"{text}Cannot be said: no trial is complete on both {small} and {large}."
+        )
+    means = np.mean(pairs, axis=0)
+    verdict, tally = _tally(contrasts, f"{large} kept more", f"{small} kept more")
+    return Finding(title, verdict, f"{text}Mean GELO: {large} {means[0]:.3f}, {small} {means[1]:.3f}. {tally}")
+
+
+def _gains(comparison: Comparison, plain: pd.DataFrame) -> Iterable[Finding]:
+    """What the specialisation bought: verification after - before, detectors against text prompts, in points."""
+    for task, title in GAIN_TITLES.items():
+        metric, before, _ = GAIN[task]
+        rows = plain[plain["task"] == task]
+        parts, gains = [], []
+        for _, row in rows.iterrows():
+            after = comparison.value(row["trial"], metric)
+            first = comparison.value(comparison.baseline.get(row["trial"], ""), before)
+            if not math.isnan(after - first):
+                gains.append(100 * (after - first))
+                name = f"{row['backbone']} {spelled(row['adaptation'])}"
+                parts.append(f"{name} {100 * first:.2f} to {100 * after:.2f} % ({_signed(gains[-1])})")
+        if parts:
+            spread = f"{_signed(min(gains))} to {_signed(max(gains))}" if len(gains) > 1 else _signed(gains[0])
+            yield Finding(title, "measured", f"{spread} points: {'; '.join(parts)}.")
+        elif len(rows):
+            yield Finding(
+                title, "cannot be said", f"Cannot be said: {metric} after, or {before} of the baseline, is missing."
+            )
+
+
+def backbones_by_size(comparison: Comparison) -> list[str]:
+    """Backbones by the parameters that their trials' ledgers count, smallest first; [] unless every one is known."""
+    trials = comparison.runs.trials
+    size = trials.groupby("backbone")["tower_parameters"].max()
+    full = trials[trials["adaptation_kind"] == "full"].groupby("backbone")["trainable_parameters"].max()
+    size = size.fillna(full).astype(float)
+    return [] if size.isna().any() else [str(name) for name in size.sort_values(kind="stable").index]
+
+
+def _plain_trials(comparison: Comparison) -> pd.DataFrame:
+    """Trained trials without a remedy, with gelo, gelo_probe and the error of gelo."""
+    trials = comparison.runs.trials
+    zero_shot, probe = comparison.general["zero_shot"], comparison.general["probe"]
+    frame = trials.assign(
+        gelo=trials["trial"].map(zero_shot.gelo),
+        gelo_error=trials["trial"].map(zero_shot.gelo_error),
+        gelo_probe=trials["trial"].map(probe.gelo),
+    )
+    return frame[(frame["task"] != NONE) & (frame["remedy_kind"] == NONE)]
+
+
+def _contrast(where: str, more: pd.Series, less: pd.Series) -> Contrast:
+    margin = Z95 * math.hypot(float(more["gelo_error"]), float(less["gelo_error"]))
+    return Contrast(where, float(more["gelo"] - less["gelo"]), margin)
+
+
+def _tally(contrasts: Sequence[Contrast], supports: str, against: str) -> tuple[Verdict, str]:
+    """The verdict over several comparisons, and the sentence that counts them."""
+    yes, no, even = (sum(contrast.sign == sign for contrast in contrasts) for sign in (1, -1, 0))
+    verdict: Verdict
+    if yes == len(contrasts):
+        verdict = "shows"
+    elif yes:
+        verdict = "shows in part"
+    elif no:
+        verdict = "does not show"
+    else:
+        verdict = "cannot be said"
+    words = [f"{supports} in {yes} of {len(contrasts)} comparisons"]
+    if no:
+        words.append(f"{against} in {no}")
+    if even:
+        words.append(f"{even} within the noise of the test images")
+    against_where = [contrast.where for contrast in contrasts if contrast.sign < 0]
+    tail = f" Against the paper: {'; '.join(against_where)}." if against_where else ""
+    return verdict, f"Counted: {', '.join(words)}; the paper's effect: {verdict}.{tail}"
+
+
+def _nothing(comparison: Comparison) -> str:
+    states = [f"{key} {status.state}" for key, status in comparison.status.items() if status.state != "complete"]
+    return f"Cannot be said: no trained trial has a complete zero-shot suite and baseline ({', '.join(states) or 'none ran'})."
+
+
+def spelled(adaptation: object) -> str:
+    """An adaptation's label for a person: `lora(rank=4)` -> `LoRA(rank=4)`."""
+    kind, bracket, rest = str(adaptation).partition("(")
+    return f"{ADAPTATION_WORDS.get(kind, kind)}{bracket}{rest}"
+
+
+def _groups(frame: pd.DataFrame, columns: list[str]) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
+    for cell, rows in frame.groupby(columns, sort=False):
+        yield tuple(str(piece) for piece in cast("tuple[object, ...]", cell)), rows
+
+
+def _signed(points: float) -> str:
+    """`+13.0`, `−2.5`: with a real minus."""
+    return f"{points:+.1f}".replace("-", "−")
+
+
+def _names(values: Iterable[object]) -> str:
+    return " and ".join(str(value) for value in values)

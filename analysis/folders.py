@@ -1,0 +1,115 @@
+"""One sweep's folder, file by file: trial.json, training.json, failure.json and the results. What is broken becomes a fault."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from upath import UPath
+
+from models.faults import Fault, UserError, unknown
+from tasks.results import SUITES, Result, higher_is_better, parse_metric
+
+
+def read_spec(storage: UPath, root: UPath, sweep: str) -> dict[str, Any]:
+    """sweep.json. Raises UserError when the sweep is unknown or the file cannot be read."""
+    path = root / "sweep.json"
+    if not path.is_file():
+        known = [folder.name for folder in children(storage) if (folder / "sweep.json").is_file()]
+        raise UserError(f"report {sweep}: nothing has run yet", unknown(str(storage), sweep, known, "sweep"))
+    try:
+        spec = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UserError(
+            f"report {sweep}", Fault(str(path), f"not JSON ({error})", "the resolved spec of a sweep")
+        ) from None
+    return spec if isinstance(spec, dict) else {}
+
+
+def read_trial(folder: UPath, faults: list[Fault]) -> dict[str, Any] | None:
+    """One row of the trials frame, with `history` beside; None, and a fault, when trial.json is missing or broken."""
+    described = _json(folder / "trial.json", faults, needed=True)
+    if described is None:
+        return None
+    missing = [name for name in ("backbone", "task", "adaptation", "remedy", "seed") if name not in described]
+    if missing:
+        faults.append(Fault(str(folder / "trial.json"), f"no {', '.join(missing)}", "a trial's description"))
+        return None
+    failure = _json(folder / "failure.json", faults)
+    training = _json(folder / "trained" / "training.json", faults) or {}
+    untouched = _kind(described["adaptation"]) == "none" and _kind(described["remedy"]) == "none"
+    ledger = training.get("ledger") or []
+    return {
+        "trial": str(described.get("key", folder.name)),
+        "backbone": str(described["backbone"]),
+        "task": str(described["task"]),
+        "adaptation": described["adaptation"],
+        "remedy": described["remedy"],
+        "seed": int(described["seed"]),
+        "trained": bool(training),
+        "train_seconds": 0.0 if untouched else training.get("train_seconds"),
+        "trainable_parameters": 0 if untouched else training.get("trainable_parameters"),
+        "tower_parameters": sum(int(row.get("parameters", 0)) for row in ledger if isinstance(row, dict)) or None,
+        "history": [row for row in training.get("history") or [] if isinstance(row, dict)],
+        "error": None if failure is None else str(failure.get("error", "no message")),
+        "error_kind": None if failure is None else str(failure.get("kind", "")),
+    }
+
+
+def read_metrics(folder: UPath, key: str, faults: list[Fault]) -> list[dict[str, Any]]:
+    """The rows of every result file of one trial; a broken file is a fault."""
+    rows: list[dict[str, Any]] = []
+    for suite in SUITES:
+        for path in (file for file in children(folder / "results" / suite) if file.name.endswith(".json")):
+            try:
+                result = Result.model_validate_json(path.read_bytes())
+            except (ValidationError, OSError) as error:
+                reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+                faults.append(
+                    Fault(str(path), f"not a result ({reason})", "a Result", "delete it and gelo resume the sweep")
+                )
+                continue
+            rows.extend(_row(result, key, metric) for metric in [*result.values, *result.absent])
+    return rows
+
+
+def _row(result: Result, key: str, metric: str) -> dict[str, Any]:
+    suite, part, leaf = parse_metric(metric)
+    low, high = result.intervals.get(metric, (float("nan"), float("nan")))
+    return {
+        "trial": key, "suite": suite, "dataset": result.dataset, "part": part, "leaf": leaf, "metric": metric,
+        "value": result.values.get(metric, float("nan")), "low": low, "high": high, "n": sum(result.counts.values()),
+        "counts": ", ".join(f"{count} {name}" for name, count in result.counts.items()), "reason": result.absent.get(metric, ""),
+        "protocol": result.protocol, "version": result.protocol_version, "scale": result.scale,
+        "higher_is_better": higher_is_better(metric), "data": result.data, "vision": result.vision, "text": result.text,
+    }  # fmt: skip
+
+
+def _json(path: UPath, faults: list[Fault], *, needed: bool = False) -> dict[str, Any] | None:
+    """A JSON object; None when absent (a fault if `needed`) or broken (always a fault)."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        if needed:
+            faults.append(Fault(str(path), "missing", "a trial's description", "gelo resume the sweep"))
+        return None
+    except (ValueError, OSError) as error:
+        faults.append(Fault(str(path), f"cannot be read ({error})", "a JSON object", "gelo resume the sweep"))
+        return None
+    if not isinstance(content, dict):
+        faults.append(Fault(str(path), type(content).__name__, "a JSON object"))
+        return None
+    return content
+
+
+def _kind(described: object) -> str:
+    return str(described.get("kind", "none")) if isinstance(described, Mapping) else str(described)
+
+
+def children(folder: UPath) -> list[UPath]:
+    """Entries of a folder by name, hidden and half-written ones left out; empty when there is no such folder."""
+    if not folder.is_dir():
+        return []
+    return sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=lambda entry: entry.name)

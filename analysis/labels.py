@@ -1,0 +1,75 @@
+"""How adaptations and remedies are named in a row, and the one order that rows have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+NONE = "none"
+IDENTITY = ["trial", "backbone", "task", "adaptation", "remedy", "seed"]
+
+
+def labelled(described: Iterable[Any]) -> tuple[list[str], list[str], list[dict[str, Any]]]:
+    """(labels, kinds, parameters) of `{"kind": ..., ...}` objects.
+
+    A label is the kind; where trials of one kind differ, the parameters that differ follow: `wise(alpha=0.5)`.
+    """
+    objects = [dict(item) if isinstance(item, Mapping) else {"kind": str(item)} for item in described]
+    kinds = [str(item.pop("kind", NONE)) for item in objects]
+    varying: dict[str, list[str]] = {}
+    for kind in set(kinds):
+        of_kind = [item for item, own in zip(objects, kinds, strict=True) if own == kind]
+        names = sorted({name for item in of_kind for name in item})
+        varying[kind] = [name for name in names if len({_plain(item.get(name)) for item in of_kind}) > 1]
+    labels = []
+    for kind, item in zip(kinds, objects, strict=True):
+        shown = ", ".join(f"{name}={_plain(item[name])}" for name in varying[kind] if name in item)
+        labels.append(f"{kind}({shown})" if shown else kind)
+    return labels, kinds, objects
+
+
+def arrange(trials: pd.DataFrame, backbones: list[str]) -> pd.DataFrame:
+    """Rows in table order: baselines first, then backbone (as in the spec, others after by name), task, adaptation, remedy,
+    its parameters as numbers, seed, key."""
+
+    def order(row: Mapping[str, Any]) -> tuple[Any, ...]:
+        backbone = str(row["backbone"])
+        rank = backbones.index(backbone) if backbone in backbones else len(backbones)
+        parameters = {
+            side: tuple((name, *_sortable(value)) for name, value in sorted(row[f"{side}_parameters"].items()))
+            for side in ("adaptation", "remedy")
+        }
+        return (
+            not is_baseline(row), rank, backbone, row["task"], row["adaptation_kind"] != NONE,
+            row["adaptation_kind"], parameters["adaptation"], row["remedy_kind"] != NONE, row["remedy_kind"], parameters["remedy"],
+            row["seed"], row["trial"],
+        )  # fmt: skip
+
+    records: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in trials.to_dict("records")]
+    ranked = sorted(range(len(records)), key=lambda index: order(records[index]))
+    return trials.iloc[ranked].reset_index(drop=True)
+
+
+def is_baseline(row: Mapping[str, Any] | pd.Series) -> bool:
+    """True for a backbone untouched: no task, no adaptation."""
+    return bool(row["task"] == NONE and row["adaptation_kind"] == NONE)
+
+
+def _sortable(value: Any) -> tuple[int, float, str]:
+    """Numbers by size, before words."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return (1, 0.0, _plain(value))
+    return (0, float(value), "")
+
+
+def _plain(value: Any) -> str:
+    """A parameter's value as it stands in a label: 0.50 -> `0.5`, ["q", "v"] -> `q+v`."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return "+".join(_plain(item) for item in value)
+    if isinstance(value, Mapping):
+        return "+".join(f"{name}:{_plain(item)}" for name, item in sorted(value.items()))
+    return "" if value is None else str(value)

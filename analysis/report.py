@@ -1,0 +1,226 @@
+"""The answer: four CSVs and one self-contained page in `<storage>/<sweep>/report/`, each file written whole or not at all."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from upath import UPath
+
+from analysis import plots
+from analysis.compare import Comparison, compare
+from analysis.findings import Finding, findings, spelled
+from analysis.labels import NONE
+from analysis.published import kept
+from analysis.runs import read_runs
+from analysis.tables import Cell, Row, Table, build, to_csv
+from models.durable import publish_bytes
+
+_LOGIN = re.compile(r"(\w+://)[^/\s@]+@")
+_SIGNED = re.compile(r"(?i)([?&;\s](?:[\w-]*(?:token|secret|password|signature|credential|key)[\w-]*)=)[^&\s\"']+")
+_SECRET_NAME = re.compile(r"(?i)TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|ACCESS_KEY|API_KEY")
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where the report is, and what it found. main: the three main findings; faults: what could not be read or disagrees."""
+
+    path: UPath
+    findings: tuple[Finding, ...]
+    faults: tuple[str, ...]
+
+    @property
+    def main(self) -> tuple[Finding, ...]:
+        return self.findings[:3]
+
+
+def write_report(storage: UPath | Path | str, sweep: str, tracking_uri: str | None = None) -> Report:
+    """Read the sweep, write zero_shot.csv, linear_probe.csv, biometric.csv, gelo.csv and index.html; `Report.path` = folder.
+
+    With `tracking_uri` every metric is compared with MLflow, and differences are faults on the page. Raises UserError when
+    the sweep is unknown or nothing has been scored, OSError when the folder cannot be written.
+    """
+    comparison = compare(read_runs(storage, sweep, tracking_uri))
+    tables = build(comparison)
+    found = findings(comparison)
+    folder = UPath(storage) / sweep / "report"
+    folder.mkdir(parents=True, exist_ok=True)
+    for table in tables.values():
+        publish_bytes(folder / f"{table.name}.csv", to_csv(table))
+    publish_bytes(folder / "index.html", page(comparison, tables, found).encode())
+    return Report(folder, tuple(found), tuple(clean(str(fault)) for fault in comparison.runs.faults))
+
+
+def page(comparison: Comparison, tables: Mapping[str, Table], found: list[Finding]) -> str:
+    """index.html. Nothing is fetched from anywhere; names and messages are escaped, logins and keys taken out."""
+    environment = Environment(
+        loader=PackageLoader("analysis"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    runs = comparison.runs
+    described = runs.trials.set_index("trial")
+    problems = [
+        {"label": _label(described.loc[key]), "key": key, "state": s.state, "reasons": [clean(r) for r in s.reasons]}
+        for key, s in comparison.status.items()
+        if s.state != "complete"
+    ]
+    return environment.get_template("report.html.j2").render(
+        sweep=runs.sweep,
+        miniature=runs.scale == "miniature",
+        findings=[{"title": f.title, "verdict": f.verdict, "text": clean(f.text)} for f in found],
+        tables=[_shown(tables[name], title, note) for name, title, note in _TITLES],
+        pictures=_pictures(comparison),
+        problems=problems,
+        total=len(described),
+        complete=sum(status.state == "complete" for status in comparison.status.values()),
+        faults=[clean(str(fault)) for fault in runs.faults],
+        tracked=runs.tracked,
+        protocols=_protocols(runs.metrics),
+        encoders=_encoders(comparison),
+        values=_values(comparison),
+        published=kept(),
+    )
+
+
+def clean(text: str) -> str:
+    """`text` without logins in addresses, signed query values and values of secret environment variables."""
+    text = _SIGNED.sub(r"\1***", _LOGIN.sub(r"\1***@", text))
+    for name, value in os.environ.items():
+        if _SECRET_NAME.search(name) and len(value) >= 8:
+            text = text.replace(value, "***")
+    return text
+
+
+_TITLES = (
+    ("zero_shot", "Zero-shot accuracy", "Top-1, per cent; below it the change to the trial's own baseline, in points."),
+    (
+        "linear_probe",
+        "Linear probe accuracy",
+        "Top-1, per cent; below it the change to the trial's own baseline, in points.",
+    ),
+    (
+        "biometric",
+        "Biometric performance",
+        "Per cent; below it the change in points, coloured by better or worse (errors go down). The detectors trained with a "
+        "head (mad, pad) are set against the text prompts of the untouched backbone (mad_text, pad_text). "
+        "Main columns; all are in biometric.csv and under All values.",
+    ),
+    ("gelo", "Summary", "GELO: average accuracy after / average of the own baseline; 1 = nothing lost."),
+)
+
+
+def _shown(table: Table, title: str, note: str) -> dict[str, Any]:
+    """A table for the page: baselines stand above the trials of their backbone; every distinct reason has a number."""
+    reasons: dict[str, int] = {}
+    order: dict[str, list[Row]] = {}
+    for row in table.rows:
+        order.setdefault(row.identity["backbone"], []).append(row)
+    widest = max(
+        [abs(c.better) for row in table.rows for c in (row.cells[n] for n in table.main) if c.better], default=1.0
+    )
+    rows = []
+    for backbone, members in order.items():
+        for row in members:
+            cells = [_shown_cell(row.cells[name], widest, reasons) for name in table.main]
+            rows.append(
+                {"label": _label(row.identity), "key": row.identity["trial"], "baseline": row.baseline, "cells": cells}
+            )
+        rows[-len(members)]["first"] = backbone
+    heads = [name.replace("_", " ") for name in table.main]
+    return {"name": table.name, "title": title, "note": note, "heads": heads, "rows": rows, "reasons": reasons}
+
+
+def _shown_cell(cell: Cell, widest: float, reasons: dict[str, int]) -> dict[str, Any]:
+    if not cell.text:
+        reason = clean(cell.reason)
+        number = reasons.setdefault(reason, len(reasons) + 1) if reason else None
+        return {"text": "", "number": number, "reason": reason, "change": "", "colour": "", "title": reason}
+    change = "" if cell.change is None else f"{cell.change:+.2f}".replace("-", "−")
+    title = "" if cell.low is None or cell.high is None else f"95 % interval {cell.low:.2f} to {cell.high:.2f}"
+    return {
+        "text": cell.text,
+        "number": None,
+        "reason": "",
+        "change": change,
+        "colour": tint(cell.better, widest),
+        "title": title,
+    }
+
+
+def tint(better: float | None, widest: float) -> str:
+    """Background of a cell: white at 0 to blue (better) or orange (worse) at `widest`; pale enough for dark text."""
+    if better is None:
+        return ""
+    share = min(1.0, abs(better) / widest) ** 0.7 if widest else 0.0
+    end = (116, 169, 216) if better > 0 else (240, 152, 84)
+    return "#" + "".join(f"{round(255 + share * (part - 255)):02x}" for part in end)
+
+
+def _label(identity: Mapping[str, Any] | pd.Series) -> str:
+    """A row's name for a person: `faces, LoRA, wise(alpha=0.5)`; the backbone stands in front outside tables."""
+    if identity["task"] == NONE and identity["adaptation"] == NONE:
+        return f"{identity['backbone']} untouched"
+    pieces = [identity["backbone"], identity["task"], spelled(identity["adaptation"])]
+    pieces += [identity["remedy"]] if identity["remedy"] != NONE else []
+    return " · ".join([*map(str, pieces), *([f"seed {identity['seed']}"] if str(identity["seed"]) != "0" else [])])
+
+
+def _pictures(comparison: Comparison) -> list[dict[str, str]]:
+    drawn = [
+        (
+            "Zero-shot accuracy kept, by task, adaptation and backbone. Lines on bars: 95 % from the test images.",
+            plots.retained,
+        ),
+        ("What was gained on the task against what was lost elsewhere. Up is better, left is better.", plots.trade),
+        ("Between the untouched and the tuned encoder (WiSE).", plots.wise_curve),
+        ("Training loss by epoch.", plots.losses),
+    ]
+    pictures = [(caption, draw(comparison)) for caption, draw in drawn]
+    return [
+        {"caption": caption, "source": f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"}
+        for caption, svg in pictures
+        if svg is not None
+    ]
+
+
+def _protocols(metrics: pd.DataFrame) -> list[dict[str, str]]:
+    columns = ["suite", "dataset", "protocol", "version", "counts", "data", "scale"]
+    return metrics[columns].drop_duplicates().sort_values(columns, kind="stable").astype(str).to_dict("records")  # type: ignore[return-value]
+
+
+def _encoders(comparison: Comparison) -> list[dict[str, str]]:
+    rows = []
+    for _, trial in comparison.runs.trials.iterrows():
+        own = comparison.runs.metrics[comparison.runs.metrics["trial"] == trial["trial"]]
+        prints = {side: ", ".join(sorted({str(p) for p in own[side] if p})) for side in ("vision", "text")}
+        rows.append({"label": _label(trial), "key": str(trial["trial"]), **prints})
+    return rows
+
+
+def _values(comparison: Comparison) -> list[dict[str, Any]]:
+    """Every value with its interval, by trial."""
+    groups = []
+    for _, trial in comparison.runs.trials.iterrows():
+        own = comparison.runs.metrics[comparison.runs.metrics["trial"] == trial["trial"]].sort_values("metric")
+        rows = [
+            {
+                "metric": row["metric"],
+                "value": "" if pd.isna(row["value"]) else f"{100 * row['value']:.2f}",
+                "interval": "" if pd.isna(row["low"]) else f"{100 * row['low']:.2f} to {100 * row['high']:.2f}",
+                "counts": row["counts"],
+                "reason": clean(str(row["reason"])),
+            }
+            for _, row in own.iterrows()
+        ]
+        groups.append({"label": _label(trial), "key": str(trial["trial"]), "rows": rows})
+    return groups

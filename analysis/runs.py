@@ -1,0 +1,155 @@
+"""Sweep folder + MLflow -> tidy frames. The only reader: nothing else in `analysis` opens a file of a sweep.
+
+Decisions: result files are the truth, MLflow is checked against them; what cannot be read is a fault in the report and never a
+guessed number; rows have one fixed order (`arrange`), so that everything derived from identical results is byte-identical.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from upath import UPath
+
+from analysis.folders import children, read_metrics, read_spec, read_trial
+from analysis.labels import arrange, labelled
+from models.faults import Fault, UserError
+from tasks.results import SUITES
+
+TRIAL_COLUMNS = [
+    "trial", "backbone", "task", "adaptation", "remedy", "seed", "adaptation_kind", "adaptation_parameters", "remedy_kind",
+    "remedy_parameters", "trained", "train_seconds", "trainable_parameters", "tower_parameters", "error", "error_kind",
+]  # fmt: skip
+METRIC_COLUMNS = [
+    "trial", "suite", "dataset", "part", "leaf", "metric", "value", "low", "high", "n", "counts", "reason", "protocol", "version",
+    "scale", "higher_is_better", "data", "vision", "text",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What a sweep left behind.
+
+    trials: one row per trial (`TRIAL_COLUMNS`), in table order. metrics: one row per trial x metric (`METRIC_COLUMNS`); value, low
+    and high are fractions in [0, 1] or NaN, and then `reason` says why. histories: training.json's `history` by trial. spec:
+    sweep.json. faults: what could not be read, or where MLflow and the files disagree. tracked: whether MLflow was compared.
+    """
+
+    sweep: str
+    spec: Mapping[str, Any]
+    trials: pd.DataFrame
+    metrics: pd.DataFrame
+    histories: Mapping[str, list[dict[str, Any]]]
+    faults: tuple[Fault, ...] = ()
+    tracked: bool = False
+
+    @property
+    def scale(self) -> str:
+        """`miniature` when any result is, else `full`."""
+        return "miniature" if (self.metrics["scale"] == "miniature").any() else "full"
+
+
+def read_runs(storage: UPath | Path | str, sweep: str, tracking_uri: str | None = None) -> Runs:
+    """Read `<storage>/<sweep>`; with `tracking_uri` also compare every metric with MLflow.
+
+    Raises UserError for an unknown sweep, and when nothing has been scored yet.
+    """
+    root = UPath(storage) / sweep
+    spec = read_spec(UPath(storage), root, sweep)
+    faults: list[Fault] = []
+    trial_rows: list[dict[str, Any]] = []
+    metric_rows: list[dict[str, Any]] = []
+    histories: dict[str, list[dict[str, Any]]] = {}
+    for folder in children(root / "trials"):
+        row = read_trial(folder, faults)
+        if row is None:
+            continue
+        trial_rows.append(row)
+        histories[row["trial"]] = row.pop("history")
+        metric_rows.extend(read_metrics(folder, row["trial"], faults))
+    if not metric_rows and not any(row["error"] for row in trial_rows):
+        found = f"{len(trial_rows)} trials, no result" if trial_rows else "no trial"
+        where = Fault(str(root / "trials"), found, "at least one result", f"gelo run {sweep}, or gelo resume {sweep}")
+        raise UserError(f"report {sweep}: nothing has run yet", [where, *faults])
+    for side in ("adaptation", "remedy"):
+        for row, name, kind, parameters in zip(trial_rows, *labelled(row[side] for row in trial_rows), strict=True):
+            row |= {side: name, f"{side}_kind": kind, f"{side}_parameters": parameters}
+    trials = arrange(pd.DataFrame(trial_rows), list(spec.get("backbones") or []))[TRIAL_COLUMNS]
+    metrics = pd.DataFrame(metric_rows, columns=METRIC_COLUMNS)
+    if tracking_uri is not None:
+        faults.extend(compare_with_mlflow(tracking_uri, sweep, metrics))
+    return Runs(sweep, spec, trials, metrics, histories, tuple(faults), tracking_uri is not None)
+
+
+def compare_with_mlflow(tracking_uri: str, sweep: str, metrics: pd.DataFrame) -> list[Fault]:
+    """Every value of `metrics` must be in MLflow, in one run per trial, and equal; else a fault. Never writes, never creates."""
+    where = f"MLflow experiment {sweep}"
+    try:
+        runs = list(_tracked(tracking_uri, sweep))
+    except LookupError as error:
+        return [Fault(where, str(error), "every metric of the result files", f"gelo resume {sweep}")]
+    except (
+        Exception
+    ) as error:  # the store is someone else's server: whatever it raises is reported, the report is still made
+        return [
+            Fault(where, f"cannot be read: {type(error).__name__}", "a tracking store that answers", "check --tracking")
+        ]
+    faults = []
+    seen: dict[str, Mapping[str, float]] = {}
+    for key, values in runs:
+        if key in seen:
+            faults.append(Fault(f"{where}, trial {key}", "more than one run", "one run per trial"))
+        seen.setdefault(key, values)
+    known = metrics[metrics["value"].notna()]
+    for key, rows in known.groupby("trial", sort=False):
+        if key not in seen:
+            faults.append(Fault(f"{where}, trial {key}", "no run", f"{len(rows)} metrics", f"gelo resume {sweep}"))
+            continue
+        faults.extend(
+            _differences(f"{where}, trial {key}", dict(zip(rows["metric"], rows["value"], strict=True)), seen[str(key)])
+        )
+    return faults
+
+
+def _differences(where: str, filed: Mapping[str, float], logged: Mapping[str, float]) -> Iterator[Fault]:
+    missing = [name for name in filed if name not in logged]
+    if missing:
+        yield Fault(
+            where,
+            f"{len(missing)} of {len(filed)} metrics missing: {', '.join(missing[:5])}",
+            "all of them",
+            "gelo resume",
+        )
+    for name, value in filed.items():
+        if name in logged and not math.isclose(logged[name], value, rel_tol=0, abs_tol=1e-12):
+            yield Fault(f"{where}, {name}", f"{logged[name]!r}", f"{value!r} as in the result file")
+    # means over data sets are derived from several files, so they have none of their own
+    for name in logged:
+        suite, _, rest = name.partition("/")
+        if suite in SUITES and name not in filed and not rest.startswith("mean/"):
+            yield Fault(f"{where}, {name}", "logged", "a result file that it comes from")
+
+
+def _tracked(tracking_uri: str, sweep: str) -> Iterator[tuple[str, Mapping[str, float]]]:
+    """(trial key, metrics) of every run tagged `gelo.trial`. Raises LookupError when the store or the experiment is absent."""
+    if tracking_uri.startswith("sqlite:///") and not Path(tracking_uri.removeprefix("sqlite:///")).is_file():
+        raise LookupError("no such database")  # the client would create an empty one
+    from mlflow import MlflowClient  # seconds to import, and not needed without tracking
+
+    client = MlflowClient(tracking_uri=tracking_uri)
+    experiment = client.get_experiment_by_name(sweep)
+    if experiment is None:
+        raise LookupError("no such experiment")
+    token: str | None = None
+    while True:
+        page = client.search_runs([experiment.experiment_id], max_results=1000, page_token=token)
+        for run in page:
+            if "gelo.trial" in run.data.tags:
+                yield run.data.tags["gelo.trial"], run.data.metrics
+        token = page.token
+        if not token:
+            return

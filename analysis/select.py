@@ -1,0 +1,84 @@
+"""Which trials speak: complete, incomplete or failed, each with its reasons. Seeds stay separate rows; nothing is picked by its score.
+
+A suite's expected data sets are those of the spec (`datasets: {suite: [...]}`) or else the union over the sweep's trials. The suites of
+a trained head (`mad`, `pad`) are expected of the tasks whose trials have such a head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from analysis.labels import is_baseline
+from analysis.runs import Runs
+from tasks.catalogue import ENTRIES
+from tasks.results import SUITES
+
+HEADED = ("mad", "pad")
+State = Literal["complete", "incomplete", "failed"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """One trial's state; `missing`: (suite, data set) pairs without a result; `reasons`: in words, for a person."""
+
+    trial: str
+    state: State
+    missing: tuple[tuple[str, str], ...]
+    reasons: tuple[str, ...]
+
+
+def select(runs: Runs) -> dict[str, Status]:
+    """The state of every trial, by key, in row order."""
+    have = {
+        key: set(zip(rows["suite"], rows["dataset"], strict=True))
+        for key, rows in runs.metrics.groupby("trial", sort=False)
+    }
+    return {row["trial"]: _status(row, runs, have.get(row["trial"], set())) for _, row in runs.trials.iterrows()}
+
+
+def expected(runs: Runs, suite: str) -> list[str]:
+    """The data sets of a suite in the spec's order, then the catalogue's, then by name."""
+    given = _listed(runs.spec, suite)
+    found = [str(name) for name in runs.metrics.loc[runs.metrics["suite"] == suite, "dataset"].unique()]
+    return [*given, *sorted((name for name in found if name not in given), key=_catalogue_order)]
+
+
+def expects(runs: Runs, row: Mapping[str, Any] | pd.Series, suite: str) -> bool:
+    """Whether this trial should have results of this suite."""
+    if suite not in HEADED:
+        return True
+    headed = runs.metrics.loc[runs.metrics["suite"] == suite, "trial"]
+    return row["task"] in set(runs.trials.loc[runs.trials["trial"].isin(headed), "task"])
+
+
+def _status(row: pd.Series, runs: Runs, have: set[tuple[str, str]]) -> Status:
+    wanted = [(suite, name) for suite in SUITES if expects(runs, row, suite) for name in expected(runs, suite)]
+    missing = tuple(pair for pair in wanted if pair not in have)
+    reasons = [
+        f"no {suite} result for {', '.join(n for s, n in missing if s == suite)}"
+        for suite in dict.fromkeys(s for s, _ in missing)
+    ]
+    if row["error"] is not None and not pd.isna(row["error"]):
+        kind = f"{row['error_kind']}: " if row["error_kind"] else ""
+        return Status(row["trial"], "failed", missing, (f"{kind}{row['error']}", *reasons))
+    if not have and not row["trained"] and not is_baseline(row):
+        reasons = ["not trained yet"]
+    return Status(row["trial"], "incomplete" if missing or not have else "complete", missing, tuple(reasons))
+
+
+def _catalogue_order(name: str) -> tuple[int, str]:
+    known = list(ENTRIES)
+    return (known.index(name) if name in known else len(known), name)
+
+
+def _listed(spec: Mapping[str, Any], suite: str) -> list[str]:
+    """The spec's data sets of a suite; [] when it does not list them."""
+    datasets = spec.get("datasets")
+    if not isinstance(datasets, Mapping):
+        return []
+    listed = datasets.get(suite)
+    return [str(name) for name in listed] if isinstance(listed, list | tuple) else []

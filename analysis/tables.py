@@ -1,0 +1,219 @@
+"""The four tables, each built once: the CSV and the page show the same cells.
+
+A cell is a number, or empty with its reason. Accuracies and errors are per cent with 2 decimals, GELO has 3 decimals as in
+the paper, seconds 1.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.compare import Comparison
+from analysis.labels import IDENTITY, is_baseline
+from analysis.select import expects
+from tasks.results import higher_is_better, metric_name
+
+# What a reader looks for first in biometric.csv: (suite, part, start of the leaf). The others follow by name.
+MAIN = (
+    ("fr", "pairs", "accuracy"), ("fr", "pose", "accuracy"), ("fr", "age", "accuracy"), ("fr", "templates", "tar_at_far_"),
+    ("mad", "mean", "eer"), ("mad", "mean", "apcer_at_bpcer_10"), ("mad", "mean", "bpcer_at_apcer_10"),
+    ("mad_text", "mean", "eer"), ("pad", "mean", "hter"), ("pad", "mean", "auc"), ("pad_text", "mean", "hter"),
+    ("pad_text", "mean", "auc"),
+)  # fmt: skip
+BIOMETRIC = ("fr", "mad", "mad_text", "pad", "pad_text")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell. text: as in the CSV, empty when unknown. change: after - before in the table's unit, None where there is no
+    before. better: the change's sign turned so that + is better. low, high: 95 % interval in the table's unit."""
+
+    text: str
+    reason: str = ""
+    change: float | None = None
+    better: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trial: its six identifying cells as text, then one `Cell` per column of the table."""
+
+    identity: Mapping[str, str]
+    baseline: bool
+    cells: Mapping[str, Cell]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table by its file name (without .csv). main: the columns that the page shows at first sight."""
+
+    name: str
+    columns: tuple[str, ...]
+    main: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def build(comparison: Comparison) -> dict[str, Table]:
+    """The four tables by name."""
+    tables = [_general(comparison, "zero_shot", "zero_shot"), _general(comparison, "linear_probe", "probe")]
+    tables += [_biometric(comparison), _summary(comparison)]
+    return {table.name: table for table in tables}
+
+
+def to_csv(table: Table) -> bytes:
+    """The CSV: UTF-8, LF, one header row; identical results give identical bytes."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([*IDENTITY, *table.columns])
+    for row in table.rows:
+        writer.writerow([*(row.identity[name] for name in IDENTITY), *(row.cells[name].text for name in table.columns)])
+    return stream.getvalue().encode()
+
+
+def before_metric(metric: str) -> str:
+    """The baseline's metric that a metric is set against: a trained detector against the untouched model's text prompts."""
+    suite, rest = metric.split("/", 1)
+    return f"{suite}_text/{rest}" if suite in ("mad", "pad") else metric
+
+
+def _general(comparison: Comparison, name: str, suite: str) -> Table:
+    general = comparison.general[suite]
+    sets = [str(column) for column in general.scores.columns]
+    metrics = {column: metric_name(suite, column, "top1") for column in sets}
+    known = _index(comparison.runs.metrics, list(metrics.values()))
+    rows = []
+    for identity, trial, baseline in _identities(comparison):
+        cells = {
+            column: _metric_cell(comparison, known, trial, metric, suite, metric) for column, metric in metrics.items()
+        }
+        own = comparison.baseline.get(trial)
+        before = general.average.get(own, math.nan) if own else math.nan
+        cells["average"] = _per_cent(general.average[trial], before, True, general.why.get(trial, ""))
+        kept = general.gelo[trial]
+        reason = general.why.get(trial, "") or (
+            "no baseline of this backbone" if own is None else "baseline average is 0"
+        )
+        cells["gelo"] = Cell("", "" if baseline else reason) if math.isnan(kept) else Cell(f"{kept:.3f}")
+        rows.append(Row(identity, baseline, cells))
+    columns = (*sets, "average", "gelo")
+    return Table(name, columns, columns, tuple(rows))
+
+
+def _biometric(comparison: Comparison) -> Table:
+    metrics = comparison.runs.metrics
+    ordered = _ordered_metrics(metrics)
+    known = _index(metrics, [*ordered, *(before_metric(metric) for metric in ordered)])
+    rows = []
+    for identity, trial, baseline in _identities(comparison):
+        cells = {
+            metric.replace("/", "_"): _metric_cell(
+                comparison, known, trial, metric, metric.split("/")[0], before_metric(metric)
+            )
+            for metric in ordered
+        }
+        rows.append(Row(identity, baseline, cells))
+    main = tuple(metric.replace("/", "_") for metric in ordered if _rank(metric) < len(MAIN))
+    return Table("biometric", tuple(metric.replace("/", "_") for metric in ordered), main, tuple(rows))
+
+
+def _summary(comparison: Comparison) -> Table:
+    columns = ("gelo_zero_shot", "gelo_probe", "train_seconds", "trainable_parameters")
+    described = comparison.runs.trials.set_index("trial")
+    rows = []
+    for identity, trial, baseline in _identities(comparison):
+        cells: dict[str, Cell] = {}
+        for suite in ("zero_shot", "probe"):
+            general = comparison.general[suite]
+            kept = general.gelo[trial]
+            reason = "" if baseline else general.why.get(trial, "") or "no baseline of this backbone"
+            cells[f"gelo_{suite}"] = Cell("", reason) if math.isnan(kept) else Cell(f"{kept:.3f}")
+        for column, form in (("train_seconds", ".1f"), ("trainable_parameters", ".0f")):
+            value = described.at[trial, column]
+            unknown = "not trained yet" if not described.at[trial, "trained"] else "training.json does not say"
+            merged = "made from another trial's training" if described.at[trial, "remedy_kind"] != "none" else unknown
+            absent = value is None or bool(pd.isna(value))
+            cells[column] = Cell("", merged) if absent else Cell(format(float(value), form))  # type: ignore[arg-type]
+        rows.append(Row(identity, baseline, cells))
+    return Table("gelo", columns, columns, tuple(rows))
+
+
+def _identities(comparison: Comparison) -> list[tuple[dict[str, str], str, bool]]:
+    return [
+        ({name: str(row[name]) for name in IDENTITY}, str(row["trial"]), is_baseline(row))
+        for _, row in comparison.runs.trials.iterrows()
+    ]
+
+
+def _index(metrics: pd.DataFrame, names: Sequence[str]) -> dict[tuple[str, str], pd.Series]:
+    chosen = metrics[metrics["metric"].isin(names)]
+    return {(row["trial"], row["metric"]): row for _, row in chosen.iterrows()}
+
+
+def _metric_cell(
+    comparison: Comparison,
+    known: Mapping[tuple[str, str], pd.Series],
+    trial: str,
+    metric: str,
+    suite: str,
+    before: str,
+) -> Cell:
+    row = known.get((trial, metric))
+    if row is None:
+        return Cell("", _no_result(comparison, trial, suite))
+    base = known.get((comparison.baseline.get(trial, ""), before))
+    first = math.nan if base is None else float(base["value"])
+    return _per_cent(
+        row["value"], first, higher_is_better(metric), str(row["reason"]), float(row["low"]), float(row["high"])
+    )
+
+
+def _per_cent(
+    value: float, before: float, upwards: bool, reason: str, low: float = math.nan, high: float = math.nan
+) -> Cell:
+    if math.isnan(value):
+        return Cell("", reason or "unknown")
+    change = None if math.isnan(before) else 100 * (value - before)
+    better = None if change is None else (change if upwards else -change)
+    ends = [None if math.isnan(end) else 100 * end for end in (low, high)]
+    return Cell(f"{100 * value:.2f}", "", change, better, ends[0], ends[1])
+
+
+def _no_result(comparison: Comparison, trial: str, suite: str) -> str:
+    described = comparison.runs.trials.set_index("trial").loc[trial]
+    if not expects(comparison.runs, described, suite):
+        who = "an untouched backbone" if described["task"] == "none" else f"a trial on {described['task']}"
+        return f"{who} has no trained detector for {suite}"
+    status = comparison.status[trial]
+    return (
+        f"the trial failed ({status.reasons[0]})"
+        if status.state == "failed"
+        else "no result yet: the trial is incomplete"
+    )
+
+
+def _ordered_metrics(metrics: pd.DataFrame) -> list[str]:
+    names = metrics.loc[metrics["suite"].isin(BIOMETRIC), "metric"].unique()
+    return sorted(names, key=lambda name: (_rank(name), BIOMETRIC.index(name.split("/")[0]), _leaf_order(name)))
+
+
+def _rank(metric: str) -> int:
+    suite, part, leaf = metric.split("/")
+    for place, (main_suite, main_part, main_leaf) in enumerate(MAIN):
+        match = leaf.startswith(main_leaf) if main_leaf.endswith("_") else leaf == main_leaf
+        if suite == main_suite and part == main_part and match:
+            return place
+    return len(MAIN)
+
+
+def _leaf_order(metric: str) -> tuple[object, ...]:
+    """Digits by size: `apcer_at_bpcer_5` before `apcer_at_bpcer_10`."""
+    pieces = metric.replace("/", "_/_").split("_")
+    return tuple((1, int(piece), "") if piece.isdigit() else (0, 0, piece) for piece in pieces)

@@ -1,0 +1,150 @@
+"""`Adapted`: a vision tower in training, the same to the loop whatever way it was adapted.
+
+Decisions: it knows which tensors train and, per changed weight, how far it went from where it started (`Change`).
+Nothing is ever merged in place, so a base cannot be merged into twice; `merged` builds new tensors under open_clip's
+own names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from models.attention import join_state
+
+
+class Change(Protocol):
+    """How one weight moves: `value` is the weight as it acts now, `delta` its distance from the start (both keep
+    gradients)."""
+
+    def value(self) -> Tensor:
+        """The weight with the change in it."""
+
+    def delta(self) -> Tensor:
+        """value - start, dense."""
+
+    def squared_norm(self) -> Tensor:
+        """Sum of the squares of `delta`, a scalar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A weight that trains itself. start: the base's own tensor, held by reference."""
+
+    now: nn.Parameter
+    start: Tensor
+
+    def value(self) -> Tensor:
+        """See Change."""
+        return self.now
+
+    def delta(self) -> Tensor:
+        """See Change."""
+        return self.now - self.start.to(self.now.device)  # the base may have stayed on the CPU
+
+    def squared_norm(self) -> Tensor:
+        """See Change."""
+        return self.delta().square().sum()
+
+
+@dataclass(frozen=True, slots=True)
+class LowRank:
+    """A frozen weight (out, in) with gamma * b @ a beside it; a (rank, in), b (out, rank)."""
+
+    base: Tensor
+    a: nn.Parameter
+    b: nn.Parameter
+    gamma: float
+
+    def value(self) -> Tensor:
+        """See Change."""
+        return self.base + self.delta()
+
+    def delta(self) -> Tensor:
+        """See Change."""
+        return self.gamma * (self.b @ self.a)
+
+    def squared_norm(self) -> Tensor:
+        """See Change. ||BA||^2 = tr(B^T B A A^T): two rank x rank products in place of an out x in matrix."""
+        return self.gamma**2 * ((self.b.T @ self.b) * (self.a @ self.a.T)).sum()
+
+
+class Adapted(nn.Module):
+    """A vision tower with what trains in it. Call it: float32 (N, 3, H, W) -> (N, d), post-projection, not
+    normalised."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        trainable: Mapping[str, nn.Parameter],
+        changes: Mapping[str, Change],
+        plain: Callable[[nn.Module], dict[str, Tensor]],
+        layers: Mapping[str, str] | None = None,
+    ) -> None:
+        """trainable: by the name used in checkpoints. changes: by weight name. plain: the network's frozen or own
+        tensors by weight name, without adapters, attention split or packed. layers: trainable name -> part of the
+        ledger."""
+        super().__init__()
+        self.network = network
+        self._trainable = dict(trainable)
+        self._changes = dict(changes)
+        self._plain = plain
+        self.parts = dict(layers or dict.fromkeys(trainable, "visual"))
+        chosen = {id(parameter) for parameter in self._trainable.values()}
+        for parameter in network.parameters():
+            parameter.requires_grad_(id(parameter) in chosen)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """float32 (N, 3, H, W), normalised as the encoder's transform says -> (N, d)."""
+        features: Tensor = self.network(pixels)
+        return features
+
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """What trains, by name; exactly the parameters that require gradients."""
+        return dict(self._trainable)
+
+    def deltas(self) -> dict[str, Tensor]:
+        """theta - theta_0 of every weight that can move, dense, with gradients. Large for LoRA: see
+        `squared_distance`."""
+        return {name: change.delta() for name, change in self._changes.items()}
+
+    def squared_distance(self) -> Tensor:
+        """||theta - theta_0||^2 over the weights that can move, a scalar with gradients; 0 where nothing can."""
+        total = torch.zeros((), device=next(self.network.parameters()).device)
+        for change in self._changes.values():
+            total = total + change.squared_norm()
+        return total
+
+    def state(self) -> dict[str, Tensor]:
+        """Copies of what trains, and of nothing else: adapters and base stay apart."""
+        return {name: parameter.detach().clone() for name, parameter in self._trainable.items()}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Take over a `state()`. Raises ValueError unless names and shapes are exactly those."""
+        own = self._trainable
+        wrong = sorted(own.keys() ^ state.keys()) or sorted(k for k in own if own[k].shape != state[k].shape)
+        if wrong:
+            raise ValueError(f"{len(wrong)} tensors do not fit what trains: {', '.join(wrong[:5])}")
+        with torch.no_grad():
+            for name, parameter in own.items():
+                parameter.copy_(state[name])
+
+    def merged(self) -> dict[str, Tensor]:
+        """New tensors of the whole vision tower under open_clip's names, changes included, on the CPU; what trains is
+        untouched."""
+        with torch.no_grad():
+            plain = self._plain(self.network)
+            strays = self._changes.keys() - plain.keys()
+            assert not strays, f"changes of unknown weights: {sorted(strays)}"
+            changed = {name: change.value() for name, change in self._changes.items()}
+            joined = join_state(plain | changed)
+            return {name: tensor.detach().to("cpu", copy=True) for name, tensor in joined.items()}
+
+
+def own_state(network: nn.Module) -> dict[str, Tensor]:
+    """The state dict as it is: `plain` for a network without adapters."""
+    return dict(network.state_dict())

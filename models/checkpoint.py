@@ -1,0 +1,189 @@
+"""Checkpoints from which training goes on bit for bit: tensors in safetensors, the rest in JSON, published whole or not
+at all.
+
+Decisions: no pickle. Whatever a state dict nests (dicts with integer keys, tuples, tensors) is written as tagged JSON
+whose tensors stand in safetensors beside it; a type that would not come back the same is refused when saving, not when
+loading.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import random
+import re
+import shutil
+from collections import OrderedDict, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from upath import UPath
+
+from models.durable import DONE, fetched, is_done, is_local, publish_folder
+from models.faults import Fault, UserError
+
+FORMAT = 1
+STATE = "state.json"
+PARTS = ("tensors", "optimizers", "schedulers", "rng")  # each may hold tensors; one safetensors file per part that does
+
+
+@dataclass
+class TrainingState:
+    """All that the next step depends on.
+
+    step, epoch: finished so far. tensors: groups such as "adapted" and "head". optimizers, schedulers: state dicts by
+    name. rng: what `capture_rng` gives, and the states of generators of one's own (`generator.bit_generator.state`).
+    history: one row per epoch.
+    """
+
+    step: int
+    epoch: int
+    tensors: dict[str, dict[str, Tensor]]
+    optimizers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    schedulers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rng: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def save(folder: UPath | Path, state: TrainingState) -> None:
+    """Publish `state` at `folder`, with DONE. Raises OSError (disk full, ...), leaving nothing there and other
+    checkpoints intact; TypeError for a value that would not come back the same."""
+    document: dict[str, Any] = {"format": FORMAT, "step": state.step, "epoch": state.epoch, "history": state.history}
+    files: dict[str, dict[str, Tensor]] = {}
+    for part in PARTS:
+        files[part] = {}
+        document[part] = _encode(getattr(state, part), part, files[part])
+    with publish_folder(folder) as scratch:
+        for part, tensors in files.items():
+            if tensors:
+                _write(scratch / f"{part}.safetensors", tensors)
+        (scratch / STATE).write_text(json.dumps(document))
+
+
+def load(folder: UPath | Path) -> TrainingState:
+    """What `save` wrote, tensors on the CPU. Raises UserError for a folder that is not a whole checkpoint of this
+    format."""
+    where = f"checkpoint {folder}"
+    if not is_done(folder):
+        raise UserError(where, Fault(str(folder), "no finished checkpoint", "a folder with DONE in it"))
+    with fetched(folder) as local:
+        try:
+            document = json.loads((local / STATE).read_text())
+            if document.get("format") != FORMAT:
+                fault = Fault(str(folder), f"format {document.get('format')}", f"format {FORMAT}", "train again")
+                raise UserError(where, fault)
+            parts = {part: _decode(document[part], _read(local / f"{part}.safetensors")) for part in PARTS}
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            fault = Fault(
+                str(folder), f"damaged ({type(error).__name__}: {error})", "a whole checkpoint", "delete this folder"
+            )
+            raise UserError(where, fault) from error
+    return TrainingState(step=document["step"], epoch=document["epoch"], history=document["history"], **parts)
+
+
+def latest(root: UPath | Path) -> UPath | Path | None:
+    """The finished `epoch-NNNN` folder of the highest number directly below `root`; None when there is none."""
+    done = _finished(root)
+    return done[-1] if done else None
+
+
+def prune(root: UPath | Path, keep: int = 1) -> None:
+    """Remove all finished `epoch-NNNN` folders below `root` but the `keep` newest. Raises ValueError for keep < 1."""
+    if keep < 1:
+        raise ValueError(f"keep = {keep}: at least the newest checkpoint stays")
+    for folder in _finished(root)[:-keep]:
+        (folder / DONE).unlink()  # first: a removal that is cut short leaves nothing that looks whole
+        if is_local(folder):
+            shutil.rmtree(str(folder))
+        else:
+            UPath(folder).fs.rm(UPath(folder).path, recursive=True)
+
+
+def epoch_folder(root: UPath | Path, epoch: int) -> UPath | Path:
+    """Where the checkpoint after `epoch` finished epochs belongs."""
+    return root / f"epoch-{epoch:04d}"
+
+
+def capture_rng() -> dict[str, Any]:
+    """The global random states of torch (CPU and every CUDA device), NumPy and Python, for `TrainingState.rng`."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state()
+    captured: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "numpy": [
+            kind,
+            torch.from_numpy(np.asarray(keys).astype(np.int64)),
+            int(position),
+            int(has_gauss),
+            float(gauss),
+        ],
+        "python": random.getstate(),
+    }
+    if torch.cuda.is_available():
+        captured["cuda"] = torch.cuda.get_rng_state_all()
+    return captured
+
+
+def restore_rng(captured: dict[str, Any]) -> None:
+    """Put the global random states back to what `capture_rng` gave."""
+    torch.set_rng_state(captured["torch"])
+    kind, keys, position, has_gauss, gauss = captured["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
+    random.setstate(captured["python"])
+    if "cuda" in captured and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(captured["cuda"])
+
+
+def _finished(root: UPath | Path) -> list[UPath | Path]:
+    """`epoch-NNNN` folders with DONE, oldest first."""
+    if not root.exists():
+        return []
+    done = [entry for entry in root.iterdir() if entry.name.startswith("epoch-") and is_done(entry)]
+    return sorted(done, key=lambda entry: entry.name)
+
+
+def _encode(value: Any, where: str, tensors: dict[str, Tensor]) -> Any:
+    """JSON for `value`: plain scalars as they are, all else as {tag: ...}; tensors are put aside under their path."""
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, Tensor):
+        tensors[where] = value.detach().to("cpu", copy=True).contiguous()  # a copy: safetensors refuses shared memory
+        return {"tensor": where}
+    if type(value) in (dict, OrderedDict, defaultdict):
+        return {"dict": [[_encode(k, where, tensors), _encode(v, f"{where}/{k}", tensors)] for k, v in value.items()]}
+    if type(value) in (list, tuple):
+        return {type(value).__name__: [_encode(v, f"{where}/{i}", tensors) for i, v in enumerate(value)]}
+    raise TypeError(f"{where}: a {type(value).__name__} cannot be kept in a checkpoint")
+
+
+def _decode(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    ((tag, content),) = value.items()
+    match tag:
+        case "tensor":
+            return tensors[content]
+        case "dict":
+            return {_decode(k, tensors): _decode(v, tensors) for k, v in content}
+        case "list":
+            return [_decode(v, tensors) for v in content]
+        case "tuple":
+            return tuple(_decode(v, tensors) for v in content)
+    raise ValueError(f"unknown tag {tag!r}")
+
+
+def _write(path: Path, tensors: dict[str, Tensor]) -> None:
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:  # it wraps the system's errors in a class of its own: callers wait for OSError
+        number = re.search(r"os error (\d+)", str(error))
+        raise OSError(int(number[1]) if number else errno.EIO, f"cannot write: {error}", str(path)) from error
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    return load_file(path) if path.is_file() else {}

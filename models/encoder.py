@@ -1,0 +1,187 @@
+"""`Encoder`: images and texts to features, and the fingerprints of all that can change them.
+
+Decisions: float32 throughout, inference mode, one forward per call, so that a call depends on its input alone. Features
+are those after the projection and not normalised; protocols normalise where they say so. The text tower is one object
+that encoders with other visual weights share, so its embeddings are computed once.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.specs import Transform
+
+TEXT_BATCH = 256
+
+Tokenizer = Callable[[list[str]], Tensor]
+
+
+class TextTower:
+    """The text side of one model: shared by every encoder that is tuned from it."""
+
+    def __init__(self, model: nn.Module, tokenizer: Tokenizer, config: Mapping[str, Any]) -> None:
+        """`model` has encode_text and logit_scale and no vision tower; `config` is the part of the architecture that is
+        text."""
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.config = config
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits over tensors, architecture and tokenizer."""
+        return _digest("text", self.model.state_dict(), self.config, _vocabulary(self.tokenizer))
+
+    @property
+    def logit_scale(self) -> float:
+        """What cosines are multiplied by, already exponentiated (about 100 for OpenAI's weights)."""
+        scale = self.model.logit_scale
+        assert isinstance(scale, Tensor)
+        return float(scale.detach().exp().item())
+
+
+class Encoder:
+    """A vision tower, its text tower and its transform. Weights are never changed in place: see `with_visual`."""
+
+    def __init__(
+        self,
+        visual: nn.Module,
+        text: TextTower,
+        transform: Transform,
+        *,
+        name: str,
+        dim: int,
+        scale: Literal["miniature", "full"],
+        config: Mapping[str, Any],
+        device: str | torch.device = "cpu",
+    ) -> None:
+        """`config`: the part of the architecture that is vision (activation, heads...): two towers of equal tensors can
+        differ."""
+        self.visual = visual.eval().requires_grad_(False)
+        self.text = text
+        self.transform = transform
+        self.name = name
+        self.dim = dim
+        self.scale = scale
+        self.config = config
+        self.device = torch.device(device)
+        self.precision: Literal["fp32"] = "fp32"
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Texts to token ids (N, context length)."""
+        return self.text.tokenizer
+
+    @property
+    def logit_scale(self) -> float:
+        """What cosines are multiplied by, already exponentiated."""
+        return self.text.logit_scale
+
+    @cached_property
+    def vision_fingerprint(self) -> str:
+        """16 hex digits over tensors, architecture, transform and precision."""
+        return _digest("vision", self.visual.state_dict(), self.config, self.transform.model_dump(), self.precision)
+
+    @property
+    def text_fingerprint(self) -> str:
+        """16 hex digits over the text tower's tensors, architecture and tokenizer, and the precision."""
+        return hashlib.sha256(f"{self.text.fingerprint} {self.precision}".encode()).hexdigest()[:16]
+
+    def encode_images(self, pixels: NDArray[np.uint8], *, flip: bool = False) -> NDArray[np.float32]:
+        """uint8 (N, size, size, 3) as `Transform.to_uint8` makes them -> float32 (N, dim), not normalised.
+
+        flip mirrors left and right first. The N images go through in one forward pass: N bounds the memory. Raises
+        ValueError for another shape or type.
+        """
+        side = self.transform.size
+        if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (side, side, 3):
+            raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}, uint8 (N, {side}, {side}, 3) is needed")
+        if len(pixels) == 0:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        batch = np.ascontiguousarray(pixels[:, :, ::-1] if flip else pixels)
+        if not batch.flags.writeable:  # torch warns about arrays that Arrow or an mmap own
+            batch = batch.copy()
+        with torch.inference_mode(), _exact(self.device):
+            features = self.visual(self.transform.normalise(torch.from_numpy(batch).to(self.device)))
+        return features.float().cpu().numpy()
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(N,) strings -> float32 (N, dim), not normalised."""
+        parts = [np.zeros((0, self.dim), dtype=np.float32)]
+        for start in range(0, len(texts), TEXT_BATCH):
+            tokens = self.tokenizer(list(texts[start : start + TEXT_BATCH])).to(self.device)
+            with torch.inference_mode(), _exact(self.device):
+                parts.append(self.text.model.encode_text(tokens).float().cpu().numpy())  # type: ignore[operator]
+        return np.concatenate(parts)
+
+    def visual_state(self) -> dict[str, Tensor]:
+        """Copies of the vision tower's tensors on the CPU, under open_clip's names without "visual."."""
+        return {name: tensor.detach().to("cpu", copy=True) for name, tensor in self.visual.state_dict().items()}
+
+    def with_visual(self, state: Mapping[str, Tensor]) -> Encoder:
+        """The same encoder with other visual weights; the text tower is the same object.
+
+        Raises ValueError, naming the tensors, unless `state` has exactly this tower's names and shapes.
+        """
+        own = self.visual.state_dict()
+        wrong = sorted(own.keys() ^ state.keys()) or sorted(k for k in own if own[k].shape != state[k].shape)
+        if wrong:
+            raise ValueError(f"{len(wrong)} tensors do not fit the vision tower of {self.name}: {', '.join(wrong[:5])}")
+        visual = copy.deepcopy(self.visual)
+        visual.load_state_dict(dict(state), strict=True)
+        return Encoder(
+            visual,
+            self.text,
+            self.transform,
+            name=self.name,
+            dim=self.dim,
+            scale=self.scale,
+            config=self.config,
+            device=self.device,
+        )
+
+
+def tensors_digest(state: Mapping[str, Tensor]) -> bytes:
+    """SHA-256 over names, types, shapes and bytes, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.digest()
+
+
+def _digest(kind: str, state: Mapping[str, Tensor], *others: object) -> str:
+    digest = hashlib.sha256(f"{kind} 1|".encode())
+    digest.update(tensors_digest(state))
+    digest.update(json.dumps(others, sort_keys=True, default=list).encode())
+    return digest.hexdigest()[:16]
+
+
+def _vocabulary(tokenizer: object) -> list[object]:
+    """All of a tokenizer that can change its ids: class, context length, vocabulary, merges."""
+    get_vocab = getattr(getattr(tokenizer, "tokenizer", None), "get_vocab", None)
+    words = get_vocab() if get_vocab is not None else getattr(tokenizer, "encoder", {})
+    merges = [list(merge) for merge in getattr(tokenizer, "bpe_ranks", {})]
+    clean = getattr(getattr(tokenizer, "clean_fn", None), "__name__", "")
+    return [type(tokenizer).__name__, getattr(tokenizer, "context_length", 0), clean, words, merges]
+
+
+@contextmanager
+def _exact(device: torch.device) -> Iterator[None]:
+    """float32 means float32: on CUDA cuDNN would round the patch embedding's inputs to TF32."""
+    if device.type != "cuda":
+        yield
+        return
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        yield

@@ -1,0 +1,53 @@
+"""What a user did wrong, told so that they can mend it: every fault of a spec, manifest or machine in one go."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing to mend.
+
+    `where` names the file, row or key; `found` is what stood there; `expected` what is allowed; `remedy` what to type or change.
+    """
+
+    where: str
+    found: str
+    expected: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        tail = f"; {self.remedy}" if self.remedy else ""
+        return f"{self.where}: {self.found}; expected {self.expected}{tail}"
+
+
+class UserError(Exception):
+    """A user's mistake: one subject (a spec, a data set, this machine) and every fault found in it. Exit code 2."""
+
+    def __init__(self, subject: str, faults: Fault | Sequence[Fault]) -> None:
+        self.subject = subject
+        self.faults: tuple[Fault, ...] = (faults,) if isinstance(faults, Fault) else tuple(faults)
+        if not self.faults:
+            raise ValueError("a UserError carries at least one Fault")
+        super().__init__(
+            "\n".join([f"{subject}: {_count(len(self.faults))}", *(f"  {fault}" for fault in self.faults)])
+        )
+
+    def __reduce__(self) -> tuple[type[UserError], tuple[str, tuple[Fault, ...]]]:
+        """Pickle whole: the error crosses process borders under Ray."""
+        return UserError, (self.subject, self.faults)
+
+
+def unknown(where: str, name: object, known: Iterable[str], what: str) -> Fault:
+    """The fault of a name that is not in a registry: offers the nearest one, then the whole list."""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    remedy = f"nearest: {near[0]}" if near else ""
+    return Fault(where, f"unknown {what} {name!r}", f"one of {', '.join(names) or '(none known)'}", remedy)
+
+
+def _count(n: int) -> str:
+    return "1 fault" if n == 1 else f"{n} faults"

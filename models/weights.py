@@ -1,0 +1,120 @@
+"""Weight files: what is wrong with one, told from its first and last bytes, and its tensors read without unpickling.
+
+Decisions: safetensors, or a plain state dict that `torch.load(weights_only=True)` takes. Anything that would run code
+to be read (TorchScript archives, whole pickled models) is refused. Imports no torch unless tensors are read.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.faults import Fault, UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SAFETENSORS = (".safetensors",)
+STATE_DICTS = (".pt", ".pth", ".bin")
+
+# OpenAI publishes TorchScript archives; open_clip runs one to load it, so this is for a file whose origin is known
+_CONVERT = (
+    "if it is OpenAI's own: python -c \"import open_clip, safetensors.torch as s; "
+    "s.save_model(open_clip.load_openai_model({source!r}, precision='fp32', device='cpu'), {target!r})\""
+)
+_HEADER_LIMIT = 100_000_000  # bytes; the safetensors format's own limit
+_NOT_WEIGHTS = (
+    "input_resolution",
+    "context_length",
+    "vocab_size",
+)  # integers that OpenAI's files keep among the tensors
+
+
+def weights_fault(path: Path, name: str, remedy: str = "") -> Fault | None:
+    """Why `path` cannot hold the weights of `name`: missing, truncated, of a kind that is not read. None when it
+    may."""
+    aim = f"the weights of {name} as safetensors"
+    put = f"put it at {path}, or name a file with `weights`" + (f" ({remedy})" if remedy else "")
+    if not path.is_file():
+        return Fault(str(path), "missing", aim, put)
+    if path.suffix in SAFETENSORS:
+        flaw = _safetensors_flaw(path)
+        return Fault(str(path), flaw, aim, f"fetch it again; {put}") if flaw else None
+    if path.suffix not in STATE_DICTS:
+        return Fault(
+            str(path), f"a {path.suffix or 'nameless'} file", f"one of {', '.join(SAFETENSORS + STATE_DICTS)}", put
+        )
+    if not zipfile.is_zipfile(path):
+        return Fault(str(path), "not a PyTorch archive (truncated, or an old pickle)", aim, f"fetch it again; {put}")
+    convert = _CONVERT.format(source=str(path), target=str(path.with_suffix(".safetensors")))
+    with zipfile.ZipFile(path) as archive:
+        if any(Path(entry).name == "constants.pkl" for entry in archive.namelist()):
+            return Fault(
+                str(path), "a TorchScript archive, which runs code to be read", aim, f"{convert}, then name that file"
+            )
+    return None
+
+
+def read_state(path: Path, name: str, remedy: str = "") -> dict[str, Tensor]:
+    """The tensors of a weight file on the CPU, floats as float32. Raises UserError for a file that is missing, cut or
+    unsafe."""
+    import torch
+
+    fault = weights_fault(path, name, remedy)
+    if fault is not None:
+        raise UserError(f"backbone {name}", fault)
+    try:
+        found = _tensors(path)
+    except UserError:
+        raise
+    except (
+        Exception
+    ) as error:  # safetensors, zip and pickle each raise their own; none may reach the user as a traceback
+        what = f"unreadable ({type(error).__name__}: {str(error).splitlines()[0][:120] if str(error) else ''})"
+        raise UserError(f"backbone {name}", Fault(str(path), what, "tensors only", remedy)) from error
+    state: dict[str, Tensor] = {}
+    for key, tensor in found.items():
+        state[key.removeprefix("module.")] = tensor.to(torch.float32) if tensor.is_floating_point() else tensor
+    for key in _NOT_WEIGHTS:
+        state.pop(key, None)
+    return state
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    import torch
+    from safetensors.torch import load_file
+
+    if path.suffix in SAFETENSORS:
+        return load_file(path)
+    content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    content = content.get("state_dict", content) if isinstance(content, dict) else content
+    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
+        raise UserError(
+            "weights", Fault(str(path), f"a {type(content).__name__} with other things than tensors", "a state dict")
+        )
+    return content
+
+
+def _safetensors_flaw(path: Path) -> str:
+    """What is wrong with the file's layout, from its header alone; "" when it is whole."""
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        head = stream.read(8)
+        if len(head) < 8:
+            return f"{size} bytes (truncated?)"
+        (length,) = struct.unpack("<Q", head)
+        if not 2 <= length <= min(_HEADER_LIMIT, size - 8):
+            return f"header of {length} bytes in a file of {size} (truncated, or not safetensors)"
+        try:
+            header = json.loads(stream.read(length))
+            end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return "header is not that of safetensors"
+    if end == 0:
+        return "no tensors"
+    if 8 + length + end != size:
+        return f"{size} bytes (truncated?), its header says {8 + length + end}"
+    return ""

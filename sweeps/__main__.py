@@ -1,0 +1,323 @@
+"""The command line. No logic here: each command says what it needs, and errors become one clear message and an exit code.
+
+Exit codes: 0 success, 2 a user's mistake (no traceback), 1 a fault of gelo or of the machine, 130 Ctrl-C after saving.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from models.faults import Fault, UserError
+
+app = typer.Typer(
+    name="gelo",
+    help="What does fine-tuning a vision-language foundation model cost, and which remedy buys the most back?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+console = Console(soft_wrap=True)
+errors = Console(stderr=True, soft_wrap=True)
+
+Sweep = Annotated[str, typer.Argument(help="A preset's name (demo, demo-remedies, paper) or a YAML file.")]
+Name = Annotated[str, typer.Argument(help="The sweep's name.")]
+Storage = Annotated[
+    str | None, typer.Option(help="Where sweeps are kept: a folder or a URI such as s3://bucket/gelo. [default: out]")
+]
+Tracking = Annotated[
+    str | None, typer.Option(help="MLflow: sqlite:///PATH or a server's address. [default: sqlite:///out/mlflow.db]")
+]
+Data = Annotated[str | None, typer.Option(envvar="GELO_DATA", help="Folder of prepared data sets. [default: out/data]")]
+Cache = Annotated[
+    str | None, typer.Option(envvar="GELO_CACHE", help="Folder of decoded images and embeddings. [default: out/cache]")
+]
+Address = Annotated[
+    str | None, typer.Option(help="A Ray cluster's address, `auto` on its head node. [default: this machine alone]")
+]
+Cpus = Annotated[int | None, typer.Option(min=1, help="CPUs to use on this machine. [default: all]")]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+
+
+@app.command()
+def run(
+    sweep: Sweep,
+    storage: Storage = None,
+    tracking: Tracking = None,
+    data: Data = None,
+    cache: Cache = None,
+    address: Address = None,
+    cpus: Cpus = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a key, e.g. --set seeds=[0,1].")] = None,
+) -> None:
+    """Run a sweep: start it, go on with it, or find nothing left to do. Ends with a report.
+
+    Example: `gelo run demo`, `gelo run my.yaml --address auto --storage s3://bucket/gelo --tracking http://host:5000`
+    """
+    from sweeps.spec import load_spec
+
+    _run(load_spec(sweep, tuple(set_ or ())), _settings(None, storage, tracking, data, cache, address, cpus))
+
+
+@app.command()
+def resume(
+    name: Name,
+    storage: Storage = None,
+    tracking: Tracking = None,
+    data: Data = None,
+    cache: Cache = None,
+    address: Address = None,
+    cpus: Cpus = None,
+) -> None:
+    """Continue a sweep after any interruption, with its saved spec; options given here win.
+
+    Example: `gelo resume demo`
+    """
+    folder = _folder(storage, name)
+    saved = folder.read()["settings"]
+    _run(folder.spec(), _settings(saved, storage, tracking, data, cache, address, cpus))
+
+
+@app.command()
+def status(name: Name, storage: Storage = None, as_json: AsJson = False) -> None:
+    """Show where a sweep stands: each trial trained, half-trained, scored or failed.
+
+    Example: `gelo status demo`
+    """
+    from sweeps.status import standing
+
+    rows = standing(_folder(storage, name))
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    table = Table("key", "trial", "state", "results", "note", title=f"sweep {name}")
+    for row in rows:
+        table.add_row(row["key"], row["label"], row["state"], f"{row['results']} of {row['expected']}", row["note"])
+    console.print(table)
+    left = sum(row["state"] != "complete" for row in rows)
+    console.print(
+        f"{len(rows) - left} of {len(rows)} trials complete" + (f"; go on with: gelo resume {name}" if left else "")
+    )
+
+
+@app.command()
+def evaluate(
+    encoder: Annotated[str, typer.Argument(help="A backbone (mini-s), or a trained trial as SWEEP/KEY.")],
+    suite: Annotated[
+        str, typer.Option(help="Comma-separated: general (zero_shot and probe), zero_shot, probe, biometric.")
+    ] = "general,biometric",
+    weights: Annotated[Path | None, typer.Option(help="The backbone's weights, where gelo does not ship them.")] = None,
+    collection: Annotated[
+        str | None, typer.Option(help="miniature or paper. [default: what fits the backbone]")
+    ] = None,
+    storage: Storage = None,
+    data: Data = None,
+    cache: Cache = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score one encoder in this process, without Ray or MLflow; embeddings are shared with sweeps through the cache.
+
+    Example: `gelo evaluate mini-s --suite general`, `gelo evaluate demo/3f9c0a11b2c4 --suite biometric --json`
+    """
+    from sweeps.single import evaluate_one
+
+    settings = _settings(None, storage, None, data, cache, None, None)
+    results = evaluate_one(encoder, tuple(suite.split(",")), weights, collection, settings)
+    if as_json:
+        typer.echo(json.dumps([result.model_dump(mode="json") for result in results], indent=1))
+        return
+    scales = {result.scale for result in results}
+    table = Table(
+        "metric",
+        "per cent",
+        "95 % interval",
+        "compared",
+        title=f"{encoder}" + (" (MINIATURE data)" if "miniature" in scales else ""),
+    )
+    for result in results:
+        counts = ", ".join(f"{n:,} {what}" for what, n in result.counts.items())
+        for metric, value in result.values.items():
+            low, high = result.intervals.get(metric, (None, None))
+            table.add_row(
+                metric,
+                f"{100 * value:.2f}",
+                "" if low is None or high is None else f"{100 * low:.1f} - {100 * high:.1f}",
+                counts,
+            )
+    console.print(table)
+
+
+@app.command()
+def report(name: Name, storage: Storage = None, tracking: Tracking = None) -> None:
+    """Write the tables and the page of a sweep from what is there: CSV files and one self-contained index.html.
+
+    Example: `gelo report demo`
+    """
+    folder = _folder(storage, name)
+    _report(folder, _settings(folder.read()["settings"], storage, tracking, None, None, None, None).tracking)
+
+
+@app.command()
+def doctor(
+    sweep: Annotated[
+        str | None, typer.Argument(help="A preset's name or a YAML file, to check this machine against it.")
+    ] = None,
+    data: Data = None,
+    storage: Storage = None,
+    cache: Cache = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what this machine can run; with a sweep, everything that it lacks for it (exit code 2 if anything).
+
+    Example: `gelo doctor`, `gelo doctor paper`
+    """
+    from sweeps.status import machine
+
+    facts = machine()
+    faults: tuple[Fault, ...] = ()
+    if sweep is not None:
+        from sweeps.run import preflight
+        from sweeps.spec import load_spec
+
+        faults = tuple(preflight(load_spec(sweep), _settings(None, storage, None, data, cache, None, None)))
+    if as_json:
+        lacks = [{"where": f.where, "found": f.found, "expected": f.expected, "remedy": f.remedy} for f in faults]
+        typer.echo(json.dumps({"machine": facts, "sweep": sweep, "lacks": lacks}, indent=1))
+    else:
+        table = Table("what", "here", title="this machine")
+        for key, value in facts.items():
+            table.add_row(key, str(value))
+        console.print(table)
+        if faults:
+            _print_faults(UserError(f"{sweep}: this machine lacks", faults), console)
+        elif sweep is not None:
+            console.print(f"{sweep}: everything is here; start it with: gelo run {sweep}")
+    if faults:
+        raise typer.Exit(2)
+
+
+@app.command()
+def ui(
+    tracking: Tracking = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than this machine see it only if you say so.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
+) -> None:
+    """Open MLflow's own pages on the sweeps of a SQLite store. Ctrl-C ends it.
+
+    Example: `gelo ui`, `gelo ui --port 5001`
+    """
+    from sweeps.tracking import ui_command
+
+    command = ui_command(tracking or "sqlite:///out/mlflow.db", host, port)
+    console.print(f"MLflow: http://{host}:{port}  (Ctrl-C ends it)")
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+def main() -> None:
+    """Entry point: errors become messages and exit codes."""
+    try:
+        app(standalone_mode=False)
+    except UserError as error:
+        _print_faults(error, errors)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        errors.print("interrupted; everything finished is saved" + _RESUME.get("hint", ""))
+        sys.exit(130)
+    except Exception as error:
+        if hasattr(error, "exit_code") and hasattr(error, "show"):  # click's own usage errors
+            error.show()
+            sys.exit(2)
+        if type(error).__name__ == "Abort":
+            sys.exit(130)
+        traceback.print_exc()
+        sys.exit(1)
+
+
+_RESUME: dict[str, str] = {}
+
+
+def _run(spec: Any, settings: Any) -> None:
+    from sweeps.progress import Display
+    from sweeps.run import run_sweep
+
+    where = f" --storage {settings.storage}" if settings.storage != "out" else ""
+    _RESUME["hint"] = f"; go on with: gelo resume {spec.name}{where}"
+    display = Display(console)
+    outcome = run_sweep(spec, settings, display)
+    if outcome.stopped:
+        errors.print(f"stopped; the running trials saved a checkpoint. Go on with: gelo resume {spec.name}{where}")
+        sys.exit(130)
+    _report(outcome.folder, settings.tracking)
+    if outcome.failures:
+        for label, failure in outcome.failures.items():
+            errors.print(f"[red]failed[/red] {label}: {escape(failure['error'])}", highlight=False)
+        errors.print(
+            f"{len(outcome.failures)} trials failed, the others are complete; after mending, go on with: gelo resume {spec.name}{where}"
+        )
+        sys.exit(2 if all(failure["kind"] in ("user", "storage") for failure in outcome.failures.values()) else 1)
+
+
+def _report(folder: Any, tracking: str | None) -> None:
+    from analysis.report import write_report
+
+    written = write_report(folder.storage, folder.name, tracking)
+    console.print()
+    for finding in written.main:
+        console.print(f"- {finding}", highlight=False, markup=False)
+    for fault in written.faults:
+        errors.print(f"report: {fault}", highlight=False, markup=False)
+    console.print(f"\nreport: {written.path / 'index.html'}", highlight=False, markup=False)
+
+
+def _settings(
+    saved: dict[str, Any] | None,
+    storage: str | None,
+    tracking: str | None,
+    data: str | None,
+    cache: str | None,
+    address: str | None,
+    cpus: int | None,
+) -> Any:
+    """Defaults, then what was saved with the sweep, then what is given now."""
+    from sweeps.settings import Settings
+
+    given = {"storage": storage, "tracking": tracking, "data": data, "cache": cache, "address": address, "cpus": cpus}
+    return Settings(**{**(saved or {}), **{key: value for key, value in given.items() if value is not None}})
+
+
+def _folder(storage: str | None, name: str) -> Any:
+    from upath import UPath
+
+    from sweeps.folder import SweepFolder
+
+    return SweepFolder(UPath(storage or "out"), name)
+
+
+def _print_faults(error: UserError, to: Console) -> None:
+    count = "1 fault" if len(error.faults) == 1 else f"{len(error.faults)} faults"
+    to.print(f"[bold]{escape(error.subject)}[/bold]: {count}", highlight=False)
+    for fault in error.faults:
+        to.print(f"  {escape(fault.where)}: [red]{escape(fault.found)}[/red]", highlight=False)
+        to.print(
+            f"      expected {fault.expected}" + (f"; {fault.remedy}" if fault.remedy else ""),
+            markup=False,
+            highlight=False,
+        )
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    main()

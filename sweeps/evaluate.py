@@ -1,0 +1,222 @@
+"""What is missing -> embed (one pass, many encoders) -> score -> save. Nothing here decides by memory: only by files."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from upath import UPath
+
+from models.durable import fetched
+from sweeps.folder import TrialFolder
+from sweeps.trial import Trial
+from tasks.catalogue import ENTRIES, SUITES, Protocol, datasets_for
+from tasks.embed import EncoderRef, Need, embed, features, needs, text_features
+from tasks.manifest import Dataset, open_dataset
+from tasks.prompts import prompts_for
+from tasks.stream import Executor
+from tasks.suites import WIRING, Head, Scoring, Wiring
+from tasks.training import TASKS
+
+if TYPE_CHECKING:
+    from models.encoder import Encoder
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An encoder to score: its trial, where its results go, and where its weights lie."""
+
+    trial: Trial
+    folder: TrialFolder
+    ref: EncoderRef
+    text: str
+    logit_scale: float
+
+    def suites(self, wiring: Wiring) -> tuple[str, ...]:
+        """The suites that a protocol yields here: a detector's only where the head was trained for it."""
+        task = TASKS.get(self.trial.task)
+        return (
+            (*wiring.suites, wiring.detector) if task is not None and task.suite == wiring.detector else wiring.suites
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """One protocol on one data set for one subject."""
+
+    subject: Subject
+    protocol: Protocol
+    dataset: Dataset
+
+    def done(self) -> bool:
+        """True when every result is there, of these fingerprints and this version of the protocol."""
+        wiring = WIRING[self.protocol]
+        for suite in self.subject.suites(wiring):
+            result = self.subject.folder.result(suite, self.dataset.name)
+            if result is None or result.protocol_version != wiring.version:
+                return False
+            if (result.data, result.vision) != (self.dataset.fingerprint, self.subject.ref.vision):
+                return False
+        return True
+
+    def needs(self) -> list[Need]:
+        wiring = WIRING[self.protocol]
+        return [need for split, views in wiring.reads for need in needs(self.subject.ref, self.dataset, split, views)]
+
+
+def protocols_of(collection: str, suites: Sequence[str]) -> list[tuple[str, Protocol]]:
+    """(data set, protocol) pairs that the suites of a sweep ask for, in catalogue order."""
+    wanted = {protocol for suite in suites for protocol in SUITES[suite]}
+    names = dict.fromkeys(entry.name for suite in suites for entry in datasets_for(collection, suite))
+    return [(name, protocol) for name in names for protocol in ENTRIES[name].protocols if protocol in wanted]
+
+
+def jobs_of(
+    subjects: Sequence[Subject], datasets: dict[str, Dataset], pairs: Sequence[tuple[str, Protocol]]
+) -> list[Job]:
+    """The jobs that are not done."""
+    jobs = (Job(subject, protocol, datasets[name]) for subject in subjects for name, protocol in pairs)
+    return [job for job in jobs if not job.done()]
+
+
+def subject_of(trial: Trial, folder: TrialFolder, base: Encoder, weights: str | None) -> Subject:
+    """The untouched backbone for a baseline, else the trained encoder of the trial's folder."""
+    trained = None if trial.task == "none" else str(folder.trained)
+    vision = base.vision_fingerprint if trained is None else folder.training()["vision"]
+    return Subject(
+        trial, folder, EncoderRef(vision, trial.backbone, weights, trained), base.text_fingerprint, base.logit_scale
+    )
+
+
+def embed_jobs(
+    jobs: Sequence[Job],
+    bases: dict[str, Encoder],
+    cache: Path,
+    executor: Executor,
+    *,
+    gpus: float = 0,
+    tick: Callable[[int], None] = lambda n: None,
+) -> int:
+    """Fill the embedding cache for `jobs`, one pass for each transform, and the text features on the way; returns images encoded."""
+    by_transform: dict[str, list[Job]] = defaultdict(list)
+    for job in jobs:
+        base = bases[job.subject.trial.backbone]
+        by_transform[base.transform.fingerprint].append(job)
+        if WIRING[job.protocol].prompted:
+            text_features(base, prompts_for(job.dataset.name), cache)
+    encoded = 0
+    for group in by_transform.values():
+        transform = bases[group[0].subject.trial.backbone].transform
+        wanted = [need for job in group for need in job.needs()]
+        encoded += embed(wanted, transform, cache, executor, gpus=gpus, tick=tick)
+    return encoded
+
+
+@dataclass(frozen=True)
+class Score:
+    """A job in plain values, to be run by any process of this machine: `run` scores and saves it."""
+
+    root: str
+    ref: EncoderRef
+    protocol: Protocol
+    dataset: str
+    suites: tuple[str, ...]
+    seed: int
+    text: str
+    logit_scale: float
+    cache: str
+    options: dict[str, str] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Raises UserError (bad features or tables) and OSError (storage)."""
+        from threadpoolctl import threadpool_limits
+
+        dataset, wiring, cache = open_dataset(Path(self.dataset)), WIRING[self.protocol], Path(self.cache)
+        texts = None
+        if wiring.prompted:
+            import numpy as np
+
+            texts = list(np.load(cache / "text" / self.text / f"{prompts_for(dataset.name).fingerprint}.npy"))
+        scoring = Scoring(
+            dataset=dataset,
+            features=lambda split, view: features(self.ref, dataset, split, cache, view),
+            texts=texts,
+            logit_scale=self.logit_scale,
+            head=self._head() if wiring.detector in self.suites else None,
+            seed=self.seed,
+            vision=self.ref.vision,
+            text=self.text,
+        )
+        folder = TrialFolder(UPath(self.root))
+        with threadpool_limits(1):
+            for result, per_item in wiring.score(scoring):
+                folder.save_result(result, per_item)
+
+    def _head(self) -> Head | None:
+        from safetensors.numpy import load_file
+
+        assert self.ref.trained is not None
+        with fetched(UPath(self.ref.trained)) as place:
+            tensors = load_file(place / "head.safetensors")
+        return Head(tensors["weight"], tensors["bias"])
+
+
+def score_of(job: Job, cache: Path) -> Score:
+    """The job as a value that another process can run."""
+    subject = job.subject
+    return Score(
+        root=str(subject.folder.root),
+        ref=subject.ref,
+        protocol=job.protocol,
+        dataset=str(job.dataset.root),
+        suites=subject.suites(WIRING[job.protocol]),
+        seed=subject.trial.seed,
+        text=subject.text,
+        logit_scale=subject.logit_scale,
+        cache=str(cache),
+    )
+
+
+def score_jobs(
+    jobs: Sequence[Job], cache: Path, executor: Executor, tick: Callable[[int], None] = lambda n: None
+) -> None:
+    """Score and save every job; with Ray on this machine's CPUs (where the cache is), else here."""
+    scores = [score_of(job, cache) for job in jobs]
+    if executor == "local":
+        for score in scores:
+            score.run()
+            tick(1)
+        return
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    remote = ray.remote(num_cpus=1, scheduling_strategy=here, max_retries=2)(run_scores)
+    batches = [scores[start : start + 8] for start in range(0, len(scores), 8)]
+    pending = {remote.remote(batch): len(batch) for batch in batches}
+    error: Exception | None = None
+    while pending:
+        done, _ = ray.wait(list(pending), num_returns=1)
+        count = pending.pop(done[0])
+        try:
+            ray.get(done[0])
+        except ray.exceptions.RayTaskError as failed:
+            error = error or (failed.cause if isinstance(failed.cause, Exception) else failed)
+        tick(count)
+    if error is not None:
+        raise error
+
+
+def run_scores(scores: Sequence[Score]) -> None:
+    """Run each; all are tried before the first error is raised."""
+    error: Exception | None = None
+    for score in scores:
+        try:
+            score.run()
+        except Exception as failed:  # the others' results must not be lost
+            error = error or failed
+    if error is not None:
+        raise error

@@ -1,0 +1,198 @@
+"""From the `tasks:` part of a sweep to trials: grids multiplied out, distributions drawn, every fault collected on the way."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from models.adapt import Adaptation
+from models.faults import Fault, UserError, unknown
+from models.head_specs import HeadKind
+from models.remedies import Remedy
+from models.specs import resolve, vision_layers
+from sweeps.trial import Training, Trial
+from tasks.catalogue import COLLECTIONS, ENTRIES
+from tasks.training import TASKS
+
+
+def _kinds_of(union: Any) -> dict[str, type[BaseModel]]:
+    """The members of a union told apart by `kind`, by that name."""
+    return {member.model_fields["kind"].default: member for member in get_args(get_args(union)[0])}
+
+
+ADAPTATIONS, REMEDIES, HEADS = _kinds_of(Adaptation), _kinds_of(Remedy), _kinds_of(HeadKind)
+_BLOCK_KEYS = ("backbones", "adaptation", "remedy", "head", *Training.model_fields)
+_DISTRIBUTIONS = ("uniform", "loguniform", "choice")
+_TUPLES = ("targets", "blocks")  # fields whose single value is a list already
+
+
+class Expansion:
+    """Collects trials and faults. `faults` is complete after `trials`."""
+
+    def __init__(self, collection: str, search: str, samples: int) -> None:
+        self.collection, self.search, self.samples = collection, search, samples
+        self.faults: list[Fault] = []
+
+    def trials(self, backbones: Iterable[str], tasks: Mapping[str, Any], seeds: Iterable[int]) -> list[Trial]:
+        """Baselines first, then task by task in the file's order; a merging remedy brings the trial it merges. Each key once."""
+        backbones, seeds = list(backbones), list(seeds)
+        known = []
+        for name in dict.fromkeys(backbones):
+            try:
+                resolve(name)
+                known.append(name)
+            except UserError as error:
+                self.faults += [replace(fault, where=f"backbones.{name}") for fault in error.faults]
+        if self.collection not in COLLECTIONS:
+            return []
+        found: list[Trial | None] = [self._make("baseline", {"backbone": name, "task": "none"}) for name in known]
+        if not isinstance(tasks, Mapping):
+            self.faults.append(Fault("tasks", repr(tasks)[:60], "a mapping of task to settings"))
+            return []
+        for name, blocks in tasks.items():
+            if name not in TASKS:
+                self.faults.append(unknown(f"tasks.{name}", name, TASKS, "task"))
+                continue
+            for number, block in enumerate(blocks if isinstance(blocks, list) else [blocks]):
+                where = f"tasks.{name}" if not isinstance(blocks, list) else f"tasks.{name}[{number}]"
+                for fields in self._block(where, name, block or {}, known):
+                    found += [self._make(where, {**fields, "seed": seed}) for seed in seeds]
+        with_sources = [each for trial in found if trial is not None for each in (trial.source, trial)]
+        return list({trial.key: trial for trial in with_sources}.values())
+
+    def _block(self, where: str, task_name: str, block: Any, known: list[str]) -> Iterator[dict[str, Any]]:
+        if not isinstance(block, Mapping):
+            self.faults.append(Fault(where, repr(block)[:60], "a mapping such as {adaptation: [full, lora]}"))
+            return
+        self.faults += [unknown(f"{where}.{key}", key, _BLOCK_KEYS, "key") for key in block if key not in _BLOCK_KEYS]
+        task = TASKS[task_name]
+        chosen = block.get("backbones", known)
+        self.faults += [
+            unknown(f"{where}.backbones", name, known, "backbone of this sweep") for name in chosen if name not in known
+        ]
+        adaptations = self._kinds(
+            f"{where}.adaptation", block.get("adaptation", "full"), ADAPTATIONS, {"lora": task.lora[self.collection]}
+        )
+        remedies = self._kinds(f"{where}.remedy", block.get("remedy", "none"), REMEDIES, {})
+        heads = self._kinds(
+            f"{where}.head", block.get("head", task.head.kind), HEADS, {task.head.kind: task.head.model_dump()}
+        )
+        settings = {**task.defaults[self.collection], "data": task.data[self.collection]}
+        settings |= {key: value for key, value in block.items() if key in Training.model_fields}
+        for training in self._grid(where, settings):
+            if training["data"] not in ENTRIES:
+                self.faults.append(unknown(f"{where}.data", training["data"], ENTRIES, "data set"))
+                continue
+            for backbone, adaptation, remedy, head in itertools.product(chosen, adaptations, remedies, heads):
+                if backbone in known:
+                    spec: Any = ADAPTATIONS[adaptation["kind"]].model_validate(adaptation)
+                    self.faults += spec.faults(vision_layers(backbone), f"{where}.adaptation ({backbone})")
+                yield {
+                    "backbone": backbone,
+                    "task": task_name,
+                    "adaptation": adaptation,
+                    "remedy": remedy,
+                    "head": head,
+                    "training": training,
+                }
+
+    def _kinds(
+        self, where: str, given: Any, known: Mapping[str, type[BaseModel]], defaults: Mapping[str, Mapping[str, object]]
+    ) -> list[dict[str, Any]]:
+        """`full`, `[full, lora]`, `{lora: {rank: [4, 8]}}` or a list of such -> plain dicts with `kind`."""
+        out: list[dict[str, Any]] = []
+        entries = given if isinstance(given, list) else [given]
+        if not entries:
+            self.faults.append(Fault(where, "an empty list", "at least one value"))
+        for entry in entries:
+            pairs = entry.items() if isinstance(entry, Mapping) else [(entry, {})]
+            for kind, params in pairs:
+                if kind not in known:
+                    self.faults.append(unknown(where, kind, known, where.rsplit(".", 1)[-1]))
+                    continue
+                fields = known[kind].model_fields
+                self.faults += [
+                    unknown(f"{where}.{kind}.{key}", key, [f for f in fields if f != "kind"], "key")
+                    for key in params or {}
+                    if key not in fields
+                ]
+                settings = {**defaults.get(kind, {}), **{k: v for k, v in (params or {}).items() if k in fields}}
+                for values in self._grid(f"{where}.{kind}", settings):
+                    candidate = {**values, "kind": kind}
+                    try:
+                        known[kind].model_validate(candidate)
+                    except ValidationError as error:
+                        self._invalid(f"{where}.{kind}", error)
+                    else:
+                        out.append(candidate)
+        return out
+
+    def _grid(self, where: str, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Lists multiplied out; distributions drawn `samples` times, jointly."""
+        grids: dict[str, list[Any]] = {}
+        drawn: dict[str, list[float]] = {}
+        for key, value in settings.items():
+            if isinstance(value, Mapping):
+                drawn[key] = self._draws(f"{where}.{key}", value)
+                continue
+            nested = isinstance(value, list) and (key not in _TUPLES or any(isinstance(v, list) for v in value))
+            grids[key] = value if nested else [value]
+            if not grids[key]:
+                self.faults.append(Fault(f"{where}.{key}", "an empty list", "at least one value"))
+        combined = [dict(zip(grids, values, strict=True)) for values in itertools.product(*grids.values())]
+        if not drawn or not all(drawn.values()):
+            return [] if drawn else combined
+        return [{**values, **{k: v[i] for k, v in drawn.items()}} for values in combined for i in range(self.samples)]
+
+    def _draws(self, where: str, value: Mapping[str, Any]) -> list[float]:
+        items: list[tuple[str, Any]] = list(value.items())
+        kind, bounds = items[0] if items else ("", None)
+        if len(value) != 1 or kind not in _DISTRIBUTIONS:
+            self.faults.append(unknown(where, kind, _DISTRIBUTIONS, "distribution"))
+            return []
+        if self.search != "random":
+            self.faults.append(
+                Fault(where, f"a distribution with search: {self.search}", "a value or a list", "set search: random")
+            )
+            return []
+        rng = random.Random(where)  # the key's own stream: adding a key does not change the draws of the others
+        if kind == "choice" and isinstance(bounds, list) and bounds:
+            return [rng.choice(bounds) for _ in range(self.samples)]
+        numeric = isinstance(bounds, list) and len(bounds) == 2 and all(isinstance(b, int | float) for b in bounds)
+        if kind == "choice" or not numeric or bounds[0] >= bounds[1] or (kind == "loguniform" and bounds[0] <= 0):
+            self.faults.append(
+                Fault(
+                    where,
+                    repr(dict(value)),
+                    f"{{{kind}: [low, high]}} with low < high" + (", low > 0" if kind == "loguniform" else ""),
+                )
+            )
+            return []
+        low, high = bounds or (0, 0)
+        if kind == "uniform":
+            return [rng.uniform(low, high) for _ in range(self.samples)]
+        return [math.exp(rng.uniform(math.log(low), math.log(high))) for _ in range(self.samples)]
+
+    def _make(self, where: str, fields: Mapping[str, Any]) -> Trial | None:
+        try:
+            return Trial.model_validate({**fields, "collection": self.collection})
+        except ValidationError as error:
+            self._invalid(where, error)
+            return None
+
+    def _invalid(self, where: str, error: ValidationError) -> None:
+        for entry in error.errors():
+            path = ".".join([where, *(str(part) for part in entry["loc"] if part != "training")])
+            fault = Fault(
+                path,
+                "missing" if entry["type"] == "missing" else repr(entry.get("input"))[:80],
+                entry["msg"][0].lower() + entry["msg"][1:],
+            )
+            if fault not in self.faults:
+                self.faults.append(fault)

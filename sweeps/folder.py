@@ -1,0 +1,165 @@
+"""What exists on storage decides what is left to do: the folders of a sweep and of its trials.
+
+<storage>/<sweep>/sweep.json                                the resolved spec and where it was run
+<storage>/<sweep>/trials/<key>/trial.json
+                              checkpoints/epoch-0003/ ...    + DONE, until the trial is trained
+                              trained/{encoder,head}.safetensors, training.json + DONE
+                              results/<suite>/<data set>.{json,parquet}
+                              failure.json                   a trial that failed for good, until it is tried again
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+from upath import UPath
+
+from models.durable import is_done, publish_bytes
+from models.faults import Fault, UserError, unknown
+from sweeps.spec import SweepSpec
+from sweeps.trial import Trial
+from tasks.results import Result
+
+
+@dataclass(frozen=True)
+class TrialFolder:
+    """One trial's files below `root`."""
+
+    root: UPath
+
+    @property
+    def checkpoints(self) -> UPath:
+        return self.root / "checkpoints"
+
+    @property
+    def trained(self) -> UPath:
+        return self.root / "trained"
+
+    def is_trained(self) -> bool:
+        return is_done(self.trained)
+
+    def training(self) -> dict[str, Any]:
+        """training.json of a trained trial; {} before."""
+        return json.loads((self.trained / "training.json").read_bytes()) if self.is_trained() else {}
+
+    def failure(self) -> dict[str, Any] | None:
+        path = self.root / "failure.json"
+        return json.loads(path.read_bytes()) if path.exists() else None
+
+    def set_failure(self, failure: Mapping[str, Any] | None) -> None:
+        path = self.root / "failure.json"
+        if failure is not None:
+            publish_bytes(path, json.dumps(dict(failure)).encode())
+        elif path.exists():
+            path.unlink()
+
+    def result(self, suite: str, dataset: str) -> Result | None:
+        """The saved result, or None where there is none. A damaged one counts as none: it is scored again."""
+        path = self.root / "results" / suite / f"{dataset}.json"
+        try:
+            return Result.model_validate_json(path.read_bytes())
+        except (FileNotFoundError, ValidationError, ValueError):
+            return None
+
+    def save_result(self, result: Result, per_item: pa.Table) -> None:
+        """Per-item scores first: where the result is, they are."""
+        place = self.root / "results" / result.suite
+        buffer = io.BytesIO()
+        pq.write_table(per_item, buffer, compression="zstd")
+        publish_bytes(place / f"{result.dataset}.parquet", buffer.getvalue())
+        publish_bytes(place / f"{result.dataset}.json", result.model_dump_json().encode())
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """One sweep below a storage location (a local path or any URI that fsspec knows)."""
+
+    storage: UPath
+    name: str
+
+    @property
+    def root(self) -> UPath:
+        return self.storage / self.name
+
+    def trial(self, trial: Trial) -> TrialFolder:
+        return TrialFolder(self.root / "trials" / trial.key)
+
+    def read(self) -> dict[str, Any]:
+        """sweep.json. Raises UserError, with the nearest name, when there is no such sweep."""
+        path = self.root / "sweep.json"
+        if not path.exists():
+            known = (
+                [e.name for e in self.storage.iterdir() if (e / "sweep.json").exists()] if self.storage.exists() else []
+            )
+            raise UserError("sweep", unknown(f"{self.storage}", self.name, known, "sweep"))
+        try:
+            return json.loads(path.read_bytes())
+        except ValueError as error:
+            raise UserError(
+                "sweep", Fault(str(path), f"not JSON ({error})", "a saved sweep", "run the sweep's YAML again")
+            ) from None
+
+    def spec(self) -> SweepSpec:
+        """The saved spec. Raises UserError."""
+        return SweepSpec.model_validate(self.read()["spec"])
+
+    def save(self, spec: SweepSpec, settings: Mapping[str, Any], datasets: list[str]) -> None:
+        """Write sweep.json and every trial.json. A saved sweep may grow (more values), never change: see `refuse_change`."""
+        if (self.root / "sweep.json").exists():
+            refuse_change(self.spec(), spec)
+        for trial in spec.trials():
+            path = self.trial(trial).root / "trial.json"
+            if not path.exists():
+                publish_bytes(path, json.dumps(trial.document(), indent=1).encode())
+        document = {
+            "spec": spec.model_dump(mode="json"),
+            "settings": dict(settings),
+            "datasets": datasets,
+            "name": spec.name,
+        }
+        publish_bytes(self.root / "sweep.json", json.dumps(document, indent=1).encode())
+
+
+def refuse_change(old: SweepSpec, new: SweepSpec) -> None:
+    """A spec under a used name may add trials, suites and resources; taking one away or altering it is an error that shows both."""
+    was, now = {t.key: t for t in old.trials()}, {t.key: t for t in new.trials()}
+    gone, added = [t for key, t in was.items() if key not in now], [t for key, t in now.items() if key not in was]
+    faults = []
+    for trial in gone:
+        twin = next(
+            (
+                t
+                for t in added
+                if (t.backbone, t.task, t.adaptation.kind) == (trial.backbone, trial.task, trial.adaptation.kind)
+            ),
+            None,
+        )
+        found = f"now {_difference(trial, twin)}" if twin else "is missing from the new spec"
+        faults.append(
+            Fault(trial.label, found, "every trial of the saved sweep unchanged", "give the sweep a new name")
+        )
+    for suite in old.evaluate:
+        if suite not in new.evaluate:
+            faults.append(
+                Fault(
+                    "evaluate",
+                    f"{suite} was taken away",
+                    "at least the suites of the saved sweep",
+                    "give the sweep a new name",
+                )
+            )
+    if faults:
+        raise UserError(f"sweep {new.name} was run with another spec", faults)
+
+
+def _difference(old: Trial, new: Trial) -> str:
+    before, after = old.flat(), new.flat()
+    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    return ", ".join(f"{key} {before.get(key)} -> {after.get(key)}" for key in keys)

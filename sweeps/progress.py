@@ -1,0 +1,101 @@
+"""What a user sees while a sweep runs: live bars on a terminal, plain lines when piped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+_LINE_EVERY = 10.0  # seconds between plain lines of one stage
+
+
+class Display:
+    """Stages of a run, one after the other, each counting in its own unit."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.started = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """One line, with the seconds since the start."""
+        self.console.print(f"[dim]{time.monotonic() - self.started:7.1f} s[/dim]  {text}", highlight=False)
+
+    @contextmanager
+    def stage(self, title: str, total: int, unit: str) -> Iterator[Stage]:
+        """A stage of `total` units; shows rate and estimated time left, and a closing line."""
+        stage = _LiveStage(self, title, total, unit) if self.console.is_terminal else Stage(self, title, total, unit)
+        with stage.shown():
+            yield stage
+        rate = stage.done / max(time.monotonic() - stage.since, 1e-9)
+        failed = f", [red]{stage.failed} failed[/red]" if stage.failed else ""
+        self.say(
+            f"{title}: {stage.done:,} {unit} in {time.monotonic() - stage.since:.1f} s ({rate:,.1f} {unit}/s){failed}"
+        )
+
+
+class Stage:
+    """Counts; prints a line now and then."""
+
+    def __init__(self, display: Display, title: str, total: int, unit: str) -> None:
+        self.display, self.title, self.total, self.unit = display, title, total, unit
+        self.done, self.failed, self.note = 0, 0, ""
+        self.since = self._last = time.monotonic()
+
+    def tick(self, count: int = 1) -> None:
+        self.done += count
+        self._draw()
+
+    def describe(self, note: str) -> None:
+        """What is going on right now, e.g. which trials run."""
+        self.note = note
+        self._draw()
+
+    def _draw(self) -> None:
+        if time.monotonic() - self._last >= _LINE_EVERY:
+            self._last = time.monotonic()
+            rate = self.done / max(self._last - self.since, 1e-9)
+            left = f", about {(self.total - self.done) / rate:.0f} s left" if rate else ""
+            note = f"; {self.note}" if self.note else ""
+            self.display.say(f"{self.title}: {self.done:,} of {self.total:,} {self.unit} ({rate:,.1f}/s{left}){note}")
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        yield
+
+
+class _LiveStage(Stage):
+    """The same as a rich bar."""
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(f"{self.unit} [dim]{{task.fields[rate]}}"),
+        )
+        timing = (
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+        )
+        with Progress(*columns, *timing, console=self.display.console, transient=True) as self._bar:
+            self._task = self._bar.add_task(self.title, total=self.total, note="", rate="")
+            yield
+
+    def _draw(self) -> None:
+        rate = self.done / max(time.monotonic() - self.since, 1e-9)
+        self._bar.update(self._task, completed=self.done, note=self.note, rate=f"{rate:,.1f}/s")

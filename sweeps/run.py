@@ -1,0 +1,353 @@
+"""One sweep from spec to report. Idempotent: the same call starts, continues, or finds nothing left to do.
+
+Stages, each reading the folders and doing what is missing: check, data, decode, then wave by wave train (Tune), merge, embed (one Ray Data
+pass, many encoders), score, log (MLflow).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from upath import UPath
+
+from models.durable import is_done, is_local
+from models.faults import Fault, UserError
+from models.specs import faults_for
+from models.zoo import load_backbone
+from sweeps.cluster import started, unshared
+from sweeps.evaluate import Subject, embed_jobs, jobs_of, protocols_of, score_jobs, subject_of
+from sweeps.folder import SweepFolder
+from sweeps.progress import Display
+from sweeps.settings import Settings
+from sweeps.spec import SweepSpec
+from sweeps.summary import is_complete, metrics_of
+from sweeps.tracking import Tracker
+from sweeps.train import merge
+from sweeps.trial import Trial
+from sweeps.tune import StopFlag, train_all
+from tasks.catalogue import COLLECTIONS, ENTRIES, locate
+from tasks.manifest import Dataset, open_dataset
+from tasks.stream import Work, decode_all, works
+from tasks.suites import WIRING
+
+
+@dataclass
+class Outcome:
+    """How a run ended. failures: label -> failure; stopped: on Ctrl-C, after saving."""
+
+    folder: SweepFolder
+    failures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stopped: bool = False
+
+
+def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
+    """Everything that keeps this machine from running the sweep; nothing is started. Data sets that gelo makes itself are no fault."""
+    faults = []
+    for name in dict.fromkeys(spec.backbones):
+        given = spec.weights.get(name)
+        faults += faults_for(name, Path(given) if given else None, f"backbones.{name}")
+    for name in needed_datasets(spec):
+        root = Path(settings.data) / name
+        if ENTRIES[name].builder and not is_done(root):
+            continue
+        try:
+            open_dataset(root)
+        except UserError as error:
+            faults += error.faults
+    storage = UPath(settings.storage)
+    if is_local(storage):
+        faults += _writable(Path(str(storage)), "--storage")
+    faults += _writable(Path(settings.cache), "--cache") + _writable(Path(settings.data), "--data")
+    if spec.resources.gpus and settings.address == "local":
+        import torch
+
+        if torch.cuda.device_count() < spec.resources.gpus:
+            found = f"{torch.cuda.device_count()} GPUs on this machine"
+            faults.append(
+                Fault(
+                    "resources.gpus",
+                    found,
+                    f"{spec.resources.gpus:g}",
+                    "run on a cluster with --address, or set resources.gpus=0",
+                )
+            )
+    return faults
+
+
+def needed_datasets(spec: SweepSpec) -> list[str]:
+    """Every data set that the sweep trains on or evaluates, once."""
+    training = [trial.training.data for trial in spec.trials() if trial.training is not None]
+    return list(dict.fromkeys([*training, *(name for name, _ in protocols_of(spec.collection, spec.evaluate))]))
+
+
+def run_sweep(spec: SweepSpec, settings: Settings, display: Display) -> Outcome:
+    """Run or continue. Raises UserError (every fault of the check in one), KeyboardInterrupt outside training."""
+    faults = preflight(spec, settings)
+    if faults:
+        raise UserError(f"sweep {spec.name}", faults)
+    folder = SweepFolder(UPath(settings.storage), spec.name)
+    trials = spec.trials()
+    with _only_one(folder):
+        folder.save(spec, asdict(settings), needed_datasets(spec))
+        tracker = Tracker(settings.tracking, spec.name)
+        parent = tracker.ensure_sweep(spec.name, spec.model_dump_json(indent=1), _tags(spec))
+        display.say(
+            f"sweep [bold]{spec.name}[/bold]: {len(trials)} trials on {COLLECTIONS[spec.collection]} data, results in {folder.root}"
+        )
+        with started(settings.address, settings.cpus, display):
+            unshared(folder.storage, settings.tracking, settings.data)
+            sweep = _Sweep(spec, settings, folder, display, tracker, parent, trials)
+            outcome = sweep.run()
+        if not outcome.stopped:
+            tracker.finish(parent, "FAILED" if outcome.failures else "FINISHED")
+    return outcome
+
+
+@dataclass
+class _Sweep:
+    spec: SweepSpec
+    settings: Settings
+    folder: SweepFolder
+    display: Display
+    tracker: Tracker
+    parent: str
+    trials: Sequence[Trial]
+
+    def run(self) -> Outcome:
+        self.outcome = Outcome(self.folder)
+        self.cache = Path(self.settings.cache).absolute()
+        self.bases = {name: load_backbone(name, self._weights(name)) for name in dict.fromkeys(self.spec.backbones)}
+        self.pairs = protocols_of(self.spec.collection, self.spec.evaluate)
+        self.datasets = self._datasets()
+        self._decode()
+        size = self.spec.resources.wave
+        with _stops_on_interrupt(self.display) as self.stop:
+            for start in range(0, len(self.trials), size):
+                self._wave(self.trials[start : start + size])
+                if self.stop.is_set:
+                    self.outcome.stopped = True
+                    return self.outcome
+        return self.outcome
+
+    def _wave(self, wave: Sequence[Trial]) -> None:
+        todo = [
+            t
+            for t in {t.source.key: t.source for t in wave if t.training}.values()
+            if not self.folder.trial(t).is_trained()
+        ]
+        if todo:
+            with self.display.stage("train", len(todo), "trials") as stage:
+                cache, data = str(self.cache), str(Path(self.settings.data).absolute())
+                given = {"cache": cache, "data": data, "weights": dict(self.spec.weights)}
+                failures = train_all(todo, self.folder, self.spec.resources, given, self.stop, stage)
+            for trial in wave:
+                if trial.source.key in failures:
+                    self.outcome.failures[trial.label] = failures[trial.source.key]
+        if self.stop.is_set:
+            return
+        self.stop.graceful = False  # from here a Ctrl-C stops at once: every file is whole
+        for trial in wave:
+            place, source = self.folder.trial(trial), self.folder.trial(trial.source)
+            if trial.source is not trial and source.is_trained() and not place.is_trained():
+                merge(trial, self.bases[trial.backbone], source, place)
+        ready = [t for t in wave if t.training is None or self.folder.trial(t).is_trained()]
+        self._check_bases(ready)
+        subjects = [self._subject(trial) for trial in ready]
+        self._score(subjects)
+        self._log(subjects)
+        self.stop.graceful = True
+
+    def _score(self, subjects: Sequence[Subject]) -> None:
+        jobs = jobs_of(subjects, self.datasets, self.pairs)
+        missing = {need for job in jobs for need in job.needs() if not need.path(self.cache).exists()}
+        if missing:
+            with self.display.stage("embed", sum(need.work.chunk.rows for need in missing), "images") as stage:
+                embed_jobs(jobs, self.bases, self.cache, "ray", gpus=self.spec.resources.gpus, tick=stage.tick)
+        elif jobs:
+            embed_jobs(jobs, self.bases, self.cache, "ray")  # the text features
+        if jobs:
+            with self.display.stage("score", len(jobs), "results") as stage:
+                score_jobs(jobs, self.cache, "ray", stage.tick)
+
+    def _log(self, subjects: Sequence[Subject]) -> None:
+        baselines = {t.backbone: self._subject(t) for t in self.trials if t.task == "none"}
+        written = 0
+        for subject in subjects:
+            trial = subject.trial
+            tags = {**_tags(self.spec), "gelo.vision": subject.ref.vision, "gelo.text": subject.text}
+            run = self.tracker.ensure_trial(self.parent, trial.key, trial.flat(), tags, name=trial.label)
+            written += self.tracker.log(run, metrics_of(subject, baselines[trial.backbone], self.pairs))
+            if is_complete(subject, self.pairs):
+                self.tracker.finish(run, "FINISHED")
+        self.display.say(f"log: {written:,} metrics of {len(subjects)} trials written to MLflow")
+        for trial in self.trials:
+            failure = self.folder.trial(trial.source).failure()
+            if failure is not None and not self.folder.trial(trial).is_trained():
+                self.outcome.failures.setdefault(trial.label, failure)
+                run = self.tracker.ensure_trial(
+                    self.parent, trial.key, trial.flat(), _tags(self.spec), name=trial.label
+                )
+                self.tracker.finish(run, "FAILED")
+
+    def _subject(self, trial: Trial) -> Subject:
+        given = self.spec.weights.get(trial.backbone)
+        return subject_of(trial, self.folder.trial(trial), self.bases[trial.backbone], given)
+
+    def _weights(self, name: str) -> Path | None:
+        given = self.spec.weights.get(name)
+        return Path(given) if given else None
+
+    def _check_bases(self, trials: Sequence[Trial]) -> None:
+        """A trained tower must come from the very backbone that is its baseline now."""
+        faults: list[Fault] = []
+        for trial in trials:
+            trained_on, now = (
+                self.folder.trial(trial).training().get("base"),
+                self.bases[trial.backbone].vision_fingerprint,
+            )
+            if trained_on is not None and trained_on != now:
+                remedy = "bring the old weights back, or give the sweep a new name"
+                faults.append(
+                    Fault(
+                        trial.label,
+                        f"trained from weights {trained_on}",
+                        f"the weights of {trial.backbone} now: {now}",
+                        remedy,
+                    )
+                )
+        if faults:
+            raise UserError(f"sweep {self.spec.name}", faults)
+
+    def _datasets(self) -> dict[str, Dataset]:
+        """Make what gelo makes itself, then open and verify all; every fault of every set in one UserError."""
+        import ray
+
+        data = Path(self.settings.data).absolute()
+        names = needed_datasets(self.spec)
+        missing = [name for name in names if not is_done(data / name)]
+        if missing:
+            build = ray.remote(num_cpus=1)(_build)
+            with self.display.stage("make data", len(missing), "data sets") as stage:
+                pending = [build.remote(name, str(data)) for name in missing]
+                while pending:
+                    done, pending = ray.wait(pending)
+                    ray.get(done[0])
+                    stage.tick()
+        found: dict[str, Dataset] = {}
+        faults: list[Fault] = []
+        for name in names:
+            try:
+                found[name] = _verified(data / name, self.cache)
+            except UserError as error:
+                faults += error.faults
+        if faults:
+            raise UserError("data sets", faults)
+        return found
+
+    def _decode(self) -> None:
+        """Every image that the sweep reads, once per transform."""
+        for transform in {base.transform.fingerprint: base.transform for base in self.bases.values()}.values():
+            wanted: dict[Work, None] = {}
+            for name, protocol in self.pairs:
+                for split, _ in WIRING[protocol].reads:
+                    wanted.update(dict.fromkeys(works(self.datasets[name], split)))
+            for trial in self.trials:
+                if trial.training is not None:
+                    wanted.update(dict.fromkeys(works(self.datasets[trial.training.data], "train")))
+            missing = [w for w in wanted if not w.place(self.cache / "decoded" / transform.fingerprint, "").exists()]
+            if missing:
+                with self.display.stage("decode", sum(w.chunk.rows for w in missing), "images") as stage:
+                    decode_all(missing, transform, self.cache, "ray", stage.tick)
+
+
+def _build(name: str, data: str) -> None:
+    locate(name, Path(data), build=True)
+
+
+def _verified(root: Path, cache: Path) -> Dataset:
+    """Open and check a data set; its SHA-256s only when its files changed since they were last found right."""
+    dataset = open_dataset(root)
+    stamp = cache / "verified" / f"{dataset.fingerprint}.txt"
+    entries = [*(e for shards in dataset.card.splits.values() for e in shards), *dataset.card.tables.values()]
+    now = "\n".join(f"{root / e.file} {(root / e.file).stat().st_mtime_ns}" for e in entries)
+    if not (stamp.exists() and stamp.read_text() == now):
+        open_dataset(root, verify=True)
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.write_text(now)
+    return dataset
+
+
+def _tags(spec: SweepSpec) -> dict[str, str]:
+    described = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    commit = {"gelo.commit": described.stdout.strip()} if described.returncode == 0 else {}
+    return {"gelo.sweep": spec.name, "gelo.scale": COLLECTIONS[spec.collection], **commit}
+
+
+def _writable(folder: Path, option: str) -> list[Fault]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".gelo-{os.getpid()}"
+        probe.write_bytes(b"gelo")
+        probe.unlink()
+    except OSError as error:
+        return [
+            Fault(
+                f"{option} {folder}",
+                error.strerror or str(error),
+                "a folder that can be written",
+                f"choose another {option}",
+            )
+        ]
+    return []
+
+
+@contextmanager
+def _only_one(folder: SweepFolder) -> Iterator[None]:
+    """Two runs of one sweep must not write at once; on shared storage that is the users' agreement, locally a lock."""
+    if not is_local(folder.root):
+        yield
+        return
+    root = Path(str(folder.root))
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            fault = Fault(
+                str(root), "another gelo is running this sweep", "one at a time", f"gelo status {folder.name}"
+            )
+            raise UserError(f"sweep {folder.name}", fault) from None
+        yield
+
+
+class _Interrupts(StopFlag):
+    """The stop flag with Ctrl-C on it. graceful: training saves first; a second Ctrl-C, or one elsewhere, interrupts at once."""
+
+    graceful = True
+
+
+@contextmanager
+def _stops_on_interrupt(display: Display) -> Iterator[_Interrupts]:
+    stop = _Interrupts()
+
+    def on_interrupt(number: int, frame: object) -> None:
+        if stop.is_set or not stop.graceful:
+            raise KeyboardInterrupt
+        stop.set()
+        display.say("Ctrl-C: the running trials save a checkpoint; once more to stop at once")
+
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,88 @@
+"""`gelo evaluate`: one encoder, one process, the same code as a sweep with a plain loop in Ray's place."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from upath import UPath
+
+from models.faults import Fault, UserError, unknown
+from models.specs import resolve
+from models.zoo import load_backbone
+from sweeps.evaluate import embed_jobs, jobs_of, protocols_of, score_jobs, subject_of
+from sweeps.folder import SweepFolder, TrialFolder
+from sweeps.settings import Settings
+from sweeps.summary import results_of
+from sweeps.trial import Trial
+from tasks.catalogue import COLLECTIONS, SUITES, locate
+from tasks.manifest import Dataset
+from tasks.results import Result
+
+_GROUPS = {"general": ("zero_shot", "probe")}
+
+
+def evaluate_one(
+    encoder: str, suites: tuple[str, ...], weights: Path | None, collection: str | None, settings: Settings
+) -> list[Result]:
+    """Score a backbone's name or `SWEEP/KEY`; returns its results. A trial's results go to a scratch folder: its sweep owns its own.
+
+    Raises UserError for unknown suites, encoders or collections and for missing data sets, all that can be seen at once.
+    """
+    chosen = [name for suite in suites for name in _GROUPS.get(suite, (suite,))]
+    faults = [
+        unknown("--suite", suite, [*SUITES, *_GROUPS], "suite")
+        for suite in suites
+        if suite not in SUITES and suite not in _GROUPS
+    ]
+    trial, source, backbone = _which(encoder, settings, faults)
+    if collection is None and backbone is not None:
+        collection = "miniature" if resolve(backbone).scale == "miniature" else "paper"
+    if collection is not None and collection not in COLLECTIONS:
+        faults.append(unknown("--collection", collection, COLLECTIONS, "collection"))
+    if faults or backbone is None or collection is None:
+        raise UserError("evaluate", faults)
+    trial = trial or Trial(backbone=backbone, task="none", collection=collection)
+    base = load_backbone(backbone, weights)
+    pairs = protocols_of(collection, chosen)
+    datasets: dict[str, Dataset] = {}
+    missing: list[Fault] = []
+    for name, _ in pairs:
+        try:
+            datasets[name] = locate(name, Path(settings.data), build=True)
+        except UserError as error:
+            missing += error.faults
+    if missing:
+        raise UserError("data sets", list(dict.fromkeys(missing)))
+    cache = Path(settings.cache).absolute()
+    with tempfile.TemporaryDirectory() as scratch:
+        subject = subject_of(trial, source or TrialFolder(UPath(scratch)), base, str(weights) if weights else None)
+        subject = type(subject)(trial, TrialFolder(UPath(scratch)), subject.ref, subject.text, subject.logit_scale)
+        jobs = jobs_of([subject], datasets, pairs)
+        embed_jobs(jobs, {backbone: base}, cache, "local")
+        score_jobs(jobs, cache, "local")
+        return results_of(subject, pairs)
+
+
+def _which(
+    encoder: str, settings: Settings, faults: list[Fault]
+) -> tuple[Trial | None, TrialFolder | None, str | None]:
+    """(trial, its folder, backbone); a sweep's trial when `encoder` is SWEEP/KEY of a sweep that is there."""
+    sweep, slash, key = encoder.rpartition("/")
+    storage = UPath(settings.storage)
+    if slash and (storage / sweep / "sweep.json").exists():
+        folder = SweepFolder(storage, sweep)
+        trials = {trial.key: trial for trial in folder.spec().trials()}
+        if key not in trials:
+            faults.append(unknown("ENCODER", key, trials, f"trial of {sweep}"))
+            return None, None, None
+        trial, place = trials[key], folder.trial(trials[key])
+        if trial.training is not None and not place.is_trained():
+            faults.append(Fault(encoder, "not trained yet", "a trained trial", f"gelo resume {sweep}"))
+        return trial, place, trial.backbone
+    try:
+        resolve(encoder)
+    except UserError as error:
+        faults += error.faults
+        return None, None, None
+    return None, None, encoder

@@ -1,0 +1,154 @@
+"""SweepSpec: YAML -> list[Trial], every fault listed at once, each with the nearest valid name.
+
+A hyper-parameter takes a value, a list (a grid), or with `search: random` a distribution such as `{loguniform: [1e-6, 1e-3]}`, drawn
+`samples` times from the sweep's own seed, so that the same file always means the same trials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.faults import Fault, UserError, unknown
+from sweeps.expand import Expansion
+from sweeps.trial import Trial
+from tasks.catalogue import COLLECTIONS, SUITES
+
+RESERVED_NAMES = ("data", "cache", "mlflow", "mlartifacts")
+
+
+class Resources(BaseModel):
+    """What one trial is granted, and how its failures are treated.
+
+    cpus: whole CPUs, also its torch threads. gpus: 0, a fraction, or whole GPUs. retries: fresh starts of a failed trial from its last
+    checkpoint. checkpoint_minutes: an extra checkpoint inside a long epoch. wave: encoders embedded in one pass.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    cpus: int = Field(1, ge=1)
+    gpus: float = Field(0, ge=0)
+    retries: int = Field(1, ge=0)
+    checkpoint_minutes: float = Field(10, gt=0)
+    wave: int = Field(24, ge=1)
+
+
+class SweepSpec(BaseModel):
+    """A sweep as its YAML says it, checked. `weights` maps a backbone to a local file for those that gelo does not ship."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    collection: Literal["miniature", "paper"] = "miniature"
+    backbones: tuple[str, ...] = Field(min_length=1)
+    tasks: dict[str, Any] = {}
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    evaluate: tuple[str, ...] = Field(("zero_shot", "probe", "biometric"), min_length=1)
+    resources: Resources = Resources()
+    search: Literal["grid", "random"] = "grid"
+    samples: int = Field(10, ge=1)
+    weights: dict[str, str] = {}
+
+    def trials(self) -> list[Trial]:
+        """All trials in a fixed order, baselines first, each once. Raises UserError with every fault of every trial."""
+        expansion = Expansion(self.collection, self.search, self.samples)
+        trials = expansion.trials(self.backbones, self.tasks, self.seeds)
+        if expansion.faults:
+            raise UserError(f"sweep {self.name}", expansion.faults)
+        return trials
+
+
+def load_spec(source: str, overrides: tuple[str, ...] = ()) -> SweepSpec:
+    """A preset's name or a YAML path -> SweepSpec; `overrides` are `key=value` with dotted keys. Raises UserError."""
+    raw = _read(source)
+    faults: list[Fault] = []
+    for override in overrides:
+        key, sign, value = override.partition("=")
+        if not sign or not key:
+            faults.append(Fault(f"--set {override}", "no `key=value`", "e.g. --set seeds=[0,1]"))
+            continue
+        _assign(raw, key.split("."), yaml.safe_load(value))
+    if faults:
+        raise UserError(source, faults)
+    return parse_spec(raw, source)
+
+
+def parse_spec(raw: object, source: str) -> SweepSpec:
+    """Check a sweep given as plain data; every fault of it and of all its trials in one UserError."""
+    if not isinstance(raw, Mapping):
+        raise UserError(
+            source,
+            Fault(
+                "file",
+                f"a {type(raw).__name__}",
+                "a mapping with name, backbones, tasks",
+                "see sweeps/presets/demo.yaml",
+            ),
+        )
+    faults = [unknown(str(key), key, SweepSpec.model_fields, "key") for key in raw if key not in SweepSpec.model_fields]
+    body = {key: value for key, value in raw.items() if key in SweepSpec.model_fields}
+    for suite in body.get("evaluate") or ():
+        if suite not in SUITES:
+            faults.append(unknown("evaluate", suite, SUITES, "suite"))
+    if body.get("collection", "miniature") not in COLLECTIONS:
+        faults.append(unknown("collection", body["collection"], COLLECTIONS, "collection"))
+    if body.get("name") in RESERVED_NAMES:
+        faults.append(Fault("name", repr(body["name"]), f"a name other than {', '.join(RESERVED_NAMES)}"))
+    spec: SweepSpec | None = None
+    try:
+        spec = SweepSpec.model_validate(body)
+    except ValidationError as error:
+        faults += [
+            f
+            for f in validation_faults(error)
+            if not (f.where == "collection" and any(g.where == "collection" for g in faults))
+        ]
+    expansion = Expansion(body.get("collection", "miniature"), body.get("search", "grid"), body.get("samples", 1))
+    expansion.trials(_listed(body.get("backbones")), body.get("tasks") or {}, (0,))
+    faults += expansion.faults
+    if faults or spec is None:
+        raise UserError(source, list(dict.fromkeys(faults)))
+    return spec
+
+
+def validation_faults(error: ValidationError, prefix: str = "") -> list[Fault]:
+    """pydantic's findings as Faults, key by key."""
+    out = []
+    for entry in error.errors():
+        where = ".".join([prefix, *map(str, entry["loc"])] if prefix else map(str, entry["loc"])) or "file"
+        found = "missing" if entry["type"] == "missing" else repr(entry.get("input"))[:80]
+        out.append(Fault(where, found, entry["msg"][0].lower() + entry["msg"][1:]))
+    return out
+
+
+def presets() -> dict[str, Path]:
+    """The sweeps that gelo ships, by name."""
+    return {
+        Path(str(entry)).stem: Path(str(entry))
+        for entry in (files("sweeps") / "presets").iterdir()
+        if str(entry).endswith(".yaml")
+    }
+
+
+def _read(source: str) -> Any:
+    known = presets()
+    path = known.get(source, Path(source))
+    if not path.is_file():
+        raise UserError("sweep", unknown("SWEEP", source, known, "preset or YAML file"))
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(source, Fault(str(path), f"not YAML ({error})", "a YAML mapping")) from None
+
+
+def _assign(raw: Any, keys: list[str], value: object) -> None:
+    for key in keys[:-1]:
+        raw = raw.setdefault(key, {})
+    raw[keys[-1]] = value
+
+
+def _listed(value: object) -> tuple[str, ...]:
+    return tuple(value) if isinstance(value, list | tuple) else ()

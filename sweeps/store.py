@@ -1,0 +1,92 @@
+"""Where tracking is kept: which URIs are taken, whether a server answers, one migrating process at a time, the pages.
+
+Nothing here imports MLflow, so a sweep's pre-flight may ask in milliseconds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from models.faults import Fault, UserError
+
+SQLITE = "sqlite:///"
+
+
+def resolve_uri(uri: str) -> str:
+    """`uri` with an absolute SQLite path: it means the same in every process. Raises UserError for an unusable kind."""
+    if uri.startswith(("http://", "https://")):
+        return uri.rstrip("/")
+    if uri.startswith(SQLITE) and len(uri) > len(SQLITE):
+        return f"{SQLITE}{Path(uri.removeprefix(SQLITE)).expanduser().absolute()}"
+    found = f"{uri.split('://')[0]}://..." if "://" in uri else repr(uri)  # the rest may hold a password
+    expected = "sqlite:///PATH/mlflow.db, or the http(s):// address of an MLflow server"
+    if "://" not in uri or uri.startswith("file:"):
+        remedy = "MLflow has retired its file store: say sqlite:///out/mlflow.db"
+    else:
+        remedy = "start a server on that database, `mlflow server --backend-store-uri ...`, and give its address"
+    raise UserError("tracking", Fault("--tracking", found, expected, remedy))
+
+
+def ui_command(uri: str, host: str = "127.0.0.1", port: int = 5000) -> list[str]:
+    """The command line that shows a SQLite store in MLflow's own pages, to this machine only unless `host` says more.
+
+    Raises UserError for a server (it has its pages already) and for a file that is not there.
+    """
+    resolved = resolve_uri(uri)
+    if not resolved.startswith(SQLITE):
+        address = urllib.parse.urlsplit(resolved)
+        shown = f"{address.scheme}://{address.hostname}{f':{address.port}' if address.port else ''}{address.path}"
+        raise UserError("ui", Fault("tracking", "an MLflow server", "a SQLite file to serve", f"open {shown}"))
+    database = Path(resolved.removeprefix(SQLITE))
+    if not database.is_file():
+        raise UserError("ui", Fault(str(database), "no such file", "a tracking database", "first `gelo run demo`"))
+    artifacts = as_uri(str(database.parent / "mlflow-artifacts"))
+    return [
+        *(sys.executable, "-m", "mlflow", "server", "--backend-store-uri", resolved),
+        *("--default-artifact-root", artifacts, "--host", host, "--port", str(port), "--workers", "1"),
+    ]
+
+
+def must_answer(uri: str) -> None:
+    """MLflow itself retries for minutes before it gives up on a wrong address; any HTTP answer will do here."""
+    host = urllib.parse.urlsplit(uri).hostname
+    try:
+        with urllib.request.urlopen(f"{uri}/health", timeout=15):
+            return
+    except urllib.error.HTTPError:
+        return
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        remedy = "start it (`mlflow server ...`) or give another --tracking"
+        raise UserError("tracking", Fault(f"MLflow server at {host}", str(reason), "an answer", remedy)) from error
+
+
+@contextmanager
+def locked(database: Path) -> Iterator[None]:
+    """One process at a time makes or migrates `database`. The lock ends with its process, however that ends."""
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(database.with_name(f".{database.name}.lock"), os.O_CREAT | os.O_RDWR, 0o644)
+    except OSError as error:
+        fault = Fault(
+            str(database.parent), error.strerror or str(error), "a folder to write to", "give another --tracking"
+        )
+        raise UserError("tracking", fault) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def as_uri(place: str) -> str:
+    """A folder as an absolute file URI; a URI as it is, without a slash at its end."""
+    return place.rstrip("/") if "://" in place else Path(place).absolute().as_uri()

@@ -1,0 +1,299 @@
+"""MLflow's only writer: find-or-create runs by tag, log what is absent, so that any replay changes nothing.
+
+Decisions: a run is created together with the tag it is found by, so no kill leaves a run that a replay would double. A
+metric's timestamp is its run's start plus its step (ms), so a batch written twice gives the very rows that are there
+and MLflow's primary key drops them. A new SQLite store is built beside its place and renamed, an old one upgraded as a
+copy: a kill in a migration leaves no half a schema. MLflow's file store is refused: MLflow retired it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import os
+import re
+import shutil
+import sqlite3
+import urllib.parse
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from models.faults import Fault, UserError
+from sweeps.store import SQLITE, as_uri, locked, must_answer, resolve_uri, ui_command
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["Metric", "Scalar", "Status", "Tracker", "resolve_uri", "text_of", "ui_command"]
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+Scalar = str | int | float | bool
+
+LONGEST_PARAM = 500  # characters; longer values go to the artifact params/<key>.txt
+_METRICS_PER_BATCH = 1000  # MLflow's limits
+_ENTRIES_PER_BATCH = 100
+_LONGEST_NAME = 250
+_LEGAL = re.compile(r"[A-Za-z0-9_\-.:]+(/[A-Za-z0-9_\-.:]+)*")
+
+
+class Metric(NamedTuple):
+    """One number: `name` as tasks.results builds it, `value` finite, `step` >= 0 (epoch or batch; 0 for a result)."""
+
+    name: str
+    value: float
+    step: int = 0
+
+
+class Tracker:
+    """One experiment in one tracking store.
+
+    uri: `sqlite:///PATH` (relative to the working folder; made, or its schema brought up to date, under a file lock) or
+    the http(s) address of an MLflow server. artifacts: folder or URI below which a new experiment keeps its files; by
+    default `mlflow-artifacts` beside the SQLite file, or what the server says. MLflow is imported on construction, not
+    before. Raises UserError for another kind of URI, a place that cannot be written, a server that does not answer, or
+    an experiment that was deleted.
+    """
+
+    def __init__(self, uri: str, experiment: str, artifacts: str | None = None) -> None:
+        self.uri = resolve_uri(uri)
+        _silence_before_import()
+        if self.uri.startswith(SQLITE):
+            database = Path(self.uri.removeprefix(SQLITE))
+            artifacts = artifacts or str(database.parent / "mlflow-artifacts")
+            with locked(database):
+                _migrate(database, artifacts)
+                self._client = _client(self.uri)
+                self.experiment_id = self._find_experiment(experiment, artifacts)
+        else:
+            must_answer(self.uri)
+            self._client = _client(self.uri)
+            self.experiment_id = self._find_experiment(experiment, artifacts)
+
+    def ensure_sweep(self, name: str, spec_json: str, tags: Mapping[str, str] | None = None) -> str:
+        """Id of the sweep's parent run, made if absent; `spec_json` is its artifact sweep.json, rewritten on change."""
+        digest = hashlib.sha256(spec_json.encode()).hexdigest()[:16]
+        found_by = {"gelo.sweep": name, "gelo.role": "sweep"}
+        run = self._find_or_create(found_by, {**(tags or {}), "mlflow.runName": name})
+        if run.data.tags.get("gelo.spec") != digest:
+            self._client.log_text(run.info.run_id, spec_json, "sweep.json")
+            self._client.set_tag(run.info.run_id, "gelo.spec", digest)
+        return str(run.info.run_id)
+
+    def ensure_trial(
+        self,
+        parent: str,
+        key: str,
+        params: Mapping[str, Scalar],
+        tags: Mapping[str, str] | None = None,
+        name: str | None = None,
+    ) -> str:
+        """Id of the run of trial `key` below `parent`, made if absent, shown as `name` (default: the key).
+
+        params (flat) are written once: one that is there keeps its first value. Tags that are absent are added. Values
+        over 500 characters become the artifact params/<key>.txt, and the param names it. Raises ValueError for a key
+        that MLflow does not take.
+        """
+        _check_names(params)
+        more = {**(tags or {}), "mlflow.runName": name or key, "mlflow.parentRunId": parent, "gelo.role": "trial"}
+        run = self._find_or_create({"gelo.trial": key}, more)
+        run_id = str(run.info.run_id)
+        absent = {param: text_of(value) for param, value in params.items() if param not in run.data.params}
+        for param, value in absent.items():
+            if len(value) > LONGEST_PARAM:  # the file first: a param that is there has its file
+                file = f"params/{param}.txt"
+                self._client.log_text(run_id, value, file)
+                absent[param] = f"artifact {file}, {len(value)} characters"
+        from mlflow.entities import Param
+
+        for batch in _batches([Param(param, value) for param, value in absent.items()], _ENTRIES_PER_BATCH):
+            self._client.log_batch(run_id, params=batch)
+        return run_id
+
+    def log(self, run_id: str, metrics: Sequence[Metric]) -> int:
+        """Write those of `metrics` whose (name, step) the run does not have; returns how many. The first value stays.
+
+        Raises ValueError, before anything is written, for a name that MLflow does not take, a value that is not finite,
+        a negative step, or two values for one (name, step).
+        """
+        wanted = _checked(metrics)
+        if not wanted:
+            return 0
+        run = self._client.get_run(run_id)
+        last = {entry.key: int(entry.step) for entry in run.data.to_proto().metrics}
+        # Above a metric's last step nothing is there, at it something is; only below it must the history be read.
+        unsure = {name for name, step in wanted if step < last.get(name, 0)}
+        there = self._histories(run_id, unsure) | set(last.items())
+        from mlflow.entities import Metric as Row
+
+        rows = [
+            Row(name, value, int(run.info.start_time) + step, step)
+            for (name, step), value in wanted.items()
+            if (name, step) not in there
+        ]
+        for batch in _batches(rows, _METRICS_PER_BATCH):
+            self._client.log_batch(run_id, metrics=batch)
+        return len(rows)
+
+    def existing(self, run_id: str) -> set[tuple[str, int]]:
+        """Every (name, step) that the run has, from the whole histories."""
+        return self._histories(run_id, self._client.get_run(run_id).data.metrics)
+
+    def finish(self, run_id: str, status: Status) -> None:
+        """End the run; said again with the same status it changes nothing, the end time included."""
+        if self._client.get_run(run_id).info.status != status:
+            self._client.set_terminated(run_id, status)
+
+    def _histories(self, run_id: str, names: Iterable[str]) -> set[tuple[str, int]]:
+        return {(name, int(row.step)) for name in names for row in self._client.get_metric_history(run_id, name)}
+
+    def _find_or_create(self, found_by: Mapping[str, str], more: Mapping[str, str]) -> Any:
+        """The run with the tags `found_by`; made with them, and with `more`, in one request where there is none."""
+        run = self._find(found_by)
+        if run is None:
+            made = self._client.create_run(self.experiment_id, tags={**more, **found_by})
+            run = self._find(found_by) or made  # another driver may have made the same run meanwhile: the oldest counts
+        from mlflow.entities import RunTag
+
+        tags = [RunTag(tag, value) for tag, value in more.items() if tag not in run.data.tags]
+        for batch in _batches(tags, _ENTRIES_PER_BATCH):
+            self._client.log_batch(run.info.run_id, tags=batch)
+        return run
+
+    def _find(self, found_by: Mapping[str, str]) -> Any:
+        query = " and ".join(f"tags.`{tag}` = '{_quotable(value)}'" for tag, value in found_by.items())
+        runs = self._client.search_runs([self.experiment_id], query)
+        first, *surplus = sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id)) or [None]
+        for run in surplus:
+            self._client.delete_run(run.info.run_id)
+        return first
+
+    def _find_experiment(self, name: str, artifacts: str | None) -> str:
+        """Id of the experiment, made if absent. Raises UserError when it was deleted."""
+        from mlflow.exceptions import MlflowException
+
+        found = self._client.get_experiment_by_name(name)
+        if found is None:
+            place = f"{as_uri(artifacts)}/{urllib.parse.quote(name, safe='')}" if artifacts else None
+            with suppress(MlflowException):  # another driver was first; were it anything else, the next line says so
+                return str(self._client.create_experiment(name, artifact_location=place))
+            found = self._client.get_experiment_by_name(name)
+        if found is None or found.lifecycle_stage != "active":
+            state = "could not be made" if found is None else "was deleted"
+            remedy = f"`mlflow experiments restore --experiment-id {found.experiment_id}`" if found else "see its log"
+            raise UserError("tracking", Fault(f"experiment {name}", state, "an experiment to write to", remedy))
+        return str(found.experiment_id)
+
+
+def text_of(value: Scalar) -> str:
+    """A param as text: booleans as in YAML, floats so that they read back to the same number."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _checked(metrics: Sequence[Metric]) -> dict[tuple[str, int], float]:
+    wanted: dict[tuple[str, int], float] = {}
+    _check_names(metric.name for metric in metrics)
+    for name, value, step in metrics:
+        if not math.isfinite(value):
+            raise ValueError(f"metric {name} at step {step} is {value}: only finite values are logged")
+        if step < 0:
+            raise ValueError(f"metric {name} has step {step}: steps are >= 0")
+        if wanted.setdefault((name, step), float(value)) != value:
+            raise ValueError(f"metric {name} has two values at step {step}: {wanted[name, step]} and {value}")
+    return wanted
+
+
+def _check_names(names: Iterable[str]) -> None:
+    for name in names:
+        legal = _LEGAL.fullmatch(name) and not {".", ".."} & set(name.split("/"))
+        if not legal or len(name) > _LONGEST_NAME:
+            raise ValueError(
+                f"{name!r} is no MLflow name: letters, digits, _ - . : and / between, up to {_LONGEST_NAME}"
+            )
+
+
+def _quotable(value: str) -> str:
+    if "'" in value:
+        raise ValueError(f"{value!r}: a quote cannot stand in a tag that a run is found by")
+    return value
+
+
+def _batches(rows: Sequence[Any], size: int) -> Iterator[list[Any]]:
+    for start in range(0, len(rows), size):
+        yield list(rows[start : start + size])
+
+
+def _silence_before_import() -> None:
+    """MLflow reads these when imported: no telemetry, machine metrics, printed addresses. A user's values stay."""
+    for name, value in (
+        ("MLFLOW_DISABLE_TELEMETRY", "true"),
+        ("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false"),
+        ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),
+        ("MLFLOW_LOGGING_LEVEL", "WARNING"),
+        ("GIT_PYTHON_REFRESH", "quiet"),
+    ):
+        os.environ.setdefault(name, value)
+
+
+def _client(uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=uri)
+
+
+def _migrate(database: Path, artifacts: str) -> None:
+    """Make `database`, or bring its schema up to date, keeping the old file as <name>.before-<revision>."""
+    revision = _revision(database)
+    head = _head_revision()
+    if revision == head:
+        return
+    scratch = database.with_name(f".partial-{database.name}")
+    for suffix in ("", "-journal", "-wal", "-shm"):  # a killed writer's journal would be rolled back into the new file
+        scratch.with_name(scratch.name + suffix).unlink(missing_ok=True)
+    if revision is not None:
+        with closing(sqlite3.connect(database)) as old, closing(sqlite3.connect(scratch)) as new:
+            old.backup(new)
+    elif database.exists() and database.stat().st_size:
+        raise UserError("tracking", Fault(str(database), "no MLflow database", "one that MLflow made, or no file"))
+    from alembic.util import CommandError
+    from mlflow.store.db.utils import _upgrade_db, create_sqlalchemy_engine
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    if revision is None:
+        SqlAlchemyStore(f"{SQLITE}{scratch}", as_uri(artifacts)).engine.dispose()
+    else:
+        engine = create_sqlalchemy_engine(f"{SQLITE}{scratch}")
+        try:
+            _upgrade_db(engine)
+        except CommandError as error:  # a revision that this MLflow has never heard of
+            fault = Fault(
+                str(database), f"schema {revision}", f"one up to {head}", "use the newer MLflow that wrote it"
+            )
+            raise UserError("tracking", fault) from error
+        finally:
+            engine.dispose()
+        shutil.copy2(database, database.with_name(f"{database.name}.before-{revision}"))
+    scratch.replace(database)
+
+
+def _revision(database: Path) -> str | None:
+    """The schema revision of a SQLite file, None where there is none."""
+    if not database.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(database)) as connection:
+            row = connection.execute("select version_num from alembic_version").fetchone()
+    except sqlite3.Error:
+        return None
+    return str(row[0]) if row else None
+
+
+def _head_revision() -> str:
+    from mlflow.store.db.utils import _get_latest_schema_revision
+
+    return str(_get_latest_schema_revision())

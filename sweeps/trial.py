@@ -1,0 +1,103 @@
+"""`Trial`: the frozen description of one run, and its key. Same key = same work, anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.adapt import Adaptation, NoAdaptation
+from models.head_specs import HeadKind
+from models.remedies import NoRemedy, Remedy
+
+Schedule = Literal["constant", "cosine", "cosine_restarts"]
+
+
+class Training(BaseModel):
+    """Data, optimiser and schedule of a fine-tuning run. Rates per step of AdamW; schedules step once an epoch, but the warm-up.
+
+    schedule: `constant`; `cosine` to zero over the epochs after a linear warm-up by step; `cosine_restarts` holds the peak for
+    `warmup_epochs` and then restarts with T0 = 5, T_mult = 2, eta_min = 1e-6 (TaharChettaoui/FRoundation: src/train.py).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    data: str
+    epochs: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    lr_backbone: float = Field(gt=0)
+    lr_head: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    clip: float = Field(gt=0)
+    schedule: Schedule
+    warmup_epochs: int = Field(ge=0)
+    sampler: Literal["shuffled", "class_balanced"]
+    augment: Literal["none", "flip"]
+
+
+class Trial(BaseModel):
+    """One run. A baseline has task `none` and no training. What is evaluated is the sweep's matter, not part of the key: a data
+    set added to a sweep must not train its models again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backbone: str
+    task: str
+    collection: Literal["miniature", "paper"]
+    adaptation: Adaptation = NoAdaptation()
+    remedy: Remedy = NoRemedy()
+    head: HeadKind | None = None
+    training: Training | None = None
+    seed: int = Field(0, ge=0)
+
+    @property
+    def key(self) -> str:
+        """First 12 hex digits of the SHA-256 of the canonical JSON."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()[:12]
+
+    @property
+    def source(self) -> Trial:
+        """The trial whose training run this one's weights come from: itself, or for a merging remedy the same without it."""
+        return self.model_copy(update={"remedy": NoRemedy()}) if self.remedy.phase == "merging" else self
+
+    @property
+    def trains(self) -> bool:
+        """True when this trial itself runs a training loop."""
+        return self.training is not None and self.remedy.phase != "merging"
+
+    @property
+    def label(self) -> str:
+        """For people: `mini-s faces lora wise(alpha=0.5) seed 0`."""
+        if self.task == "none":
+            return f"{self.backbone} untouched"
+        remedy = "" if self.remedy.kind == "none" else f" {self.remedy.kind}({_arguments(self.remedy)})"
+        return f"{self.backbone} {self.task} {self.adaptation.kind}{remedy} seed {self.seed}"
+
+    def canonical(self) -> str:
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    def flat(self) -> dict[str, str | int | float | bool]:
+        """Fields by dotted name, for MLflow's parameters."""
+        return dict(_flatten("", self.model_dump(mode="json")))
+
+    def document(self) -> dict[str, object]:
+        """The content of trial.json: the fields and the key."""
+        return {"key": self.key, "label": self.label, **self.model_dump(mode="json")}
+
+
+def _arguments(remedy: BaseModel) -> str:
+    return ", ".join(f"{name}={value}" for name, value in remedy.model_dump().items() if name != "kind")
+
+
+def _flatten(prefix: str, value: object) -> list[tuple[str, str | int | float | bool]]:
+    if isinstance(value, dict):
+        return [
+            pair for name, inner in value.items() for pair in _flatten(f"{prefix}.{name}" if prefix else name, inner)
+        ]
+    if value is None:
+        return []
+    if isinstance(value, bool | int | float | str):
+        return [(prefix, value)]
+    return [(prefix, ",".join(map(str, value)) if isinstance(value, list) else str(value))]

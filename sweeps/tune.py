@@ -1,0 +1,256 @@
+"""Ray Tune: trials that still have to train -> resources -> concurrent runs -> progress.
+
+Tune only schedules. Whether a trial is trained, half-trained or new is read from its folder, by the trial itself, so Tune's own
+restore is not used. Decisions: actors are reused, since a fresh one imports torch for seconds; Ctrl-C reaches trials through a flag in an
+actor, so that they save and return before the cluster goes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from upath import UPath
+
+from models.faults import UserError
+from sweeps.folder import SweepFolder, TrialFolder
+from sweeps.progress import Stage
+from sweeps.spec import Resources
+from sweeps.trial import Trial
+
+if TYPE_CHECKING:
+    from models.encoder import Encoder
+    from tasks.manifest import Dataset
+
+_POLL_SECONDS = 0.5
+
+
+class StopFlag:
+    """A switch that every process of the cluster can read; the driver's side."""
+
+    def __init__(self) -> None:
+        import ray
+
+        class Flag:
+            def __init__(self) -> None:
+                self.value = False
+
+            def set(self) -> None:
+                self.value = True
+
+            def get(self) -> bool:
+                return self.value
+
+        self.actor = ray.remote(num_cpus=0)(Flag).remote()
+        self.is_set = False
+
+    def set(self) -> None:
+        self.is_set = True
+        self.actor.set.remote()
+
+
+def train_all(
+    trials: Sequence[Trial],
+    folder: SweepFolder,
+    resources: Resources,
+    settings: dict[str, Any],
+    stop: StopFlag,
+    stage: Stage,
+) -> dict[str, dict[str, Any]]:
+    """Train every trial that is not trained; returns {key: failure} of those that failed for good (also in their folders).
+
+    settings: `data` and `cache` folders, `weights` by backbone. Stops early, checkpoints written, once `stop` is set.
+    """
+    import ray
+    from ray import tune
+
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    watcher = _watcher(stage, {trial.key: trial.label for trial in trials}, stop)
+    config = {
+        "key": tune.grid_search([trial.key for trial in trials]),
+        "root": str(folder.root),
+        "stop": stop.actor,
+        "cpus": resources.cpus,
+        "gpus": resources.gpus,
+        "minutes": resources.checkpoint_minutes,
+        **settings,
+    }
+    with tempfile.TemporaryDirectory(prefix="gelo-tune-") as scratch:
+        tuner = tune.Tuner(
+            tune.with_resources(run_trial, {"CPU": resources.cpus, "GPU": resources.gpus}),
+            param_space=config,
+            tune_config=tune.TuneConfig(reuse_actors=True, trial_name_creator=lambda t: t.config["key"]),
+            run_config=tune.RunConfig(
+                name=folder.name,
+                storage_path=scratch if folder.root.protocol in ("", "file", "local") else str(folder.root / ".tune"),
+                failure_config=tune.FailureConfig(max_failures=resources.retries),
+                callbacks=[watcher],
+                stop=watcher.stopper(),
+                verbose=0,
+            ),
+        )
+        outcome = tuner.fit()
+    failures = dict(watcher.failures)
+    for result in outcome:
+        key = result.config["key"] if result.config else ""
+        if result.error is not None and not stop.is_set and key not in failures:
+            failures[key] = {"kind": "fault", "error": str(result.error).strip()[-4000:]}
+    by_key = {trial.key: trial for trial in trials}
+    for key, failure in failures.items():
+        try:
+            folder.trial(by_key[key]).set_failure(failure)
+        except OSError:
+            stage.display.say(f"the failure of {by_key[key].label} could not be written to {folder.root}")
+    del ray
+    return failures
+
+
+def run_trial(config: dict[str, Any]) -> None:
+    """What one Tune trial runs. Failures that trying again cannot mend are reported, others raised for Tune to retry."""
+    import ray
+    import torch
+    from ray import tune
+
+    from sweeps.train import train
+    from tasks.catalogue import locate
+
+    torch.set_num_threads(config["cpus"])
+    trial_folder = TrialFolder(UPath(config["root"]) / "trials" / config["key"])
+    asked = {"at": 0.0, "answer": False}
+
+    def should_stop() -> bool:
+        if not asked["answer"] and time.monotonic() - asked["at"] > _POLL_SECONDS:
+            asked["answer"] = ray.get(config["stop"].get.remote())
+            asked["at"] = time.monotonic()
+        return bool(asked["answer"])
+
+    if should_stop():
+        tune.report({"state": "stopped"})
+        return
+    try:
+        document = (trial_folder.root / "trial.json").read_text()
+        trial = Trial.model_validate({k: v for k, v in _json(document).items() if k in Trial.model_fields})
+        assert trial.training is not None
+        trial_folder.set_failure(None)
+        base = _base(trial.backbone, config["weights"].get(trial.backbone), "cuda" if config["gpus"] else "cpu")
+        dataset: Dataset = locate(trial.training.data, Path(config["data"]))
+        finished = train(
+            trial,
+            base,
+            dataset,
+            Path(config["cache"]),
+            trial_folder,
+            should_stop=should_stop,
+            report=lambda row: tune.report({"state": "running", **row}),
+            checkpoint_minutes=config["minutes"],
+        )
+        tune.report({"state": "trained" if finished else "stopped"})
+    except UserError as error:
+        tune.report({"state": "failed", "failure": {"kind": "user", "error": str(error)}})
+    except (MemoryError, torch.cuda.OutOfMemoryError) as error:
+        tune.report({"state": "failed", "failure": {"kind": "out of memory", "error": str(error) or "out of memory"}})
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES) and "space" not in str(error):
+            raise
+        tune.report(
+            {
+                "state": "failed",
+                "failure": {
+                    "kind": "storage",
+                    "error": f"{error}; free some room or choose another --storage, then resume",
+                },
+            }
+        )
+
+
+@lru_cache(maxsize=4)
+def _base(backbone: str, weights: str | None, device: str) -> Encoder:
+    """One backbone a process, for every trial that a reused actor runs."""
+    from models.zoo import load_backbone
+
+    return load_backbone(backbone, Path(weights) if weights else None, device=device)
+
+
+def _json(text: str) -> dict[str, Any]:
+    import json
+
+    return json.loads(text)
+
+
+def _watcher(stage: Stage, labels: dict[str, str], stop: StopFlag) -> Any:
+    """A Tune callback that counts trials, shows what runs, collects failures and, after a stop, ends Tune."""
+    from ray import tune
+    from ray.tune.stopper import Stopper
+
+    class Watcher(tune.Callback):
+        def __init__(self) -> None:
+            self.running: dict[str, str] = {}
+            self.failures: dict[str, dict[str, Any]] = {}
+            self.at_stop: set[str] | None = None
+
+        def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+            self.running[trial.config["key"]] = "starts"
+            self._show()
+
+        def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
+            key = trial.config["key"]
+            if result.get("failure"):
+                self.failures[key] = result["failure"]
+                stage.display.say(f"[red]failed[/red] {labels[key]}: {result['failure']['error'].splitlines()[0]}")
+            elif "loss" in result and result.get("state") == "running":
+                self.running[key] = f"epoch {result['epoch']:.0f} loss {result['loss']:.3f}"
+            self._show()
+
+        def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+            self._ended(trial.config["key"])
+
+        def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+            key = trial.config["key"]
+            stage.display.say(f"[red]failed[/red] {labels[key]} after its retries")
+            self.failures.setdefault(key, {"kind": "fault", "error": _last_error(trial)})
+            self._ended(key)
+
+        def stopper(self) -> Stopper:
+            watcher = self
+
+            class WhenSaved(Stopper):
+                def __call__(self, trial_id: str, result: dict) -> bool:
+                    return False
+
+                def stop_all(self) -> bool:
+                    if not stop.is_set:
+                        return False
+                    if watcher.at_stop is None:
+                        watcher.at_stop = set(watcher.running)
+                    return not (watcher.at_stop & set(watcher.running))
+
+            return WhenSaved()
+
+        def _ended(self, key: str) -> None:
+            self.running.pop(key, None)
+            stage.failed = len(self.failures)
+            if not stop.is_set:
+                stage.tick()
+            self._show()
+
+        def _show(self) -> None:
+            stage.describe(", ".join(f"{labels[key]} {state}" for key, state in self.running.items()))
+
+    return Watcher()
+
+
+def _last_error(trial: Any) -> str:
+    try:
+        path = trial.error_file
+        text = Path(path).read_text() if path else ""
+    except OSError:
+        text = traceback.format_exc()
+    return text.strip()[-4000:] or "the worker died"

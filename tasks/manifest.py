@@ -1,0 +1,281 @@
+"""dataset.json: what a data set folder holds. Written whole, read with every fault at once, hashed into a fingerprint.
+
+A data set is `<data>/<name>/` with `dataset.json`, `<split>-00000.parquet` shards (row groups of `CHUNK` records) and protocol
+tables. The row group is the unit of everything after it: decoded, embedded and resumed one `Chunk` at a time, so that a feature never
+depends on which other images shared its batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from models.durable import publish_folder
+from models.faults import Fault, UserError
+from tasks.records import Record, schema_for
+
+CARD = "dataset.json"
+CHUNK = 128  # records of a row group = images of one encoder batch
+SHARD_ROWS = 64 * CHUNK
+
+
+class FileEntry(BaseModel):
+    """One file of the data set: its name, size in bytes, rows and SHA-256."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    file: str
+    bytes: int
+    rows: int
+    sha256: str
+
+
+class Card(BaseModel):
+    """The content of dataset.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    format: Literal[1] = 1
+    name: str
+    version: str
+    scale: Literal["miniature", "full"]
+    classes: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    splits: dict[str, tuple[FileEntry, ...]]
+    tables: dict[str, FileEntry] = {}
+    source: str
+    licence: str
+    partial: bool = False
+
+    def counts(self) -> dict[str, int]:
+        """Records by split."""
+        return {split: sum(shard.rows for shard in shards) for split, shards in self.splits.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One row group: `index` counts chunks within the split, `first` the records before it."""
+
+    split: str
+    index: int
+    path: str
+    row_group: int
+    first: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A prepared data set on disk. Open with `open_dataset`, which checks it."""
+
+    root: Path
+    card: Card
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the card; the card holds the hash of every file."""
+        return hashlib.sha256(_canonical(self.card)).hexdigest()[:16]
+
+    def chunks(self, split: str) -> list[Chunk]:
+        """The row groups of one split in order. Raises UserError for an unknown split."""
+        chunks: list[Chunk] = []
+        first = 0
+        for shard in self._shards(split):
+            for group, start in enumerate(range(0, shard.rows, CHUNK)):
+                rows = min(CHUNK, shard.rows - start)
+                chunks.append(Chunk(split, len(chunks), str(self.root / shard.file), group, first, rows))
+                first += rows
+        return chunks
+
+    def column(self, split: str, name: str) -> np.ndarray:
+        """One column of one split, (N,): ids and protocol columns as object arrays of str, labels as int64."""
+        pieces = [pq.read_table(self.root / shard.file, columns=[name]).column(0) for shard in self._shards(split)]
+        return pa.chunked_array([chunk for piece in pieces for chunk in piece.chunks]).to_numpy()
+
+    def ids(self, split: str) -> np.ndarray:
+        return self.column(split, "id")
+
+    def labels(self, split: str) -> np.ndarray:
+        return self.column(split, "label")
+
+    def table(self, name: str) -> pa.Table:
+        """A protocol table, such as `pairs` or `templates`. Raises UserError when the data set has none of that name."""
+        if name not in self.card.tables:
+            raise UserError(
+                f"data set {self.name}",
+                Fault(str(self.root / CARD), f"no table {name!r}", f"one of {', '.join(self.card.tables) or '(none)'}"),
+            )
+        return pq.read_table(self.root / self.card.tables[name].file)
+
+    def _shards(self, split: str) -> tuple[FileEntry, ...]:
+        if split not in self.card.splits:
+            raise UserError(
+                f"data set {self.name}",
+                Fault(str(self.root / CARD), f"no split {split!r}", f"one of {', '.join(self.card.splits)}"),
+            )
+        return self.card.splits[split]
+
+
+def read_chunk(chunk: Chunk) -> tuple[list[str], list[bytes]]:
+    """Ids and encoded images of one chunk."""
+    table = pq.ParquetFile(chunk.path).read_row_group(chunk.row_group, columns=["id", "image"])
+    return table.column("id").to_pylist(), table.column("image").to_pylist()
+
+
+def write_dataset(
+    root: Path,
+    *,
+    name: str,
+    version: str,
+    scale: Literal["miniature", "full"],
+    classes: Iterable[str],
+    splits: Mapping[str, Iterable[Record]],
+    source: str,
+    licence: str,
+    columns: tuple[str, ...] = (),
+    tables: Mapping[str, pa.Table] | None = None,
+    partial: bool = False,
+) -> Dataset:
+    """Write `root` (= `<data>/<name>`) whole: temporary neighbour, then renamed. Records are streamed, one row group in memory.
+
+    Raises UserError for duplicate ids, an empty split or a label outside `classes` (`classes` may be empty: labels are then free).
+    """
+    classes = tuple(classes)
+    faults: list[Fault] = []
+    with publish_folder(root) as folder:
+        written: dict[str, tuple[FileEntry, ...]] = {}
+        seen: set[str] = set()
+        for split, records in splits.items():
+            written[split] = tuple(_write_shards(folder, split, records, columns, len(classes), seen, faults))
+            if not written[split]:
+                faults.append(Fault(f"split {split}", "no records", "at least one"))
+        entries: dict[str, FileEntry] = {}
+        for table_name, table in (tables or {}).items():
+            pq.write_table(table, folder / f"{table_name}.parquet", compression="zstd")
+            entries[table_name] = _entry(folder / f"{table_name}.parquet", table.num_rows)
+        if faults:
+            raise UserError(f"data set {name}", faults)
+        card = Card(
+            name=name, version=version, scale=scale, classes=classes, columns=columns, splits=written, tables=entries,
+            source=source, licence=licence, partial=partial,
+        )  # fmt: skip
+        (folder / CARD).write_bytes(_canonical(card))
+    return open_dataset(root)
+
+
+def open_dataset(root: Path, *, verify: bool = False) -> Dataset:
+    """Read the card and check the files against it (presence, size, schema; with `verify` their SHA-256 too).
+
+    Raises UserError with every fault found.
+    """
+    path = root / CARD
+    if not path.is_file():
+        raise UserError(
+            f"data set {root.name}", Fault(str(path), "missing", "a prepared data set", f"gelo prepare {root.name}")
+        )
+    try:
+        card = Card.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        faults = [
+            Fault(f"{path}: {'.'.join(map(str, e['loc']))}", str(e.get("input", ""))[:60], e["msg"])
+            for e in error.errors()
+        ]
+        raise UserError(f"data set {root.name}", faults) from None
+    dataset = Dataset(root, card)
+    faults = list(_check_files(dataset, verify))
+    if faults:
+        raise UserError(f"data set {card.name}", faults)
+    return dataset
+
+
+def _check_files(dataset: Dataset, verify: bool) -> Iterator[Fault]:
+    card = dataset.card
+    again = f"delete {dataset.root} and prepare the data set again"
+    schema = schema_for(card.columns)
+    for entry, expected in [(e, schema) for shards in card.splits.values() for e in shards] + [
+        (e, None) for e in card.tables.values()
+    ]:
+        path = dataset.root / entry.file
+        if not path.is_file():
+            yield Fault(str(path), "missing", f"{entry.bytes} bytes", again)
+            continue
+        if path.stat().st_size != entry.bytes:
+            yield Fault(str(path), f"{path.stat().st_size} bytes (truncated?)", f"{entry.bytes} bytes", again)
+            continue
+        if verify and _sha256(path) != entry.sha256:
+            yield Fault(str(path), "SHA-256 differs from dataset.json", entry.sha256[:16] + "...", again)
+            continue
+        try:
+            file = pq.ParquetFile(path)
+        except (pa.ArrowInvalid, OSError) as error:
+            yield Fault(str(path), f"not a Parquet file ({error})", "a Parquet shard", again)
+            continue
+        if file.metadata.num_rows != entry.rows:
+            yield Fault(str(path), f"{file.metadata.num_rows} rows", f"{entry.rows} rows", again)
+        if expected is not None and not file.schema_arrow.remove_metadata().equals(expected):
+            yield Fault(
+                str(path),
+                f"columns {file.schema_arrow.names}",
+                f"{expected.names} with the types of tasks/records.py",
+                again,
+            )
+
+
+def _write_shards(
+    folder: Path,
+    split: str,
+    records: Iterable[Record],
+    columns: tuple[str, ...],
+    classes: int,
+    seen: set[str],
+    faults: list[Fault],
+) -> Iterator[FileEntry]:
+    schema = schema_for(columns)
+    stream = iter(records)
+    number = 0
+    pending = list(islice(stream, CHUNK))
+    while pending:
+        path = folder / f"{split}-{number:05d}.parquet"
+        rows = 0
+        with pq.ParquetWriter(path, schema, compression="none", store_schema=True) as writer:
+            while pending and rows < SHARD_ROWS:
+                for record in pending:
+                    if record.id in seen:
+                        faults.append(
+                            Fault(f"split {split}", f"duplicate id {record.id!r}", "ids unique within the data set")
+                        )
+                    seen.add(record.id)
+                    if classes and not 0 <= record.label < classes:
+                        faults.append(Fault(f"id {record.id}", f"label {record.label}", f"0 to {classes - 1}"))
+                rows_of = [{"id": r.id, "image": r.image, "label": r.label, **r.columns} for r in pending]
+                writer.write_table(pa.Table.from_pylist(rows_of, schema=schema), row_group_size=CHUNK)
+                rows += len(pending)
+                pending = list(islice(stream, CHUNK))
+        yield _entry(path, rows)
+        number += 1
+
+
+def _entry(path: Path, rows: int) -> FileEntry:
+    return FileEntry(file=path.name, bytes=path.stat().st_size, rows=rows, sha256=_sha256(path))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _canonical(card: Card) -> bytes:
+    return json.dumps(card.model_dump(mode="json"), sort_keys=True, indent=1).encode()

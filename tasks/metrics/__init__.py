@@ -1,0 +1,1 @@
+"""Pure NumPy metrics: arrays in, numbers out; float64; no torch, no state, no files."""

@@ -1,0 +1,178 @@
+"""The full ROC of two score sets as integer counts, and what is read off it; the same code reads one curve or many
+resampled ones.
+
+Decisions: every distinct score is a point (scikit-learn's thinning moves "nearest point" metrics by up to two points of
+100), and nearness and ties are decided on integers, so that no rounding of a rate decides which point is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.metrics.intervals import Resampler
+from tasks.metrics.scores import Scores, Threshold, exact, needs
+
+_T = TypeVar("_T", np.int64, np.float64)
+_BLOCK = 1 << 20  # counts held at a time per class while resampling: 8 MiB
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Accepted counts at each threshold, strictest first. `...` is empty for one curve, (B,) for B resampled ones.
+
+    thresholds: (M,) distinct scores, descending. genuine, impostor: (..., M + 1) int64, how many are accepted (score >=
+    threshold); point 0 accepts none, point k accepts down to thresholds[k - 1]; the last accepts all.
+    """
+
+    thresholds: NDArray[np.float64]
+    genuine: NDArray[np.int64]
+    impostor: NDArray[np.int64]
+
+    @property
+    def genuine_total(self) -> NDArray[np.int64]:
+        return self.genuine[..., -1:]
+
+    @property
+    def impostor_total(self) -> NDArray[np.int64]:
+        return self.impostor[..., -1:]
+
+    def far(self) -> NDArray[np.float64]:
+        """Share of impostors (attacks) accepted, (..., M + 1)."""
+        return self.impostor / self.impostor_total
+
+    def frr(self) -> NDArray[np.float64]:
+        """Share of genuine (bona fide) rejected, (..., M + 1)."""
+        return (self.genuine_total - self.genuine) / self.genuine_total
+
+    def balance(self) -> NDArray[np.int64]:
+        """(FAR - FRR) x genuine x impostor as integers, (..., M + 1): never falls along the curve, 0 where the errors
+        are equal.
+        """
+        both = self.genuine_total * self.impostor_total
+        return self.impostor * self.genuine_total + self.genuine * self.impostor_total - both
+
+    def crossing(self) -> NDArray[np.int64]:
+        """First point with FAR >= FRR, (...,); at least 1, since point 0 has FAR 0 and FRR 1."""
+        return np.argmax(self.balance() >= 0, axis=-1)
+
+    def eer(self) -> NDArray[np.float64]:
+        """Where FAR meets FRR on the straight line between the two points that bracket the crossing, (...,)."""
+        after = self.crossing()
+        balance = self.balance()
+        low, high = _at(balance, after - 1), _at(balance, after)
+        share = -low / (high - low)
+        far = self.far()
+        return _at(far, after - 1) + share * (_at(far, after) - _at(far, after - 1))
+
+    def nearest_equal(self) -> NDArray[np.int64]:
+        """First point minimising |TPR + FPR - 1|, (...,): the papers' EER point (gurayozgur/MADation:
+        src/utils/utils.py).
+        """
+        return np.argmin(np.abs(self.balance()), axis=-1)
+
+    def eer_nearest_fpr(self) -> NDArray[np.float64]:
+        """FAR at `nearest_equal`, (...,)."""
+        return _at(self.far(), self.nearest_equal())
+
+    def hter_at_nearest_equal(self) -> NDArray[np.float64]:
+        """Half the sum of both errors at `nearest_equal`, (...,)."""
+        point = self.nearest_equal()
+        return (_at(self.far(), point) + _at(self.frr(), point)) / 2
+
+    def far_at_frr(self, rate: float) -> NDArray[np.float64]:
+        """FAR at the point whose FRR is nearest to `rate`, the last such point (worst FAR) on a tie, (...,)."""
+        distance = _distance(self.genuine_total - self.genuine, self.genuine_total, rate)
+        return _at(self.far(), _last_minimum(distance))
+
+    def frr_at_far(self, rate: float) -> NDArray[np.float64]:
+        """FRR at the point whose FAR is nearest to `rate`, the first such point (worst FRR) on a tie, (...,)."""
+        distance = _distance(self.impostor, self.impostor_total, rate)
+        return _at(self.frr(), np.argmin(distance, axis=-1))
+
+    def nearest_far(self, rate: float) -> NDArray[np.int64]:
+        """Point whose FAR is nearest to `rate`, the last (largest TAR) on a tie, (...,)."""
+        return _last_minimum(_distance(self.impostor, self.impostor_total, rate))
+
+    def auc(self) -> NDArray[np.float64]:
+        """Share of genuine-impostor pairs in the right order, a tie counted as half, (...,). Exact in integers up to
+        the division.
+        """
+        twice = np.sum(np.diff(self.impostor, axis=-1) * (self.genuine[..., 1:] + self.genuine[..., :-1]), axis=-1)
+        return twice / (2 * self.genuine_total[..., 0] * self.impostor_total[..., 0])
+
+    def hter_at(self, threshold: Threshold) -> NDArray[np.float64]:
+        """Half the sum of both errors at a threshold chosen elsewhere, (...,)."""
+        point = int(np.sum(self.thresholds >= threshold.value))
+        return (self.far()[..., point] + self.frr()[..., point]) / 2
+
+    def score_at(self, point: int) -> float:
+        """The lowest score that `point` accepts; for point 0, which accepts none, the next number above the highest
+        score.
+        """
+        return float(np.nextafter(self.thresholds[0], np.inf) if point == 0 else self.thresholds[point - 1])
+
+    def between(self, point: int) -> float:
+        """A score that accepts just what `point` does, midway to the next lower score (to carry to another set)."""
+        high = self.score_at(point)
+        if point == 0 or point == self.thresholds.size:
+            return high
+        low = float(self.thresholds[point])
+        middle = low / 2 + high / 2
+        return middle if low < middle <= high else high  # neighbouring floats have no middle
+
+
+def curve(
+    genuine: Scores,
+    impostor: Scores,
+    genuine_weights: NDArray[np.int64] | None = None,
+    impostor_weights: NDArray[np.int64] | None = None,
+) -> Curve:
+    """The ROC of genuine (P,) against impostor (N,) scores; with weights (B, P) and (B, N), B resampled ones.
+
+    Raises UndefinedMetric when either class is empty.
+    """
+    needs(genuine, "ROC", "genuine (bona fide) scores")
+    needs(impostor, "ROC", "impostor (attack) scores")
+    thresholds = np.unique(np.concatenate([genuine, impostor]))[::-1]
+    return Curve(
+        thresholds, _accepted(genuine, thresholds, genuine_weights), _accepted(impostor, thresholds, impostor_weights)
+    )
+
+
+def resampled(
+    genuine: Scores, impostor: Scores, draw_genuine: Resampler, draw_impostor: Resampler, replicates: int
+) -> Iterator[Curve]:
+    """Curves of `replicates` bootstrap draws, in blocks of bounded memory."""
+    block = max(1, _BLOCK // (genuine.size + impostor.size))
+    for start in range(0, replicates, block):
+        size = min(block, replicates - start)
+        yield curve(genuine, impostor, draw_genuine.draw(size), draw_impostor.draw(size))
+
+
+def _accepted(scores: Scores, thresholds: NDArray[np.float64], weights: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    order = np.argsort(scores, kind="stable")
+    above = np.concatenate([[0], scores.size - np.searchsorted(scores[order], thresholds, side="left")])
+    if weights is None:
+        return above.astype(np.int64)
+    total = np.zeros((weights.shape[0], scores.size + 1), dtype=np.int64)
+    np.cumsum(weights[:, order[::-1]], axis=1, out=total[:, 1:])
+    return total[:, above]
+
+
+def _distance(count: NDArray[np.int64], total: NDArray[np.int64], rate: float) -> NDArray[np.int64]:
+    """|count / total - rate| x total x denominator, as integers."""
+    goal = exact(rate)
+    return np.abs(count * goal.denominator - goal.numerator * total)
+
+
+def _last_minimum(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    return values.shape[-1] - 1 - np.argmin(values[..., ::-1], axis=-1)
+
+
+def _at(values: NDArray[_T], index: NDArray[np.int64]) -> NDArray[_T]:
+    return np.take_along_axis(values, np.expand_dims(index, -1), axis=-1)[..., 0]

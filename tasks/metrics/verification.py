@@ -1,0 +1,76 @@
+"""Verification: ten-fold accuracy of image pairs, and TAR at a FAR of template pairs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tasks.metrics.curves import curve
+from tasks.metrics.scores import Scores, Threshold, UndefinedMetric, needs, needs_resolution
+
+GRID = np.arange(0, 4, 0.01)  # (400,): 0, 0.01, ..., 3.99; squared distances of unit vectors lie in 0..4
+
+
+class FoldAccuracy(NamedTuple):
+    """mean: mean of the fold accuracies. folds, accuracies, thresholds: (F,), by fold. accepted: (P,), the decision on
+    each pair.
+    """
+
+    mean: float
+    folds: NDArray[np.int64]
+    accuracies: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
+    accepted: NDArray[np.bool_]
+
+
+class TarAtFar(NamedTuple):
+    """tar: share of genuine pairs accepted; far: the FAR actually read; threshold: the score it is read at."""
+
+    tar: float
+    far: float
+    threshold: Threshold
+
+
+def fold_accuracy(similarity: Scores, same: ArrayLike, folds: ArrayLike) -> FoldAccuracy:
+    """Accuracy of "same if squared distance < t", each fold with the t of `GRID` that is best on all other folds.
+
+    similarity: (P,) *negated* squared distance of L2-normalised features, in -4..0. same: (P,) bool. folds: (P,)
+    integers. Strict <, the lowest t on a tie, mean over folds (deepinsight/insightface:
+    recognition/arcface_torch/eval/verification.py). Raises UndefinedMetric for fewer than two folds or one class only.
+    """
+    distance = -similarity
+    truth = np.asarray(same, dtype=bool)
+    names, fold = np.unique(np.asarray(folds, dtype=np.int64), return_inverse=True)
+    if names.size < 2:
+        raise UndefinedMetric(f"fold accuracy: {names.size} folds, at least 2 needed")
+    if truth.all() or not truth.any():
+        raise UndefinedMetric("fold accuracy: pairs of one class only, genuine and impostor pairs needed")
+    # Pair p is called same at every t from `opens` on; so correct counts along the grid are sums of steps.
+    opens = np.searchsorted(GRID, distance, side="right")
+    steps = np.zeros((names.size, GRID.size + 1), dtype=np.int64)
+    np.add.at(steps, (fold, opens), np.where(truth, 1, -1))
+    impostors = np.bincount(fold, weights=~truth, minlength=names.size).astype(np.int64)
+    correct = impostors[:, None] + np.cumsum(steps, axis=1)[:, :-1]  # (F, 400)
+    best = np.argmax(correct.sum(axis=0) - correct, axis=1)  # argmax takes the first: the lowest t
+    sizes = np.bincount(fold, minlength=names.size)
+    accuracies = correct[np.arange(names.size), best] / sizes
+    return FoldAccuracy(float(accuracies.mean()), names, accuracies, GRID[best], distance < GRID[best][fold])
+
+
+def tar_at_far(genuine: Scores, impostor: Scores, rate: float, *, chosen_on: str) -> TarAtFar:
+    """Share of genuine pairs accepted where FAR is nearest to `rate` (may lie above; the largest TAR on a tie; no
+    interpolation).
+
+    Nearest point of scikit-learn's ROC without thinning (deepinsight/insightface:
+    recognition/arcface_torch/eval_ijbc.py). Raises UndefinedMetric for one class only, and for a rate below 1 /
+    impostors, which no count of impostors can show.
+    """
+    needs(genuine, "tar_at_far", "genuine pairs")
+    needs(impostor, "tar_at_far", "impostor pairs")
+    needs_resolution(rate, impostor.size, "FAR", "impostor pairs")
+    roc = curve(genuine, impostor)
+    point = int(roc.nearest_far(rate))
+    threshold = Threshold(roc.score_at(point), f"FAR nearest {rate:g}", chosen_on)
+    return TarAtFar(float(roc.genuine[point] / genuine.size), float(roc.impostor[point] / impostor.size), threshold)

@@ -1,0 +1,1 @@
+"""The miniature suite: procedural, seeded data sets and the script that trains the miniature backbones."""

@@ -1,0 +1,47 @@
+"""Zero-shot accuracy of a miniature while it trains: drawn images of the split "watch", which no data set holds."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from open_clip.model import CLIP
+from open_clip.tokenizer import SimpleTokenizer
+from torch.nn import functional as F
+
+from models.specs import Transform
+from tasks.mini.general import DRAWN, digit_pixels, digit_split
+from tasks.mini.general import pixels as draw
+from tasks.mini.prompts import PROMPTS
+
+SETS = (*DRAWN, "shapes_shifted", "digits")
+
+
+def zero_shot(model: CLIP, tokenizer: SimpleTokenizer, split: str = "watch") -> dict[str, float]:
+    """Top-1 by set, in [0, 1], and `average` over them. `split`: "watch" or "test" (digits: the real train split, or test)."""
+    training = model.training
+    model.eval()
+    scores = {name: _accuracy(model, tokenizer, name, *_images(name, split)) for name in SETS}
+    model.train(training)
+    return {**scores, "average": sum(scores.values()) / len(scores)}
+
+
+@torch.inference_mode()
+def _accuracy(
+    model: CLIP, tokenizer: SimpleTokenizer, name: str, images: NDArray[np.uint8], labels: NDArray[np.int64]
+) -> float:
+    classes = [F.normalize(model.encode_text(tokenizer(texts)), dim=-1).mean(dim=0) for texts in PROMPTS[name].texts()]
+    features = model.encode_image(Transform(size=64).normalise(torch.from_numpy(images)))
+    chosen = (features @ F.normalize(torch.stack(classes), dim=-1).T).argmax(dim=1)
+    return float((chosen.numpy() == labels).mean())
+
+
+@cache
+def _images(name: str, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    if name == "digits":
+        drawn = [digit_pixels(int(row)) for row in digit_split()["test" if split == "test" else "train"]]
+    else:
+        drawn = [draw(name, split, index) for index in range(240)]
+    return np.stack([image for image, _ in drawn]), np.array([label for _, label in drawn])

@@ -1,0 +1,62 @@
+"""One figure on a plain ground; the shifted variant draws outlines and stripes over clutter, further turned and noisier."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tasks.mini.worlds.canvas import Drawing, Rng, X, Y, cover, finish, paint, place, plain, sine, stroke
+from tasks.mini.worlds.figures import FIGURES
+from tasks.mini.worlds.palette import shade, two
+
+CLASSES: tuple[str, ...] = tuple(FIGURES)
+CAPTIONS = (
+    "a {}",
+    "{}",
+    "a {colour} {}",
+    "a {colour} {} on a {ground} background",
+    "a drawing of a {}",
+    "a picture of a {colour} {}",
+    "a {} on a plain background",
+    "the shape of a {}",
+    "a {size} {colour} {}",
+    "a simple {}",
+)
+
+
+def draw(rng: Rng, label: int, wide: bool = False) -> Drawing:
+    """Class `label` filled with one colour. `wide`: any size, more tilt, the pre-training range."""
+    image, colour, ground = _ground(rng)
+    size = rng.uniform(0.26, 0.85) if wide else rng.uniform(0.36, 0.72)
+    tilt = 0.6 if wide else 0.35
+    cx, cy = rng.uniform(-1, 1, 2) * (0.95 - size) * 0.9
+    u, v = place(cx, cy, size, rng.uniform(-tilt, tilt), rng.uniform(0.85, 1.15))
+    paint(image, shade(rng, colour), cover(FIGURES[CLASSES[label]](u, v), size))
+    word = "small" if size < 0.42 else "big" if size > 0.62 else "plain"
+    return Drawing(finish(rng, image, 0.08 if wide else 0.05), {"colour": colour, "ground": ground, "size": word})
+
+
+def draw_shifted(rng: Rng, label: int, wide: bool = False) -> Drawing:
+    """Class `label` as an outline or striped, over stray lines, in stronger noise and tilt."""
+    image, colour, ground = _ground(rng)
+    for _ in range(int(rng.integers(1, 4))):
+        a, b = rng.uniform(-1, 1, 2), rng.uniform(-1, 1, 2)
+        stroke(image, shade(rng, colour) * 0.5 + image[0, 0] * 0.5, (a[0], a[1]), (b[0], b[1]), rng.uniform(0.01, 0.03))
+    size = rng.uniform(0.4, 0.72)
+    cx, cy = rng.uniform(-1, 1, 2) * (0.95 - size)
+    u, v = place(cx, cy, size, rng.uniform(-0.6, 0.6), rng.uniform(0.8, 1.25))
+    distance = FIGURES[CLASSES[label]](u, v)
+    ink = cover(distance, size)
+    if rng.random() < 0.4:
+        width = rng.uniform(0.05, 0.09) / size
+        ink = np.minimum(ink, 1.0 - cover(distance + width, size))
+    else:
+        angle = rng.uniform(0, 3.14)
+        wave = sine((X * float(sine(angle + 1.5707963267948966)) + Y * float(sine(angle))) * rng.uniform(12, 20))
+        ink = ink * (0.62 + 0.38 * np.clip(wave * 3.0, -1.0, 1.0))
+    paint(image, shade(rng, colour), ink)
+    return Drawing(finish(rng, image, 0.25, 0.35), {"colour": colour, "ground": ground, "size": "plain"})
+
+
+def _ground(rng: Rng) -> tuple[np.ndarray, str, str]:
+    colour, ground = two(rng)
+    return plain(shade(rng, ground)), colour, ground

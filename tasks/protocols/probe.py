@@ -1,0 +1,164 @@
+"""Linear probe: logistic regression on frozen, L2-normalised, post-projection features.
+
+Decisions (the study's own are unknown, see the sheet of protocols): C is chosen on a seeded, stratified quarter of the
+training set, the lowest C on a tie, and the classifier is then fitted on all of it; test images never take part in the
+choice.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Unpack
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from models.faults import Fault
+from tasks.metrics import classification
+from tasks.metrics.intervals import wilson
+from tasks.protocols.inputs import feature_faults, id_faults, label_faults, naming, normalised, refuse
+from tasks.protocols.tally import Context, Tally
+from tasks.results import Result
+
+PROTOCOL = "linear probe: logistic regression (L-BFGS) on L2-normalised post-projection features"
+PROTOCOL_VERSION = 1
+GRID = (0.1, 1.0, 10.0, 100.0, 1000.0)  # C, the inverse of the L2 strength on the summed loss
+HELD_OUT = 0.25
+ITERATIONS = 1000
+_SMALL = 1 << 22  # training numbers below which one BLAS thread is faster than several
+
+
+def score(
+    dataset: str,
+    train_features: NDArray[np.floating],
+    train_labels: NDArray[np.integer],
+    test_ids: Sequence[str] | NDArray[np.object_],
+    test_features: NDArray[np.floating],
+    test_labels: NDArray[np.integer],
+    seed: int,
+    **context: Unpack[Context],
+) -> tuple[Result, pa.Table]:
+    """`top1` on test features (M, d) of a classifier fitted on train features (N, d); labels are class indices from 0.
+
+    Absent when the training set has fewer than two classes, or no class with two images to hold one out. The table has
+    one row an image: id, label, predicted, probability (of the predicted class). Raises UserError for duplicate ids,
+    features that are not finite or zero, and test classes that were never trained, naming ids (training images by
+    position).
+    """
+    names = np.asarray(test_ids).astype(str)
+    rows = np.array([f"train row {row}" for row in range(len(train_features))], dtype=str)
+    known = int(np.max(train_labels, initial=-1)) + 1
+    refuse(
+        f"linear probe on {dataset}",
+        id_faults(names, "test ids"),
+        feature_faults(train_features, rows, "train features"),
+        feature_faults(test_features, names, "test features"),
+        label_faults(train_labels, rows, max(known, 1), "train labels"),
+        _untrained(train_labels, test_labels, names),
+    )
+    tally = Tally("probe")
+    counts = {"train_images": rows.size, "test_images": names.size, "classes": int(np.unique(train_labels).size)}
+    reason = _why_not(np.asarray(train_labels), names)
+    if reason:
+        tally.lack(dataset, "top1", reason)
+        return tally.result(dataset, PROTOCOL, PROTOCOL_VERSION, counts, {}, **context), _table(names, test_labels)
+    train, test = normalised(train_features), normalised(test_features)
+    with threadpool_limits(limits=1 if train.size < _SMALL else None):
+        best, held_out = choose(train, np.asarray(train_labels), seed)
+        model, converged = _fit(train, np.asarray(train_labels), best)
+        chances = model.predict_proba(test)
+    predicted = model.classes_[np.argmax(chances, axis=1)]
+    right = int(np.sum(predicted == test_labels))
+    tally.give(dataset, "top1", classification.top1(predicted, test_labels), wilson(right, names.size))
+    notes = {
+        "feature_stage": "post-projection, L2-normalised",
+        "C": f"{best:g}",
+        "C_grid": ", ".join(f"{value:g}" for value in GRID),
+        "C_chosen_on": f"stratified {HELD_OUT:.0%} of train, seed {seed}: accuracy {held_out:.4f}",
+        "converged": "yes" if converged else f"no, stopped at {ITERATIONS} iterations",
+    }
+    table = _table(names, test_labels, predicted, chances.max(axis=1))
+    return tally.result(dataset, PROTOCOL, PROTOCOL_VERSION, counts, notes, **context), table
+
+
+def choose(features: NDArray[np.float64], labels: NDArray[np.integer], seed: int) -> tuple[float, float]:
+    """The C of `GRID` that is most accurate on held-out images (the lowest on a tie), and that accuracy."""
+    held = hold_out(labels, seed)
+    model = LogisticRegression(max_iter=ITERATIONS, warm_start=True)
+    accuracies = []
+    for value in GRID:  # from strong to weak regularisation, each fit starting where the last one ended
+        model.set_params(C=value)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", ConvergenceWarning
+            )  # the final fit reports it; here only the ranking counts
+            model.fit(features[~held], labels[~held])
+        accuracies.append(float(np.mean(model.predict(features[held]) == labels[held])))
+    best = int(np.argmax(accuracies))
+    return GRID[best], accuracies[best]
+
+
+def hold_out(labels: NDArray[np.integer], seed: int) -> NDArray[np.bool_]:
+    """A quarter of each class (at least one image, never all), (N,) bool; a class with a single image keeps it for
+    training.
+    """
+    rng = np.random.default_rng(seed)
+    held = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        if members.size >= 2:
+            held[members[: max(1, round(HELD_OUT * members.size))]] = True
+    return held
+
+
+def _fit(features: NDArray[np.float64], labels: NDArray[np.integer], value: float) -> tuple[LogisticRegression, bool]:
+    model = LogisticRegression(C=value, max_iter=ITERATIONS)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        model.fit(features, labels)
+    return model, not any(issubclass(w.category, ConvergenceWarning) for w in caught)
+
+
+def _why_not(labels: NDArray[np.integer], names: NDArray[np.str_]) -> str:
+    sizes = np.unique(labels, return_counts=True)[1]
+    if names.size == 0:
+        return "linear probe: no test images, at least 1 needed"
+    if sizes.size < 2:
+        return f"linear probe: {sizes.size} classes in training, at least 2 needed"
+    if sizes.max() < 2:
+        return "linear probe: every class has a single training image, none can be held out to choose C"
+    return ""
+
+
+def _untrained(
+    train_labels: NDArray[np.integer], test_labels: NDArray[np.integer], names: NDArray[np.str_]
+) -> list[Fault]:
+    if np.shape(test_labels) != names.shape:
+        return [Fault("test labels", f"shape {np.shape(test_labels)}", f"({names.size},), one for each id")]
+    strange = names[~np.isin(test_labels, train_labels)].tolist()
+    if not strange:
+        return []
+    found = f"{len(strange)} of classes never trained: {naming(strange)}"
+    return [Fault("test labels", found, "classes of the training split")]
+
+
+def _table(
+    names: NDArray[np.str_],
+    labels: NDArray[np.integer],
+    predicted: NDArray[np.integer] | None = None,
+    chance: NDArray[np.float64] | None = None,
+) -> pa.Table:
+    """One row an image; predicted and probability are null where nothing could be fitted."""
+    return pa.table(
+        {
+            "id": pa.array(names, pa.string()),
+            "label": pa.array(labels, pa.int64()),
+            "predicted": pa.nulls(names.size, pa.int64()) if predicted is None else pa.array(predicted, pa.int64()),
+            "probability": pa.nulls(names.size, pa.float64()) if chance is None else pa.array(chance, pa.float64()),
+        }
+    )

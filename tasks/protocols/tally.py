@@ -1,0 +1,94 @@
+"""Collects a protocol's values, intervals and reasons for absence, and makes the `Result`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal, TypedDict, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.faults import Fault
+from tasks.metrics.intervals import Interval, percentile
+from tasks.metrics.scores import UndefinedMetric
+from tasks.results import MEAN, Result, Suite, metric_name
+
+
+class Context(TypedDict):
+    """What a Result says of its making: fingerprints of the data set and of both towers, and the scale."""
+
+    data: str
+    vision: str
+    text: str
+    scale: Literal["miniature", "full"]
+
+
+class Tally:
+    """The metrics of one protocol run; every name is either valued or absent with its reason."""
+
+    def __init__(self, suite: Suite) -> None:
+        self.suite: Suite = suite
+        self.values: dict[str, float] = {}
+        self.intervals: dict[str, tuple[float, float]] = {}
+        self.absent: dict[str, str] = {}
+
+    def give(self, part: str, leaf: str, value: float, interval: Interval | None = None) -> None:
+        name = metric_name(self.suite, part, leaf)
+        self.values[name] = float(value)
+        if interval is not None:
+            self.intervals[name] = (interval.low, interval.high)
+
+    def lack(self, part: str, leaf: str, reason: str) -> None:
+        self.absent[metric_name(self.suite, part, leaf)] = reason
+
+    def attempt(self, part: str, leaf: str, measure: Callable[[], tuple[float, Interval | None]]) -> None:
+        """Give what `measure` returns, or lack it with the reason of its UndefinedMetric."""
+        try:
+            value, interval = measure()
+        except UndefinedMetric as undefined:
+            self.lack(part, leaf, str(undefined))
+        else:
+            self.give(part, leaf, value, interval)
+
+    def give_mean(self, parts: Mapping[str, NDArray[np.float64] | None], leaf: str) -> None:
+        """The unweighted mean of `leaf` over all parts, its interval from their replicates (B,); absent when one part
+        lacks it.
+        """
+        lacking = [part for part, replicates in parts.items() if replicates is None]
+        if lacking or not parts:
+            self.lack(
+                MEAN,
+                leaf,
+                f"mean over all parts: undefined for {', '.join(lacking)}" if lacking else "no part to average",
+            )
+            return
+        value = np.mean([self.values[metric_name(self.suite, part, leaf)] for part in parts])
+        replicates = np.mean([replicates for replicates in parts.values() if replicates is not None], axis=0)
+        self.give(MEAN, leaf, float(value), percentile(replicates))
+
+    def result(
+        self,
+        dataset: str,
+        protocol: str,
+        version: int,
+        counts: dict[str, int],
+        notes: dict[str, str],
+        **context: Unpack[Context],
+    ) -> Result:
+        return Result(
+            suite=self.suite, dataset=dataset, protocol=protocol, protocol_version=version, values=self.values,
+            intervals=self.intervals, absent=self.absent, counts=counts, notes=notes, **context,
+        )  # fmt: skip
+
+
+def part_faults(where: str, parts: list[str]) -> list[Fault]:
+    """Parts (attack, domain) that cannot stand in a metric's name."""
+    faults = []
+    for part in parts:
+        try:
+            metric_name("mad", part, "eer")
+        except ValueError as error:
+            faults.append(Fault(where, str(error), "letters, digits and _ - . : only"))
+        if part == MEAN:
+            faults.append(Fault(where, f"{MEAN!r}", "another name; this one is kept for the average"))
+    return faults

@@ -1,0 +1,95 @@
+"""Zero-shot classification: the class whose averaged prompt embedding is nearest (openai/CLIP: notebooks,
+data/prompts.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Unpack
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from models.faults import Fault
+from tasks.metrics import classification
+from tasks.metrics.intervals import REPLICATES, percentile, strata_mean, wilson
+from tasks.protocols.inputs import feature_faults, id_faults, label_faults, normalised, refuse
+from tasks.protocols.tally import Context, Tally
+from tasks.results import Result
+
+PROTOCOL = "zero_shot: 100 f_hat w, argmax; w = normalised mean of normalised prompt embeddings"
+PROTOCOL_VERSION = 1
+SCALE = 100.0
+
+
+def classifier(text_features: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+    """(d, K) from one (T, d) block of prompt embeddings per class: normalise each, mean, normalise.
+
+    Raises UserError naming the class for an embedding that is not finite or zero, and for prompts that cancel out.
+    """
+    faults: list[Fault] = []
+    columns = []
+    for index, block in enumerate(text_features):
+        faults += feature_faults(
+            block, [f"class {index}, prompt {prompt}" for prompt in range(len(block))], "text features"
+        )
+        if not faults:
+            columns.append(normalised(block).mean(axis=0))
+    refuse("zero-shot classifier", faults)
+    means = np.stack(columns)
+    refuse(
+        "zero-shot classifier", feature_faults(means, [f"class {index}" for index in range(len(means))], "mean prompt")
+    )
+    return normalised(means).T
+
+
+def score(
+    dataset: str,
+    ids: Sequence[str] | NDArray[np.object_],
+    features: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    classifier: NDArray[np.floating],
+    **context: Unpack[Context],
+) -> tuple[Result, pa.Table]:
+    """`top1` and `mean_per_class` of features (N, d) against classifier (d, K); labels (N,) in 0..K - 1.
+
+    The table has one row an image: id, label, predicted, logit (of the predicted class), label_logit. Raises UserError
+    for duplicate ids, features that are not finite or zero, and labels outside the classes, naming ids.
+    """
+    names = np.asarray(ids).astype(str)
+    classes = classifier.shape[1]
+    refuse(
+        f"zero-shot on {dataset}",
+        id_faults(names),
+        feature_faults(features, names),
+        label_faults(labels, names, classes),
+    )
+    logits = SCALE * (normalised(features) @ np.asarray(classifier, np.float64))
+    truth = np.asarray(labels, dtype=np.int64)
+    predicted = np.argmax(logits, axis=1)
+    right = predicted == truth
+    tally = Tally("zero_shot")
+    tally.attempt(
+        dataset, "top1", lambda: (classification.top1(predicted, truth), wilson(int(right.sum()), right.size))
+    )
+    found, shown = np.bincount(truth[right], minlength=classes), np.bincount(truth, minlength=classes)
+    tally.attempt(
+        dataset,
+        "mean_per_class",
+        lambda: (
+            classification.mean_per_class(predicted, truth),
+            percentile(strata_mean(found[shown > 0], shown[shown > 0], seed=0, replicates=REPLICATES)),
+        ),
+    )
+    counts = {"images": names.size, "classes": classes, "classes_shown": int((shown > 0).sum())}
+    table = pa.table(
+        {
+            "id": names,
+            "label": truth,
+            "predicted": predicted,
+            "logit": np.take_along_axis(logits, predicted[:, None], axis=1)[:, 0],
+            "label_logit": np.take_along_axis(logits, truth[:, None], axis=1)[:, 0],
+        }
+    )
+    return tally.result(dataset, PROTOCOL, PROTOCOL_VERSION, counts, {}, **context), table

@@ -1,0 +1,88 @@
+"""`Result` and the metric names: built and parsed in this one place. sweeps writes them, analysis reads them.
+
+A metric's name is `<suite>/<data set or attack>/<leaf>`, e.g. `zero_shot/shapes/top1`, `fr/pairs/accuracy`, `mad/warp/eer`.
+Values are fractions in [0, 1]; tables show per cent. An undefined value is not in `values` but in `absent`, with its reason.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Suite = Literal["zero_shot", "probe", "fr", "mad", "mad_text", "pad", "pad_text"]
+SUITES: tuple[str, ...] = get_args(Suite)
+MEAN = "mean"
+
+_LEGAL = re.compile(r"^[A-Za-z0-9_\-.:]+$")  # a subset of what MLflow 3 takes, without blanks
+_LOWER_IS_BETTER = ("eer", "hter", "apcer", "bpcer", "acer")
+
+
+def metric_name(suite: str, part: str, leaf: str) -> str:
+    """`suite/part/leaf`. Raises ValueError for a piece that MLflow would refuse or that would not parse back."""
+    for piece in (suite, part, leaf):
+        if not _LEGAL.match(piece):
+            raise ValueError(f"metric name piece {piece!r}: letters, digits and _ - . : only")
+    return f"{suite}/{part}/{leaf}"
+
+
+def parse_metric(name: str) -> tuple[str, str, str]:
+    """Inverse of `metric_name`. Raises ValueError."""
+    pieces = name.split("/")
+    if len(pieces) != 3 or not all(_LEGAL.match(piece) for piece in pieces):
+        raise ValueError(f"{name!r} is not suite/part/leaf")
+    return pieces[0], pieces[1], pieces[2]
+
+
+def rate_label(rate: float) -> str:
+    """A rate as it stands in a metric's name: 0.001 -> `1e-3`, 0.0005 -> `5e-4`."""
+    mantissa, exponent = f"{rate:.6e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def higher_is_better(name: str) -> bool:
+    """The direction of a metric, by its leaf: errors (eer, hter, apcer...) go down, all else goes up."""
+    leaf = parse_metric(name)[2]
+    return not leaf.startswith(_LOWER_IS_BETTER)
+
+
+class Result(BaseModel):
+    """One protocol of one trial on one data set.
+
+    values, intervals (95 %: low, high) and absent (reason) are keyed by full metric names. counts: what was compared, e.g.
+    {"images": 200} or {"genuine": 300, "impostor": 300}. vision, text: fingerprints of the towers used; data: of the data set.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    suite: Suite
+    dataset: str
+    protocol: str
+    protocol_version: int = Field(ge=1)
+    scale: Literal["miniature", "full"]
+    values: dict[str, float]
+    intervals: dict[str, tuple[float, float]] = {}
+    absent: dict[str, str] = {}
+    counts: dict[str, int]
+    data: str = ""
+    vision: str = ""
+    text: str = ""
+    notes: dict[str, str] = {}
+
+    @field_validator("values", "intervals", "absent")
+    @classmethod
+    def _names_parse(cls, value: dict[str, object]) -> dict[str, object]:
+        for name in value:
+            parse_metric(name)
+        return value
+
+    @model_validator(mode="after")
+    def _value_or_absent(self) -> Result:
+        both = self.values.keys() & self.absent.keys()
+        if both:
+            raise ValueError(f"both valued and absent: {sorted(both)}")
+        strays = self.intervals.keys() - self.values.keys()
+        if strays:
+            raise ValueError(f"intervals without a value: {sorted(strays)}")
+        return self

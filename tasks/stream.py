@@ -1,0 +1,192 @@
+"""Shards -> decoded uint8 chunks, by Ray Data or by a plain loop: the only file that decodes images.
+
+Decisions: the unit is a `Work`, one row group of one split. Decoding a Work gives one uint8 array (n, S, S, 3), kept as a file in
+the cache, so that no image is decoded twice for one transform; every reader after it (an embedding pass, a training loop) sees the same
+bytes. The Ray pipeline and the plain loop call the same `decode`, one Work a row, so no batch depends on how work was spread.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from models.durable import publish_array
+from models.faults import Fault, UserError
+from models.specs import Transform
+from tasks.manifest import Chunk, Dataset, read_chunk
+
+if TYPE_CHECKING:
+    import ray.data
+
+Executor = Literal["ray", "local"]
+MAX_PIXELS = 64_000_000  # an image above this is refused as a decompression bomb
+_BLOCK_BYTES = 1 << 20  # small blocks: with Ray's default all rows land in one block and one actor does all the work
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One row group of one data set: what is decoded, embedded and resumed as a unit."""
+
+    dataset: str
+    fingerprint: str
+    chunk: Chunk
+
+    def place(self, root: Path, leaf: str) -> Path:
+        """Where this Work's file lies below `root`."""
+        return root / self.fingerprint / self.chunk.split / f"{self.chunk.index:05d}{leaf}.npy"
+
+
+def works(dataset: Dataset, split: str) -> list[Work]:
+    """All Works of one split, in record order."""
+    return [Work(dataset.name, dataset.fingerprint, chunk) for chunk in dataset.chunks(split)]
+
+
+def decode(work: Work, transform: Transform, cache: Path) -> np.ndarray:
+    """Pixels of one Work, uint8 (n, S, S, 3), from the cache or decoded and then cached.
+
+    Raises UserError that names every unreadable image of the chunk by id: none is dropped.
+    """
+    path = work.place(cache / "decoded" / transform.fingerprint, "")
+    if path.exists():
+        return np.load(path)
+    ids, images = read_chunk(work.chunk)
+    pixels = np.empty((len(ids), transform.size, transform.size, 3), np.uint8)
+    faults = []
+    for row, (identity, data) in enumerate(zip(ids, images, strict=True)):
+        try:
+            pixels[row] = transform.to_uint8(open_image(data))
+        except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            where = f"{work.dataset}/{work.chunk.split} id {identity!r}"
+            faults.append(
+                Fault(
+                    where,
+                    f"unreadable image ({error})",
+                    "an image that Pillow can decode",
+                    "prepare the data set again",
+                )
+            )
+    if faults:
+        raise UserError(f"data set {work.dataset}", faults)
+    publish_array(path, pixels)
+    return pixels
+
+
+def open_image(data: bytes) -> Image.Image:
+    """Decode one image. Raises OSError for damaged bytes and DecompressionBombError above `MAX_PIXELS`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        image = Image.open(io.BytesIO(data))
+    if image.width * image.height > MAX_PIXELS:
+        raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels, at most {MAX_PIXELS} are read")
+    image.load()
+    return image
+
+
+def decode_all(
+    todo: Sequence[Work], transform: Transform, cache: Path, executor: Executor, tick: Callable[[int], None]
+) -> None:
+    """Decode what is not in the cache yet. Raises one UserError with the faults of every chunk; what decoded stays cached."""
+    missing = [work for work in todo if not work.place(cache / "decoded" / transform.fingerprint, "").exists()]
+    faults: list[Fault] = []
+    for row in rows(missing, transform, cache, executor, keep_pixels=False):
+        faults.extend(row["faults"])
+        tick(missing[row["work"]].chunk.rows)
+    if faults:
+        names = sorted({work.dataset for work in missing})
+        raise UserError(f"data sets {', '.join(names)}" if len(names) > 1 else f"data set {names[0]}", faults)
+
+
+def rows(
+    todo: Sequence[Work], transform: Transform, cache: Path, executor: Executor, *, keep_pixels: bool
+) -> Iterator[dict]:
+    """One dict a Work: `work` (its index in `todo`), `pixels` (uint8, or None), `faults` (list of Fault)."""
+    if executor == "local" or not todo:
+        for index in range(len(todo)):
+            yield _decode_row(index, todo, transform, cache, keep_pixels)
+        return
+    for row in pipeline(todo, transform, cache, keep_pixels=keep_pixels).iter_rows():
+        yield unpack(row)
+
+
+def pipeline(todo: Sequence[Work], transform: Transform, cache: Path, *, keep_pixels: bool) -> ray.data.Dataset:
+    """The Ray Data pipeline of `rows`; its rows hold the dict pickled, so that ragged arrays and faults travel as they are.
+
+    Tasks ask for no CPU and are bounded in number instead: a pool of encoding actors may hold every CPU (DESIGN: hangs).
+    """
+    import pickle
+
+    import ray
+    import ray.data
+
+    quiet()
+    items = list(todo)
+
+    def load(row: dict) -> dict:
+        return {"packed": pickle.dumps(_decode_row(row["work"], items, transform, cache, keep_pixels), protocol=5)}
+
+    source = ray.data.from_items([{"work": index} for index in range(len(items))], override_num_blocks=len(items))
+    width = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    return source.map(load, num_cpus=0, concurrency=width)
+
+
+def unpack(row: dict) -> dict:
+    """Inverse of the packing in `pipeline`. Its bytes come from our own tasks, never from a file."""
+    import pickle
+
+    return pickle.loads(row["packed"])
+
+
+def quiet() -> None:
+    """Settings of every Ray Data pass: small blocks, order kept irrelevant, no progress bars of its own."""
+    import logging
+
+    import ray.data
+
+    context = ray.data.DataContext.get_current()
+    context.target_max_block_size = _BLOCK_BYTES
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    for name in ("ray.data", "ray.data._internal.execution.streaming_executor"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+class DecodedSplit:
+    """Random access to the decoded images of one split, for training: `take(indices)` -> uint8 (n, S, S, 3).
+
+    Chunks are memory-mapped and at most 256 are open, so memory is bounded by the batch, not by the data set.
+    """
+
+    def __init__(self, dataset: Dataset, split: str, transform: Transform, cache: Path) -> None:
+        self._works = works(dataset, split)
+        self._first = np.array([work.chunk.first for work in self._works])
+        self._root = cache / "decoded" / transform.fingerprint
+        self.size = transform.size
+        for work in self._works:
+            if not work.place(self._root, "").exists():
+                decode(work, transform, cache)
+        self._open = lru_cache(maxsize=256)(
+            lambda index: np.load(self._works[index].place(self._root, ""), mmap_mode="r")
+        )
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        chunk_of = np.searchsorted(self._first, indices, side="right") - 1
+        out = np.empty((len(indices), self.size, self.size, 3), np.uint8)
+        for row, (index, chunk) in enumerate(zip(indices, chunk_of, strict=True)):
+            out[row] = self._open(int(chunk))[index - self._first[chunk]]
+        return out
+
+
+def _decode_row(index: int, todo: Sequence[Work], transform: Transform, cache: Path, keep_pixels: bool) -> dict:
+    try:
+        pixels = decode(todo[index], transform, cache)
+    except UserError as error:
+        return {"work": index, "pixels": None, "faults": list(error.faults)}
+    return {"work": index, "pixels": pixels if keep_pixels else None, "faults": []}

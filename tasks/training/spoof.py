@@ -1,0 +1,27 @@
+"""Presentation attack detection: bona fide against spoofs. Paper values: gurayozgur/FoundPAD (docs/protocols.md, 1-5)."""
+
+from __future__ import annotations
+
+from models.head_specs import Binary
+from tasks.training.base import Task
+
+TASK = Task(
+    name="spoofs",
+    suite="pad",
+    data={"miniature": "spoofs", "paper": "oulu_casia_msu"},
+    head=Binary(),
+    defaults={
+        "miniature": {
+            "epochs": 8, "batch": 32, "lr_backbone": 1e-4, "lr_head": 1e-3, "weight_decay": 0.05, "clip": 5.0,
+            "schedule": "constant", "warmup_epochs": 0, "sampler": "class_balanced", "augment": "flip",
+        },
+        "paper": {
+            "epochs": 40, "batch": 512, "lr_backbone": 1e-6, "lr_head": 1e-3, "weight_decay": 0.05, "clip": 5.0,
+            "schedule": "constant", "warmup_epochs": 0, "sampler": "class_balanced", "augment": "flip",
+        },
+    },
+    lora={
+        "miniature": {"rank": 8, "alpha": 8.0, "dropout": 0.0, "rslora": True, "targets": ["q", "v"]},
+        "paper": {"rank": 8, "alpha": 8.0, "dropout": 0.4, "rslora": True, "targets": ["q", "v"]},
+    },
+)  # fmt: skip

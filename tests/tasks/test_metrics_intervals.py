@@ -1,0 +1,68 @@
+"""Intervals against scipy, closed forms, and what a draw by group must keep together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, bootstrap
+
+from tasks.metrics.intervals import Resampler, bootstrap_mean, percentile, strata_mean, wilson
+from tasks.metrics.scores import UndefinedMetric
+
+
+@pytest.mark.parametrize(("hits", "total"), [(0, 1), (1, 1), (0, 30), (3, 30), (30, 30), (204, 1000), (1, 10**6)])
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_wilson_is_scipys(hits: int, total: int, level: float) -> None:
+    theirs = binomtest(hits, total).proportion_ci(level, method="wilson")
+    assert wilson(hits, total, level) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+    assert wilson(hits, total, level).low <= hits / total <= wilson(hits, total, level).high
+
+
+def test_undefined_and_refused() -> None:
+    with pytest.raises(UndefinedMetric, match="0 trials"):
+        wilson(0, 0)
+    with pytest.raises(ValueError, match="4 successes of 3"):
+        wilson(4, 3)
+    with pytest.raises(UndefinedMetric, match="no replicates"):
+        percentile([])
+    with pytest.raises(UndefinedMetric, match="at least 1 group"):
+        Resampler([], 0)
+
+
+def test_groups_are_drawn_whole_and_counts_kept() -> None:
+    groups = np.array(["a", "b", "a", "c", "b", "a"])
+    weights = Resampler(groups, 7).draw(500)
+    assert weights.shape == (500, 6)
+    for name in "abc":
+        assert np.all(weights[:, groups == name] == weights[:, groups == name][:, :1])
+    assert np.all(weights[:, [0, 1, 3]].sum(axis=1) == 3)  # as many groups a draw as there are
+
+
+def test_draws_repeat_with_the_seed_and_across_blocks() -> None:
+    whole = Resampler(np.arange(9), [1, 2]).draw(10)
+    parts = Resampler(np.arange(9), [1, 2])
+    np.testing.assert_array_equal(whole, np.concatenate([parts.draw(3), parts.draw(7)]))
+    assert not np.array_equal(whole, Resampler(np.arange(9), [1, 3]).draw(10))
+
+
+def test_bootstrap_of_a_mean_is_scipys() -> None:
+    values = np.random.default_rng(0).gamma(2, 1, 120)
+    ours = percentile(bootstrap_mean(values, np.arange(120), 0, 4000))
+    theirs = bootstrap((values,), np.mean, n_resamples=4000, method="percentile", rng=1).confidence_interval
+    assert ours == pytest.approx((theirs.low, theirs.high), abs=0.03)
+
+
+def test_groups_widen_the_interval_of_dependent_values() -> None:
+    values = np.repeat(np.random.default_rng(0).normal(size=40), 10)  # 40 subjects, 10 equal images each
+    alone = percentile(bootstrap_mean(values, np.arange(400), 0, 1000))
+    by_subject = percentile(bootstrap_mean(values, np.repeat(np.arange(40), 10), 0, 1000))
+    ratio = (by_subject.high - by_subject.low) / (alone.high - alone.low)
+    assert ratio == pytest.approx(np.sqrt(10), rel=0.15)
+
+
+def test_strata_mean_has_the_spread_of_its_binomials() -> None:
+    hits, sizes = np.array([8, 27, 10]), np.array([10, 30, 10])
+    drawn = strata_mean(hits, sizes, seed=0, replicates=20_000)
+    rates = hits / sizes
+    assert drawn.mean() == pytest.approx(rates.mean(), abs=0.002)
+    assert drawn.std() == pytest.approx(np.sqrt(np.sum(rates * (1 - rates) / sizes)) / 3, rel=0.03)

@@ -1,0 +1,154 @@
+"""Zero-shot and linear probe: by hand, against scikit-learn and open_clip's arithmetic in torch, and on bad input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.preprocessing import normalize
+
+from models.faults import UserError
+from tasks.protocols import probe, zeroshot
+from tasks.protocols.heads import head_scores, text_scores
+from tasks.protocols.tally import Context
+
+CONTEXT: Context = {"data": "d" * 16, "vision": "v" * 16, "text": "t" * 16, "scale": "miniature"}
+
+
+def clusters(
+    seed: int, images: int, noise: float = 3.0, classes: int = 6, dim: int = 24
+) -> tuple[np.ndarray, np.ndarray]:
+    centres = np.random.default_rng(99).normal(size=(classes, dim))
+    rng = np.random.default_rng(seed)
+    labels = np.arange(images) % classes
+    return (centres[labels] + noise * rng.normal(size=(images, dim))).astype(np.float32), labels
+
+
+def names(n: int) -> list[str]:
+    return [f"image-{i:03d}" for i in range(n)]
+
+
+def test_classifier_normalises_averages_normalises() -> None:
+    # class 0: (3, 0) and (0, 5) -> (1, 0), (0, 1) -> mean (.5, .5) -> (1, 1) / sqrt 2; the lengths 3 and 5 must not weigh.
+    w = zeroshot.classifier([np.array([[3.0, 0], [0, 5.0]]), np.array([[0, -2.0]])])
+    np.testing.assert_allclose(w, [[np.sqrt(0.5), 0], [np.sqrt(0.5), -1]])
+
+
+def test_zero_shot_equals_the_same_arithmetic_in_torch() -> None:
+    torch = pytest.importorskip("torch")
+    features, labels = clusters(0, 120)
+    prompts = [np.random.default_rng(k).normal(size=(4, 24)) for k in range(6)]
+    result, table = zeroshot.score("shapes", names(120), features, labels, zeroshot.classifier(prompts), **CONTEXT)
+    unit = torch.nn.functional.normalize
+    w = torch.stack([unit(unit(torch.tensor(p), dim=-1).mean(dim=0), dim=0) for p in prompts], dim=1)
+    logits = 100.0 * unit(torch.tensor(features).double(), dim=-1) @ w
+    predicted = logits.argmax(dim=1).numpy()
+    assert table.column("id").to_pylist() == names(120)
+    np.testing.assert_array_equal(table.column("predicted").to_numpy(), predicted)
+    np.testing.assert_allclose(table.column("logit").to_numpy(), logits.max(dim=1).values.numpy(), atol=1e-9)
+    assert result.values["zero_shot/shapes/top1"] == np.mean(predicted == labels)
+    balanced = balanced_accuracy_score(labels, predicted)
+    assert result.values["zero_shot/shapes/mean_per_class"] == pytest.approx(balanced)
+    for name, (low, high) in result.intervals.items():
+        assert low <= result.values[name] <= high
+    assert result.counts == {"images": 120, "classes": 6, "classes_shown": 6}
+    assert (result.data, result.vision, result.text, result.scale) == tuple(CONTEXT.values())
+
+
+def test_zero_shot_of_no_images_is_absent() -> None:
+    result, table = zeroshot.score("shapes", [], np.empty((0, 2)), np.empty(0, np.int64), np.eye(2), **CONTEXT)
+    assert not result.values
+    assert result.absent["zero_shot/shapes/top1"] == "top1: no images, at least 1 needed"
+    assert table.num_rows == 0
+
+
+def test_zero_shot_lists_every_fault_by_id() -> None:
+    features = np.array([[np.nan, 1], [0, 0], [1, 1], [1, 1]])
+    with pytest.raises(UserError) as caught:
+        zeroshot.score("shapes", ["a", "b", "c", "c"], features, np.array([0, 1, 2, 0]), np.eye(2), **CONTEXT)
+    text = str(caught.value)
+    assert "4 faults" in text
+    for piece in ("1 duplicate: c", "1 not finite: a", "1 all zero: b", "1 outside 0 to 1: c"):
+        assert piece in text
+    with pytest.raises(UserError, match="class 1, prompt 0"):
+        zeroshot.classifier([np.eye(2), np.zeros((1, 2))])
+    with pytest.raises(UserError, match="mean prompt: 1 all zero: class 0"):
+        zeroshot.classifier([np.array([[1.0, 0], [-1, 0]])])
+
+
+def test_probe_is_scikit_learn_at_the_chosen_c() -> None:
+    train, train_labels = clusters(1, 180)
+    test, test_labels = clusters(2, 150)
+    result, table = probe.score("shapes", train, train_labels, names(150), test, test_labels, 0, **CONTEXT)
+    reference = LogisticRegression(C=float(result.notes["C"]), max_iter=1000)
+    reference.fit(normalize(train.astype(np.float64)), train_labels)
+    expected = reference.predict(normalize(test.astype(np.float64)))
+    np.testing.assert_array_equal(table.column("predicted").to_numpy(), expected)
+    value = result.values["probe/shapes/top1"]
+    assert value == np.mean(expected == test_labels)
+    low, high = result.intervals["probe/shapes/top1"]
+    assert 1 / 3 < low < value < high
+    assert result.notes["converged"] == "yes"
+    assert result.notes["feature_stage"] == "post-projection, L2-normalised"
+
+
+def test_probe_repeats_and_never_looks_at_the_test_labels_to_choose() -> None:
+    train, train_labels = clusters(1, 120)
+    test, test_labels = clusters(2, 60)
+    first = probe.score("shapes", train, train_labels, names(60), test, test_labels, 3, **CONTEXT)
+    again = probe.score("shapes", train, train_labels, names(60), test, test_labels, 3, **CONTEXT)
+    other = probe.score("shapes", train, train_labels, names(60), test, (test_labels + 1) % 6, 3, **CONTEXT)
+    assert first[0] == again[0]
+    assert first[1].equals(again[1])
+    assert first[0].notes == other[0].notes
+    assert first[1].column("predicted").equals(other[1].column("predicted"))
+
+
+def test_hold_out_is_stratified_and_leaves_every_class_in_training() -> None:
+    labels = np.repeat([0, 1, 2, 3], [40, 8, 2, 1])
+    held = probe.hold_out(labels, seed=0)
+    np.testing.assert_array_equal(np.bincount(labels[held], minlength=4), [10, 2, 1, 0])
+    assert np.array_equal(held, probe.hold_out(labels, seed=0))
+    assert not np.array_equal(held, probe.hold_out(labels, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"), [([0, 0, 0], "1 classes in training"), ([0, 1, 2], "none can be held out")]
+)
+def test_probe_undefined_is_absent(labels: list[int], reason: str) -> None:
+    result, table = probe.score(
+        "shapes", np.eye(3), np.array(labels), ["a"], np.eye(3)[:1], np.array([0]), 0, **CONTEXT
+    )
+    assert reason in result.absent["probe/shapes/top1"]
+    assert table.column("predicted").null_count == 1
+
+
+def test_probe_names_bad_rows() -> None:
+    train, train_labels = clusters(1, 12)
+    test, test_labels = clusters(2, 6)
+    train[3, 0], test[1] = np.inf, 0
+    test_labels[2] = 9
+    with pytest.raises(UserError) as caught:
+        probe.score("shapes", train, train_labels, names(6), test, test_labels, 0, **CONTEXT)
+    for piece in ("1 not finite: train row 3", "1 all zero: image-001", "1 of classes never trained: image-002"):
+        assert piece in str(caught.value)
+
+
+def test_scores_of_heads_and_prompts_are_softmax() -> None:
+    rng = np.random.default_rng(0)
+    features, weight, bias = rng.normal(size=(30, 8)), rng.normal(size=(2, 8)), rng.normal(size=2)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+
+    def softmax(z: np.ndarray) -> np.ndarray:
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        return e[:, 1] / e.sum(axis=1)
+
+    np.testing.assert_allclose(head_scores(features, weight, bias), softmax(unit @ weight.T + bias), rtol=1e-12)
+    pair = zeroshot.classifier([weight[:1], weight[1:]])
+    np.testing.assert_allclose(text_scores(features, pair, 100.0), softmax(100 * unit @ pair), rtol=1e-9, atol=1e-300)
+    assert np.all(np.isfinite(head_scores(features, 1e4 * weight, bias)))  # no overflow
+    with pytest.raises(ValueError, match=r"\(2, d\) and \(2,\) needed"):
+        head_scores(features, weight[:1], bias)
+    with pytest.raises(ValueError, match=r"\(d, 2\) needed"):
+        text_scores(features, weight)
