@@ -126,7 +126,7 @@ def _square(rows: pd.DataFrame, column: str, trials: list[str], sets: list[str])
 
 def _why(trial: str, scores: pd.DataFrame, own: Mapping[str, str], status: Mapping[str, Status]) -> str:
     def gaps(key: str) -> list[str]:
-        return [str(name) for name in scores.columns if math.isnan(float(scores.at[key, name]))]  # type: ignore[arg-type]
+        return [str(name) for name in scores.columns if math.isnan(float(scores.at[key, name]))]
 
     if not scores.shape[1]:
         return "this sweep has no such results"

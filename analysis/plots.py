@@ -6,10 +6,12 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -22,7 +24,7 @@ from analysis.labels import NONE
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 INK, FAINT = "#22272e", "#c9ced6"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 10, "text.parse_math": False,
     "svg.hashsalt": "gelo", "svg.fonttype": "path", "axes.edgecolor": FAINT, "axes.labelcolor": INK, "text.color": INK,
     "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
@@ -52,7 +54,9 @@ def retained(comparison: Comparison) -> bytes | None:
             axis.set_ylim(0, top)
             axis.grid(axis="y", color=FAINT, linewidth=0.5)
         axes[0].set_ylabel("zero-shot accuracy kept (GELO)")
-        handles = [mpl.patches.Patch(facecolor=COLOURS[i % 6], label=spelled(way)) for i, way in enumerate(ways)]
+        handles: list[Artist] = [
+            mpl.patches.Patch(facecolor=COLOURS[i % 6], label=spelled(way)) for i, way in enumerate(ways)
+        ]
         handles.append(Line2D([], [], color=INK, linewidth=1, linestyle=(0, (4, 3)), label="untouched backbone = 1"))
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return out.getvalue()

@@ -195,7 +195,7 @@ def _pictures(comparison: Comparison) -> list[dict[str, str]]:
 
 def _protocols(metrics: pd.DataFrame) -> list[dict[str, str]]:
     columns = ["suite", "dataset", "protocol", "version", "counts", "data", "scale"]
-    return metrics[columns].drop_duplicates().sort_values(columns, kind="stable").astype(str).to_dict("records")  # type: ignore[return-value]
+    return metrics[columns].drop_duplicates().sort_values(columns, kind="stable").astype(str).to_dict("records")
 
 
 def _encoders(comparison: Comparison) -> list[dict[str, str]]:

@@ -140,7 +140,7 @@ def _summary(comparison: Comparison) -> Table:
             unknown = "not trained yet" if not described.at[trial, "trained"] else "training.json does not say"
             merged = "made from another trial's training" if described.at[trial, "remedy_kind"] != "none" else unknown
             absent = value is None or bool(pd.isna(value))
-            cells[column] = Cell("", merged) if absent else Cell(format(float(value), form))  # type: ignore[arg-type]
+            cells[column] = Cell("", merged) if absent else Cell(format(float(value), form))
         rows.append(Row(identity, baseline, cells))
     return Table("gelo", columns, columns, tuple(rows))
 

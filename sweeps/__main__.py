@@ -263,11 +263,17 @@ def _run(spec: Any, settings: Any) -> None:
     _report(outcome.folder, settings.tracking)
     if outcome.failures:
         for label, failure in outcome.failures.items():
-            errors.print(f"[red]failed[/red] {label}: {escape(failure['error'])}", highlight=False)
+            errors.print(f"[red]failed[/red] {label}: {escape(_in_short(failure))}", highlight=False)
         errors.print(
             f"{len(outcome.failures)} trials failed, the others are complete; after mending, go on with: gelo resume {spec.name}{where}"
         )
         sys.exit(2 if all(failure["kind"] in ("user", "storage") for failure in outcome.failures.values()) else 1)
+
+
+def _in_short(failure: dict[str, Any]) -> str:
+    """A user's mistake whole; of a fault its last line, the traceback being in the trial's failure.json."""
+    lines = failure["error"].strip().splitlines() or ["no message"]
+    return failure["error"] if failure["kind"] != "fault" else f"{lines[-1]} (whole in the trial's failure.json)"
 
 
 def _report(folder: Any, tracking: str | None) -> None:

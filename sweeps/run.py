@@ -93,7 +93,7 @@ def run_sweep(spec: SweepSpec, settings: Settings, display: Display) -> Outcome:
     faults = preflight(spec, settings)
     if faults:
         raise UserError(f"sweep {spec.name}", faults)
-    folder = SweepFolder(UPath(settings.storage), spec.name)
+    folder = SweepFolder(settings.place(), spec.name)
     trials = spec.trials()
     with _only_one(folder):
         folder.save(spec, asdict(settings), needed_datasets(spec))
@@ -124,6 +124,7 @@ class _Sweep:
     def run(self) -> Outcome:
         self.outcome = Outcome(self.folder)
         self.cache = Path(self.settings.cache).absolute()
+        self.weights = {name: str(Path(given).absolute()) for name, given in self.spec.weights.items()}
         self.bases = {name: load_backbone(name, self._weights(name)) for name in dict.fromkeys(self.spec.backbones)}
         self.pairs = protocols_of(self.spec.collection, self.spec.evaluate)
         self.datasets = self._datasets()
@@ -146,7 +147,7 @@ class _Sweep:
         if todo:
             with self.display.stage("train", len(todo), "trials") as stage:
                 cache, data = str(self.cache), str(Path(self.settings.data).absolute())
-                given = {"cache": cache, "data": data, "weights": dict(self.spec.weights)}
+                given = {"cache": cache, "data": data, "weights": self.weights}
                 failures = train_all(todo, self.folder, self.spec.resources, given, self.stop, stage)
             for trial in wave:
                 if trial.source.key in failures:
@@ -198,11 +199,11 @@ class _Sweep:
                 self.tracker.finish(run, "FAILED")
 
     def _subject(self, trial: Trial) -> Subject:
-        given = self.spec.weights.get(trial.backbone)
+        given = self.weights.get(trial.backbone)
         return subject_of(trial, self.folder.trial(trial), self.bases[trial.backbone], given)
 
     def _weights(self, name: str) -> Path | None:
-        given = self.spec.weights.get(name)
+        given = self.weights.get(name)
         return Path(given) if given else None
 
     def _check_bases(self, trials: Sequence[Trial]) -> None:

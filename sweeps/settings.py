@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from upath import UPath
+
+from models.durable import is_local
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -15,3 +19,8 @@ class Settings:
     cache: str = "out/cache"
     address: str = "local"
     cpus: int | None = None
+
+    def place(self) -> UPath:
+        """`storage` as a path that means the same in every process: workers run in folders of their own."""
+        path = UPath(self.storage)
+        return path.absolute() if is_local(path) else path

@@ -17,6 +17,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ray
+from ray import tune
+from ray.tune.stopper import Stopper
+from rich.markup import escape
 from upath import UPath
 
 from models.faults import UserError
@@ -36,8 +40,6 @@ class StopFlag:
     """A switch that every process of the cluster can read; the driver's side."""
 
     def __init__(self) -> None:
-        import ray
-
         class Flag:
             def __init__(self) -> None:
                 self.value = False
@@ -68,12 +70,10 @@ def train_all(
 
     settings: `data` and `cache` folders, `weights` by backbone. Stops early, checkpoints written, once `stop` is set.
     """
-    import ray
-    from ray import tune
-
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # its banner prints whatever the verbosity
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-    watcher = _watcher(stage, {trial.key: trial.label for trial in trials}, stop)
+    watcher = Watcher(stage, {trial.key: trial.label for trial in trials}, stop)
     config = {
         "key": tune.grid_search([trial.key for trial in trials]),
         "root": str(folder.root),
@@ -93,7 +93,7 @@ def train_all(
                 storage_path=scratch if folder.root.protocol in ("", "file", "local") else str(folder.root / ".tune"),
                 failure_config=tune.FailureConfig(max_failures=resources.retries),
                 callbacks=[watcher],
-                stop=watcher.stopper(),
+                stop=WhenSaved(watcher),
                 verbose=0,
             ),
         )
@@ -109,15 +109,12 @@ def train_all(
             folder.trial(by_key[key]).set_failure(failure)
         except OSError:
             stage.display.say(f"the failure of {by_key[key].label} could not be written to {folder.root}")
-    del ray
     return failures
 
 
 def run_trial(config: dict[str, Any]) -> None:
     """What one Tune trial runs. Failures that trying again cannot mend are reported, others raised for Tune to retry."""
-    import ray
     import torch
-    from ray import tune
 
     from sweeps.train import train
     from tasks.catalogue import locate
@@ -185,66 +182,70 @@ def _json(text: str) -> dict[str, Any]:
     return json.loads(text)
 
 
-def _watcher(stage: Stage, labels: dict[str, str], stop: StopFlag) -> Any:
-    """A Tune callback that counts trials, shows what runs, collects failures and, after a stop, ends Tune."""
-    from ray import tune
-    from ray.tune.stopper import Stopper
+class Watcher(tune.Callback):
+    """Counts trials, shows what runs and collects failures. It belongs to the driver: Tune's pickled copies of it are empty."""
 
-    class Watcher(tune.Callback):
-        def __init__(self) -> None:
-            self.running: dict[str, str] = {}
-            self.failures: dict[str, dict[str, Any]] = {}
-            self.at_stop: set[str] | None = None
+    def __init__(self, stage: Stage, labels: dict[str, str], stop: StopFlag) -> None:
+        self.stage, self.labels, self.stop = stage, labels, stop
+        self.running: dict[str, str] = {}
+        self.failures: dict[str, dict[str, Any]] = {}
 
-        def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-            self.running[trial.config["key"]] = "starts"
-            self._show()
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
 
-        def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
-            key = trial.config["key"]
-            if result.get("failure"):
-                self.failures[key] = result["failure"]
-                stage.display.say(f"[red]failed[/red] {labels[key]}: {result['failure']['error'].splitlines()[0]}")
-            elif "loss" in result and result.get("state") == "running":
-                self.running[key] = f"epoch {result['epoch']:.0f} loss {result['loss']:.3f}"
-            self._show()
+    def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        self.running[trial.config["key"]] = "starts"
+        self._show()
 
-        def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-            self._ended(trial.config["key"])
+    def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
+        key = trial.config["key"]
+        if result.get("failure"):
+            self.failures[key] = result["failure"]
+            first = result["failure"]["error"].splitlines()[0]
+            self.stage.display.say(f"[red]failed[/red] {self.labels[key]}: {escape(first)}")
+        elif result.get("state") == "running":
+            self.running[key] = f"epoch {result['epoch']:.0f} loss {result['loss']:.3f}"
+        self._show()
 
-        def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-            key = trial.config["key"]
-            stage.display.say(f"[red]failed[/red] {labels[key]} after its retries")
-            self.failures.setdefault(key, {"kind": "fault", "error": _last_error(trial)})
-            self._ended(key)
+    def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        self._ended(trial.config["key"])
 
-        def stopper(self) -> Stopper:
-            watcher = self
+    def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        key = trial.config["key"]
+        self.failures.setdefault(key, {"kind": "fault", "error": _last_error(trial)})
+        self.stage.display.say(f"[red]failed[/red] {self.labels[key]} after its retries")
+        self._ended(key)
 
-            class WhenSaved(Stopper):
-                def __call__(self, trial_id: str, result: dict) -> bool:
-                    return False
+    def _ended(self, key: str) -> None:
+        self.running.pop(key, None)
+        self.stage.failed = len(self.failures)
+        if not self.stop.is_set:
+            self.stage.tick()
+        self._show()
 
-                def stop_all(self) -> bool:
-                    if not stop.is_set:
-                        return False
-                    if watcher.at_stop is None:
-                        watcher.at_stop = set(watcher.running)
-                    return not (watcher.at_stop & set(watcher.running))
+    def _show(self) -> None:
+        self.stage.describe(", ".join(f"{self.labels[key]} {state}" for key, state in self.running.items()))
 
-            return WhenSaved()
 
-        def _ended(self, key: str) -> None:
-            self.running.pop(key, None)
-            stage.failed = len(self.failures)
-            if not stop.is_set:
-                stage.tick()
-            self._show()
+class WhenSaved(Stopper):
+    """Ends Tune once the trials that ran when the stop flag was set have saved and returned."""
 
-        def _show(self) -> None:
-            stage.describe(", ".join(f"{labels[key]} {state}" for key, state in self.running.items()))
+    def __init__(self, watcher: Watcher) -> None:
+        self.watcher = watcher
+        self.at_stop: set[str] | None = None
 
-    return Watcher()
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __call__(self, trial_id: str, result: dict) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        if not self.watcher.stop.is_set:
+            return False
+        if self.at_stop is None:
+            self.at_stop = set(self.watcher.running)
+        return not (self.at_stop & set(self.watcher.running))
 
 
 def _last_error(trial: Any) -> str:

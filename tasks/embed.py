@@ -119,22 +119,22 @@ def text_features(encoder: Encoder, prompts: Prompts, cache: Path) -> list[np.nd
 
 
 class _Encode:
-    """Holds the encoders of a pass in one worker and turns rows of pixels into rows of features."""
+    """Holds the encoders of a pass in one worker and turns rows of pixels, whose riders are Needs, into rows of features."""
 
-    def __init__(self, todo: list[Work], by_work: dict[Work, list[Need]], threads: int | None, device: str) -> None:
+    def __init__(self, threads: int | None, device: str) -> None:
         if threads is not None:
             import torch
 
             torch.set_num_threads(threads)
-        self._todo, self._by_work, self._device = todo, by_work, device
+        self._device = device
         self._encoders: dict[EncoderRef, Encoder] = {}
 
-    def features(self, row: dict) -> list[np.ndarray]:
-        """(n, d) for each Need of the row's Work, in order. Raises UserError for unreadable images."""
+    def features(self, row: dict, wanted: Sequence[Need]) -> list[np.ndarray]:
+        """(n, d) for each Need, in order. Raises UserError for unreadable images."""
         if row["faults"]:
-            raise UserError(f"data set {self._todo[row['work']].dataset}", row["faults"])
+            raise UserError(f"data set {wanted[0].work.dataset}", row["faults"])
         out = []
-        for need in self._by_work[self._todo[row["work"]]]:
+        for need in wanted:
             if need.encoder not in self._encoders:
                 self._encoders[need.encoder] = need.encoder.load(self._device)
             out.append(self._encoders[need.encoder].encode_images(row["pixels"], flip=need.view == "flip"))
@@ -145,7 +145,7 @@ class _Encode:
 
         unpacked = unpack(row)
         try:
-            result: tuple = (unpacked["work"], self.features(unpacked), None)
+            result: tuple = (unpacked["work"], self.features(unpacked, unpacked["rider"]), None)
         except UserError as error:
             result = (unpacked["work"], None, error)
         return {"packed": pickle.dumps(result, protocol=5)}
@@ -160,19 +160,18 @@ def _encoded(
     gpus: float,
 ) -> Iterator[tuple[int, list[np.ndarray]]]:
     if executor == "local":
-        encode = _Encode(todo, by_work, None, "cpu")
+        encode = _Encode(None, "cpu")
         for row in rows(todo, transform, cache, "local", keep_pixels=True):
-            yield row["work"], encode.features(row)
+            yield row["work"], encode.features(row, by_work[todo[row["work"]]])
         return
     import ray
 
     quiet()
     total = ray.cluster_resources()
     pool = max(1, int(total.get("GPU", 0) / gpus if gpus else total.get("CPU", 1)))
-    decoded = pipeline(todo, transform, cache, keep_pixels=True)
-    stream = decoded.map(
+    stream = pipeline(todo, [by_work[work] for work in todo], transform, cache, keep_pixels=True).map(
         _Encode,
-        fn_constructor_args=(todo, by_work, 1, "cuda" if gpus else "cpu"),
+        fn_constructor_args=(1, "cuda" if gpus else "cpu"),
         num_cpus=0 if gpus else 1,
         num_gpus=gpus or None,
         concurrency=min(pool, len(todo)),

@@ -109,17 +109,20 @@ def rows(
 ) -> Iterator[dict]:
     """One dict a Work: `work` (its index in `todo`), `pixels` (uint8, or None), `faults` (list of Fault)."""
     if executor == "local" or not todo:
-        for index in range(len(todo)):
-            yield _decode_row(index, todo, transform, cache, keep_pixels)
+        for index, work in enumerate(todo):
+            yield {"work": index, **_decode_row(work, transform, cache, keep_pixels)}
         return
-    for row in pipeline(todo, transform, cache, keep_pixels=keep_pixels).iter_rows():
+    for row in pipeline(todo, todo, transform, cache, keep_pixels=keep_pixels).iter_rows():
         yield unpack(row)
 
 
-def pipeline(todo: Sequence[Work], transform: Transform, cache: Path, *, keep_pixels: bool) -> ray.data.Dataset:
-    """The Ray Data pipeline of `rows`; its rows hold the dict pickled, so that ragged arrays and faults travel as they are.
+def pipeline(
+    todo: Sequence[Work], riders: Sequence[object], transform: Transform, cache: Path, *, keep_pixels: bool
+) -> ray.data.Dataset:
+    """The Ray Data pipeline of `rows`; each row is that dict pickled, with its Work's `rider`: what a later stage must know of it.
 
-    Tasks ask for no CPU and are bounded in number instead: a pool of encoding actors may hold every CPU (DESIGN: hangs).
+    Pickled, since pixels are ragged and faults are no table. Tasks ask for no CPU and are bounded in number instead: a pool of encoding
+    actors may hold every CPU (DESIGN: hangs).
     """
     import pickle
 
@@ -127,14 +130,18 @@ def pipeline(todo: Sequence[Work], transform: Transform, cache: Path, *, keep_pi
     import ray.data
 
     quiet()
-    items = list(todo)
 
     def load(row: dict) -> dict:
-        return {"packed": pickle.dumps(_decode_row(row["work"], items, transform, cache, keep_pixels), protocol=5)}
+        index, work, rider = pickle.loads(row["packed"])
+        return {
+            "packed": pickle.dumps(
+                {"work": index, "rider": rider, **_decode_row(work, transform, cache, keep_pixels)}, protocol=5
+            )
+        }
 
-    source = ray.data.from_items([{"work": index} for index in range(len(items))], override_num_blocks=len(items))
+    items = [{"packed": pickle.dumps((index, *pair))} for index, pair in enumerate(zip(todo, riders, strict=True))]
     width = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    return source.map(load, num_cpus=0, concurrency=width)
+    return ray.data.from_items(items, override_num_blocks=len(items)).map(load, num_cpus=0, concurrency=width)
 
 
 def unpack(row: dict) -> dict:
@@ -184,9 +191,9 @@ class DecodedSplit:
         return out
 
 
-def _decode_row(index: int, todo: Sequence[Work], transform: Transform, cache: Path, keep_pixels: bool) -> dict:
+def _decode_row(work: Work, transform: Transform, cache: Path, keep_pixels: bool) -> dict:
     try:
-        pixels = decode(todo[index], transform, cache)
+        pixels = decode(work, transform, cache)
     except UserError as error:
-        return {"work": index, "pixels": None, "faults": list(error.faults)}
-    return {"work": index, "pixels": pixels if keep_pixels else None, "faults": []}
+        return {"pixels": None, "faults": list(error.faults)}
+    return {"pixels": pixels if keep_pixels else None, "faults": []}

@@ -62,8 +62,8 @@ class Curve:
 
     def eer(self) -> NDArray[np.float64]:
         """Where FAR meets FRR on the straight line between the two points that bracket the crossing, (...,)."""
-        after = self.crossing()
         balance = self.balance()
+        after = np.argmax(balance >= 0, axis=-1)
         low, high = _at(balance, after - 1), _at(balance, after)
         share = -low / (high - low)
         far = self.far()
@@ -136,32 +136,49 @@ def curve(
 
     Raises UndefinedMetric when either class is empty.
     """
-    needs(genuine, "ROC", "genuine (bona fide) scores")
-    needs(impostor, "ROC", "impostor (attack) scores")
-    thresholds = np.unique(np.concatenate([genuine, impostor]))[::-1]
-    return Curve(
-        thresholds, _accepted(genuine, thresholds, genuine_weights), _accepted(impostor, thresholds, impostor_weights)
-    )
+    thresholds, of_genuine, of_impostor = _sorted(genuine, impostor)
+    return Curve(thresholds, of_genuine.accepted(genuine_weights), of_impostor.accepted(impostor_weights))
 
 
 def resampled(
     genuine: Scores, impostor: Scores, draw_genuine: Resampler, draw_impostor: Resampler, replicates: int
 ) -> Iterator[Curve]:
-    """Curves of `replicates` bootstrap draws, in blocks of bounded memory."""
+    """Curves of `replicates` bootstrap draws, in blocks of bounded memory; scores are sorted once for all."""
+    thresholds, of_genuine, of_impostor = _sorted(genuine, impostor)
     block = max(1, _BLOCK // (genuine.size + impostor.size))
     for start in range(0, replicates, block):
         size = min(block, replicates - start)
-        yield curve(genuine, impostor, draw_genuine.draw(size), draw_impostor.draw(size))
+        accepted = of_genuine.accepted(draw_genuine.draw(size)), of_impostor.accepted(draw_impostor.draw(size))
+        yield Curve(thresholds, *accepted)
 
 
-def _accepted(scores: Scores, thresholds: NDArray[np.float64], weights: NDArray[np.int64] | None) -> NDArray[np.int64]:
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One class, sorted: order (N,) from the highest score down; above (M + 1,), how many scores each point accepts."""
+
+    order: NDArray[np.intp]
+    above: NDArray[np.int64]
+
+    def accepted(self, weights: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """Accepted counts (M + 1,), or (B, M + 1) where each score counts `weights` (B, N) times."""
+        if weights is None:
+            return self.above
+        total = np.zeros((weights.shape[0], self.order.size + 1), dtype=np.int64)
+        np.cumsum(weights[:, self.order], axis=1, out=total[:, 1:])
+        return total[:, self.above]
+
+
+def _sorted(genuine: Scores, impostor: Scores) -> tuple[NDArray[np.float64], _Side, _Side]:
+    needs(genuine, "ROC", "genuine (bona fide) scores")
+    needs(impostor, "ROC", "impostor (attack) scores")
+    thresholds = np.unique(np.concatenate([genuine, impostor]))[::-1]
+    return thresholds, _side(genuine, thresholds), _side(impostor, thresholds)
+
+
+def _side(scores: Scores, thresholds: NDArray[np.float64]) -> _Side:
     order = np.argsort(scores, kind="stable")
-    above = np.concatenate([[0], scores.size - np.searchsorted(scores[order], thresholds, side="left")])
-    if weights is None:
-        return above.astype(np.int64)
-    total = np.zeros((weights.shape[0], scores.size + 1), dtype=np.int64)
-    np.cumsum(weights[:, order[::-1]], axis=1, out=total[:, 1:])
-    return total[:, above]
+    above = scores.size - np.searchsorted(scores[order], thresholds, side="left")
+    return _Side(order[::-1], np.concatenate([[0], above]).astype(np.int64))
 
 
 def _distance(count: NDArray[np.int64], total: NDArray[np.int64], rate: float) -> NDArray[np.int64]:

@@ -1,13 +1,39 @@
-"""What a camera does to a picture: blur, noise, resampling, compression blocks. float64, shifts and sums only, the same on every machine."""
+"""What a camera does to a picture: blur, noise, resampling, compression blocks; and paint that stays within its own window.
+
+float64 with shifts, sums and products only, so that every machine gets the same bits.
+"""
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from tasks.mini.worlds.canvas import SIZE, Plane, Rng
+from tasks.mini.worlds.canvas import SIZE, Colour, Plane, Rng, quantise
 
 Picture = NDArray[np.float64]  # (64, 64, 3) in [0, 1]
+
+
+def paint(picture: Picture, colour: Colour | Picture, coverage: Plane) -> None:
+    """Lay a colour (3,) or picture over `picture` in place where `coverage` is above 0; equal to painting everywhere, five times faster."""
+    touched = coverage > 0.0
+    rows, columns = np.flatnonzero(touched.any(axis=1)), np.flatnonzero(touched.any(axis=0))
+    if rows.size == 0:
+        return
+    window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    share = coverage[window]
+    for channel in range(3):
+        below = picture[(*window, channel)]
+        below += share * ((colour[channel] if colour.ndim == 1 else colour[(*window, channel)]) - below)
+
+
+def png(picture: Picture) -> bytes:
+    """The stored photograph: clipped, 8 bits a channel. Lightly compressed, since noise compresses badly and slowly."""
+    stream = io.BytesIO()
+    Image.fromarray(quantise(np.clip(picture, 0.0, 1.0))).save(stream, format="PNG", compress_level=1)
+    return stream.getvalue()
 
 
 def soften(picture: Picture, amount: float) -> Picture:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.mini.camera import Picture, grain, soften
+from tasks.mini.camera import Picture, grain, paint, soften
 from tasks.mini.face_model import Identity, View
 from tasks.mini.face_parts import body, ears, features, hair_behind, hair_front, worn
 from tasks.mini.face_surface import CENTRE, hair_colour, lit_skin, skin_colour, surface
-from tasks.mini.worlds.canvas import SIZE, Rng, cosine, mix, paint, patches, sine
+from tasks.mini.worlds.canvas import SIZE, Rng, cosine, mix, patches, sine
 
 
 def face(who: Identity, view: View, rng: Rng) -> Picture:

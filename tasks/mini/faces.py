@@ -17,9 +17,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from tasks.manifest import Dataset, write_dataset
+from tasks.mini.camera import png
 from tasks.mini.face_draw import face
 from tasks.mini.face_model import Identity, View, frontal, old, person, profile, wild, young
-from tasks.mini.worlds.canvas import Rng, encode, generator, quantise
+from tasks.mini.worlds.canvas import Rng, generator
 from tasks.records import Record
 
 SOURCE = "tasks/mini/faces.py"
@@ -34,7 +35,7 @@ Pair = tuple[str, str, bool, int]
 def portrait(who: Identity, sampler: Sampler, *key: str | int) -> bytes:
     """PNG of one person in a view drawn from `sampler`; `key` names the random stream."""
     rng = generator("face", *key)
-    return encode(quantise(face(who, sampler(rng), rng)))
+    return png(face(who, sampler(rng), rng))
 
 
 def build_faces(root: Path) -> Dataset:

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.manifest import Dataset, write_dataset
-from tasks.mini.camera import Picture, blocks, grain, resample, soften
+from tasks.mini.camera import Picture, blocks, grain, png, resample, soften
 from tasks.mini.face_draw import landmarks, photograph, scene
 from tasks.mini.face_model import Identity, View, average, passport, person
 from tasks.mini.face_surface import surface
-from tasks.mini.worlds.canvas import SIZE, Plane, Rng, encode, generator, patches, quantise
+from tasks.mini.worlds.canvas import SIZE, Plane, Rng, generator, patches
 from tasks.records import Record
 
 CLASSES = ("morph", "bona_fide")
@@ -122,7 +122,7 @@ def _split(split: str, attacks: tuple[str, ...], subjects: int, each: int) -> It
                 picture = makers[attack](people[first], people[second], rng)
                 subject = "+".join(f"{split}-{i:03d}" for i in sorted((first, second)))
             columns = {"attack": attack, "subject": subject}
-            yield Record(f"{split}/{attack}/{number:03d}", encode(quantise(picture)), int(attack == "bona_fide"), columns)
+            yield Record(f"{split}/{attack}/{number:03d}", png(picture), int(attack == "bona_fide"), columns)
 
 
 BUILDERS: dict[str, Callable[[Path], Dataset]] = {"morphs": build_morphs}

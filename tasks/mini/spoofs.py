@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from tasks.manifest import Dataset, write_dataset
-from tasks.mini.camera import Picture, blocks, grain, resample, saturate, soften, tone
+from tasks.mini.camera import Picture, blocks, grain, paint, png, resample, saturate, soften, tone
 from tasks.mini.face_draw import scene
 from tasks.mini.face_model import Identity, View, person, wild
 from tasks.mini.face_surface import surface
@@ -32,11 +32,9 @@ from tasks.mini.worlds.canvas import (
     Y,
     cosine,
     cover,
-    encode,
     generator,
     paint,
     patches,
-    quantise,
     sine,
 )
 from tasks.records import Record
@@ -181,7 +179,7 @@ def _split(split: str, domains: str) -> Iterator[Record]:
                     view = _view(DOMAINS[name], generator("spoofs", video), rng)
                     picture = frame(who, view, attack, DOMAINS[name], generator("presentation", video), rng)
                     columns = {"attack": attack, "subject": f"{name}/{subject}", "video": video, "domain": name}
-                    yield Record(f"{video}_{k}", encode(quantise(np.clip(picture, 0.0, 1.0))), int(attack == "bona_fide"), columns)
+                    yield Record(f"{video}_{k}", png(picture), int(attack == "bona_fide"), columns)
 
 
 BUILDERS: dict[str, Callable[[Path], Dataset]] = {"spoofs": build_spoofs}

@@ -177,8 +177,8 @@ def test_spoofs_by_hand() -> None:
         other = 1.0 if leaf == "auc" else 0.0
         assert result.values[f"pad/domain_b/{leaf}"] == other
         assert result.values[f"pad/mean/{leaf}"] == pytest.approx((value + other) / 2)
-    value, rule = result.notes["threshold"].split(" ", 1)
-    assert (float(value), rule) == (pytest.approx(0.65), "(EER, interpolated on spoofs/dev)")
+    number, rule = result.notes["threshold"].split(" ", 1)
+    assert (float(number), rule) == (pytest.approx(0.65), "(EER, interpolated on spoofs/dev)")
     assert result.counts == {
         "frames": 13, "videos": 7, "domain_a_bona_fide": 2, "domain_a_attacks": 3, "domain_b_bona_fide": 1, "domain_b_attacks": 1,
     }  # fmt: skip

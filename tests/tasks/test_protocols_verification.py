@@ -95,7 +95,7 @@ def test_bad_features_are_named() -> None:
         verification.score("pairs", FEATURES[:3], FLIPPED, IDS, pair_table(), **CONTEXT)
 
 
-MEMBERS = {
+MEMBERS: dict[str, Any] = {
     "id": ["a1", "a2", "a3", "b1", "c1"],
     "template": ["A", "A", "A", "B", "C"],
     "media": ["m1", "m1", "m2", "m1", "m9"],
@@ -133,7 +133,8 @@ def random_case(seed: int) -> tuple[np.ndarray, np.ndarray, list[str], pa.Table,
     rng = np.random.default_rng(seed)
     subjects, per, dim = 12, 3, 8
     centres = rng.normal(size=(subjects, dim))
-    rows, features = [], []
+    rows: list[tuple[str, str, str, float]] = []
+    features: list[np.ndarray] = []
     for template in range(subjects * per):
         for image in range(rng.integers(1, 6)):
             rows.append((f"i{len(rows)}", f"t{template}", f"m{rng.integers(0, 3)}", float(rng.uniform(0.2, 1))))

@@ -1,0 +1,115 @@
+"""The four CSVs and the page: form, bytes, escapes, absent values."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from analysis.report import clean, tint, write_report
+from tests.analysis.sweeps import SETS, demo, write_result, write_sweep, write_trial
+
+IDENTITY = ["trial", "backbone", "task", "adaptation", "remedy", "seed"]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_four_tables_and_the_page(tmp_path: Path) -> None:
+    demo(tmp_path, wise=True)
+    report = write_report(tmp_path, "demo")
+    folder = Path(str(report.path))
+    assert folder == tmp_path / "demo" / "report"
+    names = ["biometric.csv", "gelo.csv", "index.html", "linear_probe.csv", "zero_shot.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    zero_shot = rows(folder / "zero_shot.csv")
+    assert list(zero_shot[0]) == [*IDENTITY, *SETS, "average", "gelo"]
+    assert list(rows(folder / "linear_probe.csv")[0]) == [*IDENTITY, *SETS[:-1], "average", "gelo"]
+    assert [zero_shot[0][name] for name in IDENTITY] == ["b0", "mini-s", "none", "none", "none", "0"]
+    assert (zero_shot[0]["shapes"], zero_shot[0]["average"], zero_shot[0]["gelo"]) == ("62.00", "75.50", "")
+    assert (zero_shot[2]["trial"], zero_shot[2]["gelo"]) == ("ff0", "0.700")
+    assert len(zero_shot) == 20 and len(report.main) == 3
+    page = (folder / "index.html").read_text()
+    assert len(page) < 2_000_000 and page.count("data:image/svg+xml") == 4
+    assert not re.search(r"""(src|href)=["'](https?:)?//""", page), "the page fetches nothing"
+    assert "MINIATURE" in page
+
+
+def test_biometric_columns_and_their_gaps(tmp_path: Path) -> None:
+    demo(tmp_path)
+    folder = Path(str(write_report(tmp_path, "demo").path))
+    table = rows(folder / "biometric.csv")
+    columns = list(table[0])
+    assert columns[6:9] == ["fr_pairs_accuracy", "fr_pose_accuracy", "fr_age_accuracy"]
+    assert (
+        columns.index("fr_templates_tar_at_far_1e-3")
+        < columns.index("mad_mean_eer")
+        < columns.index("mad_text_mean_eer")
+    )
+    assert columns.index("pad_mean_hter") < columns.index("mad_blend_eer")
+    by_key = {row["trial"]: row for row in table}
+    assert by_key["ff0"]["fr_pairs_accuracy"] == "85.00" and by_key["ff0"]["mad_mean_eer"] == ""
+    assert by_key["mf0"]["mad_mean_eer"] == "12.50" and by_key["b0"]["fr_templates_tar_at_far_1e-4"] == ""
+    page = (folder / "index.html").read_text()
+    assert "2,000 impostor pairs cannot resolve a rate of 1e-4" in page
+    assert "an untouched backbone has no trained detector for mad" in page
+
+
+def test_gelo_table(tmp_path: Path) -> None:
+    demo(tmp_path, wise=True)
+    table = {row["trial"]: row for row in rows(Path(str(write_report(tmp_path, "demo").path)) / "gelo.csv")}
+    assert list(table["b0"])[6:] == ["gelo_zero_shot", "gelo_probe", "train_seconds", "trainable_parameters"]
+    assert (table["b0"]["train_seconds"], table["b0"]["trainable_parameters"]) == ("0.0", "0")
+    assert (table["fl1"]["train_seconds"], table["fl1"]["trainable_parameters"]) == ("13.5", "20000")
+    assert table["w00"]["train_seconds"] == "", "a merge has no training of its own"
+
+
+def test_identical_results_give_identical_bytes(tmp_path: Path) -> None:
+    demo(tmp_path / "one", wise=True)
+    demo(tmp_path / "two", wise=True)
+    first = Path(str(write_report(tmp_path / "one", "demo").path))
+    kept = {path.name: path.read_bytes() for path in first.iterdir()}
+    again = Path(str(write_report(tmp_path / "one", "demo").path))
+    other = Path(str(write_report(tmp_path / "two", "demo").path))
+    for name, content in kept.items():
+        assert (again / name).read_bytes() == content and (other / name).read_bytes() == content, name
+        assert b"\r" not in content
+
+
+def test_a_failed_trial_leaves_empty_cells_and_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORE_SECRET", "hunter2hunter2")
+    root = write_sweep(tmp_path, backbones=["mini-s"])
+    base = write_trial(root, "b", "mini-s", "none")
+    write_result(base, "zero_shot", "shapes", {"shapes/top1": 0.5})
+    broken = write_trial(root, "f", "mini-s", "faces", {"kind": "lora", "targets": ["<script>alert(1)</script>"]})
+    other = write_trial(root, "g", "mini-s", "faces", {"kind": "lora", "targets": ["$v$"]})
+    write_result(other, "zero_shot", "shapes", {"shapes/top1": 0.4})
+    error = "<img src=x onerror=alert(1)> at s3://me:pass@store/x?X-Amz-Signature=abcdef with hunter2hunter2"
+    (broken / "failure.json").write_text(json.dumps({"error": error, "kind": "OSError"}))
+    folder = Path(str(write_report(tmp_path, "demo").path))
+    table = {row["trial"]: row for row in rows(folder / "zero_shot.csv")}
+    assert (table["f"]["shapes"], table["f"]["average"], table["f"]["gelo"]) == ("", "", "")
+    assert table["g"]["gelo"] == "0.800"
+    page = (folder / "index.html").read_text()
+    assert "<script>" not in page and "<img src=x" not in page
+    assert "&lt;script&gt;" in page and "&lt;img src=x" in page
+    for secret in ("me:pass", "abcdef", "hunter2"):
+        assert secret not in page
+    assert "the trial failed" in page
+
+
+def test_secrets_are_taken_out() -> None:
+    assert clean("postgresql://user:pw@host/db") == "postgresql://***@host/db"
+    assert clean("get https://h/x?token=abc&n=1") == "get https://h/x?token=***&n=1"
+    assert clean("trial b0: loss=3") == "trial b0: loss=3"
+
+
+def test_colours_go_from_worse_to_better() -> None:
+    assert tint(None, 1.0) == ""
+    assert (tint(-1.0, 1.0), tint(0.0, 1.0), tint(1.0, 1.0)) == ("#f09854", "#ffffff", "#74a9d8")
+    assert tint(5.0, 1.0) == tint(1.0, 1.0)

@@ -1,0 +1,142 @@
+"""The import order of DESIGN.md, read from the syntax trees: models <- tasks <- sweeps, tasks <- analysis; heavy packages where allowed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("models", "tasks", "sweeps", "analysis")
+MAY_IMPORT = {
+    "models": {"models"},
+    "tasks": {"models", "tasks"},
+    "sweeps": {"models", "tasks", "sweeps"},
+    "analysis": {"models", "tasks", "analysis"},
+}
+MEETING_POINT = "sweeps/__main__.py"  # the one file where sweeps and analysis meet
+RAY = ("tasks/stream.py", "tasks/embed.py", "sweeps/")
+MLFLOW = ("sweeps/tracking.py", "analysis/runs.py")
+PURE = ("tasks/metrics/", "tasks/protocols/")
+HEAVY = {"torch", "ray", "mlflow", "open_clip"}
+
+FILES = [file.relative_to(ROOT).as_posix() for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
+
+
+@cache
+def imports(file: str) -> frozenset[tuple[str, bool]]:
+    """(module, whether at the file's own import) of every import; those for type checkers alone do not count."""
+    return frozenset(_walk(ast.parse((ROOT / file).read_text(), file), file, top=True))
+
+
+def _walk(node: ast.AST, file: str, top: bool) -> Iterator[tuple[str, bool]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            for other in child.orelse:
+                yield from _walk(other, file, top)
+            continue
+        inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if isinstance(child, ast.Import):
+            yield from ((alias.name, top) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            base = _absolute(child, file)
+            yield base, top
+            yield from ((f"{base}.{alias.name}", top) for alias in child.names)
+        yield from _walk(child, file, top and not inside)
+
+
+def _absolute(node: ast.ImportFrom, file: str) -> str:
+    if not node.level:
+        return node.module or ""
+    folder = file.split("/")[: -node.level]
+    return ".".join([*folder, *([node.module] if node.module else [])])
+
+
+def tops(file: str) -> set[str]:
+    return {module.split(".")[0] for module, _ in imports(file)}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_file_keeps_the_order(file: str) -> None:
+    package = file.split("/")[0]
+    allowed = MAY_IMPORT[package] | ({"analysis"} if file == MEETING_POINT else set())
+    strays = tops(file) & {*PACKAGES, "tests", "benchmarks"} - allowed
+    assert not strays, f"{file} imports {', '.join(sorted(strays))}"
+    assert "ray" not in tops(file) or file.startswith(RAY), f"{file} imports ray"
+    assert "mlflow" not in tops(file) or file in MLFLOW, f"{file} imports mlflow"
+    if file.startswith(PURE):
+        assert not tops(file) & {"torch", "ray"}, f"{file} is for arrays alone"
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_file_imports_ray_and_mlflow_inside_functions_only(file: str) -> None:
+    early = {module for module, top in imports(file) if top and module.split(".")[0] in {"ray", "mlflow"}}
+    assert not early, f"{file} imports {', '.join(sorted(early))} when it is imported"
+
+
+def test_pure_protocols_do_not_reach_torch_or_ray_through_others() -> None:
+    """What a protocol imports when it is imported, followed through our own files."""
+    for start in (file for file in FILES if file.startswith(PURE)):
+        seen, waiting = {start}, [start]
+        while waiting:
+            file = waiting.pop()
+            for module, top in imports(file):
+                assert not top or module.split(".")[0] not in {"torch", "ray"}, (
+                    f"{start} reaches {module} through {file}"
+                )
+                for found in _files_of(module) if top else ():
+                    if found not in seen:
+                        seen.add(found)
+                        waiting.append(found)
+
+
+def _files_of(module: str) -> Iterator[str]:
+    """Our files that `import module` runs: the packages above it and itself."""
+    parts = module.split(".")
+    if parts[0] in PACKAGES:
+        for end in range(1, len(parts) + 1):
+            path = "/".join(parts[:end])
+            yield from (name for name in (f"{path}/__init__.py", f"{path}.py") if (ROOT / name).is_file())
+
+
+def loaded_by(module: str) -> set[str]:
+    lines = f"import sys, {module}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "module", ["sweeps.__main__", "sweeps.spec", "sweeps.tracking", "tasks.results", "models.specs"]
+)
+def test_cheap_modules_load_nothing_heavy(module: str) -> None:
+    """`gelo --help` and the check of a spec answer in a moment."""
+    assert not loaded_by(module) & HEAVY
+
+
+def test_the_rules_notice_what_they_forbid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").mkdir()
+    text = """
+import mlflow
+from typing import TYPE_CHECKING
+from . import zoo
+from ..tasks import records
+if TYPE_CHECKING:
+    import torch
+def late():
+    import ray.data
+"""
+    (tmp_path / "models" / "bad.py").write_text(text)
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    found = imports("models/bad.py")
+    assert {("mlflow", True), ("models.zoo", True), ("tasks.records", True), ("ray.data", False)} <= found
+    assert not any(module.startswith("torch") for module, _ in found)
+    with pytest.raises(AssertionError, match="imports tasks"):
+        test_file_keeps_the_order("models/bad.py")
+    with pytest.raises(AssertionError, match="imports mlflow when"):
+        test_file_imports_ray_and_mlflow_inside_functions_only("models/bad.py")
