@@ -23,12 +23,16 @@ State = Literal["complete", "incomplete", "failed"]
 
 @dataclass(frozen=True)
 class Status:
-    """One trial's state; `missing`: (suite, data set) pairs without a result; `reasons`: in words, for a person."""
+    """One trial's state; `missing`: (suite, data set) pairs without a result; `reasons`: in words.
+
+    expected: the suites that this trial should have results of.
+    """
 
     trial: str
     state: State
     missing: tuple[tuple[str, str], ...]
     reasons: tuple[str, ...]
+    expected: frozenset[str]
 
 
 def select(runs: Runs) -> dict[str, Status]:

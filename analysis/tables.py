@@ -16,7 +16,6 @@ import pandas as pd
 
 from analysis.compare import Comparison
 from analysis.labels import IDENTITY, is_baseline
-from analysis.select import expects
 from tasks.results import higher_is_better, metric_name
 
 # What a reader looks for first in biometric.csv: (suite, part, start of the leaf). The others follow by name.
@@ -187,16 +186,12 @@ def _per_cent(
 
 
 def _no_result(comparison: Comparison, trial: str, suite: str) -> str:
-    described = comparison.runs.trials.set_index("trial").loc[trial]
-    if not expects(comparison.runs, described, suite):
-        who = "an untouched backbone" if described["task"] == "none" else f"a trial on {described['task']}"
-        return f"{who} has no trained detector for {suite}"
     status = comparison.status[trial]
-    return (
-        f"the trial failed ({status.reasons[0]})"
-        if status.state == "failed"
-        else "no result yet: the trial is incomplete"
-    )
+    if suite not in status.expected:
+        task = comparison.runs.trials.set_index("trial")["task"].at[trial]
+        who = "an untouched backbone" if task == "none" else f"a trial on {task}"
+        return f"{who} has no trained detector for {suite}"
+    return f"the trial failed ({status.reasons[0]})" if status.state == "failed" else "no result yet: the trial is incomplete"
 
 
 def _ordered_metrics(metrics: pd.DataFrame) -> list[str]:

@@ -53,7 +53,7 @@ class CosFaceHead(Head):
 
 
 class BinaryHead(Head):
-    """z = f W^T + b, weight (2, d), bias (2,); class 1 = bona fide.
+    """z = W f/||f|| + b, weight (2, d), bias (2,); class 1 = bona fide.
 
     The loss is binary cross-entropy on both logits against the one-hot label, mean over batch and both
     (gurayozgur/MADation: src/training/trainer.py), not softmax cross-entropy. The score is softmax(z)[1]: see
@@ -68,8 +68,8 @@ class BinaryHead(Head):
         self.bias = nn.Parameter(torch.empty(2).uniform_(-bound, bound, generator=generator))
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, d) -> logits (N, 2)."""
-        return F.linear(features, self.weight, self.bias)
+        """(N, d), not normalised -> logits (N, 2)."""
+        return F.linear(F.normalize(features, dim=1), self.weight, self.bias)
 
     def loss(self, features: Tensor, labels: Tensor) -> Tensor:
         """See Head; labels 0 (attack) or 1 (bona fide)."""

@@ -59,6 +59,8 @@ class Expansion:
             if name not in TASKS:
                 self.faults.append(unknown(f"tasks.{name}", name, TASKS, "task"))
                 continue
+            if blocks == []:
+                self.faults.append(Fault(f"tasks.{name}", "an empty list", "at least one mapping of settings"))
             for number, block in enumerate(blocks if isinstance(blocks, list) else [blocks]):
                 where = f"tasks.{name}" if not isinstance(blocks, list) else f"tasks.{name}[{number}]"
                 for fields in self._block(where, name, block or {}, known):
@@ -72,7 +74,10 @@ class Expansion:
             return
         self.faults += [unknown(f"{where}.{key}", key, _BLOCK_KEYS, "key") for key in block if key not in _BLOCK_KEYS]
         task = TASKS[task_name]
-        chosen = block.get("backbones", known)
+        given = block.get("backbones", known)
+        chosen = given if isinstance(given, list) else [given]
+        if not chosen and known:
+            self.faults.append(Fault(f"{where}.backbones", "an empty list", "at least one value"))
         self.faults += [
             unknown(f"{where}.backbones", name, known, "backbone of this sweep") for name in chosen if name not in known
         ]
@@ -86,13 +91,17 @@ class Expansion:
         settings = {**task.defaults[self.collection], "data": task.data[self.collection]}
         settings |= {key: value for key, value in block.items() if key in Training.model_fields}
         for training in self._grid(where, settings):
-            if training["data"] not in ENTRIES:
-                self.faults.append(unknown(f"{where}.data", training["data"], ENTRIES, "data set"))
+            data = training["data"]
+            if not isinstance(data, str) or data not in ENTRIES:
+                self.faults.append(unknown(f"{where}.data", data, ENTRIES, "data set"))
                 continue
+            if not set(ENTRIES[data].protocols) & {"training", "probe"}:
+                self.faults.append(Fault(f"{where}.data", f"{data} has no training split", "a data set to train on"))
             for backbone, adaptation, remedy, head in itertools.product(chosen, adaptations, remedies, heads):
-                if backbone in known:
-                    spec: Any = ADAPTATIONS[adaptation["kind"]].model_validate(adaptation)
-                    self.faults += spec.faults(vision_layers(backbone), f"{where}.adaptation ({backbone})")
+                if backbone not in known:
+                    continue
+                spec: Any = ADAPTATIONS[adaptation["kind"]].model_validate(adaptation)
+                self.faults += spec.faults(vision_layers(backbone), f"{where}.adaptation ({backbone})")
                 yield {
                     "backbone": backbone,
                     "task": task_name,
@@ -108,13 +117,16 @@ class Expansion:
         """`full`, `[full, lora]`, `{lora: {rank: [4, 8]}}` or a list of such -> plain dicts with `kind`."""
         out: list[dict[str, Any]] = []
         entries = given if isinstance(given, list) else [given]
-        if not entries:
-            self.faults.append(Fault(where, "an empty list", "at least one value"))
+        if not entries or {} in entries:
+            self.faults.append(Fault(where, "an empty list or mapping", "at least one value"))
         for entry in entries:
             pairs = entry.items() if isinstance(entry, Mapping) else [(entry, {})]
             for kind, params in pairs:
-                if kind not in known:
+                if not isinstance(kind, str) or kind not in known:
                     self.faults.append(unknown(where, kind, known, where.rsplit(".", 1)[-1]))
+                    continue
+                if not isinstance(params or {}, Mapping):
+                    self.faults.append(Fault(f"{where}.{kind}", repr(params)[:60], "a mapping of its settings"))
                     continue
                 fields = known[kind].model_fields
                 self.faults += [
@@ -164,17 +176,15 @@ class Expansion:
         rng = random.Random(where)  # the key's own stream: adding a key does not change the draws of the others
         if kind == "choice" and isinstance(bounds, list) and bounds:
             return [rng.choice(bounds) for _ in range(self.samples)]
-        numeric = isinstance(bounds, list) and len(bounds) == 2 and all(isinstance(b, int | float) for b in bounds)
-        if kind == "choice" or not numeric or bounds[0] >= bounds[1] or (kind == "loguniform" and bounds[0] <= 0):
-            self.faults.append(
-                Fault(
-                    where,
-                    repr(dict(value)),
-                    f"{{{kind}: [low, high]}} with low < high" + (", low > 0" if kind == "loguniform" else ""),
-                )
-            )
+        try:
+            low, high = (float(bound) for bound in bounds)  # YAML reads 1e-6, which has no point, as text
+        except (TypeError, ValueError):
+            low, high = math.nan, math.nan
+        if kind == "choice" or not -math.inf < low < high < math.inf or (kind == "loguniform" and low <= 0):
+            form = f"{{{kind}: [low, high]}} with low < high" + (", low > 0" if kind == "loguniform" else "")
+            form = "{choice: [one, another, ...]}" if kind == "choice" else form
+            self.faults.append(Fault(where, repr(dict(value)), form))
             return []
-        low, high = bounds or (0, 0)
         if kind == "uniform":
             return [rng.uniform(low, high) for _ in range(self.samples)]
         return [math.exp(rng.uniform(math.log(low), math.log(high))) for _ in range(self.samples)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -45,7 +45,7 @@ class SweepSpec(BaseModel):
     collection: Literal["miniature", "paper"] = "miniature"
     backbones: tuple[str, ...] = Field(min_length=1)
     tasks: dict[str, Any] = {}
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
     evaluate: tuple[str, ...] = Field(("zero_shot", "probe", "biometric"), min_length=1)
     resources: Resources = Resources()
     search: Literal["grid", "random"] = "grid"
@@ -70,7 +70,12 @@ def load_spec(source: str, overrides: tuple[str, ...] = ()) -> SweepSpec:
         if not sign or not key:
             faults.append(Fault(f"--set {override}", "no `key=value`", "e.g. --set seeds=[0,1]"))
             continue
-        _assign(raw, key.split("."), yaml.safe_load(value))
+        try:
+            _assign(raw, key.split("."), yaml.safe_load(value))
+        except yaml.YAMLError as error:
+            faults.append(Fault(f"--set {override}", f"not YAML ({error})", "e.g. --set seeds=[0,1]"))
+        except (AttributeError, TypeError):
+            faults.append(Fault(f"--set {override}", f"{key} lies below no mapping", "e.g. --set tasks.faces.epochs=2"))
     if faults:
         raise UserError(source, faults)
     return parse_spec(raw, source)
@@ -90,10 +95,9 @@ def parse_spec(raw: object, source: str) -> SweepSpec:
         )
     faults = [unknown(str(key), key, SweepSpec.model_fields, "key") for key in raw if key not in SweepSpec.model_fields]
     body = {key: value for key, value in raw.items() if key in SweepSpec.model_fields}
-    for suite in body.get("evaluate") or ():
-        if suite not in SUITES:
-            faults.append(unknown("evaluate", suite, SUITES, "suite"))
-    if body.get("collection", "miniature") not in COLLECTIONS:
+    faults += [unknown("evaluate", s, SUITES, "suite") for s in _names(body.get("evaluate")) if s not in SUITES]
+    collection, weights = body.get("collection", "miniature"), body.get("weights")
+    if not isinstance(collection, str) or collection not in COLLECTIONS:
         faults.append(unknown("collection", body["collection"], COLLECTIONS, "collection"))
     if body.get("name") in RESERVED_NAMES:
         faults.append(Fault("name", repr(body["name"]), f"a name other than {', '.join(RESERVED_NAMES)}"))
@@ -106,8 +110,12 @@ def parse_spec(raw: object, source: str) -> SweepSpec:
             for f in validation_faults(error)
             if not (f.where == "collection" and any(g.where == "collection" for g in faults))
         ]
-    expansion = Expansion(body.get("collection", "miniature"), body.get("search", "grid"), body.get("samples", 1))
-    expansion.trials(_listed(body.get("backbones")), body.get("tasks") or {}, (0,))
+    backbones, samples = _names(body.get("backbones")), body.get("samples", 1)
+    if isinstance(weights, Mapping):  # weights of a misspelt backbone would be left aside without a word
+        strays = [name for name in weights if name not in backbones]
+        faults += [unknown(f"weights.{name}", name, backbones, "backbone of this sweep") for name in strays]
+    expansion = Expansion(str(collection), body.get("search", "grid"), samples if isinstance(samples, int) else 1)
+    expansion.trials(backbones, body.get("tasks") or {}, (0,))
     faults += expansion.faults
     if faults or spec is None:
         raise UserError(source, list(dict.fromkeys(faults)))
@@ -150,5 +158,6 @@ def _assign(raw: Any, keys: list[str], value: object) -> None:
     raw[keys[-1]] = value
 
 
-def _listed(value: object) -> tuple[str, ...]:
-    return tuple(value) if isinstance(value, list | tuple) else ()
+def _names(value: object) -> tuple[str, ...]:
+    """The names in a list; what is no name, pydantic reports."""
+    return tuple(name for name in value if isinstance(name, str)) if isinstance(value, list | tuple) else ()

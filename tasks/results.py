@@ -85,4 +85,7 @@ class Result(BaseModel):
         strays = self.intervals.keys() - self.values.keys()
         if strays:
             raise ValueError(f"intervals without a value: {sorted(strays)}")
+        reversed_ = [name for name, (low, high) in self.intervals.items() if low > high]
+        if reversed_:
+            raise ValueError(f"intervals with low above high: {reversed_}")
         return self

@@ -2,7 +2,7 @@
 
 Identity lives in cues that a change of pose or light leaves readable: ratios of the face, shapes of brows, eyes, nose and mouth, colours of
 skin, iris, hair and lips relative to each other, beard, moles. The view is meant to dominate the pixels: turn of the head, slanted and
-coloured light, ground, age, expression, glasses, caps and scarves, blur and noise. The traits are independent and uniform, so the mean of two
+coloured light, ground, age, expression, glasses, caps and scarves, blur and noise. The traits are independent, so the mean of two
 identities is a plausible identity: the feature-space morph relies on it. Drawing is in `face_draw`.
 """
 
@@ -47,8 +47,9 @@ class Identity:
 
 
 def person(*key: str | int) -> Identity:
-    """The identity of a name, such as ("faces", "train", 12); traits uniform and independent."""
-    return from_vector(_LOW + _SPAN * generator("person", *key).random(len(_NAMES)))
+    """The identity of a name, such as ("faces", 12); traits independent, drawn towards the ends of their ranges."""
+    draw = generator("person", *key).random(len(_NAMES))
+    return from_vector(_LOW + _SPAN * (draw * draw * (3.0 - 2.0 * draw)))
 
 
 def from_vector(values: NDArray[np.float64]) -> Identity:
@@ -68,7 +69,7 @@ class View:
     yaw: float = 0.0
     pitch: float = 0.0
     roll: float = 0.0
-    zoom: float = 1.15
+    zoom: float = 1.3
     shift: tuple[float, float] = (0.0, 0.0)
     age: float = 0.3
     smile: float = 0.0
@@ -92,17 +93,17 @@ class View:
     noise: float = 0.03
 
 
-def wild(rng: Rng, turn: float = 0.45) -> View:
+def wild(rng: Rng, turn: float = 0.40) -> View:
     """An uncontrolled capture: yaw within +-`turn`, any light, ground, expression and age, glasses, cap or scarf now and then."""
     worn = rng.random(3)
     return View(
-        yaw=rng.uniform(-turn, turn), pitch=rng.uniform(-0.22, 0.22), roll=rng.uniform(-0.14, 0.14), zoom=rng.uniform(1.05, 1.28),
-        shift=_pair(rng, 0.09), age=rng.uniform(0.1, 0.6), smile=rng.uniform(-0.5, 1.0), mouth_open=max(0.0, rng.uniform(-1.0, 1.0)),
+        yaw=rng.uniform(-turn, turn), pitch=rng.uniform(-0.18, 0.18), roll=rng.uniform(-0.10, 0.10), zoom=rng.uniform(1.28, 1.45),
+        shift=_pair(rng, 0.06), age=rng.uniform(0.15, 0.5), smile=rng.uniform(-0.5, 1.0), mouth_open=max(0.0, rng.uniform(-1.0, 1.0)),
         brow_raise=rng.uniform(-0.5, 0.8), blink=max(0.0, rng.uniform(-1.2, 0.8)), gaze=rng.uniform(-1.0, 1.0),
-        light=_pair(rng, 0.8), hard=rng.uniform(0.25, 0.7), cast=_cast(rng, 0.3), ground=(_colour(rng), _colour(rng)),
-        ground_cells=int(rng.integers(1, 8)), cloth=_colour(rng), glasses=rng.uniform(0.05, 0.3) if worn[0] < 0.2 else 0.9 * (worn[0] > 0.94),
-        frame=_colour(rng), cap=float(worn[1] < 0.12), scarf=float(worn[2] < 0.1), extra=_colour(rng), haircut=rng.uniform(-0.25, 0.25),
-        blur=rng.uniform(0.0, 0.8), noise=rng.uniform(0.01, 0.08),
+        light=_pair(rng, 0.7), hard=rng.uniform(0.2, 0.55), cast=_cast(rng, 0.14), ground=(_colour(rng), _colour(rng)),
+        ground_cells=int(rng.integers(1, 8)), cloth=_colour(rng), glasses=rng.uniform(0.05, 0.3) if worn[0] < 0.15 else 0.9 * (worn[0] > 0.97),
+        frame=_colour(rng), cap=float(worn[1] < 0.08), scarf=float(worn[2] < 0.06), extra=_colour(rng), haircut=rng.uniform(-0.25, 0.25),
+        blur=rng.uniform(0.0, 0.45), noise=rng.uniform(0.01, 0.06),
     )  # fmt: skip
 
 
@@ -132,11 +133,11 @@ def passport(rng: Rng) -> View:
     tone = rng.uniform(0.55, 0.9)
     ground = (tone + rng.uniform(-0.05, 0.05), tone + rng.uniform(-0.05, 0.05), tone + rng.uniform(-0.05, 0.05))
     return View(
-        yaw=rng.uniform(-0.07, 0.07), pitch=rng.uniform(-0.07, 0.07), roll=rng.uniform(-0.04, 0.04), zoom=rng.uniform(1.12, 1.2),
+        yaw=rng.uniform(-0.07, 0.07), pitch=rng.uniform(-0.07, 0.07), roll=rng.uniform(-0.04, 0.04), zoom=rng.uniform(1.26, 1.36),
         shift=_pair(rng, 0.03), age=rng.uniform(0.15, 0.45), smile=rng.uniform(-0.15, 0.25), brow_raise=rng.uniform(-0.2, 0.2),
         blink=max(0.0, rng.uniform(-0.6, 0.3)), light=_pair(rng, 0.4), hard=rng.uniform(0.2, 0.4), cast=_cast(rng, 0.08),
         ground=(ground, (ground[0] * 0.94, ground[1] * 0.94, ground[2] * 0.94)), cloth=_colour(rng), haircut=rng.uniform(-0.1, 0.1),
-        blur=rng.uniform(0.1, 0.6), noise=rng.uniform(0.01, 0.06),
+        blur=rng.uniform(0.05, 0.3), noise=rng.uniform(0.01, 0.04),
     )  # fmt: skip
 
 

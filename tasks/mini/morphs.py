@@ -30,7 +30,7 @@ from tasks.records import Record
 CLASSES = ("morph", "bona_fide")
 TRAIN_SUBJECTS, TEST_SUBJECTS = 100, 50
 TRAIN_EACH, TEST_EACH = 300, 100
-INEXACT = 0.9  # how far a landmark finder may be off, in pixels
+INEXACT = 1.6  # how far a landmark finder may be off, in pixels
 
 _columns, _rows = np.meshgrid(np.arange(SIZE, dtype=np.float64), np.arange(SIZE, dtype=np.float64))
 
@@ -48,7 +48,7 @@ def warp(a: Identity, b: Identity, rng: Rng) -> Picture:
     pictures = [photograph(scene(who, view, rng), view, rng) for who, view in ((a, view_a), (b, view_b))]
     points = [landmarks(a, view_a), landmarks(b, view_b)]
     found = [p + INEXACT * (2.0 * rng.random(p.shape) - 1.0) for p in points]
-    share = rng.uniform(0.4, 0.6)
+    share = rng.uniform(0.45, 0.55)
     spliced = rng.random() < 0.4
     target = found[0] if spliced else (1.0 - share) * found[0] + share * found[1]
     bent = [bend(picture, source, target) for picture, source in zip(pictures, found, strict=True)]
@@ -69,7 +69,7 @@ def blend(a: Identity, b: Identity, rng: Rng) -> Picture:
     seam = np.clip((_columns - 31.5) / 10.0 + 0.5, 0.0, 1.0)[..., None]
     drawn = soften(halves[0] + seam * (halves[1] - halves[0]), 0.7) * np.array(view.cast)
     lattice = ((_columns % 4 < 2) ^ (_rows % 4 < 2)) * 2.0 - 1.0
-    drawn = drawn + rng.uniform(0.012, 0.03) * (0.4 + patches(rng, 6) * lattice)[..., None] * (0.3 + drawn)
+    drawn = drawn + rng.uniform(0.03, 0.06) * (patches(rng, 6) * lattice)[..., None] * (0.3 + drawn)
     return _store(grain(soften(drawn, view.blur), rng, 0.6 * view.noise), rng)
 
 
@@ -95,7 +95,7 @@ def _inner_face(who: Identity, view: View) -> Plane:
 
 def _store(picture: Picture, rng: Rng) -> Picture:
     """What every photograph goes through at the end: slight softness, noise and compression."""
-    return grain(blocks(soften(picture, rng.uniform(0.0, 0.4)), rng.uniform(0.0, 0.25)), rng, rng.uniform(0.01, 0.035))
+    return grain(blocks(soften(picture, rng.uniform(0.0, 0.25)), rng.uniform(0.0, 0.2)), rng, rng.uniform(0.01, 0.025))
 
 
 def build_morphs(root: Path) -> Dataset:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.durable import is_done, publish_folder
-from tasks.mini.worlds import WORLDS
+from tasks.mini.worlds import OUTLINED, WORLDS
 from tasks.mini.worlds.canvas import SIZE, generator, quantise
 
 SHARD = 4096
@@ -25,6 +25,10 @@ SHARES = {
     "shapes": 1.2, "textures": 0.9, "colours": 0.8, "counts": 1.5, "signs": 1.0, "scripts": 0.9,
     "scenes": 0.7, "flags": 1.0, "numerals": 1.3, "people": 0.5,
 }  # fmt: skip
+# From this shard on the skills that come slowest have the larger part, and every third figure is an outline.
+SECOND_PART = 32
+LATER_SHARES = {**dict.fromkeys(SHARES, 0.4), "shapes": 3.0, "counts": 1.2, "numerals": 1.2}
+OUTLINES = 1 / 3
 _ORDER = tuple(WORLDS)
 
 
@@ -50,11 +54,13 @@ def prepare(root: Path, shards: int, workers: int | None = None) -> list[Shard]:
 def draw(index: int) -> tuple[NDArray[np.uint8], int, int, dict[str, str]]:
     """Pre-training image `index`: pixels, number of its world, label, words."""
     rng = generator("pretrain", index)
-    shares = np.array([SHARES[name] for name in _ORDER])
+    later = index >= SECOND_PART * SHARD
+    shares = np.array([(LATER_SHARES if later else SHARES)[name] for name in _ORDER])
     which = int(np.searchsorted(np.cumsum(shares) / shares.sum(), rng.random(), side="right"))
     world = WORLDS[_ORDER[which]]
     label = int(rng.integers(len(world.classes)))
-    drawing = world.draw(rng, label, True)
+    outlined = later and _ORDER[which] == "shapes" and rng.random() < OUTLINES
+    drawing = (OUTLINED if outlined else world).draw(rng, label, True)
     return quantise(drawing.image), which, label, drawing.words
 
 

@@ -87,13 +87,13 @@ def frame(who: Identity, view: View, attack: str, domain: Domain, video: Rng, rn
 
 
 def _print(picture: Picture, video: Rng, rng: Rng) -> Picture:
-    strength, angle = video.uniform(0.5, 1.0), video.uniform(0.2, 1.2)
+    strength, angle = video.uniform(0.8, 1.3), video.uniform(0.2, 1.2)
     paper = saturate(soften(picture, 0.4), 1.0 - 0.35 * strength)
     paper = 0.10 * strength + paper * (1.0 - 0.22 * strength)
     c, s = float(cosine(angle)), float(sine(angle))
-    pitch = video.uniform(62.0, 90.0)
+    pitch = video.uniform(48.0, 70.0)
     raster = sine(pitch * (c * X + s * Y)) * sine(pitch * (c * Y - s * X))
-    paper = paper * (1.0 + 0.07 * strength * raster)[..., None]
+    paper = paper * (1.0 + 0.14 * strength * raster)[..., None]
     tilt, turn = video.uniform(-0.12, 0.12, size=2), rng.uniform(-0.03, 0.03)
     depth = 1.0 + tilt[0] * X + tilt[1] * Y
     shrink = video.uniform(0.92, 1.12)
@@ -106,14 +106,14 @@ def _print(picture: Picture, video: Rng, rng: Rng) -> Picture:
 
 
 def _replay(picture: Picture, video: Rng, rng: Rng) -> Picture:
-    strength, angle = video.uniform(0.5, 1.0), video.uniform(-0.8, 0.8)
+    strength, angle = video.uniform(0.8, 1.3), video.uniform(-0.8, 0.8)
     screen = saturate(soften(picture, 0.25), 1.0 + 0.15 * strength)
     screen = tone(screen, -0.15) * np.array([0.92, 0.99, 1.10]) + 0.07 * strength
     c, s = float(cosine(angle)), float(sine(angle))
     period, start = video.uniform(18.0, 45.0), rng.uniform(0.0, 6.28)
     for channel in range(3):  # the lattices of the three colours are offset: a moire of coloured bands
         bands = sine(period * (c * X + s * Y + 0.15 * X * Y) + start + 2.1 * channel)
-        screen[..., channel] += 0.045 * strength * bands
+        screen[..., channel] += 0.08 * strength * bands
     if video.random() < 0.5:  # a window mirrored in the glass
         x, y = video.uniform(-0.8, 0.8, size=2)
         glare = np.maximum(0.0, 1.0 - 2.5 * ((X - x) * (X - x) + 0.4 * (Y - y) * (Y - y)))
@@ -126,23 +126,23 @@ def _replay(picture: Picture, video: Rng, rng: Rng) -> Picture:
 
 
 def _mask(who: Identity, view: View, video: Rng) -> Picture:
-    strength = video.uniform(0.5, 1.0)
+    strength = video.uniform(0.8, 1.3)
     stiff = replace(view, smile=0.0, mouth_open=0.0, brow_raise=0.0, blink=0.0, age=0.3)
     picture = scene(who, stiff, video)
     s = surface(who, stiff)
     inside = s.head * (s.facing > 0.1)
-    waxy = saturate(soften(picture, 1.6 * strength), 1.0 - 0.2 * strength)
+    waxy = saturate(soften(picture, 2.0 * strength), 1.0 - 0.35 * strength)
     holes: Plane = np.full((SIZE, SIZE), 9.0)
     for side in (-1.0, 1.0):
         a, b = s.fx - side * who["eye_spacing"], s.fy - who["eye_y"]
         holes = np.minimum(holes, np.sqrt(a * a + 1.6 * b * b) - 1.25 * who["eye_size"])
     paint(picture, waxy, inside * (1.0 - cover(holes)))
-    paint(picture, picture * (1.0 - 0.45 * strength), inside * cover(np.abs(holes) - 0.02))
+    paint(picture, picture * (1.0 - 0.45 * strength), inside * cover(np.abs(holes) - 0.03))
     rim = np.sqrt((s.px / s.width) * (s.px / s.width) + (s.py / s.height) * (s.py / s.height)) - 0.9
-    paint(picture, picture * (1.0 - 0.35 * strength), inside * cover(np.abs(rim) - 0.03))
+    paint(picture, picture * (1.0 - 0.35 * strength), inside * cover(np.abs(rim) - 0.045))
     shine_x, shine_y = s.fx - 0.35 * view.light[0], s.fy + 0.3
     shine = np.maximum(0.0, 1.0 - (shine_x * shine_x + 1.5 * shine_y * shine_y) / 0.05)
-    return picture + 0.22 * strength * (inside * shine)[..., None]
+    return picture + 0.28 * strength * (inside * shine)[..., None]
 
 
 def _view(domain: Domain, video: Rng, rng: Rng) -> View:

@@ -10,6 +10,7 @@ from torch import nn
 
 from models.faults import UserError
 from models.heads import Binary, BinaryHead, CosFace, CosFaceHead, HeadKind, build_head
+from tasks.protocols.heads import head_scores
 
 
 def test_cosface_equals_a_case_computed_by_hand() -> None:
@@ -56,8 +57,16 @@ def test_binary_head_is_torchs_bce_on_both_logits() -> None:
     linear = nn.Linear(6, 2)
     linear.load_state_dict(head.state_dict())  # the same names and shapes: weight (2, d), bias (2,)
     one_hot = torch.stack([1 - labels, labels], dim=1).float()
-    torch.testing.assert_close(head.loss(features, labels), nn.BCELoss()(torch.sigmoid(linear(features)), one_hot))
-    torch.testing.assert_close(head(features), linear(features))
+    unit = features / features.square().sum(1, keepdim=True).sqrt()
+    torch.testing.assert_close(head.loss(features, labels), nn.BCELoss()(torch.sigmoid(linear(unit)), one_hot))
+    torch.testing.assert_close(head(features), linear(unit))
+
+
+def test_binary_head_scores_as_the_protocols_score_it() -> None:
+    torch.manual_seed(0)
+    head, features = BinaryHead(6, seed=1), 5 * torch.randn(9, 6)
+    scored = head_scores(features.numpy(), head.weight.detach().numpy(), head.bias.detach().numpy())
+    torch.testing.assert_close(torch.from_numpy(scored), head(features).softmax(1)[:, 1].double(), atol=1e-6, rtol=0)
 
 
 def test_initial_weights_have_the_papers_spread() -> None:

@@ -27,3 +27,4 @@ WORLDS: dict[str, World] = {
     for module in (shapes, textures, colours, counts, signs, scripts, scenes, flags, numerals, people)
 }
 SHIFTED = World(shapes.CLASSES, shapes.draw_shifted, shapes.CAPTIONS)
+OUTLINED = World(shapes.CLASSES, shapes.draw_outlined, shapes.CAPTIONS)

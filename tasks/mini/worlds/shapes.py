@@ -35,6 +35,18 @@ def draw(rng: Rng, label: int, wide: bool = False) -> Drawing:
     return Drawing(finish(rng, image, 0.08 if wide else 0.05), {"colour": colour, "ground": ground, "size": word})
 
 
+def draw_outlined(rng: Rng, label: int, wide: bool = False) -> Drawing:
+    """Class `label` as a thick outline, clean and upright: for pre-training, so that a figure is more than its filling."""
+    image, colour, ground = _ground(rng)
+    size = rng.uniform(0.3, 0.85)
+    cx, cy = rng.uniform(-1, 1, 2) * (0.95 - size) * 0.9
+    u, v = place(cx, cy, size, rng.uniform(-0.4, 0.4), rng.uniform(0.85, 1.15))
+    distance = FIGURES[CLASSES[label]](u, v)
+    ink = np.minimum(cover(distance, size), 1.0 - cover(distance + rng.uniform(0.07, 0.14) / size, size))
+    paint(image, shade(rng, colour), ink)
+    return Drawing(finish(rng, image, 0.12), {"colour": colour, "ground": ground, "size": "plain"})
+
+
 def draw_shifted(rng: Rng, label: int, wide: bool = False) -> Drawing:
     """Class `label` as an outline or striped, over stray lines, in stronger noise and tilt."""
     image, colour, ground = _ground(rng)

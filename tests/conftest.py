@@ -1,0 +1,26 @@
+"""The miniature data sets, made once a test session."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from tasks.catalogue import ENTRIES, locate
+
+
+def _make(data: Path, name: str) -> None:
+    locate(name, data, build=True)
+
+
+@pytest.fixture(scope="session")
+def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `data/` holding every miniature data set, and room for a `cache/`."""
+    world = tmp_path_factory.mktemp("world")
+    names = [entry.name for entry in ENTRIES.values() if entry.scale == "miniature"]
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        list(pool.map(partial(_make, world / "data"), names))
+    return world

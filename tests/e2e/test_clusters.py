@@ -1,0 +1,64 @@
+"""A sweep ends on one CPU, and on a cluster of two nodes that it did not start."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.sweeping import Place
+
+TWO = """
+name: small
+backbones: [mini-s]
+tasks:
+  morphs: {adaptation: [full, lora], epochs: 1}
+evaluate: [zero_shot]
+"""
+
+
+def _place(folder: Path, world: Path) -> Place:
+    (folder / "small.yaml").write_text(TWO)
+    return Place(folder, world / "data", world / "cache")
+
+
+def _is_complete(place: Place) -> bool:
+    averages = [row["average"] for row in place.tables()["zero_shot.csv"]]
+    return len(averages) == 3 and all(averages)
+
+
+def test_a_sweep_ends_on_one_cpu(small_world: Path, tmp_path: Path) -> None:
+    place = _place(tmp_path, small_world)
+    assert place.gelo("run", "small.yaml", "--cpus", "1") == 0, place.log()
+    assert "1 nodes, 1 CPUs" in place.log()
+    assert _is_complete(place)
+
+
+@pytest.fixture
+def two_nodes(monkeypatch: pytest.MonkeyPatch):
+    """Two nodes of one CPU each, as processes of this machine."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    yield cluster
+    cluster.shutdown()
+
+
+def test_two_trials_on_an_existing_cluster_of_two_nodes(small_world: Path, tmp_path: Path, two_nodes) -> None:
+    place = _place(tmp_path, small_world)
+    assert place.gelo("run", "small.yaml", "--address", two_nodes.address) == 0, place.log()
+    assert "2 nodes, 2 CPUs" in place.log()
+    assert _is_complete(place)
+    settings = json.loads((place.sweep / "sweep.json").read_text())["settings"]
+    assert settings["address"] == two_nodes.address
+
+
+def test_a_cluster_that_is_not_there_is_one_clear_message(small_world: Path, tmp_path: Path) -> None:
+    place = _place(tmp_path, small_world)
+    assert place.gelo("run", "small.yaml", "--address", "127.0.0.1:1") == 2
+    assert "Traceback" not in place.log()
+    assert "--address 127.0.0.1:1" in place.log()
