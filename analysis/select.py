@@ -37,11 +37,11 @@ class Status:
 
 def select(runs: Runs) -> dict[str, Status]:
     """The state of every trial, by key, in row order."""
-    have = {
-        key: set(zip(rows["suite"], rows["dataset"], strict=True))
-        for key, rows in runs.metrics.groupby("trial", sort=False)
-    }
-    return {row["trial"]: _status(row, runs, have.get(row["trial"], set())) for _, row in runs.trials.iterrows()}
+    have: dict[str, set[tuple[str, str]]] = {}
+    for key, suite, dataset in zip(runs.metrics["trial"], runs.metrics["suite"], runs.metrics["dataset"], strict=True):
+        have.setdefault(key, set()).add((suite, dataset))
+    sets = {suite: expected(runs, suite) for suite in SUITES}
+    return {row["trial"]: _status(row, runs, have.get(row["trial"], set()), sets) for _, row in runs.trials.iterrows()}
 
 
 def expected(runs: Runs, suite: str) -> list[str]:
@@ -59,19 +59,19 @@ def expects(runs: Runs, row: Mapping[str, Any] | pd.Series, suite: str) -> bool:
     return row["task"] in set(runs.trials.loc[runs.trials["trial"].isin(headed), "task"])
 
 
-def _status(row: pd.Series, runs: Runs, have: set[tuple[str, str]]) -> Status:
-    wanted = [(suite, name) for suite in SUITES if expects(runs, row, suite) for name in expected(runs, suite)]
-    missing = tuple(pair for pair in wanted if pair not in have)
-    reasons = [
-        f"no {suite} result for {', '.join(n for s, n in missing if s == suite)}"
-        for suite in dict.fromkeys(s for s, _ in missing)
-    ]
+def _status(row: pd.Series, runs: Runs, have: set[tuple[str, str]], sets: Mapping[str, list[str]]) -> Status:
+    suites = frozenset(suite for suite in SUITES if expects(runs, row, suite))
+    missing = tuple(
+        (suite, name) for suite in SUITES if suite in suites for name in sets[suite] if (suite, name) not in have
+    )
+    gaps = {suite: [name for own, name in missing if own == suite] for suite in SUITES}
+    reasons = tuple(f"no {suite} result for {', '.join(names)}" for suite, names in gaps.items() if names)
     if row["error"] is not None and not pd.isna(row["error"]):
         kind = f"{row['error_kind']}: " if row["error_kind"] else ""
-        return Status(row["trial"], "failed", missing, (f"{kind}{row['error']}", *reasons))
+        return Status(row["trial"], "failed", missing, (f"{kind}{row['error']}", *reasons), suites)
     if not have and not row["trained"] and not is_baseline(row):
-        reasons = ["not trained yet"]
-    return Status(row["trial"], "incomplete" if missing or not have else "complete", missing, tuple(reasons))
+        reasons = ("not trained yet",)
+    return Status(row["trial"], "incomplete" if missing or not have else "complete", missing, reasons, suites)
 
 
 def _catalogue_order(name: str) -> tuple[int, str]:

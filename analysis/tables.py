@@ -191,7 +191,11 @@ def _no_result(comparison: Comparison, trial: str, suite: str) -> str:
         task = comparison.runs.trials.set_index("trial")["task"].at[trial]
         who = "an untouched backbone" if task == "none" else f"a trial on {task}"
         return f"{who} has no trained detector for {suite}"
-    return f"the trial failed ({status.reasons[0]})" if status.state == "failed" else "no result yet: the trial is incomplete"
+    return (
+        f"the trial failed ({status.reasons[0]})"
+        if status.state == "failed"
+        else "no result yet: the trial is incomplete"
+    )
 
 
 def _ordered_metrics(metrics: pd.DataFrame) -> list[str]:

@@ -177,7 +177,7 @@ class Expansion:
         if kind == "choice" and isinstance(bounds, list) and bounds:
             return [rng.choice(bounds) for _ in range(self.samples)]
         try:
-            low, high = (float(bound) for bound in bounds)  # YAML reads 1e-6, which has no point, as text
+            low, high = (float(bound) for bound in bounds or ())  # YAML reads 1e-6, which has no point, as text
         except (TypeError, ValueError):
             low, high = math.nan, math.nan
         if kind == "choice" or not -math.inf < low < high < math.inf or (kind == "loguniform" and low <= 0):
@@ -198,6 +198,8 @@ class Expansion:
 
     def _invalid(self, where: str, error: ValidationError) -> None:
         for entry in error.errors():
+            if entry["type"] == "too_short" and entry.get("input"):
+                continue  # its items were refused, each with a fault of its own
             path = ".".join([where, *(str(part) for part in entry["loc"] if part != "training")])
             fault = Fault(
                 path,

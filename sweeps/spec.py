@@ -126,6 +126,8 @@ def validation_faults(error: ValidationError, prefix: str = "") -> list[Fault]:
     """pydantic's findings as Faults, key by key."""
     out = []
     for entry in error.errors():
+        if entry["type"] == "too_short" and entry.get("input"):
+            continue  # its items were refused, each with a fault of its own
         where = ".".join([prefix, *map(str, entry["loc"])] if prefix else map(str, entry["loc"])) or "file"
         found = "missing" if entry["type"] == "missing" else repr(entry.get("input"))[:80]
         out.append(Fault(where, found, entry["msg"][0].lower() + entry["msg"][1:]))

@@ -52,6 +52,7 @@ def train(
 
     report(row) after each epoch: epoch, loss (mean over steps), images_per_second. Raises DivergedError, UserError (data), OSError (disk).
     """
+    entered = time.time()
     settings = trial.training
     assert settings is not None and trial.head is not None
     labels = dataset.labels("train")
@@ -156,6 +157,8 @@ def train(
     merged = adapted.merged()
     document = {
         "train_seconds": sum(row["seconds"] for row in history),
+        "started": entered,  # of the last stretch, when the trial was interrupted
+        "ended": time.time(),
         "trainable_parameters": sum(parameter.numel() for parameter in groups["backbone"]),
         "head_parameters": sum(parameter.numel() for parameter in groups["head"]),
         "history": history,

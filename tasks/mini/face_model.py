@@ -135,9 +135,9 @@ def passport(rng: Rng) -> View:
     return View(
         yaw=rng.uniform(-0.07, 0.07), pitch=rng.uniform(-0.07, 0.07), roll=rng.uniform(-0.04, 0.04), zoom=rng.uniform(1.26, 1.36),
         shift=_pair(rng, 0.03), age=rng.uniform(0.15, 0.45), smile=rng.uniform(-0.15, 0.25), brow_raise=rng.uniform(-0.2, 0.2),
-        blink=max(0.0, rng.uniform(-0.6, 0.3)), light=_pair(rng, 0.4), hard=rng.uniform(0.2, 0.4), cast=_cast(rng, 0.08),
+        blink=max(0.0, rng.uniform(-0.6, 0.3)), light=_pair(rng, 0.3), hard=rng.uniform(0.2, 0.35), cast=_cast(rng, 0.04),
         ground=(ground, (ground[0] * 0.94, ground[1] * 0.94, ground[2] * 0.94)), cloth=_colour(rng), haircut=rng.uniform(-0.1, 0.1),
-        blur=rng.uniform(0.05, 0.3), noise=rng.uniform(0.01, 0.04),
+        blur=rng.uniform(0.0, 0.25), noise=rng.uniform(0.03, 0.07),
     )  # fmt: skip
 
 

@@ -157,7 +157,10 @@ def build_templates(root: Path) -> Dataset:
 def _frame(medium: tuple[str | int, ...], number: int) -> View:
     """Frame `number` of a medium: its scene, with another turn, expression and blur."""
     scene, moved = wild(generator("medium", *medium)), wild(generator("frame", *medium, number), 0.6)
-    return replace(scene, **{name: getattr(moved, name) for name in ("yaw", "pitch", "roll", "shift", "smile", "blink", "gaze", "blur")})
+    return replace(
+        scene,
+        **{name: getattr(moved, name) for name in ("yaw", "pitch", "roll", "shift", "smile", "blink", "gaze", "blur")},
+    )
 
 
 def _detector_score(view: View) -> float:

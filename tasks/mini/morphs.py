@@ -28,8 +28,8 @@ from tasks.mini.worlds.canvas import SIZE, Plane, Rng, generator, patches
 from tasks.records import Record
 
 CLASSES = ("morph", "bona_fide")
-TRAIN_SUBJECTS, TEST_SUBJECTS = 100, 50
-TRAIN_EACH, TEST_EACH = 300, 100
+TRAIN_SUBJECTS, TEST_SUBJECTS = 200, 50
+TRAIN_EACH, TEST_EACH = 500, 100
 INEXACT = 1.6  # how far a landmark finder may be off, in pixels
 
 _columns, _rows = np.meshgrid(np.arange(SIZE, dtype=np.float64), np.arange(SIZE, dtype=np.float64))
@@ -44,7 +44,9 @@ def bona_fide(who: Identity, rng: Rng) -> Picture:
 def warp(a: Identity, b: Identity, rng: Rng) -> Picture:
     """Landmark morph of two photographs, shares between 0.4 and 0.6; in two fifths of cases spliced into the first photograph."""
     view_a = passport(rng)
-    view_b = replace(passport(rng), light=view_a.light, hard=view_a.hard, cast=view_a.cast, ground=view_a.ground, cloth=view_a.cloth)
+    view_b = replace(
+        passport(rng), light=view_a.light, hard=view_a.hard, cast=view_a.cast, ground=view_a.ground, cloth=view_a.cloth
+    )
     pictures = [photograph(scene(who, view, rng), view, rng) for who, view in ((a, view_a), (b, view_b))]
     points = [landmarks(a, view_a), landmarks(b, view_b)]
     found = [p + INEXACT * (2.0 * rng.random(p.shape) - 1.0) for p in points]
@@ -56,7 +58,7 @@ def warp(a: Identity, b: Identity, rng: Rng) -> Picture:
     if spliced:
         mask = _inner_face(a, view_a)[..., None]
         mixed = pictures[0] + mask * (mixed - pictures[0])
-    return _store(mixed, rng)
+    return _store(soften(mixed, rng.uniform(0.4, 1.1)), rng)
 
 
 def blend(a: Identity, b: Identity, rng: Rng) -> Picture:
@@ -65,12 +67,12 @@ def blend(a: Identity, b: Identity, rng: Rng) -> Picture:
     who = average(a, b, rng.uniform(0.4, 0.6))
     one, other = (replace(view, gaze=rng.uniform(-0.5, 0.5), blink=rng.uniform(0.0, 0.25)) for _ in range(2))
     seed = rng.integers(2**31)
-    halves = [scene(average(who, donor, 0.15), v, generator("blend", int(seed))) for donor, v in ((a, one), (b, other))]
+    halves = [scene(average(who, donor, 0.35), v, generator("blend", int(seed))) for donor, v in ((a, one), (b, other))]
     seam = np.clip((_columns - 31.5) / 10.0 + 0.5, 0.0, 1.0)[..., None]
-    drawn = soften(halves[0] + seam * (halves[1] - halves[0]), 0.7) * np.array(view.cast)
+    drawn = soften(halves[0] + seam * (halves[1] - halves[0]), rng.uniform(0.7, 1.5)) * np.array(view.cast)
     lattice = ((_columns % 4 < 2) ^ (_rows % 4 < 2)) * 2.0 - 1.0
-    drawn = drawn + rng.uniform(0.03, 0.06) * (patches(rng, 6) * lattice)[..., None] * (0.3 + drawn)
-    return _store(grain(soften(drawn, view.blur), rng, 0.6 * view.noise), rng)
+    drawn = drawn + rng.uniform(0.04, 0.08) * (patches(rng, 6) * lattice)[..., None] * (0.3 + drawn)
+    return _store(grain(soften(drawn, view.blur), rng, 0.25 * view.noise), rng)
 
 
 def bend(picture: Picture, source: NDArray[np.float64], target: NDArray[np.float64]) -> Picture:
@@ -95,11 +97,11 @@ def _inner_face(who: Identity, view: View) -> Plane:
 
 def _store(picture: Picture, rng: Rng) -> Picture:
     """What every photograph goes through at the end: slight softness, noise and compression."""
-    return grain(blocks(soften(picture, rng.uniform(0.0, 0.25)), rng.uniform(0.0, 0.2)), rng, rng.uniform(0.01, 0.025))
+    return grain(blocks(soften(picture, rng.uniform(0.0, 0.25)), rng.uniform(0.0, 0.2)), rng, rng.uniform(0.005, 0.025))
 
 
 def build_morphs(root: Path) -> Dataset:
-    """Splits train (300 bona fide, 300 warp; 100 subjects) and test (100 bona fide, 100 warp, 100 blend; 50 other subjects)."""
+    """Splits train (500 bona fide, 500 warp; 200 subjects) and test (100 bona fide, 100 warp, 100 blend; 50 other subjects)."""
     return write_dataset(
         root, name="morphs", version="1", scale="miniature", classes=CLASSES,
         splits={"train": _split("train", ("warp",), TRAIN_SUBJECTS, TRAIN_EACH), "test": _split("test", ("warp", "blend"), TEST_SUBJECTS, TEST_EACH)},

@@ -43,7 +43,7 @@ CLASSES = ("attack", "bona_fide")
 ATTACKS = ("print", "replay", "mask")
 PRESENTATIONS = ("bona_fide_0", "bona_fide_1", "print_0", "replay_0", "mask_0")
 FRAMES = 3
-SUBJECTS = {"train": 13, "dev": 5, "test": 8}  # in every domain; no subject is in two splits or domains
+SUBJECTS = {"train": 20, "dev": 5, "test": 8}  # in every domain; no subject is in two splits or domains
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,9 @@ DOMAINS: dict[str, Domain] = {
     "a": Domain(0.3, 0.030, 0.00, 0.10, (1.00, 1.00, 1.00), (0.55, 0.90), (0.20, 0.45), 2),  # office, good webcam
     "b": Domain(0.8, 0.060, 0.20, 0.25, (1.08, 0.98, 0.84), (0.25, 0.65), (0.30, 0.65), 5),  # home, lamp, old camera
     "c": Domain(0.5, 0.045, -0.15, 0.05, (0.90, 1.00, 1.08), (0.05, 0.40), (0.25, 0.55), 4),  # dim lab, cool light
-    "d": Domain(1.0, 0.040, 0.30, 0.35, (1.04, 1.04, 0.94), (0.10, 0.95), (0.45, 0.75), 7),  # outdoors, phone, strong compression
+    "d": Domain(
+        1.0, 0.040, 0.30, 0.35, (1.04, 1.04, 0.94), (0.10, 0.95), (0.45, 0.75), 7
+    ),  # outdoors, phone, strong compression
 }
 
 
@@ -97,7 +99,10 @@ def _print(picture: Picture, video: Rng, rng: Rng) -> Picture:
     tilt, turn = video.uniform(-0.12, 0.12, size=2), rng.uniform(-0.03, 0.03)
     depth = 1.0 + tilt[0] * X + tilt[1] * Y
     shrink = video.uniform(0.92, 1.12)
-    u, v = (X + turn * Y) * depth * shrink + rng.uniform(-0.02, 0.02), (Y - turn * X) * depth * shrink + rng.uniform(-0.02, 0.02)
+    u, v = (
+        (X + turn * Y) * depth * shrink + rng.uniform(-0.02, 0.02),
+        (Y - turn * X) * depth * shrink + rng.uniform(-0.02, 0.02),
+    )
     paper = resample(paper, (u + 1.0) * (SIZE / 2) - 0.5, (v + 1.0) * (SIZE / 2) - 0.5)
     paper = paper * (1.0 + 0.15 * (patches(video, 3) - 0.5))[..., None]  # creases and uneven light on the sheet
     table = np.zeros((SIZE, SIZE, 3)) + video.uniform(0.1, 0.8, size=3)
@@ -110,10 +115,10 @@ def _replay(picture: Picture, video: Rng, rng: Rng) -> Picture:
     screen = saturate(soften(picture, 0.25), 1.0 + 0.15 * strength)
     screen = tone(screen, -0.15) * np.array([0.92, 0.99, 1.10]) + 0.07 * strength
     c, s = float(cosine(angle)), float(sine(angle))
-    period, start = video.uniform(18.0, 45.0), rng.uniform(0.0, 6.28)
+    period, start = video.uniform(16.0, 36.0), rng.uniform(0.0, 6.28)
     for channel in range(3):  # the lattices of the three colours are offset: a moire of coloured bands
         bands = sine(period * (c * X + s * Y + 0.15 * X * Y) + start + 2.1 * channel)
-        screen[..., channel] += 0.08 * strength * bands
+        screen[..., channel] += 0.10 * strength * bands
     if video.random() < 0.5:  # a window mirrored in the glass
         x, y = video.uniform(-0.8, 0.8, size=2)
         glare = np.maximum(0.0, 1.0 - 2.5 * ((X - x) * (X - x) + 0.4 * (Y - y) * (Y - y)))
@@ -121,7 +126,9 @@ def _replay(picture: Picture, video: Rng, rng: Rng) -> Picture:
     if video.random() < 0.35:
         edge = video.uniform(0.86, 0.97)
         side = X if video.random() < 0.5 else Y
-        paint(screen, np.full(3, video.uniform(0.02, 0.12)), cover(edge - side * (1.0 if video.random() < 0.5 else -1.0)))
+        paint(
+            screen, np.full(3, video.uniform(0.02, 0.12)), cover(edge - side * (1.0 if video.random() < 0.5 else -1.0))
+        )
     return screen
 
 
@@ -149,7 +156,9 @@ def _view(domain: Domain, video: Rng, rng: Rng) -> View:
     """What a subject does before this camera: ground and light from the video, turn and expression from the frame."""
     base, moved = wild(video, 0.2), wild(rng, 0.2)
     level = video.uniform(*domain.ground)
-    near, far = (tuple(float(min(1.0, max(0.0, level + video.uniform(-0.12, 0.12)))) for _ in range(3)) for _ in range(2))
+    near, far = (
+        tuple(float(min(1.0, max(0.0, level + video.uniform(-0.12, 0.12)))) for _ in range(3)) for _ in range(2)
+    )
     return replace(
         base, ground=(near, far), ground_cells=domain.cells, hard=video.uniform(*domain.hard), cap=0.0, scarf=0.0,
         yaw=base.yaw + 0.25 * moved.yaw, pitch=0.5 * base.pitch + 0.2 * moved.pitch, smile=0.5 * base.smile + 0.3 * moved.smile,
@@ -158,7 +167,7 @@ def _view(domain: Domain, video: Rng, rng: Rng) -> View:
 
 
 def build_spoofs(root: Path) -> Dataset:
-    """Splits train (585 frames of a, b, c), dev (225, other subjects of a, b, c), test (480, others again, and d)."""
+    """Splits train (900 frames of a, b, c), dev (225, other subjects of a, b, c), test (480, others again, and d)."""
     domains = {"train": "abc", "dev": "abc", "test": "abcd"}
     return write_dataset(
         root, name="spoofs", version="1", scale="miniature", classes=CLASSES,

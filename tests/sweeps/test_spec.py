@@ -1,0 +1,271 @@
+"""A sweep's YAML: every fault listed at once with the nearest name, and the grid that a sound one means."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.faults import Fault, UserError
+from sweeps.spec import SweepSpec, load_spec, parse_spec, presets
+
+SOUND: dict[str, Any] = {"name": "mine", "backbones": ["mini-s"], "tasks": {"faces": {}}}
+
+
+def faults(**changes: Any) -> tuple[Fault, ...]:
+    with pytest.raises(UserError) as refused:
+        parse_spec({**SOUND, **changes}, "mine.yaml")
+    return refused.value.faults
+
+
+def faces(**settings: Any) -> dict[str, Any]:
+    return {"tasks": {"faces": settings}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "found", "remedy"),
+    [
+        ({"evalaute": []}, "evalaute", "unknown key", "nearest: evaluate"),
+        (faces(epoch=2), "tasks.faces.epoch", "unknown key", "nearest: epochs"),
+        (faces(adaptation={"lora": {"rnak": 4}}), "tasks.faces.adaptation.lora.rnak", "unknown key", "nearest: rank"),
+        ({"backbones": ["mini-z"]}, "backbones.mini-z", "unknown backbone", "nearest: mini-s"),
+        ({"backbones": ["ViT-B/61"]}, "backbones.ViT-B/61", "unknown backbone", "nearest: ViT-B/16"),
+        ({"tasks": {"face": {}}}, "tasks.face", "unknown task", "nearest: faces"),
+        (faces(data="facez"), "tasks.faces.data", "unknown data set", "nearest: faces"),
+        ({"evaluate": ["prob"]}, "evaluate", "unknown suite", "nearest: probe"),
+        ({"collection": "miniatur"}, "collection", "unknown collection", "nearest: miniature"),
+        (faces(adaptation="lara"), "tasks.faces.adaptation", "unknown adaptation", "nearest: lora"),
+        (faces(remedy={"wisee": {}}), "tasks.faces.remedy", "unknown remedy", "nearest: wise"),
+        (faces(head="cosfase"), "tasks.faces.head", "unknown head", "nearest: cosface"),
+        (faces(backbones=["mini-l"]), "tasks.faces.backbones", "unknown backbone of this sweep", "nearest: mini-s"),
+        ({"weights": {"mini-l": "w"}}, "weights.mini-l", "unknown backbone of this sweep", "nearest: mini-s"),
+    ],
+)  # fmt: skip
+def test_an_unknown_name_is_answered_with_the_nearest(
+    changes: dict[str, Any], where: str, found: str, remedy: str
+) -> None:
+    (fault,) = faults(**changes)
+    assert fault.where == where
+    assert found in fault.found
+    assert fault.expected.startswith("one of ")
+    assert fault.remedy == remedy
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "expected"),
+    [
+        ({"backbones": []}, "backbones", "at least 1"),
+        ({"seeds": []}, "seeds", "at least 1"),
+        ({"evaluate": []}, "evaluate", "at least 1"),
+        ({"tasks": {"faces": []}}, "tasks.faces", "at least one"),
+        (faces(adaptation=[]), "tasks.faces.adaptation", "at least one value"),
+        (faces(adaptation={}), "tasks.faces.adaptation", "at least one value"),
+        (faces(remedy=[]), "tasks.faces.remedy", "at least one value"),
+        (faces(backbones=[]), "tasks.faces.backbones", "at least one value"),
+        (faces(epochs=[]), "tasks.faces.epochs", "at least one value"),
+        (faces(adaptation={"lora": {"rank": []}}), "tasks.faces.adaptation.lora.rank", "at least one value"),
+    ],
+)  # fmt: skip
+def test_an_empty_grid_is_a_fault_and_not_an_empty_sweep(changes: dict[str, Any], where: str, expected: str) -> None:
+    (fault,) = faults(**changes)
+    assert fault.where == where
+    assert expected in fault.expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "expected"),
+    [
+        ({"name": "data"}, "name", "a name other than"),
+        ({"name": "a/b"}, "name", "pattern"),
+        ({"seeds": [-1]}, "seeds.0", "greater than or equal to 0"),
+        ({"resources": {"cpus": 0}}, "resources.cpus", "greater than or equal to 1"),
+        (faces(epochs=[1, 0]), "tasks.faces.epochs", "greater than or equal to 1"),
+        (faces(lr_backbone=float("nan")), "tasks.faces.lr_backbone", "finite"),
+        (faces(schedule="cos"), "tasks.faces.schedule", "'constant', 'cosine' or 'cosine_restarts'"),
+        (faces(remedy={"wise": {"alpha": [0.5, 2]}}), "tasks.faces.remedy.wise.alpha", "less than or equal to 1"),
+        (faces(adaptation={"lora": {"blocks": [99]}}), "tasks.faces.adaptation (mini-s).blocks", "0 to "),
+        (faces(data="pairs"), "tasks.faces.data", "to train on"),
+        (faces(lr_head={"uniform": [1e-3, 1e-2]}), "tasks.faces.lr_head", "a value or a list"),
+    ],
+)  # fmt: skip
+def test_a_value_out_of_range_is_named_with_its_key(changes: dict[str, Any], where: str, expected: str) -> None:
+    (fault,) = faults(**changes)
+    assert fault.where == where
+    assert expected in fault.expected
+
+
+@pytest.mark.parametrize(
+    "given", [{"uniform": [2, 1]}, {"uniform": 5}, {"loguniform": [0, 1]}, {"choice": []}, {"normal": [0, 1]}, {}]
+)
+def test_a_distribution_that_cannot_be_drawn_from(given: dict[str, Any]) -> None:
+    (fault,) = faults(search="random", **faces(lr_head=given))
+    assert fault.where == "tasks.faces.lr_head"
+
+
+def test_all_faults_are_listed_at_once() -> None:
+    found = faults(
+        evalaute=[],
+        name="cache",
+        backbones=["mini-s", "mini-z"],
+        seeds=[-1],
+        evaluate=["prob"],
+        tasks={"faces": {"epochs": 0, "adaptation": ["full", "lara"], "data": "facez"}, "spoof": {}},
+    )
+    assert sorted(fault.where for fault in found) == [
+        "backbones.mini-z",
+        "evalaute",
+        "evaluate",
+        "name",
+        "seeds.0",
+        "tasks.faces.adaptation",
+        "tasks.faces.data",
+        "tasks.spoof",
+    ]
+
+
+_PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 3) | st.sampled_from(["mini-s", "full", "lora", "x", "", "paper"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["faces", "lora", "rank", "uniform", "adaptation", "data", "backbones", "alpha", "q"]),
+            inner,
+            max_size=2,
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from([*SweepSpec.model_fields, "odd"]), _PLAIN)
+def test_any_yaml_is_a_spec_or_a_list_of_faults(key: str, value: object) -> None:
+    """Whatever stands under a key: a spec that expands, or a UserError; never another exception."""
+    try:
+        assert parse_spec({**SOUND, key: value}, "any.yaml").trials()
+    except UserError as refused:
+        assert refused.faults
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(["adaptation", "remedy", "head", "backbones", "data", "epochs", "odd"]), _PLAIN)
+def test_any_settings_of_a_task_are_a_grid_or_a_list_of_faults(key: str, value: object) -> None:
+    try:
+        assert len(parse_spec({**SOUND, **faces(**{key: value})}, "any.yaml").trials()) > 1
+    except UserError as refused:
+        assert refused.faults
+
+
+def test_a_sweep_that_is_no_mapping_or_no_file(tmp_path: Path) -> None:
+    for content, found in (("[1, 2]", "a list"), ("", "a NoneType"), ("a: [", "not YAML")):
+        (tmp_path / "odd.yaml").write_text(content)
+        with pytest.raises(UserError, match=found):
+            load_spec(str(tmp_path / "odd.yaml"))
+    with pytest.raises(UserError, match="nearest: demo"):
+        load_spec("dem")
+
+
+def test_demo_is_two_baselines_and_every_task_by_adaptation_by_backbone() -> None:
+    trials = load_spec("demo").trials()
+    cells = [(t.backbone, t.task, t.adaptation.kind) for t in trials]
+    study = itertools.product(["mini-s", "mini-l"], ["faces", "morphs", "spoofs"], ["full", "lora"])
+    assert cells[:2] == [("mini-s", "none", "none"), ("mini-l", "none", "none")]
+    assert sorted(cells[2:]) == sorted(study)
+    assert len({t.key for t in trials}) == 14
+
+
+def test_demo_remedies_is_one_baseline_and_per_adaptation_one_plain_two_l2sp_four_wise() -> None:
+    trials = load_spec("demo-remedies").trials()
+    count = {kind: sum(t.remedy.kind == kind for t in trials) for kind in ("none", "l2sp", "wise")}
+    assert count == {"none": 1 + 2, "l2sp": 4, "wise": 8}
+    assert sum(t.trains for t in trials) == 6, "a curve over alpha costs no training of its own"
+    shared = {t.key for t in load_spec("demo").trials()} & {t.key for t in trials}
+    assert len(shared) == 3, "the baseline and the plain trials are those of the demo"
+
+
+def test_paper_has_the_hyper_parameters_of_the_publication() -> None:
+    """../shared/protocols.md, 1-5: rank, alpha, dropout; rates of backbone and head; batch; schedule; seed."""
+    found = {
+        (t.backbone, t.task): (
+            *(getattr(t.adaptation, name) for name in ("rank", "alpha", "dropout")),
+            *(t.training.lr_backbone, t.training.lr_head, t.training.batch, t.training.schedule),
+        )
+        for t in load_spec("paper").trials()
+        if t.training is not None
+    }
+    fr, mad, pad = (1e-4, 1e-4, 512, "cosine_restarts"), (1e-5, 1e-4, 256, "constant"), (1e-6, 1e-3, 512, "constant")
+    assert found == {
+        ("ViT-B/16", "faces"): (16, 16.0, 0.25, *fr),
+        ("ViT-L/14", "faces"): (16, 16.0, 0.25, *fr),
+        ("ViT-B/16", "morphs"): (2, 4.0, 0.4, *mad),
+        ("ViT-L/14", "morphs"): (2, 8.0, 0.2, *mad),
+        ("ViT-B/16", "spoofs"): (8, 8.0, 0.4, *pad),
+        ("ViT-L/14", "spoofs"): (8, 8.0, 0.4, *pad),
+    }
+    for trial in load_spec("paper").trials():
+        if trial.training is not None:
+            assert (trial.training.epochs, trial.training.weight_decay, trial.training.clip) == (40, 0.05, 5.0)
+            assert (trial.adaptation.targets, trial.adaptation.rslora) == (("q", "v"), True)
+
+
+@pytest.mark.parametrize("name", sorted(presets()))
+def test_every_preset_is_sound(name: str) -> None:
+    spec = load_spec(name)
+    assert spec.name == name
+    assert len({trial.key for trial in spec.trials()}) == len(spec.trials()) > 1
+
+
+def test_lists_multiply_and_repetitions_count_once() -> None:
+    spec = parse_spec(
+        {**SOUND, "seeds": [0, 1, 1], **faces(adaptation=["full", {"lora": {"rank": [2, 4, 4]}}], epochs=[1, 2])}, "mine"
+    )
+    assert len(spec.trials()) == 1 + 2 * (1 + 2) * 2
+
+
+def test_a_merging_remedy_brings_the_trial_that_it_merges() -> None:
+    trials = parse_spec({**SOUND, **faces(remedy={"wise": {"alpha": [0.2, 0.8]}})}, "mine").trials()
+    assert [trial.remedy.kind for trial in trials] == ["none", "none", "wise", "wise"]
+    assert {trial.source.key for trial in trials[2:]} == {trials[1].key}
+    assert [trial.trains for trial in trials] == [False, True, False, False]
+
+
+def test_distributions_are_drawn_alike_each_time_and_within_their_bounds() -> None:
+    text = """
+    name: mine
+    backbones: [mini-s]
+    search: random
+    samples: 20
+    tasks: {faces: {lr_backbone: {loguniform: [1e-6, 1e-3]}, batch: {choice: [16, 32]}}}
+    """
+    raw = yaml.safe_load(text)
+    trials = parse_spec(raw, "mine").trials()
+    rates = [trial.training.lr_backbone for trial in trials if trial.training]
+    assert trials == parse_spec(raw, "mine").trials()
+    assert len(set(rates)) == 20
+    assert all(1e-6 <= rate <= 1e-3 for rate in rates)
+    assert sum(rate < 10**-4.5 for rate in rates) in range(4, 17), "uniform in the logarithm"
+    assert {trial.training.batch for trial in trials if trial.training} == {16, 32}
+    del raw["tasks"]["faces"]["batch"]
+    assert [t.training.lr_backbone for t in parse_spec(raw, "mine").trials() if t.training] == rates
+
+
+def test_overrides_reach_nested_keys_and_are_checked_like_the_file() -> None:
+    spec = load_spec("demo", ("seeds=[0,1]", "resources.cpus=2", "tasks.faces.epochs=7", "backbones=[mini-s]"))
+    assert spec.seeds == (0, 1)
+    assert spec.resources.cpus == 2
+    assert {t.training.epochs for t in spec.trials() if t.task == "faces" and t.training} == {7}
+    assert len(spec.trials()) == 1 + 12
+    for override, found in (
+        ("seeds", "no `key=value`"),
+        ("seed=1", "unknown key"),
+        ("seeds=[0", "not YAML"),
+        ("name.first=x", "no mapping"),
+        ("tasks.faces.epochs=0", "tasks.faces.epochs: 0"),
+    ):
+        with pytest.raises(UserError, match=found):
+            load_spec("demo", (override,))
