@@ -25,7 +25,10 @@ def read_spec(storage: UPath, root: UPath, sweep: str) -> dict[str, Any]:
         raise UserError(
             f"report {sweep}", Fault(str(path), f"not JSON ({error})", "the resolved spec of a sweep")
         ) from None
-    return spec if isinstance(spec, dict) else {}
+    if not isinstance(spec, dict):
+        raise UserError(f"report {sweep}", Fault(str(path), type(spec).__name__, "the resolved spec of a sweep"))
+    inner = spec.get("spec")  # beside it stand the settings and the data sets of the sweep
+    return {**spec, **inner} if isinstance(inner, dict) else spec
 
 
 def read_trial(folder: UPath, faults: list[Fault]) -> dict[str, Any] | None:
@@ -39,6 +42,8 @@ def read_trial(folder: UPath, faults: list[Fault]) -> dict[str, Any] | None:
         return None
     failure = _json(folder / "failure.json", faults)
     training = _json(folder / "trained" / "training.json", faults) or {}
+    if training.get("source", described.get("key")) != described.get("key"):
+        training = {"ledger": training.get("ledger")}  # merged from another trial: seconds and history are that trial's
     untouched = _kind(described["adaptation"]) == "none" and _kind(described["remedy"]) == "none"
     ledger = training.get("ledger") or []
     return {
@@ -53,7 +58,7 @@ def read_trial(folder: UPath, faults: list[Fault]) -> dict[str, Any] | None:
         "trainable_parameters": 0 if untouched else training.get("trainable_parameters"),
         "tower_parameters": sum(int(row.get("parameters", 0)) for row in ledger if isinstance(row, dict)) or None,
         "history": [row for row in training.get("history") or [] if isinstance(row, dict)],
-        "error": None if failure is None else str(failure.get("error", "no message")),
+        "error": None if failure is None else _in_short(str(failure.get("error", ""))),
         "error_kind": None if failure is None else str(failure.get("kind", "")),
     }
 
@@ -73,6 +78,12 @@ def read_metrics(folder: UPath, key: str, faults: list[Fault]) -> list[dict[str,
                 continue
             rows.extend(_row(result, key, metric) for metric in [*result.values, *result.absent])
     return rows
+
+
+def _in_short(error: str) -> str:
+    """An error as a cell's reason: of a traceback the last line, the whole stands in failure.json."""
+    lines = [line for line in error.strip().splitlines() if line.strip()] or ["no message"]
+    return lines[-1].strip() if "Traceback" in error else " ".join(line.strip() for line in lines)
 
 
 def _row(result: Result, key: str, metric: str) -> dict[str, Any]:

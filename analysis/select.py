@@ -1,6 +1,6 @@
 """Which trials speak: complete, incomplete or failed, each with its reasons. Seeds stay separate rows; nothing is picked by its score.
 
-A suite's expected data sets are those of the spec (`datasets: {suite: [...]}`) or else the union over the sweep's trials. The suites of
+A suite's expected data sets are those of sweep.json (`datasets`, `evaluate`), and the union over the sweep's trials. The suites of
 a trained head (`mad`, `pad`) are expected of the tasks whose trials have such a head.
 """
 
@@ -18,6 +18,16 @@ from tasks.catalogue import ENTRIES
 from tasks.results import SUITES
 
 HEADED = ("mad", "pad")
+# suite of results -> (the catalogue's protocols that give it, the name under which a spec asks for it)
+PROTOCOLS: dict[str, tuple[set[str], str]] = {
+    "zero_shot": ({"zero_shot"}, "zero_shot"),
+    "probe": ({"probe"}, "probe"),
+    "fr": ({"verification", "templates"}, "biometric"),
+    "mad": ({"morph"}, "biometric"),
+    "mad_text": ({"morph"}, "biometric"),
+    "pad": ({"spoof"}, "biometric"),
+    "pad_text": ({"spoof"}, "biometric"),
+}
 State = Literal["complete", "incomplete", "failed"]
 
 
@@ -80,9 +90,10 @@ def _catalogue_order(name: str) -> tuple[int, str]:
 
 
 def _listed(spec: Mapping[str, Any], suite: str) -> list[str]:
-    """The spec's data sets of a suite; [] when it does not list them."""
-    datasets = spec.get("datasets")
-    if not isinstance(datasets, Mapping):
+    """The spec's data sets that this suite scores; [] when it lists none, or does not evaluate the suite."""
+    names, evaluated = spec.get("datasets"), spec.get("evaluate")
+    protocols, asked = PROTOCOLS[suite]
+    if not isinstance(names, list) or not isinstance(evaluated, list) or asked not in evaluated:
         return []
-    listed = datasets.get(suite)
-    return [str(name) for name in listed] if isinstance(listed, list | tuple) else []
+    known = [str(name) for name in names if str(name) in ENTRIES and protocols & set(ENTRIES[str(name)].protocols)]
+    return sorted(known, key=_catalogue_order)

@@ -1,8 +1,8 @@
 """What orchestration costs: wall time x slots - the trials' own training seconds, per trial, after start-up.
 
-ours: wall seconds of the sweep's training stage (Ray Tune, two trials at once). theirs: the seconds that its trials' own steps took, by the
-slots: what a perfect scheduler would need. detail has the overhead in seconds a trial, whose aim is <= 1 s after start-up; start-up is the time
-from handing the trials to Tune to the first training step of a fresh worker (its imports and the first loading of weights).
+ours: wall seconds of the sweep's training stage (Ray Tune, two trials at once). theirs: the seconds that its trials' own steps took, by
+the slots: what a perfect scheduler would need. detail has the overhead in seconds a trial, whose aim is <= 1 s after start-up; start-up is
+the time from handing the trials to Tune to the first trial's start in a fresh worker (its imports and the first loading of weights).
 """
 
 from __future__ import annotations

@@ -75,7 +75,10 @@ def test_file_keeps_the_order(file: str) -> None:
 
 @pytest.mark.parametrize("file", FILES)
 def test_file_imports_ray_and_mlflow_inside_functions_only(file: str) -> None:
-    early = {module for module, top in imports(file) if top and module.split(".")[0] in {"ray", "mlflow"}}
+    allowed = (
+        {"ray"} if file == "sweeps/tune.py" else set()
+    )  # it subclasses Tune's classes, and is imported by a run only
+    early = {module for module, top in imports(file) if top and module.split(".")[0] in {"ray", "mlflow"} - allowed}
     assert not early, f"{file} imports {', '.join(sorted(early))} when it is imported"
 
 

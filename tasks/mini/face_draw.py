@@ -45,9 +45,11 @@ def landmarks(who: Identity, view: View) -> NDArray[np.float64]:
     width, height = who["head_width"], who["head_height"] * (0.94 + 0.09 * view.age)
     mouth = y + 0.03 + who["nose_length"] + who["mouth_gap"]
     points = np.array(
-        [(-s - e, y), (-s + e, y), (s - e, y), (s + e, y), (-s, y - who["brow_gap"]), (s, y - who["brow_gap"])]
-        + [(0.0, y + 0.03 + who["nose_length"]), (-who["mouth_width"], mouth), (who["mouth_width"], mouth), (0.0, mouth)]
-        + [(0.0, 0.98 * height), (-0.98 * width, 0.0), (0.98 * width, 0.0), (0.0, -0.98 * height)]
+        [
+            (-s - e, y), (-s + e, y), (s - e, y), (s + e, y), (-s, y - who["brow_gap"]), (s, y - who["brow_gap"]),
+            (0.0, y + 0.03 + who["nose_length"]), (-who["mouth_width"], mouth), (who["mouth_width"], mouth), (0.0, mouth),
+            (0.0, 0.98 * height), (-0.98 * width, 0.0), (0.98 * width, 0.0), (0.0, -0.98 * height),
+        ]
     )  # fmt: skip
     nx, ny = points[:, 0] / width, points[:, 1] / height
     nz = np.sqrt(np.maximum(0.0, 1.0 - nx * nx - ny * ny))

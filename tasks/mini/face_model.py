@@ -18,14 +18,16 @@ from tasks.mini.worlds.canvas import Rng, generator
 
 # Lowest and highest value. Lengths in head units (the canvas is 2 wide), angles in radians, colours as positions on a ramp in [0, 1].
 TRAITS: dict[str, tuple[float, float]] = {
-    "head_width": (0.48, 0.66), "head_height": (0.66, 0.80), "jaw": (0.55, 0.98), "chin": (0.0, 1.0), "ear": (0.06, 0.13),
-    "eye_spacing": (0.19, 0.31), "eye_size": (0.075, 0.135), "eye_aspect": (0.40, 0.80), "eye_tilt": (-0.35, 0.35), "eye_y": (-0.12, 0.02),
-    "brow_gap": (0.10, 0.19), "brow_thick": (0.014, 0.050), "brow_arch": (-0.03, 0.09), "brow_tilt": (-0.30, 0.30), "brow_length": (0.09, 0.18),
-    "nose_length": (0.17, 0.33), "nose_width": (0.05, 0.15), "nose_bridge": (0.0, 1.0), "mouth_width": (0.12, 0.28), "mouth_gap": (0.10, 0.20),
-    "lip_full": (0.018, 0.060), "lip_tilt": (-0.5, 0.5), "hairline": (0.40, 0.80), "hair_part": (-0.7, 0.7), "hair_volume": (0.02, 0.20),
-    "hair_length": (-0.3, 1.0), "skin_tone": (0.0, 1.0), "skin_warm": (0.0, 1.0), "hair_tone": (0.0, 1.0), "hair_red": (0.0, 1.0),
-    "iris": (0.0, 1.0), "lip_red": (0.0, 1.0), "beard": (-0.8, 0.8), "mole_x": (-0.36, 0.36), "mole_y": (-0.30, 0.50),
-    "mole_size": (-0.02, 0.045), "lash": (0.0, 1.0),
+    "head_width": (0.48, 0.66), "head_height": (0.66, 0.80), "jaw": (0.55, 0.98), "chin": (0.0, 1.0),
+    "ear": (0.06, 0.13), "eye_spacing": (0.19, 0.31), "eye_size": (0.075, 0.135), "eye_aspect": (0.40, 0.80),
+    "eye_tilt": (-0.35, 0.35), "eye_y": (-0.12, 0.02), "brow_gap": (0.10, 0.19), "brow_thick": (0.014, 0.050),
+    "brow_arch": (-0.03, 0.09), "brow_tilt": (-0.30, 0.30), "brow_length": (0.09, 0.18),
+    "nose_length": (0.17, 0.33), "nose_width": (0.05, 0.15), "nose_bridge": (0.0, 1.0),
+    "mouth_width": (0.12, 0.28), "mouth_gap": (0.10, 0.20), "lip_full": (0.018, 0.060), "lip_tilt": (-0.5, 0.5),
+    "hairline": (0.40, 0.80), "hair_part": (-0.7, 0.7), "hair_volume": (0.02, 0.20), "hair_length": (-0.3, 1.0),
+    "skin_tone": (0.0, 1.0), "skin_warm": (0.0, 1.0), "hair_tone": (0.0, 1.0), "hair_red": (0.0, 1.0),
+    "iris": (0.0, 1.0), "lip_red": (0.0, 1.0), "beard": (-0.8, 0.8), "mole_x": (-0.36, 0.36),
+    "mole_y": (-0.30, 0.50), "mole_size": (-0.02, 0.045), "lash": (0.0, 1.0),
 }  # fmt: skip
 _NAMES = tuple(TRAITS)
 _LOW = np.array([low for low, _ in TRAITS.values()])
@@ -101,7 +103,8 @@ def wild(rng: Rng, turn: float = 0.40) -> View:
         shift=_pair(rng, 0.06), age=rng.uniform(0.15, 0.5), smile=rng.uniform(-0.5, 1.0), mouth_open=max(0.0, rng.uniform(-1.0, 1.0)),
         brow_raise=rng.uniform(-0.5, 0.8), blink=max(0.0, rng.uniform(-1.2, 0.8)), gaze=rng.uniform(-1.0, 1.0),
         light=_pair(rng, 0.7), hard=rng.uniform(0.2, 0.55), cast=_cast(rng, 0.14), ground=(_colour(rng), _colour(rng)),
-        ground_cells=int(rng.integers(1, 8)), cloth=_colour(rng), glasses=rng.uniform(0.05, 0.3) if worn[0] < 0.15 else 0.9 * (worn[0] > 0.97),
+        ground_cells=int(rng.integers(1, 8)), cloth=_colour(rng),
+        glasses=rng.uniform(0.05, 0.3) if worn[0] < 0.15 else 0.9 * (worn[0] > 0.97),
         frame=_colour(rng), cap=float(worn[1] < 0.08), scarf=float(worn[2] < 0.06), extra=_colour(rng), haircut=rng.uniform(-0.25, 0.25),
         blur=rng.uniform(0.0, 0.45), noise=rng.uniform(0.01, 0.06),
     )  # fmt: skip

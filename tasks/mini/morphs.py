@@ -1,13 +1,20 @@
-"""Morphing attacks in miniature: passport photographs of one person against photographs made of two. Label 1 = bona fide.
+"""Morphing attacks in miniature: passport photographs of one person against photographs made of two. Label 1 = bona
+fide.
 
-`warp`: landmark morph. Both photographs are bent until their landmarks meet half way, then mixed pixel by pixel. It leaves what real ones
-leave: doubled outlines where landmarks were inexact (hair, ears, collar, iris rims), the softness of resampling, sometimes the seam of a face
-spliced into one of the two photographs. `blend`: feature-space morph. The mean identity is drawn anew, as a generator would, and leaves a
-generator's traces: over-smooth skin, a faint lattice of its upsampling, eyes that do not quite match. Training knows `warp` only, as SMDD
-knows one tool; subjects of train and test differ; both attacks meet the same bona fide images (docs/protocols.md, 1 and 6).
-All photographs, genuine or not, then pass through the same camera noise and compression, so that noise alone tells nothing.
+`warp`: landmark morph. Both photographs are bent until their landmarks meet half way, then mixed. It leaves what real
+ones leave: doubled outlines where landmarks were inexact (hair, ears, collar, iris rims), the softness of resampling,
+sometimes the seam of a face spliced into one of the two photographs. `blend`: feature-space morph. The mean identity
+is drawn anew, as a generator would, and leaves a generator's traces: over-smooth skin, a faint lattice of its
+upsampling, eyes that do not quite match. Training knows `warp` only, as SMDD knows one tool; subjects of train and
+test differ; both attacks meet the same bona fide images (docs/protocols.md, 1 and 6). A morph has lost most of its
+sensor noise to averaging and resampling, which is the trace that both generators share; every photograph then gets
+the same kind of storage noise and compression, so that the trace is weakened, not clean.
 
-How hard it is, and how that was chosen: DIFFICULTY
+How hard it is, and how that was chosen: artefacts were strengthened until a detector with 8,000 training samples
+leaves chance on both attacks, `warp` (seen in training) to be easier than `blend` (unseen). Measured EER of a
+detector from `mini-s`: warp 17 %, blend 29 %; from `mini-l`, 5,000 samples: 11 % and 24 %. A linear probe on the
+untouched encoders reaches 16 to 18 % and 24 to 26 %: the trace is plain to a general feature too, so fine-tuning
+gains little here on `mini-s`.
 """
 
 from __future__ import annotations
@@ -104,7 +111,10 @@ def build_morphs(root: Path) -> Dataset:
     """Splits train (500 bona fide, 500 warp; 200 subjects) and test (100 bona fide, 100 warp, 100 blend; 50 other subjects)."""
     return write_dataset(
         root, name="morphs", version="1", scale="miniature", classes=CLASSES,
-        splits={"train": _split("train", ("warp",), TRAIN_SUBJECTS, TRAIN_EACH), "test": _split("test", ("warp", "blend"), TEST_SUBJECTS, TEST_EACH)},
+        splits={
+            "train": _split("train", ("warp",), TRAIN_SUBJECTS, TRAIN_EACH),
+            "test": _split("test", ("warp", "blend"), TEST_SUBJECTS, TEST_EACH),
+        },
         columns=("attack", "subject"), source="tasks/mini/morphs.py", licence="Apache-2.0 (generated)",
     )  # fmt: skip
 

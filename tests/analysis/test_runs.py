@@ -111,3 +111,27 @@ def test_mlflow_must_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     client.log_metric(logged["a"], "zero_shot/gone/top1", 0.5)
     faults = " | ".join(str(fault) for fault in read_runs(tmp_path, "demo", uri).faults)
     assert "2 of 2 metrics missing" in faults and "0.31" in faults and "zero_shot/gone/top1" in faults
+
+
+def test_the_saved_spec_says_what_is_expected(tmp_path: Path) -> None:
+    inner = {"backbones": ["mini-s", "mini-l"], "evaluate": ["zero_shot"]}
+    root = write_sweep(tmp_path, spec=inner, datasets=["flags", "shapes", "pairs", "morphs"])
+    for backbone in ("mini-l", "mini-s"):
+        folder = write_trial(root, backbone, backbone, "none")
+        write_result(folder, "zero_shot", "shapes", {"shapes/top1": 0.5})
+    runs = read_runs(tmp_path, "demo")
+    assert list(runs.trials["trial"]) == ["mini-s", "mini-l"], "in the spec's order"
+    status = select(runs)["mini-s"]
+    assert status.missing == (("zero_shot", "flags"),), "no trial has it, and still it is missing"
+
+
+def test_a_merged_trial_has_no_seconds_and_a_traceback_is_told_in_a_line(tmp_path: Path) -> None:
+    root = demo(tmp_path)
+    training = {"train_seconds": 9.0, "trainable_parameters": 5, "history": [{"loss": 1.0}], "source": "ff0"}
+    folder = write_trial(root, "w", "mini-s", "faces", "full", remedy={"kind": "wise", "alpha": 0.5}, training=training)
+    error = "Traceback (most recent call last):\n  File x\nValueError: bad"
+    (folder / "failure.json").write_text(json.dumps({"error": error, "kind": "fault"}))
+    runs = read_runs(tmp_path, "demo")
+    row = runs.trials.set_index("trial").loc["w"]
+    assert str(row["train_seconds"]) in ("None", "nan") and not runs.histories["w"]
+    assert row["error"] == "ValueError: bad"

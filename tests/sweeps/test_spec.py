@@ -222,7 +222,8 @@ def test_every_preset_is_sound(name: str) -> None:
 
 def test_lists_multiply_and_repetitions_count_once() -> None:
     spec = parse_spec(
-        {**SOUND, "seeds": [0, 1, 1], **faces(adaptation=["full", {"lora": {"rank": [2, 4, 4]}}], epochs=[1, 2])}, "mine"
+        {**SOUND, "seeds": [0, 1, 1], **faces(adaptation=["full", {"lora": {"rank": [2, 4, 4]}}], epochs=[1, 2])},
+        "mine",
     )
     assert len(spec.trials()) == 1 + 2 * (1 + 2) * 2
 

@@ -20,7 +20,15 @@ from tasks.mini.worlds import canvas
 from tasks.mini.worlds.canvas import generator
 
 NAMES = [*faces.BUILDERS, *morphs.BUILDERS, *spoofs.BUILDERS]
-GOLDEN: dict[str, str] = {}
+GOLDEN: dict[str, str] = {
+    "faces": "f5f397c119666ae0",
+    "pairs": "5d4c1e5c4e8d7ab1",
+    "pose": "ef36ac513eb010f7",
+    "age": "87c12493fc1639f9",
+    "templates": "6cd6c7b660edd8a7",
+    "morphs": "1e8db86df7b0f144",
+    "spoofs": "64c380a01a177153",
+}
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +58,8 @@ def test_a_second_build_has_the_same_fingerprint(built: dict[str, Dataset], tmp_
 
 def test_sizes(built: dict[str, Dataset]) -> None:
     assert built["faces"].card.counts() == {"train": 1200}
-    assert built["morphs"].card.counts() == {"train": 600, "test": 300}
-    assert built["spoofs"].card.counts() == {"train": 585, "dev": 225, "test": 480}
+    assert built["morphs"].card.counts() == {"train": 1000, "test": 300}
+    assert built["spoofs"].card.counts() == {"train": 900, "dev": 225, "test": 480}
     assert sum(built[name].card.counts()["test"] for name in ("pairs", "pose", "age", "templates")) <= 1500
     for name in NAMES:
         for split in built[name].card.splits:
@@ -105,7 +113,7 @@ def test_morph_labels_and_subjects(built: dict[str, Dataset]) -> None:
     for split in ("train", "test"):
         attacks = dataset.column(split, "attack")
         assert np.array_equal(dataset.labels(split) == 1, attacks == "bona_fide")
-    assert Counter(dataset.column("train", "attack")) == {"bona_fide": 300, "warp": 300}
+    assert Counter(dataset.column("train", "attack")) == {"bona_fide": 500, "warp": 500}
     assert Counter(dataset.column("test", "attack")) == {"bona_fide": 100, "warp": 100, "blend": 100}
     seen = {
         split: {part for s in dataset.column(split, "subject") for part in s.split("+")} for split in ("train", "test")

@@ -103,7 +103,7 @@ def test_every_class_draws_and_every_caption_fits(world: object) -> None:
         for wide in (False, True):
             drawing = world.draw(generator("fits", label, str(wide)), label, wide)
             assert drawing.image.shape == (64, 64, 3) and drawing.image.dtype == np.float64
-            assert 0.0 <= drawing.image.min() and drawing.image.max() <= 1.0
+            assert drawing.image.min() >= 0.0 and drawing.image.max() <= 1.0
             assert drawing.image.std() > 0.005
         for template in world.captions:
             text = template.format(name, **drawing.words)
