@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,12 +27,13 @@ def started(address: str, cpus: int | None, display: Display) -> Iterator[None]:
 
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
+        _must_answer(address)
         if address == "local":
             os.environ.setdefault("RAY_AUTH_MODE", "disabled")
             ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
         else:
             ray.init(address=address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         fault = Fault(
             f"--address {address}",
             str(error).strip().splitlines()[0],
@@ -47,6 +49,13 @@ def started(address: str, cpus: int | None, display: Display) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _must_answer(address: str) -> None:
+    """Raise OSError when nothing listens at HOST:PORT: Ray itself would wait for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=5).close()
 
 
 def unshared(storage: UPath, tracking: str, data: str) -> None:
