@@ -187,7 +187,7 @@ def doctor(
     facts = machine()
     faults: tuple[Fault, ...] = ()
     if sweep is not None:
-        from sweeps.run import preflight
+        from sweeps.preflight import preflight
         from sweeps.spec import load_spec
 
         faults = tuple(preflight(load_spec(sweep), _settings(None, storage, None, data, cache, None, None)))
@@ -229,7 +229,7 @@ def ui(
 def main() -> None:
     """Entry point: errors become messages and exit codes."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # click hands the code of a typer.Exit back, it does not raise it
     except UserError as error:
         _print_faults(error, errors)
         sys.exit(2)
@@ -244,12 +244,18 @@ def main() -> None:
             sys.exit(130)
         traceback.print_exc()
         sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 _RESUME: dict[str, str] = {}
 
 
 def _run(spec: Any, settings: Any) -> None:
+    from sweeps.preflight import preflight
+
+    faults = preflight(spec, settings)  # before the slow imports below
+    if faults:
+        raise UserError(f"sweep {spec.name}", faults)
     from sweeps.progress import Display
     from sweeps.run import run_sweep
 

@@ -7,7 +7,6 @@ pass, many encoders), score, log (MLflow).
 from __future__ import annotations
 
 import fcntl
-import os
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -16,15 +15,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from upath import UPath
-
 from models.durable import is_done, is_local
 from models.faults import Fault, UserError
-from models.specs import faults_for
 from models.zoo import load_backbone
 from sweeps.cluster import started, unshared
-from sweeps.evaluate import Subject, embed_jobs, jobs_of, protocols_of, score_jobs, subject_of
+from sweeps.evaluate import Subject, embed_jobs, jobs_of, protocols_of, score_jobs, subject_of, verified
 from sweeps.folder import SweepFolder
+from sweeps.preflight import needed_datasets, preflight
 from sweeps.progress import Display
 from sweeps.settings import Settings
 from sweeps.spec import SweepSpec
@@ -33,8 +30,8 @@ from sweeps.tracking import Tracker
 from sweeps.train import merge
 from sweeps.trial import Trial
 from sweeps.tune import StopFlag, train_all
-from tasks.catalogue import COLLECTIONS, ENTRIES, locate
-from tasks.manifest import Dataset, open_dataset
+from tasks.catalogue import COLLECTIONS, locate
+from tasks.manifest import Dataset
 from tasks.stream import Work, decode_all, works
 from tasks.suites import WIRING
 
@@ -46,46 +43,6 @@ class Outcome:
     folder: SweepFolder
     failures: dict[str, dict[str, Any]] = field(default_factory=dict)
     stopped: bool = False
-
-
-def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
-    """Everything that keeps this machine from running the sweep; nothing is started. Data sets that gelo makes itself are no fault."""
-    faults = []
-    for name in dict.fromkeys(spec.backbones):
-        given = spec.weights.get(name)
-        faults += faults_for(name, Path(given) if given else None, f"backbones.{name}")
-    for name in needed_datasets(spec):
-        root = Path(settings.data) / name
-        if ENTRIES[name].builder and not is_done(root):
-            continue
-        try:
-            open_dataset(root)
-        except UserError as error:
-            faults += error.faults
-    storage = UPath(settings.storage)
-    if is_local(storage):
-        faults += _writable(Path(str(storage)), "--storage")
-    faults += _writable(Path(settings.cache), "--cache") + _writable(Path(settings.data), "--data")
-    if spec.resources.gpus and settings.address == "local":
-        import torch
-
-        if torch.cuda.device_count() < spec.resources.gpus:
-            found = f"{torch.cuda.device_count()} GPUs on this machine"
-            faults.append(
-                Fault(
-                    "resources.gpus",
-                    found,
-                    f"{spec.resources.gpus:g}",
-                    "run on a cluster with --address, or set resources.gpus=0",
-                )
-            )
-    return faults
-
-
-def needed_datasets(spec: SweepSpec) -> list[str]:
-    """Every data set that the sweep trains on or evaluates, once."""
-    training = [trial.training.data for trial in spec.trials() if trial.training is not None]
-    return list(dict.fromkeys([*training, *(name for name, _ in protocols_of(spec.collection, spec.evaluate))]))
 
 
 def run_sweep(spec: SweepSpec, settings: Settings, display: Display) -> Outcome:
@@ -246,7 +203,7 @@ class _Sweep:
         faults: list[Fault] = []
         for name in names:
             try:
-                found[name] = _verified(data / name, self.cache)
+                found[name] = verified(data / name, self.cache)
             except UserError as error:
                 faults += error.faults
         if faults:
@@ -273,43 +230,12 @@ def _build(name: str, data: str) -> None:
     locate(name, Path(data), build=True)
 
 
-def _verified(root: Path, cache: Path) -> Dataset:
-    """Open and check a data set; its SHA-256s only when its files changed since they were last found right."""
-    dataset = open_dataset(root)
-    stamp = cache / "verified" / f"{dataset.fingerprint}.txt"
-    entries = [*(e for shards in dataset.card.splits.values() for e in shards), *dataset.card.tables.values()]
-    now = "\n".join(f"{root / e.file} {(root / e.file).stat().st_mtime_ns}" for e in entries)
-    if not (stamp.exists() and stamp.read_text() == now):
-        open_dataset(root, verify=True)
-        stamp.parent.mkdir(parents=True, exist_ok=True)
-        stamp.write_text(now)
-    return dataset
-
-
 def _tags(spec: SweepSpec) -> dict[str, str]:
     described = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
     )
     commit = {"gelo.commit": described.stdout.strip()} if described.returncode == 0 else {}
     return {"gelo.sweep": spec.name, "gelo.scale": COLLECTIONS[spec.collection], **commit}
-
-
-def _writable(folder: Path, option: str) -> list[Fault]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".gelo-{os.getpid()}"
-        probe.write_bytes(b"gelo")
-        probe.unlink()
-    except OSError as error:
-        return [
-            Fault(
-                f"{option} {folder}",
-                error.strerror or str(error),
-                "a folder that can be written",
-                f"choose another {option}",
-            )
-        ]
-    return []
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from upath import UPath
 from models.faults import Fault, UserError, unknown
 from models.specs import resolve
 from models.zoo import load_backbone
-from sweeps.evaluate import embed_jobs, jobs_of, protocols_of, score_jobs, subject_of
+from sweeps.evaluate import embed_jobs, jobs_of, protocols_of, score_jobs, subject_of, verified
 from sweeps.folder import SweepFolder, TrialFolder
 from sweeps.settings import Settings
 from sweeps.summary import results_of
@@ -18,6 +18,7 @@ from sweeps.trial import Trial
 from tasks.catalogue import COLLECTIONS, SUITES, locate
 from tasks.manifest import Dataset
 from tasks.results import Result
+from tasks.stream import decode_all
 
 _GROUPS = {"general": ("zero_shot", "probe")}
 
@@ -45,20 +46,24 @@ def evaluate_one(
     trial = trial or Trial(backbone=backbone, task="none", collection=collection)
     base = load_backbone(backbone, weights)
     pairs = protocols_of(collection, chosen)
+    cache = Path(settings.cache).absolute()
     datasets: dict[str, Dataset] = {}
     missing: list[Fault] = []
     for name, _ in pairs:
         try:
-            datasets[name] = locate(name, Path(settings.data), build=True)
+            datasets[name] = verified(locate(name, Path(settings.data).absolute(), build=True).root, cache)
         except UserError as error:
             missing += error.faults
     if missing:
         raise UserError("data sets", list(dict.fromkeys(missing)))
-    cache = Path(settings.cache).absolute()
     with tempfile.TemporaryDirectory() as scratch:
         subject = subject_of(trial, source or TrialFolder(UPath(scratch)), base, str(weights) if weights else None)
         subject = type(subject)(trial, TrialFolder(UPath(scratch)), subject.ref, subject.text, subject.logit_scale)
         jobs = jobs_of([subject], datasets, pairs)
+        images = dict.fromkeys(need.work for job in jobs for need in job.needs())
+        decode_all(
+            list(images), base.transform, cache, "local", lambda n: None
+        )  # every unreadable image in one message
         embed_jobs(jobs, {backbone: base}, cache, "local")
         score_jobs(jobs, cache, "local")
         return results_of(subject, pairs)

@@ -97,6 +97,7 @@ def train(
                 history=history,
             ),
         )
+        checkpoint.prune(folder.checkpoints)  # only once the new one is whole: one is always there
 
     adapted.train()
     head.train()

@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models.durable import publish_folder
-from models.faults import Fault, UserError
-from tasks.records import Record, schema_for
+from models.faults import Fault, UserError, unknown
+from tasks.records import PROTOCOL_COLUMNS, Record, schema_for
 
 CARD = "dataset.json"
 CHUNK = 128  # records of a row group = images of one encoder batch
@@ -195,6 +195,11 @@ def open_dataset(root: Path, *, verify: bool = False) -> Dataset:
         ]
         raise UserError(f"data set {root.name}", faults) from None
     dataset = Dataset(root, card)
+    strays = [name for name in card.columns if name not in PROTOCOL_COLUMNS]
+    if strays:
+        raise UserError(
+            f"data set {card.name}", [unknown(f"{path}: columns", name, PROTOCOL_COLUMNS, "column") for name in strays]
+        )
     faults = list(_check_files(dataset, verify))
     if faults:
         raise UserError(f"data set {card.name}", faults)

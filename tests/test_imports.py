@@ -73,29 +73,25 @@ def test_file_keeps_the_order(file: str) -> None:
         assert not tops(file) & {"torch", "ray"}, f"{file} is for arrays alone"
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_file_imports_ray_and_mlflow_inside_functions_only(file: str) -> None:
-    allowed = (
-        {"ray"} if file == "sweeps/tune.py" else set()
-    )  # it subclasses Tune's classes, and is imported by a run only
-    early = {module for module, top in imports(file) if top and module.split(".")[0] in {"ray", "mlflow"} - allowed}
-    assert not early, f"{file} imports {', '.join(sorted(early))} when it is imported"
+def test_the_command_line_reaches_nothing_heavy_when_it_is_imported() -> None:
+    _reaches_none_of(MEETING_POINT, HEAVY)
 
 
-def test_pure_protocols_do_not_reach_torch_or_ray_through_others() -> None:
-    """What a protocol imports when it is imported, followed through our own files."""
-    for start in (file for file in FILES if file.startswith(PURE)):
-        seen, waiting = {start}, [start]
-        while waiting:
-            file = waiting.pop()
-            for module, top in imports(file):
-                assert not top or module.split(".")[0] not in {"torch", "ray"}, (
-                    f"{start} reaches {module} through {file}"
-                )
-                for found in _files_of(module) if top else ():
-                    if found not in seen:
-                        seen.add(found)
-                        waiting.append(found)
+@pytest.mark.parametrize("file", [file for file in FILES if file.startswith(PURE)])
+def test_pure_file_does_not_reach_torch_or_ray_through_others(file: str) -> None:
+    _reaches_none_of(file, {"torch", "ray"})
+
+
+def _reaches_none_of(start: str, heavy: set[str]) -> None:
+    """Follow what `start` imports when it is imported, through our own files."""
+    seen, waiting = {start}, [start]
+    while waiting:
+        file = waiting.pop()
+        for module in (module for module, top in imports(file) if top):
+            assert module.split(".")[0] not in heavy, f"{start} reaches {module} through {file}"
+            new = set(_files_of(module)) - seen
+            seen |= new
+            waiting += new
 
 
 def _files_of(module: str) -> Iterator[str]:
@@ -141,5 +137,5 @@ def late():
     assert not any(module.startswith("torch") for module, _ in found)
     with pytest.raises(AssertionError, match="imports tasks"):
         test_file_keeps_the_order("models/bad.py")
-    with pytest.raises(AssertionError, match="imports mlflow when"):
-        test_file_imports_ray_and_mlflow_inside_functions_only("models/bad.py")
+    with pytest.raises(AssertionError, match=r"reaches mlflow through models/bad\.py"):
+        _reaches_none_of("models/bad.py", HEAVY)

@@ -16,16 +16,24 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from models.faults import UserError
-from sweeps.tracking import Metric, Tracker, resolve_uri, ui_command
+from sweeps.tracking import Metric, Scalar, Tracker, resolve_uri, ui_command
 
 TRIALS = 5
 RESULTS = [Metric(f"zero_shot/set_{i}/top1", i / 200) for i in range(120)]
 LOSSES = [Metric("train/loss", 1 / (step + 1), step) for step in range(1100)]  # over one batch
-PARAMS = {"backbone": "mini-s", "rank": 8, "rate": 1e-5, "flip": True, "note": "", "prompts": "a photo of a {}. " * 60}
+PARAMS: dict[str, Scalar] = {
+    "backbone": "mini-s",
+    "rank": 8,
+    "rate": 1e-5,
+    "flip": True,
+    "note": "",
+    "prompts": "a photo of a {}. " * 60,
+}
 
 
 def write_everything(uri: str, experiment: str = "kills") -> None:
@@ -50,7 +58,7 @@ class Store:
     uri: str
     database: Path
 
-    def rows(self, query: str) -> list[tuple[object, ...]]:
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.database)) as connection:
             return connection.execute(query).fetchall()
 
@@ -170,7 +178,7 @@ def test_kill_9_then_replay_gives_each_metric_once(store: Store) -> None:
 
 def test_two_writers_at_once_agree_on_one_run(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/new/mlflow.db"
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": tmp_path}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": tmp_path}
     both = [subprocess.Popen([sys.executable, __file__, uri], **pipes) for _ in range(2)]
     for writer in both:
         said, _ = writer.communicate(timeout=120)
@@ -304,7 +312,7 @@ def test_an_older_schema_is_upgraded_and_kept(tmp_path: Path) -> None:
     Base.metadata.create_all(engine)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, older)
+        command.upgrade(config, str(older))
         connection.exec_driver_sql(
             f"insert into experiments (name, lifecycle_stage, artifact_location) values ('old', 'active', '{tmp_path}')"
         )

@@ -1,0 +1,78 @@
+"""The check before a sweep: all that keeps this machine from running it, found in a second.
+
+Nothing here imports Ray, and torch only where GPUs are asked for: whoever mistypes a path hears of it at once.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from upath import UPath
+
+from models.durable import is_done, is_local
+from models.faults import Fault, UserError
+from models.specs import faults_for
+from sweeps.evaluate import protocols_of
+from sweeps.settings import Settings
+from sweeps.spec import SweepSpec
+from tasks.catalogue import ENTRIES
+from tasks.manifest import open_dataset
+
+
+def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
+    """Everything that keeps this machine from running the sweep; nothing is started. Data sets that gelo makes itself are no fault."""
+    faults = []
+    for name in dict.fromkeys(spec.backbones):
+        given = spec.weights.get(name)
+        faults += faults_for(name, Path(given) if given else None, f"backbones.{name}")
+    for name in needed_datasets(spec):
+        root = Path(settings.data) / name
+        if ENTRIES[name].builder and not is_done(root):
+            continue
+        try:
+            open_dataset(root)
+        except UserError as error:
+            faults += error.faults
+    storage = UPath(settings.storage)
+    if is_local(storage):
+        faults += _writable(Path(str(storage)), "--storage")
+    faults += _writable(Path(settings.cache), "--cache") + _writable(Path(settings.data), "--data")
+    if spec.resources.gpus and settings.address == "local":
+        import torch
+
+        if torch.cuda.device_count() < spec.resources.gpus:
+            found = f"{torch.cuda.device_count()} GPUs on this machine"
+            faults.append(
+                Fault(
+                    "resources.gpus",
+                    found,
+                    f"{spec.resources.gpus:g}",
+                    "run on a cluster with --address, or set resources.gpus=0",
+                )
+            )
+    return faults
+
+
+def needed_datasets(spec: SweepSpec) -> list[str]:
+    """Every data set that the sweep trains on or evaluates, once."""
+    training = [trial.training.data for trial in spec.trials() if trial.training is not None]
+    return list(dict.fromkeys([*training, *(name for name, _ in protocols_of(spec.collection, spec.evaluate))]))
+
+
+def _writable(folder: Path, option: str) -> list[Fault]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".gelo-{os.getpid()}"
+        probe.write_bytes(b"gelo")
+        probe.unlink()
+    except OSError as error:
+        return [
+            Fault(
+                f"{option} {folder}",
+                error.strerror or str(error),
+                "a folder that can be written",
+                f"choose another {option}",
+            )
+        ]
+    return []
