@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -11,21 +11,24 @@ NONE = "none"
 IDENTITY = ["trial", "backbone", "task", "adaptation", "remedy", "seed"]
 
 
-def labelled(described: Iterable[Any]) -> tuple[list[str], list[str], list[dict[str, Any]]]:
+def labelled(described: Iterable[Any], cells: Iterable[Hashable]) -> tuple[list[str], list[str], list[dict[str, Any]]]:
     """(labels, kinds, parameters) of `{"kind": ..., ...}` objects.
 
-    A label is the kind; where trials of one kind differ, the parameters that differ follow: `wise(alpha=0.5)`.
+    A label is the kind; where trials of one cell (the same backbone and task) and kind differ, the parameters that differ follow:
+    `wise(alpha=0.5)`. Defaults that differ from task to task need no telling apart.
     """
     objects = [dict(item) if isinstance(item, Mapping) else {"kind": str(item)} for item in described]
     kinds = [str(item.pop("kind", NONE)) for item in objects]
-    varying: dict[str, list[str]] = {}
-    for kind in set(kinds):
-        of_kind = [item for item, own in zip(objects, kinds, strict=True) if own == kind]
-        names = sorted({name for item in of_kind for name in item})
-        varying[kind] = [name for name in names if len({_plain(item.get(name)) for item in of_kind}) > 1]
+    groups: dict[tuple[str, Hashable], list[dict[str, Any]]] = {}
+    for kind, cell, item in zip(kinds, cells, objects, strict=True):
+        groups.setdefault((kind, cell), []).append(item)
+    varying: dict[str, set[str]] = {kind: set() for kind in kinds}
+    for (kind, _), items in groups.items():
+        names = {name for item in items for name in item}
+        varying[kind] |= {name for name in names if len({_plain(item.get(name)) for item in items}) > 1}
     labels = []
     for kind, item in zip(kinds, objects, strict=True):
-        shown = ", ".join(f"{name}={_plain(item[name])}" for name in varying[kind] if name in item)
+        shown = ", ".join(f"{name}={_plain(item[name])}" for name in sorted(varying[kind]) if name in item)
         labels.append(f"{kind}({shown})" if shown else kind)
     return labels, kinds, objects
 

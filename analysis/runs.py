@@ -76,7 +76,8 @@ def read_runs(storage: UPath | Path | str, sweep: str, tracking_uri: str | None 
         where = Fault(str(root / "trials"), found, "at least one result", f"gelo run {sweep}, or gelo resume {sweep}")
         raise UserError(f"report {sweep}: nothing has run yet", [where, *faults])
     for side in ("adaptation", "remedy"):
-        for row, name, kind, parameters in zip(trial_rows, *labelled(row[side] for row in trial_rows), strict=True):
+        named = labelled((row[side] for row in trial_rows), ((row["backbone"], row["task"]) for row in trial_rows))
+        for row, name, kind, parameters in zip(trial_rows, *named, strict=True):
             row |= {side: name, f"{side}_kind": kind, f"{side}_parameters": parameters}
     trials = arrange(pd.DataFrame(trial_rows), list(spec.get("backbones") or []))[TRIAL_COLUMNS]
     metrics = pd.DataFrame(metric_rows, columns=METRIC_COLUMNS)

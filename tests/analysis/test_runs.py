@@ -48,7 +48,10 @@ def test_rows_stand_in_one_order_and_every_metric_is_read(tmp_path: Path) -> Non
 
 def test_labels_show_only_what_differs() -> None:
     specs = [{"kind": "lora", "rank": 4, "alpha": 8.0}, {"kind": "lora", "rank": 16, "alpha": 8.0}, {"kind": "full"}]
-    assert labelled(specs)[0] == ["lora(rank=4)", "lora(rank=16)", "full"]
+    assert labelled(specs, ["faces"] * 3)[0] == ["lora(rank=4)", "lora(rank=16)", "full"]
+    assert labelled(specs, ["faces", "morphs", "faces"])[0] == ["lora", "lora", "full"], (
+        "a task's own default is no variant"
+    )
 
 
 def test_failed_and_incomplete_trials_are_named(tmp_path: Path) -> None:
