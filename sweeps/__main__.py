@@ -138,13 +138,9 @@ def evaluate(
         typer.echo(json.dumps([result.model_dump(mode="json") for result in results], indent=1))
         return
     scales = {result.scale for result in results}
-    table = Table(
-        "metric",
-        "per cent",
-        "95 % interval",
-        "compared",
-        title=f"{encoder}" + (" (MINIATURE data)" if "miniature" in scales else ""),
-    )
+    table = Table(title=f"{encoder}" + (" (MINIATURE data)" if "miniature" in scales else ""))
+    for heading in ("metric", "per cent", "95 % interval", "compared"):
+        table.add_column(heading, no_wrap=heading != "compared")
     for result in results:
         counts = ", ".join(f"{n:,} {what}" for what, n in result.counts.items())
         for metric, value in result.values.items():

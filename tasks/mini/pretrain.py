@@ -26,6 +26,7 @@ from models.durable import publish_bytes
 from models.specs import MINI, Transform
 from models.zoo import build_model
 from tasks.mini import pool
+from tasks.mini.grow import grown
 from tasks.mini.objective import AttributeHeads, loss, targets_of
 from tasks.mini.vocabulary import MERGES
 from tasks.mini.watch import zero_shot
@@ -117,6 +118,12 @@ class Run:
             self.step, self.seconds = state["step"], state["seconds"]
             return
 
+    def grow(self, smaller: str) -> None:
+        """Start from a published smaller backbone of the same widths: see `tasks.mini.grow`."""
+        self.model.load_state_dict(
+            grown(self.model.state_dict(), safetensors.torch.load_file(MINI / f"{smaller}.safetensors"))
+        )
+
     def publish(self) -> None:
         """Write the weights, float16, where `load_backbone` finds them."""
         state = {key: tensor.detach().half().contiguous() for key, tensor in self.model.state_dict().items()}
@@ -199,11 +206,14 @@ def main() -> None:
     parser.add_argument("--watch", type=int, default=500, help="steps between checkpoints")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("out/pretrain"))
+    parser.add_argument("--grow", choices=("mini-s",), help="start from this published backbone instead of from noise")
     parser.add_argument("--resume", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     recipe = Recipe(given.steps, given.decay, given.batch, given.rate, given.seed)
     run = Run(given.model, recipe, given.out / given.model)
+    if given.grow:
+        run.grow(given.grow)
     if given.resume:
         run.resume()
     if train(run, pool.prepare(given.out / "pool", given.shards), given.minutes, given.watch):

@@ -29,7 +29,7 @@ GOLDEN: dict[str, str] = {
     "scripts": "c78ea3f09c395f3c",
     "scenes": "40635ed1bfad6588",
     "flags": "d38c837488ec8680",
-    "shapes_shifted": "74be79ccf34ea726",
+    "shapes_shifted": "1039fc9b3a812dc4",
     "pretrain": "3b242d45696da7b3",
     "digits": "7045fc9fdbccd3e0",
 }

@@ -1,4 +1,4 @@
-"""One figure on a plain ground; the shifted variant draws outlines and stripes over clutter, further turned and noisier."""
+"""One figure on a plain ground; the shifted variant adds stray lines, noise, more tilt, and some stripes and outlines."""
 
 from __future__ import annotations
 
@@ -48,25 +48,25 @@ def draw_outlined(rng: Rng, label: int, wide: bool = False) -> Drawing:
 
 
 def draw_shifted(rng: Rng, label: int, wide: bool = False) -> Drawing:
-    """Class `label` as an outline or striped, over stray lines, in stronger noise and tilt."""
+    """Class `label` over stray lines, further turned and stretched, in more noise; one in four shallowly striped, one in eight an outline."""
     image, colour, ground = _ground(rng)
     for _ in range(int(rng.integers(1, 4))):
         a, b = rng.uniform(-1, 1, 2), rng.uniform(-1, 1, 2)
         stroke(image, shade(rng, colour) * 0.5 + image[0, 0] * 0.5, (a[0], a[1]), (b[0], b[1]), rng.uniform(0.01, 0.03))
-    size = rng.uniform(0.4, 0.72)
+    size = rng.uniform(0.36, 0.76)
     cx, cy = rng.uniform(-1, 1, 2) * (0.95 - size)
-    u, v = place(cx, cy, size, rng.uniform(-0.6, 0.6), rng.uniform(0.8, 1.25))
+    u, v = place(cx, cy, size, rng.uniform(-0.5, 0.5), rng.uniform(0.8, 1.25))
     distance = FIGURES[CLASSES[label]](u, v)
     ink = cover(distance, size)
-    if rng.random() < 0.4:
-        width = rng.uniform(0.05, 0.09) / size
-        ink = np.minimum(ink, 1.0 - cover(distance + width, size))
-    else:
+    look = rng.random()
+    if look < 0.125:
+        ink = np.minimum(ink, 1.0 - cover(distance + rng.uniform(0.08, 0.14) / size, size))
+    elif look < 0.375:
         angle = rng.uniform(0, 3.14)
         wave = sine((X * float(sine(angle + 1.5707963267948966)) + Y * float(sine(angle))) * rng.uniform(12, 20))
-        ink = ink * (0.62 + 0.38 * np.clip(wave * 3.0, -1.0, 1.0))
+        ink = ink * (0.8 + 0.2 * np.clip(wave * 3.0, -1.0, 1.0))
     paint(image, shade(rng, colour), ink)
-    return Drawing(finish(rng, image, 0.25, 0.35), {"colour": colour, "ground": ground, "size": "plain"})
+    return Drawing(finish(rng, image, 0.15, 0.2), {"colour": colour, "ground": ground, "size": "plain"})
 
 
 def _ground(rng: Rng) -> tuple[np.ndarray, str, str]:
