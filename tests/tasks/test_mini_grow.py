@@ -45,5 +45,5 @@ def test_a_flat_patch_gives_the_same_token(small_and_large) -> None:
 def test_other_widths_are_refused(small_and_large) -> None:
     small, large = small_and_large
     other = {**small.state_dict(), "visual.proj": torch.zeros(3, 3)}
-    with pytest.raises(ValueError, match="visual.proj"):
+    with pytest.raises(ValueError, match=r"visual\.proj"):
         grown(large.state_dict(), other)

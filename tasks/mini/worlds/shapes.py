@@ -48,7 +48,7 @@ def draw_outlined(rng: Rng, label: int, wide: bool = False) -> Drawing:
 
 
 def draw_shifted(rng: Rng, label: int, wide: bool = False) -> Drawing:
-    """Class `label` over stray lines, further turned and stretched, in more noise; one in four shallowly striped, one in eight an outline."""
+    """Class `label` over stray lines, more turned, in more noise; one in four shallowly striped, one in eight an outline."""
     image, colour, ground = _ground(rng)
     for _ in range(int(rng.integers(1, 4))):
         a, b = rng.uniform(-1, 1, 2), rng.uniform(-1, 1, 2)
