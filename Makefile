@@ -38,10 +38,9 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Every file of benchmarks/ that is a program; each ends with its JSON line. Quick look: make bench ARGS=--smoke
+# Writes docs/benchmarks.md. A quick look that writes nothing: make bench ARGS=--smoke
 bench: $(STAMP)
-	@for file in $$(grep -l '^if __name__ == "__main__"' benchmarks/*.py); do \
-		$(BIN)/python -m benchmarks.$$(basename $$file .py) $(ARGS); done
+	$(BIN)/python -m benchmarks $(ARGS)
 
 # Removes out/ too: generated data, caches, sweeps and the tracking database of this folder.
 clean:

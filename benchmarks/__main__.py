@@ -1,0 +1,52 @@
+"""Run every benchmark and write docs/benchmarks.md: `python -m benchmarks`; with `--smoke` at toy size, writing nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.line import note
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "benchmarks.md"
+HELPERS = ("__init__.py", "__main__.py", "line.py")
+
+
+def main() -> None:
+    """Stop at the first benchmark that fails: a page with a hole would read as if nothing was missing."""
+    lines = []
+    for path in sorted(HERE.glob("*.py")):
+        if path.name in HELPERS:
+            continue
+        note(f"== {path.stem}")
+        command = [sys.executable, "-m", f"benchmarks.{path.stem}", *sys.argv[1:]]
+        output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=HERE.parent).stdout
+        lines.append(json.loads(output.strip().splitlines()[-1]))
+        print(json.dumps(lines[-1]), flush=True)
+    if "--smoke" not in sys.argv:
+        PAGE.write_text(page(lines))
+
+
+def page(lines: list[dict[str, Any]]) -> str:
+    """The page: one row a benchmark, and its details as they were printed."""
+    rows = "\n".join(
+        f"| {n['name']} | {n['ours']} | {n['theirs']} | {n['unit']} | {n['ratio']} | {n['aim']} | {n['rounds']} |"
+        for n in lines
+    )
+    details = "\n\n".join(
+        f"## {n['name']}\n`python -m benchmarks.{n['name']}` on {n['machine']}, {json.dumps(n['versions'])}\n\n"
+        f"```json\n{json.dumps(n['detail'], indent=1)}\n```"
+        for n in lines
+    )
+    return (
+        "# Benchmarks\n\nWritten by `make bench`; medians of interleaved rounds, ratio = ours / theirs.\n\n"
+        "| benchmark | ours | theirs | unit | ratio | aim | rounds |\n|---|---|---|---|---|---|---|\n"
+        f"{rows}\n\n{details}\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
