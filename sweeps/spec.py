@@ -149,9 +149,21 @@ def _read(source: str) -> Any:
     if not path.is_file():
         raise UserError("sweep", unknown("SWEEP", source, known, "preset or YAML file"))
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(source, Fault(str(path), f"not YAML ({error})", "a YAML mapping")) from None
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Safe, and refuses a key given twice: YAML would let the last one win without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is given twice", key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep=deep)
 
 
 def _assign(raw: Any, keys: list[str], value: object) -> None:

@@ -170,6 +170,14 @@ def test_a_sweep_that_is_no_mapping_or_no_file(tmp_path: Path) -> None:
         load_spec("dem")
 
 
+def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
+    """YAML's own reading would keep the last one."""
+    path = tmp_path / "twice.yaml"
+    path.write_text(yaml.safe_dump(SOUND) + "seeds: [0]\nseeds: [1]\n")
+    with pytest.raises(UserError, match="key 'seeds' is given twice"):
+        load_spec(str(path))
+
+
 def test_demo_is_two_baselines_and_every_task_by_adaptation_by_backbone() -> None:
     trials = load_spec("demo").trials()
     cells = [(t.backbone, t.task, t.adaptation.kind) for t in trials]
