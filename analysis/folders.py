@@ -93,7 +93,7 @@ def _row(result: Result, key: str, metric: str) -> dict[str, Any]:
         "trial": key, "suite": suite, "dataset": result.dataset, "part": part, "leaf": leaf, "metric": metric,
         "value": result.values.get(metric, float("nan")), "low": low, "high": high, "n": sum(result.counts.values()),
         "counts": ", ".join(f"{count} {name}" for name, count in result.counts.items()), "reason": result.absent.get(metric, ""),
-        "protocol": result.protocol, "version": result.protocol_version, "scale": result.scale,
+        "protocol": result.protocol, "version": result.protocol_version, "scale": result.scale, "partial": result.partial,
         "higher_is_better": higher_is_better(metric), "data": result.data, "vision": result.vision, "text": result.text,
     }  # fmt: skip
 

@@ -77,6 +77,7 @@ def page(comparison: Comparison, tables: Mapping[str, Table], found: list[Findin
     return environment.get_template("report.html.j2").render(
         sweep=runs.sweep,
         miniature=runs.scale == "miniature",
+        partial=runs.partial,
         findings=[{"title": f.title, "verdict": f.verdict, "text": clean(f.text)} for f in found],
         tables=[_shown(tables[name], title, note) for name, title, note in _TITLES],
         pictures=_pictures(comparison),

@@ -26,7 +26,7 @@ TRIAL_COLUMNS = [
 ]  # fmt: skip
 METRIC_COLUMNS = [
     "trial", "suite", "dataset", "part", "leaf", "metric", "value", "low", "high", "n", "counts", "reason", "protocol", "version",
-    "scale", "higher_is_better", "data", "vision", "text",
+    "scale", "partial", "higher_is_better", "data", "vision", "text",
 ]  # fmt: skip
 
 
@@ -51,6 +51,11 @@ class Runs:
     def scale(self) -> str:
         """`miniature` when any result is, else `full`."""
         return "miniature" if (self.metrics["scale"] == "miniature").any() else "full"
+
+    @property
+    def partial(self) -> list[str]:
+        """Data sets that lack some of the official images, sorted."""
+        return sorted(self.metrics.loc[self.metrics["partial"].astype(bool), "dataset"].unique())
 
 
 def read_runs(storage: UPath | Path | str, sweep: str, tracking_uri: str | None = None) -> Runs:

@@ -86,7 +86,9 @@ def before_metric(metric: str) -> str:
 def _general(comparison: Comparison, name: str, suite: str) -> Table:
     general = comparison.general[suite]
     sets = [str(column) for column in general.scores.columns]
-    metrics = {column: metric_name(suite, column, "top1") for column in sets}
+    partial = set(comparison.runs.partial)
+    said = {name: f"{name} (partial)" if name in partial else name for name in sets}
+    metrics = {said[name]: metric_name(suite, name, "top1") for name in sets}
     known = _index(comparison.runs.metrics, list(metrics.values()))
     rows = []
     for identity, trial, baseline in _identities(comparison):
@@ -102,7 +104,7 @@ def _general(comparison: Comparison, name: str, suite: str) -> Table:
         )
         cells["gelo"] = Cell("", "" if baseline else reason) if math.isnan(kept) else Cell(f"{kept:.3f}")
         rows.append(Row(identity, baseline, cells))
-    columns = (*sets, "average", "gelo")
+    columns = (*said.values(), "average", "gelo")
     return Table(name, columns, columns, tuple(rows))
 
 

@@ -112,6 +112,48 @@ def status(name: Name, storage: Storage = None, as_json: AsJson = False) -> None
 
 
 @app.command()
+def prepare(
+    name: Annotated[str | None, typer.Argument(help="An official set such as food101, or a name for your own.")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Folder of the unpacked download, or of your images.")
+    ] = None,
+    list_: Annotated[
+        bool, typer.Option("--list", help="Show all sets: size, licence, where they live, ready or not.")
+    ] = False,
+    reader: Annotated[
+        str | None,
+        typer.Option(help="For your own: folder (one folder per class), or datasets (Hugging Face, Parquet)."),
+    ] = None,
+    partition: Annotated[int | None, typer.Option(help="Official partition of sun397 or dtd. [default: 1]")] = None,
+    prompts: Annotated[Path | None, typer.Option(help="YAML with `templates` and, if you like, `classes`.")] = None,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Take a tree that is not whole; tables say so.")
+    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Make it anew where it is there already.")] = False,
+    data: Data = None,
+) -> None:
+    """Turn an official download, or your own images, into a data set; nothing is visible before all of it is.
+
+    Example: `gelo prepare food101 --from ~/downloads`, `gelo prepare mine --from photos --reader folder`, `gelo prepare --list`
+    """
+    from sweeps.preparing import catalogue_table, prepare_one
+
+    folder = Path(_settings(None, None, None, data, None, None, None).data)
+    if list_:
+        console.print(catalogue_table(folder))
+        return
+    missing = [
+        Fault(what, "missing", example)
+        for what, given, example in (("NAME", name, "such as food101"), ("--from", source, "--from DIR"))
+        if given is None
+    ]
+    if missing:
+        raise UserError("prepare", [*missing])
+    assert name is not None and source is not None
+    prepare_one(name, source, folder, console, reader, partition, prompts, allow_partial, replace)
+
+
+@app.command()
 def evaluate(
     encoder: Annotated[str, typer.Argument(help="A backbone (mini-s), or a trained trial as SWEEP/KEY.")],
     suite: Annotated[
@@ -121,6 +163,7 @@ def evaluate(
     collection: Annotated[
         str | None, typer.Option(help="miniature or paper. [default: what fits the backbone]")
     ] = None,
+    dataset: Annotated[list[str] | None, typer.Option(help="Only these prepared sets; may be repeated.")] = None,
     storage: Storage = None,
     data: Data = None,
     cache: Cache = None,
@@ -128,17 +171,23 @@ def evaluate(
 ) -> None:
     """Score one encoder in this process, without Ray or MLflow; embeddings are shared with sweeps through the cache.
 
-    Example: `gelo evaluate mini-s --suite general`, `gelo evaluate demo/3f9c0a11b2c4 --suite biometric --json`
+    Example: `gelo evaluate mini-s --suite general`, `gelo evaluate demo/3f9c0a11b2c4 --suite biometric --json`,
+    `gelo evaluate mini-s --dataset mine`
     """
     from sweeps.single import evaluate_one
 
     settings = _settings(None, storage, None, data, cache, None, None)
-    results = evaluate_one(encoder, tuple(suite.split(",")), weights, collection, settings)
+    results = evaluate_one(encoder, tuple(suite.split(",")), weights, collection, settings, tuple(dataset or ()))
     if as_json:
         typer.echo(json.dumps([result.model_dump(mode="json") for result in results], indent=1))
         return
     scales = {result.scale for result in results}
-    table = Table(title=f"{encoder}" + (" (MINIATURE data)" if "miniature" in scales else ""))
+    partial = sorted({result.dataset for result in results if result.partial})
+    table = Table(
+        title=encoder
+        + (" (MINIATURE data)" if "miniature" in scales else "")
+        + (f" (PARTIAL: {', '.join(partial)})" if partial else "")
+    )
     for heading in ("metric", "per cent", "95 % interval", "compared"):
         table.add_column(heading, no_wrap=heading != "compared")
     for result in results:

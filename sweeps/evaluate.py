@@ -13,7 +13,7 @@ from upath import UPath
 from models.durable import fetched
 from sweeps.folder import TrialFolder
 from sweeps.trial import Trial
-from tasks.catalogue import ENTRIES, SUITES, Protocol, datasets_for
+from tasks.catalogue import SUITES, Protocol, datasets_for, entry_of
 from tasks.embed import EncoderRef, Need, embed, features, needs, text_features
 from tasks.manifest import Dataset, open_dataset
 from tasks.prompts import prompts_for
@@ -63,15 +63,20 @@ class Job:
         return True
 
     def needs(self) -> list[Need]:
-        wiring = WIRING[self.protocol]
-        return [need for split, views in wiring.reads for need in needs(self.subject.ref, self.dataset, split, views)]
+        reads = WIRING[self.protocol].reads_of(self.dataset)
+        return [need for split, views in reads for need in needs(self.subject.ref, self.dataset, split, views)]
 
 
-def protocols_of(collection: str, suites: Sequence[str]) -> list[tuple[str, Protocol]]:
-    """(data set, protocol) pairs that the suites of a sweep ask for, in catalogue order."""
+def protocols_of(collection: str, suites: Sequence[str], also: Sequence[str] = ()) -> list[tuple[str, Protocol]]:
+    """(data set, protocol) pairs that the suites of a sweep ask for, in catalogue order; then those of the sets in `also`."""
     wanted = {protocol for suite in suites for protocol in SUITES[suite]}
     names = dict.fromkeys(entry.name for suite in suites for entry in datasets_for(collection, suite))
-    return [(name, protocol) for name in names for protocol in ENTRIES[name].protocols if protocol in wanted]
+    return [
+        (name, protocol)
+        for name in dict.fromkeys([*names, *also])
+        for protocol in entry_of(name).protocols
+        if protocol in wanted
+    ]
 
 
 def verified(root: Path, cache: Path) -> Dataset:
@@ -119,7 +124,7 @@ def embed_jobs(
         base = bases[job.subject.trial.backbone]
         by_transform[base.transform.fingerprint].append(job)
         if WIRING[job.protocol].prompted:
-            text_features(base, prompts_for(job.dataset.name), cache)
+            text_features(base, prompts_for(job.dataset), cache)
     encoded = 0
     for group in by_transform.values():
         transform = bases[group[0].subject.trial.backbone].transform
@@ -152,7 +157,7 @@ class Score:
         if wiring.prompted:
             import numpy as np
 
-            texts = list(np.load(cache / "text" / self.text / f"{prompts_for(dataset.name).fingerprint}.npy"))
+            texts = list(np.load(cache / "text" / self.text / f"{prompts_for(dataset).fingerprint}.npy"))
         scoring = Scoring(
             dataset=dataset,
             features=lambda split, view: features(self.ref, dataset, split, cache, view),

@@ -16,8 +16,7 @@ from models.specs import faults_for
 from sweeps.evaluate import protocols_of
 from sweeps.settings import Settings
 from sweeps.spec import SweepSpec
-from tasks.catalogue import ENTRIES
-from tasks.manifest import open_dataset
+from tasks.catalogue import entry_of, locate
 
 
 def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
@@ -27,13 +26,27 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
         given = spec.weights.get(name)
         faults += faults_for(name, Path(given) if given else None, f"backbones.{name}")
     for name in needed_datasets(spec):
-        root = Path(settings.data) / name
-        if ENTRIES[name].builder and not is_done(root):
+        if entry_of(name).builder and not is_done(Path(settings.data) / name):
             continue
         try:
-            open_dataset(root)
+            dataset = locate(name, Path(settings.data))
         except UserError as error:
             faults += error.faults
+            continue
+        if (
+            name in spec.also
+            and "probe" in spec.evaluate
+            and "probe" in entry_of(name).protocols
+            and "train" not in dataset.card.splits
+        ):
+            faults.append(
+                Fault(
+                    f"also.{name}",
+                    "no train split",
+                    "one to fit the probe on",
+                    "leave it out, or evaluate: [zero_shot]",
+                )
+            )
     storage = UPath(settings.storage)
     if is_local(storage):
         faults += _writable(Path(str(storage)), "--storage")
@@ -57,7 +70,9 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
 def needed_datasets(spec: SweepSpec) -> list[str]:
     """Every data set that the sweep trains on or evaluates, once."""
     training = [trial.training.data for trial in spec.trials() if trial.training is not None]
-    return list(dict.fromkeys([*training, *(name for name, _ in protocols_of(spec.collection, spec.evaluate))]))
+    return list(
+        dict.fromkeys([*training, *(name for name, _ in protocols_of(spec.collection, spec.evaluate, spec.also))])
+    )
 
 
 def _writable(folder: Path, option: str) -> list[Fault]:

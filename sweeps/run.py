@@ -83,7 +83,7 @@ class _Sweep:
         self.cache = Path(self.settings.cache).absolute()
         self.weights = {name: str(Path(given).absolute()) for name, given in self.spec.weights.items()}
         self.bases = {name: load_backbone(name, self._weights(name)) for name in dict.fromkeys(self.spec.backbones)}
-        self.pairs = protocols_of(self.spec.collection, self.spec.evaluate)
+        self.pairs = protocols_of(self.spec.collection, self.spec.evaluate, self.spec.also)
         self.datasets = self._datasets()
         self._decode()
         size = self.spec.resources.wave
@@ -215,7 +215,7 @@ class _Sweep:
         for transform in {base.transform.fingerprint: base.transform for base in self.bases.values()}.values():
             wanted: dict[Work, None] = {}
             for name, protocol in self.pairs:
-                for split, _ in WIRING[protocol].reads:
+                for split, _ in WIRING[protocol].reads_of(self.datasets[name]):
                     wanted.update(dict.fromkeys(works(self.datasets[name], split)))
             for trial in self.trials:
                 if trial.training is not None:

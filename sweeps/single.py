@@ -15,7 +15,7 @@ from sweeps.folder import SweepFolder, TrialFolder
 from sweeps.settings import Settings
 from sweeps.summary import results_of
 from sweeps.trial import Trial
-from tasks.catalogue import COLLECTIONS, SUITES, locate
+from tasks.catalogue import COLLECTIONS, SUITES, Protocol, entry_of, locate
 from tasks.manifest import Dataset
 from tasks.results import Result
 from tasks.stream import decode_all
@@ -24,9 +24,16 @@ _GROUPS = {"general": ("zero_shot", "probe")}
 
 
 def evaluate_one(
-    encoder: str, suites: tuple[str, ...], weights: Path | None, collection: str | None, settings: Settings
+    encoder: str,
+    suites: tuple[str, ...],
+    weights: Path | None,
+    collection: str | None,
+    settings: Settings,
+    only: tuple[str, ...] = (),
 ) -> list[Result]:
     """Score a backbone's name or `SWEEP/KEY`; returns its results. A trial's results go to a scratch folder: its sweep owns its own.
+
+    only: these prepared data sets in place of the collection's.
 
     Raises UserError for unknown suites, encoders or collections and for missing data sets, all that can be seen at once.
     """
@@ -45,7 +52,7 @@ def evaluate_one(
         raise UserError("evaluate", faults)
     trial = trial or Trial(backbone=backbone, task="none", collection=collection)
     base = load_backbone(backbone, weights)
-    pairs = protocols_of(collection, chosen)
+    pairs = _pairs_of(only, chosen, Path(settings.data)) if only else protocols_of(collection, chosen)
     cache = Path(settings.cache).absolute()
     datasets: dict[str, Dataset] = {}
     missing: list[Fault] = []
@@ -67,6 +74,29 @@ def evaluate_one(
         embed_jobs(jobs, {backbone: base}, cache, "local")
         score_jobs(jobs, cache, "local")
         return results_of(subject, pairs)
+
+
+def _pairs_of(names: tuple[str, ...], suites: list[str], data: Path) -> list[tuple[str, Protocol]]:
+    """What the suites score on these sets alone; a probe only where there is a split to fit it on. Raises UserError."""
+    faults: list[Fault] = []
+    pairs: list[tuple[str, Protocol]] = []
+    for name in dict.fromkeys(names):
+        try:
+            splits = locate(name, data, build=True).card.splits
+        except UserError as error:
+            faults += error.faults
+            continue
+        wanted = {protocol for suite in suites for protocol in SUITES[suite]} & set(entry_of(name).protocols)
+        pairs += [
+            (name, protocol)
+            for protocol in entry_of(name).protocols
+            if protocol in wanted and (protocol != "probe" or "train" in splits)
+        ]
+    if not pairs and not faults:
+        faults.append(Fault("--dataset", ", ".join(names), f"sets that {', '.join(suites)} can score"))
+    if faults:
+        raise UserError("evaluate", faults)
+    return pairs
 
 
 def _which(

@@ -38,7 +38,10 @@ class Resources(BaseModel):
 
 
 class SweepSpec(BaseModel):
-    """A sweep as its YAML says it, checked. `weights` maps a backbone to a local file for those that gelo does not ship."""
+    """A sweep as its YAML says it, checked.
+
+    weights: a backbone's local file, for those that gelo does not ship. also: prepared general sets beside the collection's own.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
@@ -46,6 +49,7 @@ class SweepSpec(BaseModel):
     backbones: tuple[str, ...] = Field(min_length=1)
     tasks: dict[str, Any] = {}
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
+    also: tuple[str, ...] = ()
     evaluate: tuple[str, ...] = Field(("zero_shot", "probe", "biometric"), min_length=1)
     resources: Resources = Resources()
     search: Literal["grid", "random"] = "grid"

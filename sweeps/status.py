@@ -20,7 +20,7 @@ _PACKAGES = ("torch", "torchvision", "open_clip_torch", "peft", "ray", "mlflow",
 def standing(folder: SweepFolder) -> list[dict[str, Any]]:
     """One row a trial: key, label, state (waiting, half-trained, trained, complete, failed), results there and expected, note."""
     spec = folder.spec()
-    pairs = protocols_of(spec.collection, spec.evaluate)
+    pairs = protocols_of(spec.collection, spec.evaluate, spec.also)
     rows = []
     for trial in spec.trials():
         place = folder.trial(trial)

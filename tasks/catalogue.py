@@ -15,6 +15,7 @@ from typing import Literal
 from models.durable import is_done
 from models.faults import Fault, UserError, unknown
 from tasks.manifest import Dataset, open_dataset
+from tasks.prepare.official import OFFICIAL
 
 Protocol = Literal["zero_shot", "probe", "verification", "templates", "morph", "spoof", "training"]
 Scale = Literal["miniature", "full"]
@@ -22,7 +23,10 @@ Scale = Literal["miniature", "full"]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One data set: its protocols, and `builder` ("module:name" of a BUILDERS table) when gelo can make it itself."""
+    """One data set: its protocols, and `builder` ("module:name" of a BUILDERS table) when gelo can make it itself.
+
+    beside: in no collection; a sweep names it under `also`.
+    """
 
     name: str
     scale: Scale
@@ -30,24 +34,21 @@ class Entry:
     classes: int = 0
     test_images: int = 0
     builder: str = ""
+    beside: bool = False
 
     def build(self, root: Path) -> Dataset:
         """Make the data set at `root`. Raises UserError when it can only be prepared from an official download."""
         if not self.builder:
             raise UserError(
                 f"data set {self.name}",
-                Fault(str(root), "not prepared", "a prepared data set", "prepare its official download"),
+                Fault(str(root), "not prepared", "a prepared data set", f"gelo prepare {self.name} --from DIR"),
             )
         builders: dict[str, Callable[[Path], Dataset]] = import_module(self.builder).BUILDERS
         return builders[self.name](root)
 
 
 _MINI_GENERAL = ("shapes", "textures", "colours", "counts", "signs", "scripts", "scenes", "flags", "digits")
-_PAPER_GENERAL = (
-    ("food101", 101, 25_250), ("cifar10", 10, 10_000), ("cifar100", 100, 10_000), ("sun397", 397, 19_850), ("stanford_cars", 196, 8_041),
-    ("fgvc_aircraft", 100, 3_333), ("dtd", 47, 1_880), ("mnist", 10, 10_000), ("flowers102", 102, 6_149), ("stl10", 10, 8_000),
-    ("gtsrb", 43, 12_630), ("country211", 211, 21_100), ("sst2", 2, 1_821),
-)  # fmt: skip
+_BESIDE = ("imagenet",)  # prepared and scored where a user asks for it; the paper has no such column
 
 ENTRIES: dict[str, Entry] = {
     entry.name: entry
@@ -59,8 +60,17 @@ ENTRIES: dict[str, Entry] = {
         Entry("templates", "miniature", ("templates",), builder="tasks.mini.faces"),
         Entry("morphs", "miniature", ("training", "morph"), classes=2, builder="tasks.mini.morphs"),
         Entry("spoofs", "miniature", ("training", "spoof"), classes=2, builder="tasks.mini.spoofs"),
-        *(Entry(name, "full", ("zero_shot", "probe"), classes, images) for name, classes, images in _PAPER_GENERAL),
-        Entry("imagenet_v2", "full", ("zero_shot",), 1_000, 10_000),
+        *(
+            Entry(
+                set_.name,
+                "full",
+                ("zero_shot", "probe") if "train" in set_.images else ("zero_shot",),
+                set_.classes,
+                set_.images["test"],
+                beside=set_.name in _BESIDE,
+            )
+            for set_ in OFFICIAL.values()
+        ),
         *(Entry(name, "full", ("verification",)) for name in ("lfw", "cfp_fp", "agedb_30", "calfw", "cplfw")),
         *(Entry(name, "full", ("templates",)) for name in ("ijbb", "ijbc")),
         Entry("ms1mv2", "full", ("training",), classes=85_742),
@@ -86,17 +96,24 @@ def datasets_for(collection: str, suite: str) -> list[Entry]:
         raise UserError("collection", unknown("data", collection, COLLECTIONS, "collection"))
     if suite not in SUITES:
         raise UserError("suite", unknown("evaluate", suite, SUITES, "suite"))
-    return [e for e in ENTRIES.values() if e.scale == COLLECTIONS[collection] and set(e.protocols) & set(SUITES[suite])]
+    scale, wanted = COLLECTIONS[collection], set(SUITES[suite])
+    return [e for e in ENTRIES.values() if e.scale == scale and not e.beside and set(e.protocols) & wanted]
+
+
+def entry_of(name: str) -> Entry:
+    """The catalogue's entry, or that of a user's own set, which is scored as any general one."""
+    return ENTRIES.get(name) or Entry(name, "full", ("zero_shot", "probe"), beside=True)
 
 
 def locate(name: str, data: Path, *, build: bool = False, verify: bool = False) -> Dataset:
     """The prepared data set `name` below `data`; with `build`, one that gelo makes itself is made when missing.
 
-    Raises UserError for an unknown name (the nearest offered), a missing or a damaged data set (every fault).
+    Raises UserError for a name that is neither known nor prepared (the nearest offered), a missing or a damaged data set (every fault).
     """
-    if name not in ENTRIES:
-        raise UserError("data set", unknown("data set", name, ENTRIES, "data set"))
     root = data / name
+    if name not in ENTRIES and not is_done(root):
+        own = [folder.name for folder in data.iterdir() if is_done(folder)] if data.is_dir() else []
+        raise UserError("data set", unknown("data set", name, {*ENTRIES, *own}, "data set"))
     if build and not is_done(root) and ENTRIES[name].builder:
         return ENTRIES[name].build(root)
     return open_dataset(root, verify=verify)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models.durable import publish_folder
 from models.faults import Fault, UserError, unknown
+from tasks.prompts import Prompts
 from tasks.records import PROTOCOL_COLUMNS, Record, schema_for
 
 CARD = "dataset.json"
@@ -55,6 +56,7 @@ class Card(BaseModel):
     source: str
     licence: str
     partial: bool = False
+    prompts: Prompts | None = None
 
     def counts(self) -> dict[str, int]:
         """Records by split."""
@@ -147,9 +149,12 @@ def write_dataset(
     licence: str,
     columns: tuple[str, ...] = (),
     tables: Mapping[str, pa.Table] | None = None,
-    partial: bool = False,
+    partial: Callable[[], bool] = lambda: False,
+    prompts: Prompts | None = None,
 ) -> Dataset:
     """Write `root` (= `<data>/<name>`) whole: temporary neighbour, then renamed. Records are streamed, one row group in memory.
+
+    `partial` is asked once every record was read.
 
     Raises UserError for duplicate ids, an empty split or a label outside `classes` (`classes` may be empty: labels are then free).
     """
@@ -170,7 +175,7 @@ def write_dataset(
             raise UserError(f"data set {name}", faults)
         card = Card(
             name=name, version=version, scale=scale, classes=classes, columns=columns, splits=written, tables=entries,
-            source=source, licence=licence, partial=partial,
+            source=source, licence=licence, partial=partial(), prompts=prompts,
         )  # fmt: skip
         (folder / CARD).write_bytes(_canonical(card))
     return open_dataset(root)
@@ -283,4 +288,5 @@ def _sha256(path: Path) -> str:
 
 
 def _canonical(card: Card) -> bytes:
-    return json.dumps(card.model_dump(mode="json"), sort_keys=True, indent=1).encode()
+    content = card.model_dump(mode="json", exclude={"prompts"} if card.prompts is None else None)
+    return json.dumps(content, sort_keys=True, indent=1).encode()

@@ -52,6 +52,7 @@ class Result(BaseModel):
 
     values, intervals (95 %: low, high) and absent (reason) are keyed by full metric names. counts: what was compared, e.g.
     {"images": 200} or {"genuine": 300, "impostor": 300}. vision, text: fingerprints of the towers used; data: of the data set.
+    partial: the data set lacks some of the official images, and so every table made from it says.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -68,6 +69,7 @@ class Result(BaseModel):
     data: str = ""
     vision: str = ""
     text: str = ""
+    partial: bool = False
     notes: dict[str, str] = {}
 
     @field_validator("values", "intervals", "absent")

@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     import ray.data
 
 Executor = Literal["ray", "local"]
+UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    UnidentifiedImageError,
+    Image.DecompressionBombError,
+)  # what Pillow raises
 MAX_PIXELS = 64_000_000  # an image above this is refused as a decompression bomb
 _BLOCK_BYTES = 1 << 20  # small blocks: with Ray's default all rows land in one block and one actor does all the work
 
@@ -63,7 +70,7 @@ def decode(work: Work, transform: Transform, cache: Path) -> np.ndarray:
     for row, (identity, data) in enumerate(zip(ids, images, strict=True)):
         try:
             pixels[row] = transform.to_uint8(open_image(data))
-        except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        except UNREADABLE as error:
             where = f"{work.dataset}/{work.chunk.split} id {identity!r}"
             faults.append(
                 Fault(

@@ -50,6 +50,7 @@ class Scoring:
             "vision": self.vision,
             "text": self.text,
             "scale": self.dataset.card.scale,
+            "partial": self.dataset.card.partial,
         }
 
     def classifier(self) -> np.ndarray:
@@ -64,7 +65,7 @@ class Scoring:
 class Wiring:
     """How a protocol is run. reads: split -> views. suites: what it yields for any encoder; detector: what a trained head adds.
 
-    versions: protocol version, so that a result of an older one is scored anew.
+    optional: splits that are read where they are there. version: protocol version, so that a result of an older one is scored anew.
     """
 
     reads: tuple[tuple[str, tuple[View, ...]], ...]
@@ -73,6 +74,11 @@ class Wiring:
     version: int
     detector: str = ""
     prompted: bool = False
+    optional: tuple[str, ...] = ()
+
+    def reads_of(self, dataset: Dataset) -> list[tuple[str, tuple[View, ...]]]:
+        """`reads` without the optional splits that this data set lacks."""
+        return [(s, views) for s, views in self.reads if s in dataset.card.splits or s not in self.optional]
 
 
 def _zero_shot(s: Scoring) -> list[Scored]:
@@ -87,7 +93,20 @@ def _zero_shot(s: Scoring) -> list[Scored]:
 def _probe(s: Scoring) -> list[Scored]:
     d = s.dataset
     train, test = s.features("train", "image"), s.features("test", "image")
-    return [probe.score(d.name, train, d.labels("train"), d.ids("test"), test, d.labels("test"), s.seed, **s.context)]
+    given = (s.features("val", "image"), d.labels("val")) if "val" in d.card.splits else None
+    return [
+        probe.score(
+            d.name,
+            train,
+            d.labels("train"),
+            d.ids("test"),
+            test,
+            d.labels("test"),
+            s.seed,
+            validation=given,
+            **s.context,
+        )
+    ]
 
 
 def _verification(s: Scoring) -> list[Scored]:
@@ -140,7 +159,13 @@ _BOTH_VIEWS: tuple[tuple[str, tuple[View, ...]], ...] = (("test", ("image", "fli
 
 WIRING: dict[Protocol, Wiring] = {
     "zero_shot": Wiring(_TEST, ("zero_shot",), _zero_shot, zeroshot.PROTOCOL_VERSION, prompted=True),
-    "probe": Wiring((("train", ("image",)), ("test", ("image",))), ("probe",), _probe, probe.PROTOCOL_VERSION),
+    "probe": Wiring(
+        (("train", ("image",)), ("val", ("image",)), ("test", ("image",))),
+        ("probe",),
+        _probe,
+        probe.PROTOCOL_VERSION,
+        optional=("val",),
+    ),
     "verification": Wiring(_BOTH_VIEWS, ("fr",), _verification, verification.PROTOCOL_VERSION),
     "templates": Wiring(_BOTH_VIEWS, ("fr",), _templates, templates.PROTOCOL_VERSION),
     "morph": Wiring(_TEST, ("mad_text",), _morph, morph.PROTOCOL_VERSION, detector="mad", prompted=True),

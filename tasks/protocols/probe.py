@@ -1,8 +1,8 @@
 """Linear probe: logistic regression on frozen, L2-normalised, post-projection features.
 
-Decisions (the study's own are unknown, see the sheet of protocols): C is chosen on a seeded, stratified quarter of the
-training set, the lowest C on a tie, and the classifier is then fitted on all of it; test images never take part in the
-choice.
+Decisions (the study's own are unknown, see the sheet of protocols): C is chosen on the data set's validation split, or
+where it has none on a seeded, stratified quarter of the training set, the lowest C on a tie; the classifier is then
+fitted on all of train (and validation); test images never take part in the choice.
 """
 
 from __future__ import annotations
@@ -41,9 +41,12 @@ def score(
     test_features: NDArray[np.floating],
     test_labels: NDArray[np.integer],
     seed: int,
+    validation: tuple[NDArray[np.floating], NDArray[np.integer]] | None = None,
     **context: Unpack[Context],
 ) -> tuple[Result, pa.Table]:
     """`top1` on test features (M, d) of a classifier fitted on train features (N, d); labels are class indices from 0.
+
+    validation: features (V, d) and labels (V,) of the split on which C is chosen.
 
     Absent when the training set has fewer than two classes, or no class with two images to hold one out. The table has
     one row an image: id, label, predicted, probability (of the predicted class). Raises UserError for duplicate ids,
@@ -52,6 +55,11 @@ def score(
     """
     names = np.asarray(test_ids).astype(str)
     rows = np.array([f"train row {row}" for row in range(len(train_features))], dtype=str)
+    trained = len(train_features)
+    if validation is not None:
+        train_features = np.concatenate([train_features, validation[0]])
+        train_labels = np.concatenate([train_labels, validation[1]])
+        rows = np.array([*rows, *(f"val row {row}" for row in range(len(validation[0])))], dtype=str)
     known = int(np.max(train_labels, initial=-1)) + 1
     refuse(
         f"linear probe on {dataset}",
@@ -63,13 +71,14 @@ def score(
     )
     tally = Tally("probe")
     counts = {"train_images": rows.size, "test_images": names.size, "classes": int(np.unique(train_labels).size)}
-    reason = _why_not(np.asarray(train_labels), names)
+    held = np.arange(rows.size) >= trained if validation is not None else hold_out(np.asarray(train_labels), seed)
+    reason = _why_not(np.asarray(train_labels), names, held)
     if reason:
         tally.lack(dataset, "top1", reason)
         return tally.result(dataset, PROTOCOL, PROTOCOL_VERSION, counts, {}, **context), _table(names, test_labels)
     train, test = normalised(train_features), normalised(test_features)
     with threadpool_limits(limits=1 if train.size < _SMALL else None):
-        best, held_out = choose(train, np.asarray(train_labels), seed)
+        best, held_out = choose(train, np.asarray(train_labels), held)
         model, converged = _fit(train, np.asarray(train_labels), best)
         chances = model.predict_proba(test)
     predicted = model.classes_[np.argmax(chances, axis=1)]
@@ -79,16 +88,19 @@ def score(
         "feature_stage": "post-projection, L2-normalised",
         "C": f"{best:g}",
         "C_grid": ", ".join(f"{value:g}" for value in GRID),
-        "C_chosen_on": f"stratified {HELD_OUT:.0%} of train, seed {seed}: accuracy {held_out:.4f}",
+        "C_chosen_on": f"{_where_chosen(validation is not None, seed)}: accuracy {held_out:.4f}",
         "converged": "yes" if converged else f"no, stopped at {ITERATIONS} iterations",
     }
     table = _table(names, test_labels, predicted, chances.max(axis=1))
     return tally.result(dataset, PROTOCOL, PROTOCOL_VERSION, counts, notes, **context), table
 
 
-def choose(features: NDArray[np.float64], labels: NDArray[np.integer], seed: int) -> tuple[float, float]:
-    """The C of `GRID` that is most accurate on held-out images (the lowest on a tie), and that accuracy."""
-    held = hold_out(labels, seed)
+def _where_chosen(given: bool, seed: int) -> str:
+    return "the validation split" if given else f"stratified {HELD_OUT:.0%} of train, seed {seed}"
+
+
+def choose(features: NDArray[np.float64], labels: NDArray[np.integer], held: NDArray[np.bool_]) -> tuple[float, float]:
+    """The C of `GRID` that is most accurate on the images `held` out (the lowest on a tie), and that accuracy."""
     model = LogisticRegression(max_iter=ITERATIONS, warm_start=True)
     accuracies = []
     for value in GRID:  # from strong to weak regularisation, each fit starting where the last one ended
@@ -124,14 +136,16 @@ def _fit(features: NDArray[np.float64], labels: NDArray[np.integer], value: floa
     return model, not any(issubclass(w.category, ConvergenceWarning) for w in caught)
 
 
-def _why_not(labels: NDArray[np.integer], names: NDArray[np.str_]) -> str:
+def _why_not(labels: NDArray[np.integer], names: NDArray[np.str_], held: NDArray[np.bool_]) -> str:
     sizes = np.unique(labels, return_counts=True)[1]
     if names.size == 0:
         return "linear probe: no test images, at least 1 needed"
     if sizes.size < 2:
         return f"linear probe: {sizes.size} classes in training, at least 2 needed"
-    if sizes.max() < 2:
+    if not held.any():
         return "linear probe: every class has a single training image, none can be held out to choose C"
+    if np.unique(labels[~held]).size < 2:
+        return "linear probe: fewer than 2 classes in training beside what C is chosen on"
     return ""
 
 

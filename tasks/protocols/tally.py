@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal, TypedDict, Unpack
+from typing import Literal, NotRequired, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ class Context(TypedDict):
     vision: str
     text: str
     scale: Literal["miniature", "full"]
+    partial: NotRequired[bool]
 
 
 class Tally:

@@ -69,5 +69,5 @@ def test_missing_is_built_only_on_request_and_only_where_gelo_can(tmp_path: Path
     assert locate("digits", tmp_path, verify=True).fingerprint == built.fingerprint
     with pytest.raises(UserError, match="missing"):
         locate("cifar10", tmp_path, build=True)
-    with pytest.raises(UserError, match="official download"):
+    with pytest.raises(UserError, match="gelo prepare cifar10 --from DIR"):
         ENTRIES["cifar10"].build(tmp_path / "cifar10")

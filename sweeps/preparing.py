@@ -1,0 +1,75 @@
+"""`gelo prepare` on a terminal: the table of what there is, and one preparation with its progress."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress, TextColumn
+from rich.table import Table
+
+from models.durable import is_done
+from models.faults import UserError
+from tasks.manifest import open_dataset
+from tasks.prepare.official import OFFICIAL
+from tasks.prepare.prepare import prepare
+
+
+def catalogue_table(data: Path) -> Table:
+    """Every official set and every set that is prepared below `data`."""
+    table = Table(title=f"general data sets, prepared ones in {data}")
+    for heading in ("name", "classes", "test images", "here"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("official download, size, licence")
+    for name, official in OFFICIAL.items():
+        where = f"{official.home}; {official.size}; {official.licence}"
+        table.add_row(name, f"{official.classes:,}", f"{official.images['test']:,}", _ready(data / name), where)
+    own = sorted(p.name for p in data.iterdir() if p.name not in OFFICIAL and is_done(p)) if data.is_dir() else []
+    for name in own:
+        try:
+            card = open_dataset(data / name).card
+        except UserError:
+            table.add_row(name, "", "", "damaged", "")
+            continue
+        if card.scale == "full":
+            table.add_row(
+                name, f"{len(card.classes):,}", f"{card.counts().get('test', 0):,}", _ready(data / name), card.source
+            )
+    return table
+
+
+def prepare_one(
+    name: str,
+    source: Path,
+    data: Path,
+    console: Console,
+    reader: str | None,
+    partition: int | None,
+    prompts: Path | None,
+    allow_partial: bool,
+    replace: bool,
+) -> None:
+    """Prepare one set and say what came of it. Raises UserError."""
+    with Progress(
+        TextColumn("{task.description}"), TextColumn("{task.completed:,} images"), console=console, transient=True
+    ) as progress:
+        task = progress.add_task(f"prepare {name}", total=None)
+        dataset, made = prepare(
+            name, source, data, reader=reader, partition=partition, prompts=prompts, allow_partial=allow_partial,
+            replace=replace, tick=lambda n: progress.advance(task, n),
+        )  # fmt: skip
+    counts = ", ".join(f"{n:,} {split}" for split, n in dataset.card.counts().items())
+    state = "prepared" if made else "was there already (--replace makes it anew)"
+    partial = "; PARTIAL, and every table made from it will say so" if dataset.card.partial else ""
+    console.print(
+        f"{name} {state}: {counts}, {len(dataset.card.classes):,} classes in {dataset.root}{partial}", highlight=False
+    )
+
+
+def _ready(root: Path) -> str:
+    if not is_done(root):
+        return "no"
+    try:
+        return "partial" if open_dataset(root).card.partial else "yes"
+    except UserError:
+        return "damaged"

@@ -1,0 +1,39 @@
+"""Class names and templates of the official sets, in the wording of OpenAI's release (openai/CLIP: data/prompts.md).
+
+`prompts.json` holds the facts: templates of thirteen sets, and the class names that no publisher's file spells as a prompt does. The
+names of the other sets come with their download; ImageNet's names and 80 templates from open_clip.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+
+IMAGENET = ("imagenet", "imagenet_v2")
+
+
+@cache
+def _facts() -> dict[str, dict[str, list[str]]]:
+    loaded: dict[str, dict[str, list[str]]] = json.loads(
+        (files("tasks.prepare") / "prompts.json").read_text(encoding="utf-8")
+    )
+    return loaded
+
+
+def names_of(dataset: str) -> tuple[str, ...]:
+    """Class names in label order. Raises KeyError for a set whose download brings its own."""
+    if dataset in IMAGENET:
+        from open_clip import IMAGENET_CLASSNAMES
+
+        return tuple(IMAGENET_CLASSNAMES)
+    return tuple(_facts()["classes"][dataset])
+
+
+def templates_of(dataset: str) -> tuple[str, ...]:
+    """Templates with `{}` where the name goes; for a set of a user's own "a photo of a {}."."""
+    if dataset in IMAGENET:
+        from open_clip import OPENAI_IMAGENET_TEMPLATES
+
+        return tuple(template("{}") for template in OPENAI_IMAGENET_TEMPLATES)
+    return tuple(_facts()["templates"].get(dataset, ["a photo of a {}."]))

@@ -1,0 +1,166 @@
+"""An official download as a publisher unpacked it: files looked up below one root, every fault collected.
+
+Decisions: own readers instead of torchvision's, which stop at the first fault, refuse partial trees by MD5, sort by file system where
+the order matters (SUN397), and unpickle CIFAR; the tests compare ours with theirs image by image.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.faults import Fault
+
+IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image to be: its id (unique in the data set), label from 0, where it lies (for messages) and how its bytes are had."""
+
+    id: str
+    label: int
+    where: str
+    load: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a reader found: class names in label order, as prompts say them, and the items of each split in a fixed order."""
+
+    classes: tuple[str, ...]
+    splits: dict[str, list[Item]]
+
+
+@dataclass
+class Tree:
+    """The files below `root`. What is missing or odd becomes a Fault in `faults` and an empty answer, so that reading goes on.
+
+    `root`: the folder given by the user, or the publisher's folder inside it (`food-101`), whichever is there.
+    """
+
+    root: Path
+    faults: list[Fault] = field(default_factory=list)
+
+    def below(self, *names: str) -> Tree:
+        """The same tree seen from a folder inside, where that exists; faults are shared."""
+        found = next((self.root / name for name in names if (self.root / name).is_dir()), self.root)
+        return Tree(found, self.faults)
+
+    def fault(self, where: Path | str, found: str, expected: str, remedy: str = "") -> None:
+        self.faults.append(Fault(str(where), found, expected, remedy))
+
+    def path(self, relative: str, what: str) -> Path | None:
+        """A file that must be there and must not lie outside the tree."""
+        path = self.root / relative
+        if not path.is_file():
+            self.fault(path, "missing", what)
+            return None
+        if self._leaves(path):
+            self.fault(path, f"leads out of the tree, to {path.resolve()}", f"a file below {self.root}")
+            return None
+        return path
+
+    def lines(self, relative: str, what: str) -> list[str]:
+        """The lines of a text file that are not blank, stripped."""
+        path = self.path(relative, what)
+        if path is None:
+            return []
+        try:
+            return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        except UnicodeDecodeError:
+            self.fault(path, "not text", what)
+            return []
+
+    def json(self, relative: str, what: str) -> Any:
+        path = self.path(relative, what)
+        if path is None:
+            return {}
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            self.fault(path, f"not JSON ({error})", what)
+            return {}
+
+    def matlab(self, relative: str, what: str) -> dict[str, Any]:
+        """A MATLAB 5 file through scipy, which runs nothing that stands in it."""
+        from scipy.io import loadmat
+
+        path = self.path(relative, what)
+        if path is None:
+            return {}
+        try:
+            loaded: dict[str, Any] = loadmat(path, squeeze_me=True)
+        except Exception as error:  # scipy raises whatever a damaged file leads it to
+            self.fault(path, f"not a MATLAB file ({error})", what)
+            return {}
+        return loaded
+
+    def bytes(self, relative: str, what: str, size: int | None = None) -> bytes:
+        """A binary file whole, of `size` bytes where that is known; b"" with a fault otherwise."""
+        path = self.path(relative, what)
+        if path is None:
+            return b""
+        data = path.read_bytes()
+        if size is not None and len(data) != size:
+            self.fault(path, f"{len(data)} bytes", f"{size} bytes")
+            return b""
+        return data
+
+    def image(self, relative: str, label: int) -> Item | None:
+        """An image file, its id the path within the tree; None with a fault where it is missing."""
+        path = self.path(relative, "an image that the split lists")
+        return None if path is None else Item(relative, label, str(path), path.read_bytes)
+
+    def items(self, listed: Iterable[tuple[str, int]]) -> list[Item]:
+        """`image` of each (path, label), those that are there."""
+        return [item for relative, label in listed if (item := self.image(relative, label)) is not None]
+
+    def files(self, folder: str, suffixes: tuple[str, ...] = IMAGES) -> list[str]:
+        """Files of these kinds below a folder, as sorted paths within the tree. Links are not followed into other folders."""
+        top = self.root / folder
+        if not top.is_dir():
+            self.fault(top, "missing", "a folder of images")
+            return []
+        found = [
+            Path(place, name)
+            for place, _, names in os.walk(top)
+            for name in names
+            if name.lower().endswith(suffixes) and not name.startswith(".")
+        ]
+        return sorted(path.relative_to(self.root).as_posix() for path in found)
+
+    def folders(self, folder: str = "") -> list[str]:
+        """Names of the folders directly inside, sorted."""
+        top = self.root / folder
+        if not top.is_dir():
+            self.fault(top, "missing", "a folder with one folder per class")
+            return []
+        return sorted(entry.name for entry in top.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+    def _leaves(self, path: Path) -> bool:
+        return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root))
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """An array without a file format, (H, W) or (H, W, 3), as PNG: nothing is lost."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def arrays(split: str, images: NDArray[np.uint8], labels: NDArray[np.integer], where: str) -> list[Item]:
+    """Items of a stack of images, (N, H, W) or (N, H, W, 3), with ids `<split>/00000`."""
+    return [
+        Item(f"{split}/{row:05d}", int(label), f"{where} row {row}", lambda row=row: png(images[row]))  # type: ignore[misc]
+        for row, label in enumerate(labels)
+    ]
