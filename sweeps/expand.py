@@ -90,6 +90,7 @@ class Expansion:
         )
         settings = {**task.defaults[self.collection], "data": task.data[self.collection]}
         settings |= {key: value for key, value in block.items() if key in Training.model_fields}
+        otherwise = task.by_adaptation.get(self.collection, {})
         for training in self._grid(where, settings):
             data = training["data"]
             if not isinstance(data, str) or data not in ENTRIES:
@@ -108,7 +109,8 @@ class Expansion:
                     "adaptation": adaptation,
                     "remedy": remedy,
                     "head": head,
-                    "training": training,
+                    "training": training
+                    | {key: v for key, v in otherwise.get(adaptation["kind"], {}).items() if key not in block},
                 }
 
     def _kinds(

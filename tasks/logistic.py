@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-TOLERANCE = 1e-5  # largest entry of the gradient of the mean objective at which a fit counts as converged
+TOLERANCE = 1e-6  # largest entry of the gradient of the mean objective at which a fit counts as converged
 ITERATIONS = 1000
 _MEMORY = 10  # pairs that L-BFGS remembers
 _LINE_STEPS = 20
+_SMALL = 1 << 21  # numbers in the features below which one thread is faster than several
 _FLAT = 0.1  # of the slope at the start: what a line search leaves
 
 
@@ -67,10 +68,27 @@ def path(
         raise ValueError(f"{len(features)} features, {len(labels)} labels of {count} kinds: as many, of at least 2")
     if not all(0 < value < float("inf") for value in strengths):
         raise ValueError(f"C in {list(strengths)}: positive numbers")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if features.size < _SMALL else threads)
+    try:
+        return _path(features, rows, classes, strengths, tolerance, iterations, device)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _path(
+    features: NDArray[np.floating],
+    rows: NDArray[np.integer],
+    classes: NDArray[np.integer],
+    strengths: Sequence[float],
+    tolerance: float,
+    iterations: int,
+    device: str,
+) -> list[Fit]:
     x = torch.from_numpy(np.ascontiguousarray(features, np.float32)).to(device)
     x = torch.cat([x, x.new_ones(len(x), 1)], dim=1)
-    problem = _Problem(x, torch.from_numpy(np.asarray(rows, np.int64)).to(device), count)
-    weights = x.new_zeros(x.shape[1], count)
+    problem = _Problem(x, torch.from_numpy(np.asarray(rows, np.int64)).to(device), len(classes))
+    weights = x.new_zeros(x.shape[1], len(classes))
     found: dict[float, Fit] = {}
     for value in sorted(set(strengths)):
         problem.penalise(value)

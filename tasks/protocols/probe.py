@@ -7,8 +7,7 @@ fitted on all of train (and validation); test images never take part in the choi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Unpack
 
 import numpy as np
@@ -28,7 +27,6 @@ PROTOCOL_VERSION = 2
 GRID = tuple(float(f"{10 ** (step / 3):.3g}") for step in range(-6, 14))  # C from 0.01 to 21500, three a decade
 HELD_OUT = 0.25
 ITERATIONS = 1000
-_SMALL = 1 << 22  # training numbers below which one thread is faster than several
 
 
 def score(
@@ -77,9 +75,8 @@ def score(
         tally.lack(dataset, "top1", reason)
         return tally.result(dataset, PROTOCOL, PROTOCOL_VERSION, counts, {}, **context), _table(names, test_labels)
     train, test, known_labels = normalised(train_features), normalised(test_features), np.asarray(train_labels)
-    with _threads(1 if train.size < _SMALL else None):
-        best, held_out = choose(train, known_labels, held)
-        fit = path(train, known_labels, [best], iterations=ITERATIONS)[0]
+    best, held_out = choose(train, known_labels, held)
+    fit = path(train, known_labels, [best], iterations=ITERATIONS)[0]
     chances = softmax(fit.logits(test), axis=1)
     predicted = fit.predict(test)
     right = int(np.sum(predicted == test_labels))
@@ -93,19 +90,6 @@ def score(
     }
     table = _table(names, test_labels, predicted, chances.max(axis=1))
     return tally.result(dataset, PROTOCOL, PROTOCOL_VERSION, counts, notes, **context), table
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """torch's threads for the time of the block; None leaves them."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _where_chosen(given: bool, seed: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -19,7 +19,8 @@ Schedule = Literal["constant", "cosine", "cosine_restarts"]
 class Task:
     """One specialised task. `data`, `defaults` and `lora` are keyed by collection; `suite` is the prefix of its metrics.
 
-    defaults: fields of `sweeps.trial.Training` but `data`. lora: fields of `models.adapt.Lora`.
+    defaults: fields of `sweeps.trial.Training` but `data`. by_adaptation: those that an adaptation has otherwise. lora: fields of
+    `models.adapt.Lora`.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Task:
     head: HeadKind
     defaults: Mapping[str, Mapping[str, object]]
     lora: Mapping[str, Mapping[str, object]]
+    by_adaptation: Mapping[str, Mapping[str, Mapping[str, object]]] = field(default_factory=dict)
 
 
 def epoch_order(sampler: Sampler, labels: np.ndarray, seed: int, epoch: int, batch: int) -> np.ndarray:

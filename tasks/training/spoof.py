@@ -12,7 +12,7 @@ TASK = Task(
     head=Binary(),
     defaults={
         "miniature": {
-            "epochs": 8, "batch": 32, "lr_backbone": 1e-4, "lr_head": 1e-3, "weight_decay": 0.05, "clip": 5.0,
+            "epochs": 8, "batch": 32, "lr_backbone": 1e-4, "lr_head": 1e-2, "weight_decay": 0.05, "clip": 5.0,
             "schedule": "constant", "warmup_epochs": 0, "sampler": "class_balanced", "augment": "flip",
         },
         "paper": {
@@ -24,4 +24,5 @@ TASK = Task(
         "miniature": {"rank": 8, "alpha": 8.0, "dropout": 0.0, "rslora": True, "targets": ["q", "v"]},
         "paper": {"rank": 8, "alpha": 8.0, "dropout": 0.4, "rslora": True, "targets": ["q", "v"]},
     },
+    by_adaptation={"miniature": {"lora": {"lr_backbone": 1e-3}}},  # how the miniature rates were chosen: docs/demo.md
 )  # fmt: skip
