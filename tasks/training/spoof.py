@@ -12,7 +12,7 @@ TASK = Task(
     head=Binary(),
     defaults={
         "miniature": {
-            "epochs": 8, "batch": 32, "lr_backbone": 1e-4, "lr_head": 1e-2, "weight_decay": 0.05, "clip": 5.0,
+            "epochs": 6, "batch": 32, "lr_backbone": 1e-4, "lr_head": 1e-2, "weight_decay": 0.05, "clip": 5.0,
             "schedule": "constant", "warmup_epochs": 0, "sampler": "class_balanced", "augment": "flip",
         },
         "paper": {
