@@ -189,9 +189,9 @@ def _tally(contrasts: Sequence[Contrast], supports: str, against: str) -> tuple[
     verdict: Verdict
     if yes == len(contrasts):
         verdict = "shows"
-    elif yes:
+    elif yes > no:  # more for it than against it, the others within the noise
         verdict = "shows in part"
-    elif no:
+    elif yes or no:
         verdict = "does not show"
     else:
         verdict = "cannot be said"

@@ -121,7 +121,8 @@ def _biometric(comparison: Comparison) -> Table:
             for metric in ordered
         }
         rows.append(Row(identity, baseline, cells))
-    main = tuple(metric.replace("/", "_") for metric in ordered if _rank(metric) < len(MAIN))
+    valued = set(metrics.loc[metrics["value"].notna(), "metric"])  # a column without a value is left to the CSV
+    main = tuple(metric.replace("/", "_") for metric in ordered if _rank(metric) < len(MAIN) and metric in valued)
     return Table("biometric", tuple(metric.replace("/", "_") for metric in ordered), main, tuple(rows))
 
 

@@ -253,6 +253,29 @@ def doctor(
 
 
 @app.command()
+def cache(
+    limit: Annotated[
+        float | None, typer.Option(min=0, help="Prune to at most this many gigabytes, the longest unused first.")
+    ] = None,
+    cache: Cache = None,
+    data: Data = None,
+) -> None:
+    """List the cache of decoded images and embeddings, or with --limit prune it. All of it can be made again.
+
+    Example: `gelo cache`, `gelo cache --limit 20`
+    """
+    from sweeps.preparing import cache_table
+    from tasks.cache import prune
+
+    settings = _settings(None, None, None, data, cache, None, None)
+    if limit is not None:
+        gone = prune(Path(settings.cache), int(limit * 1e9))
+        freed = sum(entry.bytes for entry in gone) / 1e9
+        console.print(f"{len(gone)} entries removed, {freed:.2f} GB freed", highlight=False)
+    console.print(cache_table(Path(settings.cache), Path(settings.data)))
+
+
+@app.command()
 def ui(
     tracking: Tracking = None,
     host: Annotated[

@@ -1,7 +1,9 @@
-"""`gelo prepare` on a terminal: the table of what there is, and one preparation with its progress."""
+"""`gelo prepare` and `gelo cache` on a terminal: tables of what there is, and one preparation with its progress."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -10,6 +12,7 @@ from rich.table import Table
 
 from models.durable import is_done
 from models.faults import UserError
+from tasks.cache import entries
 from tasks.manifest import open_dataset
 from tasks.prepare.official import OFFICIAL
 from tasks.prepare.prepare import prepare
@@ -35,6 +38,25 @@ def catalogue_table(data: Path) -> Table:
             table.add_row(
                 name, f"{len(card.classes):,}", f"{card.counts().get('test', 0):,}", _ready(data / name), card.source
             )
+    return table
+
+
+def cache_table(cache: Path, data: Path) -> Table:
+    """Entries of the cache, the longest unused first, with the names of the data sets that are still prepared."""
+    known = {}
+    for card in data.glob("*/dataset.json"):
+        with suppress(UserError):
+            dataset = open_dataset(card.parent)
+            known[dataset.fingerprint] = dataset.name
+    found = entries(cache)
+    table = Table(title=f"cache {cache}: {sum(entry.bytes for entry in found) / 1e9:.2f} GB")
+    for heading in ("kind", "data set", "transform or encoder", "MB", "last used"):
+        table.add_column(heading, no_wrap=True, justify="right" if heading == "MB" else "left")
+    for entry in found:
+        used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
+        table.add_row(
+            entry.kind, known.get(entry.dataset, entry.dataset), entry.made_by, f"{entry.bytes / 1e6:,.1f}", used
+        )
     return table
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from models.durable import fetched, publish_array
 from models.faults import UserError
 from models.specs import Transform
+from tasks.cache import touch
 from tasks.manifest import Dataset
 from tasks.prompts import Prompts
 from tasks.stream import Executor, Work, pipeline, quiet, rows, unpack, works
@@ -87,6 +88,9 @@ def embed(
 
     `tick(images)` after each chunk. All encoders must share `transform`. Raises UserError (unreadable image, changed weights).
     """
+    for vision, fingerprint in {(need.encoder.vision, need.work.fingerprint) for need in wanted}:
+        touch(cache, "embeddings", vision, fingerprint)
+        touch(cache, "decoded", transform.fingerprint, fingerprint)
     missing = [need for need in dict.fromkeys(wanted) if not need.path(cache).exists()]
     if not missing:
         return 0

@@ -1,0 +1,55 @@
+"""The cache within a size: the least recently used entries go whole, and what is asked for again is made again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.specs import Transform
+from tasks.cache import entries, prune, touch
+from tasks.catalogue import locate
+from tasks.stream import decode_all, works
+
+
+def entry(cache: Path, kind: str, made_by: str, dataset: str, size: int, age: int) -> Path:
+    place = cache / kind / made_by / dataset / "test"
+    place.mkdir(parents=True)
+    (place / "00000.npy").write_bytes(bytes(size))
+    os.utime(place / "00000.npy", (1_000_000 - age, 1_000_000 - age))
+    return place
+
+
+def test_the_longest_unused_go_until_the_rest_fits(tmp_path: Path) -> None:
+    old = entry(tmp_path, "decoded", "t", "a", 500, age=300)
+    middle = entry(tmp_path, "embeddings", "e", "a", 300, age=200)
+    young = entry(tmp_path, "embeddings", "e", "b", 200, age=100)
+    assert [(e.kind, e.dataset, e.bytes) for e in entries(tmp_path)] == [
+        ("decoded", "a", 500),
+        ("embeddings", "a", 300),
+        ("embeddings", "b", 200),
+    ]
+    assert prune(tmp_path, 1000) == []
+    assert [e.path for e in prune(tmp_path, 999)] == [old.parent]
+    assert not (tmp_path / "decoded" / "t").exists(), "no empty folders stay"
+    touch(tmp_path, "embeddings", "e", "a")
+    assert [e.path for e in prune(tmp_path, 300)] == [young.parent]
+    assert middle.exists()
+    assert [e.dataset for e in prune(tmp_path, 0)] == ["a"]
+    assert entries(tmp_path) == []
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+def test_pruned_images_are_decoded_again_alike(tmp_path: Path, limit: int) -> None:
+    digits = locate("digits", tmp_path / "data", build=True)
+    todo, transform = works(digits, "test"), Transform(size=64)
+    place = todo[0].place(tmp_path / "decoded" / transform.fingerprint, "")
+    decode_all(todo, transform, tmp_path, "local", lambda n: None)
+    before = np.load(place)
+    (gone,) = prune(tmp_path, limit)
+    assert gone.dataset == digits.fingerprint
+    assert not place.exists()
+    decode_all(todo, transform, tmp_path, "local", lambda n: None)
+    np.testing.assert_array_equal(np.load(place), before)
