@@ -22,6 +22,8 @@ HEADED = ("mad", "pad")
 PROTOCOLS: dict[str, tuple[set[str], str]] = {
     "zero_shot": ({"zero_shot"}, "zero_shot"),
     "probe": ({"probe"}, "probe"),
+    "knn": ({"knn"}, "knn"),
+    "few_shot": ({"few_shot"}, "few_shot"),
     "fr": ({"verification", "templates"}, "biometric"),
     "mad": ({"morph"}, "biometric"),
     "mad_text": ({"morph"}, "biometric"),

@@ -25,6 +25,7 @@ from models.durable import is_done, publish_bytes
 from models.faults import Fault, UserError, unknown
 from sweeps.spec import SweepSpec
 from sweeps.trial import Trial
+from tasks.protocols.tally import per_class
 from tasks.results import Result
 
 
@@ -69,11 +70,15 @@ class TrialFolder:
             return None
 
     def save_result(self, result: Result, per_item: pa.Table) -> None:
-        """Per-item scores first: where the result is, they are."""
+        """Per-item scores, and accuracy by class where a class was told, first: where the result is, they are."""
         place = self.root / "results" / result.suite
         buffer = io.BytesIO()
         pq.write_table(per_item, buffer, compression="zstd")
         publish_bytes(place / f"{result.dataset}.parquet", buffer.getvalue())
+        if {"label", "predicted"} <= set(per_item.column_names) and not per_item["predicted"].null_count:
+            buffer = io.BytesIO()
+            pq.write_table(per_class(per_item), buffer, compression="zstd")
+            publish_bytes(place / f"{result.dataset}.classes.parquet", buffer.getvalue())
         publish_bytes(place / f"{result.dataset}.json", result.model_dump_json().encode())
 
 

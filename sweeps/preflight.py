@@ -16,7 +16,7 @@ from models.specs import faults_for
 from sweeps.evaluate import protocols_of
 from sweeps.settings import Settings
 from sweeps.spec import SweepSpec
-from tasks.catalogue import entry_of, locate
+from tasks.catalogue import FITTED, entry_of, locate
 
 
 def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
@@ -35,15 +35,14 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
             continue
         if (
             name in spec.also
-            and "probe" in spec.evaluate
-            and "probe" in entry_of(name).protocols
+            and set(FITTED) & set(spec.evaluate) & set(entry_of(name).protocols)
             and "train" not in dataset.card.splits
         ):
             faults.append(
                 Fault(
                     f"also.{name}",
                     "no train split",
-                    "one to fit the probe on",
+                    "one for the probes to learn from",
                     "leave it out, or evaluate: [zero_shot]",
                 )
             )

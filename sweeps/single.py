@@ -15,7 +15,7 @@ from sweeps.folder import SweepFolder, TrialFolder
 from sweeps.settings import Settings
 from sweeps.summary import results_of
 from sweeps.trial import Trial
-from tasks.catalogue import COLLECTIONS, SUITES, Protocol, entry_of, locate
+from tasks.catalogue import COLLECTIONS, FITTED, SUITES, Protocol, entry_of, locate
 from tasks.manifest import Dataset
 from tasks.results import Result
 from tasks.stream import decode_all
@@ -90,7 +90,7 @@ def _pairs_of(names: tuple[str, ...], suites: list[str], data: Path) -> list[tup
         pairs += [
             (name, protocol)
             for protocol in entry_of(name).protocols
-            if protocol in wanted and (protocol != "probe" or "train" in splits)
+            if protocol in wanted and (protocol not in FITTED or "train" in splits)
         ]
     if not pairs and not faults:
         faults.append(Fault("--dataset", ", ".join(names), f"sets that {', '.join(suites)} can score"))

@@ -17,7 +17,7 @@ from models.faults import Fault, UserError, unknown
 from tasks.manifest import Dataset, open_dataset
 from tasks.prepare.official import OFFICIAL
 
-Protocol = Literal["zero_shot", "probe", "verification", "templates", "morph", "spoof", "training"]
+Protocol = Literal["zero_shot", "probe", "knn", "few_shot", "verification", "templates", "morph", "spoof", "training"]
 Scale = Literal["miniature", "full"]
 
 
@@ -48,12 +48,13 @@ class Entry:
 
 
 _MINI_GENERAL = ("shapes", "textures", "colours", "counts", "signs", "scripts", "scenes", "flags", "digits")
+FITTED: tuple[Protocol, ...] = ("probe", "knn", "few_shot")  # those that learn from a train split
 _BESIDE = ("imagenet",)  # prepared and scored where a user asks for it; the paper has no such column
 
 ENTRIES: dict[str, Entry] = {
     entry.name: entry
     for entry in (
-        *(Entry(name, "miniature", ("zero_shot", "probe"), builder="tasks.mini.general") for name in _MINI_GENERAL),
+        *(Entry(name, "miniature", ("zero_shot", *FITTED), builder="tasks.mini.general") for name in _MINI_GENERAL),
         Entry("shapes_shifted", "miniature", ("zero_shot",), builder="tasks.mini.general"),
         Entry("faces", "miniature", ("training",), builder="tasks.mini.faces"),
         *(Entry(name, "miniature", ("verification",), builder="tasks.mini.faces") for name in ("pairs", "pose", "age")),
@@ -64,7 +65,7 @@ ENTRIES: dict[str, Entry] = {
             Entry(
                 set_.name,
                 "full",
-                ("zero_shot", "probe") if "train" in set_.images else ("zero_shot",),
+                ("zero_shot", *FITTED) if "train" in set_.images else ("zero_shot",),
                 set_.classes,
                 set_.images["test"],
                 beside=set_.name in _BESIDE,
@@ -86,6 +87,8 @@ COLLECTIONS: dict[str, Scale] = {"miniature": "miniature", "paper": "full"}
 SUITES: dict[str, tuple[Protocol, ...]] = {
     "zero_shot": ("zero_shot",),
     "probe": ("probe",),
+    "knn": ("knn",),
+    "few_shot": ("few_shot",),
     "biometric": ("verification", "templates", "morph", "spoof"),
 }
 
@@ -102,7 +105,7 @@ def datasets_for(collection: str, suite: str) -> list[Entry]:
 
 def entry_of(name: str) -> Entry:
     """The catalogue's entry, or that of a user's own set, which is scored as any general one."""
-    return ENTRIES.get(name) or Entry(name, "full", ("zero_shot", "probe"), beside=True)
+    return ENTRIES.get(name) or Entry(name, "full", ("zero_shot", *FITTED), beside=True)
 
 
 def locate(name: str, data: Path, *, build: bool = False, verify: bool = False) -> Dataset:

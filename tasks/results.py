@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Suite = Literal["zero_shot", "probe", "fr", "mad", "mad_text", "pad", "pad_text"]
+Suite = Literal["zero_shot", "probe", "knn", "few_shot", "fr", "mad", "mad_text", "pad", "pad_text"]
 SUITES: tuple[str, ...] = get_args(Suite)
 MEAN = "mean"
 

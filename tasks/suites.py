@@ -14,7 +14,7 @@ import pyarrow as pa
 from tasks.catalogue import Protocol
 from tasks.embed import View
 from tasks.manifest import Dataset
-from tasks.protocols import morph, probe, spoof, templates, verification, zeroshot
+from tasks.protocols import few_shot, knn, morph, probe, spoof, templates, verification, zeroshot
 from tasks.protocols.heads import head_scores, text_scores
 from tasks.protocols.tally import Context
 from tasks.results import Result
@@ -109,6 +109,23 @@ def _probe(s: Scoring) -> list[Scored]:
     ]
 
 
+def _train_and_test(s: Scoring) -> tuple[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What a protocol that learns from train asks for; a validation split counts as train where nothing is chosen on it."""
+    d = s.dataset
+    splits = [split for split in ("train", "val") if split in d.card.splits]
+    train = np.concatenate([s.features(split, "image") for split in splits])
+    labels = np.concatenate([d.labels(split) for split in splits])
+    return d.name, train, labels, d.ids("test"), s.features("test", "image"), d.labels("test")
+
+
+def _knn(s: Scoring) -> list[Scored]:
+    return [knn.score(*_train_and_test(s), **s.context)]
+
+
+def _few_shot(s: Scoring) -> list[Scored]:
+    return [few_shot.score(*_train_and_test(s), s.seed, **s.context)]
+
+
 def _verification(s: Scoring) -> list[Scored]:
     d = s.dataset
     pairs = d.table("pairs")
@@ -155,17 +172,14 @@ def _spoof(s: Scoring) -> list[Scored]:
 
 
 _TEST: tuple[tuple[str, tuple[View, ...]], ...] = (("test", ("image",)),)
+_LEARNT: tuple[tuple[str, tuple[View, ...]], ...] = (("train", ("image",)), ("val", ("image",)), ("test", ("image",)))
 _BOTH_VIEWS: tuple[tuple[str, tuple[View, ...]], ...] = (("test", ("image", "flip")),)
 
 WIRING: dict[Protocol, Wiring] = {
     "zero_shot": Wiring(_TEST, ("zero_shot",), _zero_shot, zeroshot.PROTOCOL_VERSION, prompted=True),
-    "probe": Wiring(
-        (("train", ("image",)), ("val", ("image",)), ("test", ("image",))),
-        ("probe",),
-        _probe,
-        probe.PROTOCOL_VERSION,
-        optional=("val",),
-    ),
+    "probe": Wiring(_LEARNT, ("probe",), _probe, probe.PROTOCOL_VERSION, optional=("val",)),
+    "knn": Wiring(_LEARNT, ("knn",), _knn, knn.PROTOCOL_VERSION, optional=("val",)),
+    "few_shot": Wiring(_LEARNT, ("few_shot",), _few_shot, few_shot.PROTOCOL_VERSION, optional=("val",)),
     "verification": Wiring(_BOTH_VIEWS, ("fr",), _verification, verification.PROTOCOL_VERSION),
     "templates": Wiring(_BOTH_VIEWS, ("fr",), _templates, templates.PROTOCOL_VERSION),
     "morph": Wiring(_TEST, ("mad_text",), _morph, morph.PROTOCOL_VERSION, detector="mad", prompted=True),

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Literal, NotRequired, TypedDict, Unpack
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from models.faults import Fault
@@ -80,6 +82,17 @@ class Tally:
             suite=self.suite, dataset=dataset, protocol=protocol, protocol_version=version, values=self.values,
             intervals=self.intervals, absent=self.absent, counts=counts, notes=notes, **context,
         )  # fmt: skip
+
+
+def per_class(per_item: pa.Table) -> pa.Table:
+    """label, images, right, accuracy: one row for each label of a table with `label` and `predicted`, sorted."""
+    right = pc.fill_null(pc.equal(per_item["label"], per_item["predicted"]), False)
+    rows = pa.table({"label": per_item["label"], "right": pc.cast(right, pa.int64())})
+    found = rows.group_by("label").aggregate([("right", "count"), ("right", "sum")]).sort_by("label")
+    accuracy = pc.divide(pc.cast(found["right_sum"], pa.float64()), found["right_count"])
+    return pa.table(
+        {"label": found["label"], "images": found["right_count"], "right": found["right_sum"], "accuracy": accuracy}
+    )
 
 
 def part_faults(where: str, parts: list[str]) -> list[Fault]:

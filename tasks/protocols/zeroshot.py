@@ -19,7 +19,7 @@ from tasks.protocols.tally import Context, Tally
 from tasks.results import Result
 
 PROTOCOL = "zero_shot: 100 f_hat w, argmax; w = normalised mean of normalised prompt embeddings"
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 SCALE = 100.0
 
 
@@ -52,7 +52,7 @@ def score(
     classifier: NDArray[np.floating],
     **context: Unpack[Context],
 ) -> tuple[Result, pa.Table]:
-    """`top1` and `mean_per_class` of features (N, d) against classifier (d, K); labels (N,) in 0..K - 1.
+    """`top1`, `mean_per_class` and (beyond five classes) `top5` of features (N, d) against classifier (d, K); labels (N,) in 0..K - 1.
 
     The table has one row an image: id, label, predicted, logit (of the predicted class), label_logit. Raises UserError
     for duplicate ids, features that are not finite or zero, and labels outside the classes, naming ids.
@@ -81,6 +81,11 @@ def score(
             classification.mean_per_class(predicted, truth),
             percentile(strata_mean(found[shown > 0], shown[shown > 0], seed=0, replicates=REPLICATES)),
         ),
+    )
+    tally.attempt(
+        dataset,
+        "top5",
+        lambda: (value := classification.topk(logits, truth, 5), wilson(round(value * right.size), right.size)),
     )
     counts = {"images": names.size, "classes": classes, "classes_shown": int((shown > 0).sum())}
     table = pa.table(

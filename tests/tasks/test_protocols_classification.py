@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics import balanced_accuracy_score, recall_score, top_k_accuracy_score
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import normalize
 
 from models.faults import UserError
-from tasks.protocols import probe, zeroshot
+from tasks.protocols import few_shot, knn, probe, zeroshot
 from tasks.protocols.heads import head_scores, text_scores
-from tasks.protocols.tally import Context
+from tasks.protocols.tally import Context, per_class
 
 CONTEXT: Context = {"data": "d" * 16, "vision": "v" * 16, "text": "t" * 16, "scale": "miniature"}
 
@@ -127,6 +128,72 @@ def test_probe_chooses_c_on_a_validation_split_and_fits_on_both() -> None:
         )
         accuracies.append(model.score(normalize(val.astype(np.float64)), val_labels))
     assert float(result.notes["C"]) == probe.GRID[int(np.argmax(accuracies))]
+
+
+def test_top5_is_scikit_learns_and_absent_where_every_answer_would_count() -> None:
+    rng = np.random.default_rng(0)
+    features, weights, labels = rng.normal(size=(80, 12)), rng.normal(size=(12, 9)), rng.integers(0, 9, 80)
+    result, _ = zeroshot.score("x", names(80), features, labels, weights, **CONTEXT)
+    logits = normalize(features) @ weights
+    expected = top_k_accuracy_score(labels, logits, k=5, labels=np.arange(9))
+    assert result.values["zero_shot/x/top5"] == pytest.approx(expected)
+    low, high = result.intervals["zero_shot/x/top5"]
+    assert low < expected < high
+    few, _ = zeroshot.score("x", names(80), features, labels % 5, weights[:, :5], **CONTEXT)
+    assert "5 classes, more than 5 needed" in few.absent["zero_shot/x/top5"]
+
+
+def test_accuracy_by_class_is_scikit_learns_recall() -> None:
+    train, train_labels = clusters(1, 60)
+    test, test_labels = clusters(2, 90)
+    _, table = probe.score("x", train, train_labels, names(90), test, test_labels, 0, **CONTEXT)
+    rows = per_class(table)
+    truth, told = table["label"].to_numpy(), table["predicted"].to_numpy()
+    np.testing.assert_array_equal(rows["label"].to_numpy(), np.unique(truth))
+    np.testing.assert_allclose(
+        rows["accuracy"].to_numpy(), recall_score(truth, told, average=None, labels=np.unique(truth))
+    )
+    assert rows["images"].to_pylist() == np.bincount(truth).tolist()
+
+
+def test_knn_is_scikit_learns_with_the_same_weights() -> None:
+    train, train_labels = clusters(1, 200)
+    test, test_labels = clusters(2, 90)
+    result, table = knn.score("x", train, train_labels, names(90), test, test_labels, **CONTEXT)
+    reference = KNeighborsClassifier(20, metric="cosine", algorithm="brute", weights=lambda d: np.exp((1 - d) / 0.07))
+    expected = reference.fit(train.astype(np.float64), train_labels).predict(test.astype(np.float64))
+    np.testing.assert_array_equal(table["predicted"].to_numpy(), expected)
+    assert result.values["knn/x/top1"] == np.mean(expected == test_labels)
+    few, _ = knn.score("x", train[:7], train_labels[:7], names(90), test, test_labels, **CONTEXT)
+    assert few.counts["train_images"] == 7
+
+
+def test_few_shots_are_scikit_learns_on_the_same_draws() -> None:
+    train, train_labels = clusters(1, 60)
+    test, test_labels = clusters(2, 90)
+    result, table = few_shot.score("x", train, train_labels, names(90), test, test_labels, 3, **CONTEXT)
+    kinds = len(np.unique(train_labels))
+    for shots in (1, 4):
+        scores = []
+        for draw in range(5):
+            chosen = few_shot.pick(train_labels, shots, 3, draw)
+            assert np.bincount(train_labels[chosen]).tolist() == [shots] * kinds
+            model = LogisticRegression(C=10, tol=1e-9, max_iter=10_000).fit(
+                normalize(train[chosen].astype(np.float64)), train_labels[chosen]
+            )
+            scores.append(model.score(normalize(test.astype(np.float64)), test_labels))
+        assert result.values[f"few_shot/x/top1_{shots}_shots"] == pytest.approx(np.mean(scores), abs=0.005)
+        assert result.values[f"few_shot/x/sd_{shots}_shots"] == pytest.approx(np.std(scores, ddof=1), abs=0.005)
+    assert set(few_shot.pick(train_labels, 2, 3, 0)) <= set(few_shot.pick(train_labels, 4, 3, 0)), "draws are nested"
+    assert len(table) == 5 * sum(shots <= np.bincount(train_labels).max() for shots in few_shot.SHOTS)
+
+
+def test_shots_that_no_class_can_fill_are_absent() -> None:
+    train, train_labels = clusters(1, 18)
+    result, _ = few_shot.score("x", train, train_labels, names(18), train, train_labels, 0, **CONTEXT)
+    assert result.absent["few_shot/x/top1_16_shots"] == "few-shot probe: no class has 16 training images"
+    alone, _ = few_shot.score("x", train[:3], np.zeros(3, np.int64), names(18), train, train_labels, 0, **CONTEXT)
+    assert "1 classes in training" in alone.absent["few_shot/x/top1_1_shots"]
 
 
 def test_hold_out_is_stratified_and_leaves_every_class_in_training() -> None:

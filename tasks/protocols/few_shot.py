@@ -1,0 +1,100 @@
+"""Few-shot probe: the linear probe on n training images a class, n = 1, 2, 4, 8, 16, over five draws: mean and spread.
+
+Decisions: gelo's own protocol. C is 10 for every n, as few shots leave nothing to choose it on; the draws are nested (2 shots hold the 1)
+and a function of the trial's seed; a class with fewer images than n gives all it has, and an n that no class can fill is absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Unpack
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tasks.protocols.inputs import feature_faults, id_faults, label_faults, normalised, refuse
+from tasks.protocols.tally import Context, Tally
+from tasks.results import Result
+
+PROTOCOL = "few-shot probe: logistic regression (C = 10) on n images a class, L2-normalised post-projection features, five draws"
+PROTOCOL_VERSION = 1
+SHOTS = (1, 2, 4, 8, 16)
+DRAWS = 5
+STRENGTH = 10.0
+
+
+def score(
+    dataset: str,
+    train_features: NDArray[np.floating],
+    train_labels: NDArray[np.integer],
+    test_ids: Sequence[str] | NDArray[np.object_],
+    test_features: NDArray[np.floating],
+    test_labels: NDArray[np.integer],
+    seed: int,
+    **context: Unpack[Context],
+) -> tuple[Result, pa.Table]:
+    """`top1_<n>_shots`, the mean over the draws, and `sd_<n>_shots`, their standard deviation (n - 1), on test features (M, d).
+
+    The table has one row a draw: shots, draw, top1. Raises UserError for duplicate ids and for features that are not finite or
+    zero, naming ids.
+    """
+    from tasks.logistic import path
+
+    names = np.asarray(test_ids).astype(str)
+    rows = np.array([f"train row {row}" for row in range(len(train_features))], dtype=str)
+    labels = np.asarray(train_labels)
+    classes = max(int(np.max(labels, initial=0)), int(np.max(test_labels, initial=0))) + 1
+    refuse(
+        f"few-shot probe on {dataset}",
+        id_faults(names, "test ids"),
+        feature_faults(train_features, rows, "train features"),
+        feature_faults(test_features, names, "test features"),
+        label_faults(labels, rows, classes, "train labels"),
+        label_faults(test_labels, names, classes, "test labels"),
+    )
+    tally = Tally("few_shot")
+    train, test = normalised(train_features), normalised(test_features)
+    drawn: list[tuple[int, int, float]] = []
+    sizes = np.unique(labels, return_counts=True)[1]
+    for shots in SHOTS:
+        reason = _why_not(sizes, names.size, shots)
+        if reason:
+            tally.lack(dataset, f"top1_{shots}_shots", reason)
+            tally.lack(dataset, f"sd_{shots}_shots", reason)
+            continue
+        scores = []
+        for draw in range(DRAWS):
+            chosen = pick(labels, shots, seed, draw)
+            fit = path(train[chosen], labels[chosen], [STRENGTH])[0]
+            scores.append(float(np.mean(fit.predict(test) == test_labels)))
+            drawn.append((shots, draw, scores[-1]))
+        tally.give(dataset, f"top1_{shots}_shots", float(np.mean(scores)))
+        tally.give(dataset, f"sd_{shots}_shots", float(np.std(scores, ddof=1)))
+    counts = {"train_images": rows.size, "test_images": names.size, "classes": int(sizes.size), "draws": DRAWS}
+    columns = list(zip(*drawn, strict=True)) or [(), (), ()]
+    table = pa.table(
+        {
+            "shots": pa.array(columns[0], pa.int64()),
+            "draw": pa.array(columns[1], pa.int64()),
+            "top1": pa.array(columns[2], pa.float64()),
+        }
+    )
+    return tally.result(dataset, PROTOCOL, PROTOCOL_VERSION, counts, {"C": f"{STRENGTH:g}"}, **context), table
+
+
+def pick(labels: NDArray[np.integer], shots: int, seed: int, draw: int) -> NDArray[np.int64]:
+    """Row numbers of `shots` images of each class (all, where it has fewer), sorted."""
+    rng = np.random.default_rng([seed, draw])
+    chosen = [rng.permutation(np.flatnonzero(labels == label))[:shots] for label in np.unique(labels)]
+    return np.sort(np.concatenate(chosen))
+
+
+def _why_not(sizes: NDArray[np.integer], tested: int, shots: int) -> str:
+    if tested == 0:
+        return "few-shot probe: no test images, at least 1 needed"
+    if sizes.size < 2:
+        return f"few-shot probe: {sizes.size} classes in training, at least 2 needed"
+    if sizes.max() < shots:
+        return f"few-shot probe: no class has {shots} training images"
+    return ""

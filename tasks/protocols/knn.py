@@ -1,0 +1,79 @@
+"""k-nearest-neighbour probe: the classes of the most similar training images, each vote weighted by exp(cosine / 0.07).
+
+Source: facebookresearch/dino: eval_knn.py, its weighting and temperature; k = 20, or all training images where there are fewer.
+Ties go to the lower class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Unpack
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tasks.metrics import classification
+from tasks.metrics.intervals import wilson
+from tasks.protocols.inputs import feature_faults, id_faults, label_faults, normalised, refuse
+from tasks.protocols.tally import Context, Tally
+from tasks.results import Result
+
+PROTOCOL = "k-NN: cosine on L2-normalised post-projection features, k = 20, votes weighted by exp(cosine / 0.07)"
+PROTOCOL_VERSION = 1
+NEIGHBOURS = 20
+TEMPERATURE = 0.07
+_AT_ONCE = 1024  # test images whose similarities are held at once
+
+
+def score(
+    dataset: str,
+    train_features: NDArray[np.floating],
+    train_labels: NDArray[np.integer],
+    test_ids: Sequence[str] | NDArray[np.object_],
+    test_features: NDArray[np.floating],
+    test_labels: NDArray[np.integer],
+    **context: Unpack[Context],
+) -> tuple[Result, pa.Table]:
+    """`top1` of test features (M, d) by their neighbours among train features (N, d); labels are class indices from 0.
+
+    The table has one row an image: id, label, predicted. Raises UserError for duplicate ids and for features that are not
+    finite or zero, naming ids.
+    """
+    names = np.asarray(test_ids).astype(str)
+    rows = np.array([f"train row {row}" for row in range(len(train_features))], dtype=str)
+    classes = max(int(np.max(train_labels, initial=0)), int(np.max(test_labels, initial=0))) + 1
+    refuse(
+        f"k-NN on {dataset}",
+        id_faults(names, "test ids"),
+        feature_faults(train_features, rows, "train features"),
+        feature_faults(test_features, names, "test features"),
+        label_faults(train_labels, rows, classes, "train labels"),
+        label_faults(test_labels, names, classes, "test labels"),
+    )
+    predicted = nearest(train_features, np.asarray(train_labels), test_features, classes)
+    right = predicted == test_labels
+    tally = Tally("knn")
+    tally.attempt(
+        dataset, "top1", lambda: (classification.top1(predicted, test_labels), wilson(int(right.sum()), right.size))
+    )
+    counts = {"train_images": rows.size, "test_images": names.size, "classes": int(np.unique(train_labels).size)}
+    table = pa.table({"id": names, "label": np.asarray(test_labels, np.int64), "predicted": predicted})
+    return tally.result(dataset, PROTOCOL, PROTOCOL_VERSION, counts, {"k": str(NEIGHBOURS)}, **context), table
+
+
+def nearest(
+    train: NDArray[np.floating], labels: NDArray[np.integer], test: NDArray[np.floating], classes: int
+) -> NDArray[np.int64]:
+    """The class of each test row, (M,)."""
+    known, k = normalised(train), min(NEIGHBOURS, len(train))
+    found = []
+    for start in range(0, len(test), _AT_ONCE):
+        similar = normalised(test[start : start + _AT_ONCE]) @ known.T
+        near = np.argsort(-similar, axis=1, kind="stable")[:, :k]
+        weights = np.exp(np.take_along_axis(similar, near, axis=1) / TEMPERATURE)
+        votes = np.zeros((len(similar), classes))
+        for column in range(k):
+            votes[np.arange(len(similar)), labels[near[:, column]]] += weights[:, column]
+        found.append(np.argmax(votes, axis=1))
+    return np.concatenate([np.empty(0, np.int64), *found])
