@@ -175,6 +175,7 @@ def evaluate(
     `gelo evaluate mini-s --dataset mine`
     """
     from sweeps.single import evaluate_one
+    from tasks.prepare.official import OFFICIAL
 
     settings = _settings(None, storage, None, data, cache, None, None)
     results = evaluate_one(encoder, tuple(suite.split(",")), weights, collection, settings, tuple(dataset or ()))
@@ -201,6 +202,9 @@ def evaluate(
                 counts,
             )
     console.print(table)
+    said = sorted({f"{n} {OFFICIAL[n].metric}" for n in {r.dataset for r in results} if n in OFFICIAL})
+    if said:
+        console.print(f"CLIP's authors report: {', '.join(said)}", highlight=False)
 
 
 @app.command()
