@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import open_clip
 import torch
-from open_clip.transform import image_transform_v2, merge_preprocess_dict
+from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset
@@ -71,7 +71,7 @@ class Files(Dataset[torch.Tensor]):
 
     def __init__(self, files: list[Path], size: int) -> None:
         self.files = files
-        self.transform = image_transform_v2(merge_preprocess_dict({}, {"size": size}), is_train=False)
+        self.transform = image_transform_v2(PreprocessCfg(size=size), is_train=False)
 
     def __len__(self) -> int:
         return len(self.files)

@@ -6,6 +6,7 @@ it can be made again.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ def touch(cache: Path, kind: str, made_by: str, dataset: str) -> None:
     """Note that an entry is used now."""
     place = cache / kind / made_by / dataset
     if place.is_dir():
-        (place / _USED).touch()
+        os.utime(place)
 
 
 def prune(cache: Path, limit: int) -> list[Entry]:
@@ -57,13 +58,10 @@ def prune(cache: Path, limit: int) -> list[Entry]:
     return gone
 
 
-_USED = ".used"
-
-
 def _found(cache: Path) -> Iterator[Entry]:
     for kind in KINDS:
         for place in (cache / kind).glob("*/*"):
             stats = [file.stat() for file in place.rglob("*") if file.is_file()]
             if stats:
-                size, used = sum(s.st_size for s in stats), max(s.st_mtime for s in stats)
+                size, used = sum(s.st_size for s in stats), max(s.st_mtime for s in [place.stat(), *stats])
                 yield Entry(kind, place.parent.name, place.name, place, size, len(stats), used)

@@ -18,7 +18,8 @@ def entry(cache: Path, kind: str, made_by: str, dataset: str, size: int, age: in
     place = cache / kind / made_by / dataset / "test"
     place.mkdir(parents=True)
     (place / "00000.npy").write_bytes(bytes(size))
-    os.utime(place / "00000.npy", (1_000_000 - age, 1_000_000 - age))
+    for path in (place / "00000.npy", place, place.parent):
+        os.utime(path, (1_000_000 - age, 1_000_000 - age))
     return place
 
 

@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from open_clip.model import CLIP
 from open_clip.tokenizer import SimpleTokenizer
-from open_clip.transform import image_transform_v2, merge_preprocess_dict
+from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
 from models.specs import MINI
@@ -39,7 +39,7 @@ def test_zero_shot_of_a_prepared_set_is_open_clips_image_by_image(tmp_path: Path
     model.load_state_dict(safetensors.torch.load_file(MINI / "mini-s.safetensors"))
     length = json.loads((MINI / "mini-s.json").read_text())["text_cfg"]["context_length"]
     tokenizer = SimpleTokenizer(bpe_path=str(MINI / MERGES), context_length=length)
-    transform = image_transform_v2(merge_preprocess_dict({}, {"size": 64}), is_train=False)
+    transform = image_transform_v2(PreprocessCfg(size=64), is_train=False)
     templates = ("in", "while visiting", "from my home country of", "from my visit to", "showing the country of")
     starts = ("a photo i took", "a photo i took", "a photo", "a photo", "a photo")
     with torch.inference_mode():
