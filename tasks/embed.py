@@ -25,6 +25,7 @@ from tasks.stream import Executor, Work, pipeline, quiet, rows, unpack, works
 if TYPE_CHECKING:
     from models.encoder import Encoder
 
+_QUICK = 6_000  # images that one core encodes (mini-s) while a pipeline starts its workers
 View = Literal["image", "flip"]
 
 
@@ -94,17 +95,30 @@ def embed(
     missing = [need for need in dict.fromkeys(wanted) if not need.path(cache).exists()]
     if not missing:
         return 0
+    threads = None
+    if executor == "ray" and not gpus and _quick(missing, transform, cache):
+        executor, threads = "local", 1  # as the pipeline's workers: no feature of a sweep depends on where it was made
     by_work: dict[Work, list[Need]] = defaultdict(list)
     for need in missing:
         by_work[need.work].append(need)
     todo = list(by_work)
     encoded = 0
-    for index, features in _encoded(todo, by_work, transform, cache, executor, gpus):
+    for index, features in _encoded(todo, by_work, transform, cache, executor, gpus, threads):
         for need, array in zip(by_work[todo[index]], features, strict=True):
             publish_array(need.path(cache), array)
             encoded += len(array)
             tick(len(array))
     return encoded
+
+
+def _quick(missing: Sequence[Need], transform: Transform, cache: Path) -> bool:
+    """Whether one core of this machine is done before a pipeline's workers have started: few images, all decoded, no other machine."""
+    import ray
+
+    if sum(need.work.chunk.rows for need in missing) > _QUICK or len(ray.nodes()) > 1:
+        return False
+    decoded = cache / "decoded" / transform.fingerprint
+    return all(work.place(decoded, "").exists() for work in {need.work for need in missing})
 
 
 def features(encoder: EncoderRef, dataset: Dataset, split: str, cache: Path, view: View = "image") -> np.ndarray:
@@ -162,11 +176,18 @@ def _encoded(
     cache: Path,
     executor: Executor,
     gpus: float,
+    threads: int | None,
 ) -> Iterator[tuple[int, list[np.ndarray]]]:
     if executor == "local":
-        encode = _Encode(None, "cpu")
-        for row in rows(todo, transform, cache, "local", keep_pixels=True):
-            yield row["work"], encode.features(row, by_work[todo[row["work"]]])
+        import torch
+
+        before = torch.get_num_threads()
+        encode = _Encode(threads, "cpu")
+        try:
+            for row in rows(todo, transform, cache, "local", keep_pixels=True):
+                yield row["work"], encode.features(row, by_work[todo[row["work"]]])
+        finally:
+            torch.set_num_threads(before)
         return
     import ray
 

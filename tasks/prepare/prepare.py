@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from filelock import FileLock
@@ -26,6 +26,7 @@ from tasks.stream import UNREADABLE, open_image
 GENERAL: dict[str, Callable[[Tree], Layout]] = {"folder": folder, "datasets": hub}
 SHOWN = 20  # faults of one kind that a message lists
 _AT_ONCE = 8 * CHUNK
+_HANDFUL = 64  # images that one thread takes at a time
 
 
 def prepare(
@@ -172,12 +173,17 @@ def _checked(items: list[Item], lost: list[Fault], tick: Callable[[int], None]) 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         once = iter({item.id: item for item in items}.values())
         while group := list(islice(once, _AT_ONCE)):
-            for record in pool.map(_record, group):
+            handfuls = [group[start : start + _HANDFUL] for start in range(0, len(group), _HANDFUL)]
+            for record in chain.from_iterable(pool.map(_records, handfuls)):
                 if isinstance(record, Fault):
                     lost.append(record)
                 else:
                     yield record
             tick(len(group))
+
+
+def _records(items: list[Item]) -> list[Record | Fault]:
+    return [_record(item) for item in items]
 
 
 def _record(item: Item) -> Record | Fault:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +51,7 @@ class Tree:
 
     root: Path
     faults: list[Fault] = field(default_factory=list)
+    _known: dict[Path, bool] = field(default_factory=dict)
 
     def below(self, *names: str) -> Tree:
         """The same tree seen from a folder inside, where that exists; faults are shared."""
@@ -62,10 +64,17 @@ class Tree:
     def path(self, relative: str, what: str) -> Path | None:
         """A file that must be there and must not lie outside the tree."""
         path = self.root / relative
-        if not path.is_file():
+        try:
+            mode = path.lstat().st_mode
+        except OSError:
+            mode = 0
+        inside = self._inside(path.parent)
+        if stat.S_ISLNK(mode):
+            inside, mode = inside and self._inside(path), path.stat().st_mode if path.exists() else 0
+        if not stat.S_ISREG(mode):
             self.fault(path, "missing", what)
             return None
-        if self._leaves(path):
+        if not inside:
             self.fault(path, f"leads out of the tree, to {path.resolve()}", f"a file below {self.root}")
             return None
         return path
@@ -147,8 +156,11 @@ class Tree:
             return []
         return sorted(entry.name for entry in top.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
-    def _leaves(self, path: Path) -> bool:
-        return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root))
+    def _inside(self, path: Path) -> bool:
+        """Whether a path, links followed, lies below the root; asked once for each folder."""
+        if path not in self._known:
+            self._known[path] = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root))
+        return self._known[path]
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:

@@ -165,6 +165,30 @@ def test_ray_gives_the_same_bytes_as_the_plain_loop(
         assert len(files(tmp_path / folder)) == (2 if folder == "decoded" else 4)
 
 
+def test_a_small_pass_over_decoded_images_starts_no_workers_and_gives_the_same_bytes(
+    plain: Path,
+    dataset: Dataset,
+    ref: EncoderRef,
+    encoder: Encoder,
+    tmp_path: Path,
+    ray: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a pipeline was started")
+
+    wanted = needs(ref, dataset, "test", ("image", "flip"))
+    decode_all([need.work for need in wanted], encoder.transform, tmp_path, "local", lambda n: None)
+    monkeypatch.setattr("tasks.embed.pipeline", refuse)
+    embed(wanted, encoder.transform, tmp_path, "ray")
+    assert files(tmp_path / "embeddings") == files(plain / "embeddings")
+    monkeypatch.setattr("tasks.embed._QUICK", 100)
+    other = tmp_path / "other"
+    decode_all([need.work for need in wanted], encoder.transform, other, "local", lambda n: None)
+    with pytest.raises(AssertionError, match="a pipeline was started"):
+        embed(wanted, encoder.transform, other, "ray")
+
+
 def test_half_a_pass_is_gone_on_with_and_a_whole_one_costs_nothing(
     plain: Path, dataset: Dataset, ref: EncoderRef, encoder: Encoder, tmp_path: Path
 ) -> None:
