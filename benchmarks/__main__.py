@@ -42,7 +42,8 @@ def page(lines: list[dict[str, Any]]) -> str:
         for n in lines
     )
     return (
-        "# Benchmarks\n\nWritten by `make bench`; medians of interleaved rounds, ratio = ours / theirs.\n\n"
+        "# Benchmarks\n\nEach row is the last line of the command named below it; `make bench` runs them all and writes this page. "
+        "Medians of interleaved rounds, ratio = ours / theirs.\n\n"
         "| benchmark | ours | theirs | unit | ratio | aim | rounds |\n|---|---|---|---|---|---|---|\n"
         f"{rows}\n\n{details}\n"
     )

@@ -67,7 +67,10 @@ def run(
     """
     from sweeps.spec import load_spec
 
-    _run(load_spec(sweep, tuple(set_ or ())), _settings(None, storage, tracking, data, cache, address, cpus))
+    _run(
+        load_spec(sweep, tuple(set_ or ())),
+        _settings(storage=storage, tracking=tracking, data=data, cache=cache, address=address, cpus=cpus),
+    )
 
 
 @app.command()
@@ -86,7 +89,10 @@ def resume(
     """
     folder = _folder(storage, name)
     saved = folder.read()["settings"]
-    _run(folder.spec(), _settings(saved, storage, tracking, data, cache, address, cpus))
+    _run(
+        folder.spec(),
+        _settings(saved, storage=storage, tracking=tracking, data=data, cache=cache, address=address, cpus=cpus),
+    )
 
 
 @app.command()
@@ -138,7 +144,7 @@ def prepare(
     """
     from sweeps.preparing import catalogue_table, prepare_one
 
-    folder = Path(_settings(None, None, None, data, None, None, None).data)
+    folder = Path(_settings(data=data).data)
     if list_:
         console.print(catalogue_table(folder))
         return
@@ -177,7 +183,7 @@ def evaluate(
     from sweeps.single import evaluate_one
     from tasks.prepare.official import OFFICIAL
 
-    settings = _settings(None, storage, None, data, cache, None, None)
+    settings = _settings(storage=storage, data=data, cache=cache)
     results = evaluate_one(encoder, tuple(suite.split(",")), weights, collection, settings, tuple(dataset or ()))
     if as_json:
         typer.echo(json.dumps([result.model_dump(mode="json") for result in results], indent=1))
@@ -214,7 +220,7 @@ def report(name: Name, storage: Storage = None, tracking: Tracking = None) -> No
     Example: `gelo report demo`
     """
     folder = _folder(storage, name)
-    _report(folder, _settings(folder.read()["settings"], storage, tracking, None, None, None, None).tracking)
+    _report(folder, _settings(folder.read()["settings"], storage=storage, tracking=tracking).tracking)
 
 
 @app.command()
@@ -239,7 +245,7 @@ def doctor(
         from sweeps.preflight import preflight
         from sweeps.spec import load_spec
 
-        faults = tuple(preflight(load_spec(sweep), _settings(None, storage, None, data, cache, None, None)))
+        faults = tuple(preflight(load_spec(sweep), _settings(storage=storage, data=data, cache=cache)))
     if as_json:
         lacks = [{"where": f.where, "found": f.found, "expected": f.expected, "remedy": f.remedy} for f in faults]
         typer.echo(json.dumps({"machine": facts, "sweep": sweep, "lacks": lacks}, indent=1))
@@ -271,7 +277,7 @@ def cache(
     from sweeps.preparing import cache_table
     from tasks.cache import prune
 
-    settings = _settings(None, None, None, data, cache, None, None)
+    settings = _settings(data=data, cache=cache)
     if limit is not None:
         gone = prune(Path(settings.cache), int(limit * 1e9))
         freed = sum(entry.bytes for entry in gone) / 1e9
@@ -366,19 +372,10 @@ def _report(folder: Any, tracking: str | None) -> None:
     console.print(f"\nreport: {written.path / 'index.html'}", highlight=False, markup=False)
 
 
-def _settings(
-    saved: dict[str, Any] | None,
-    storage: str | None,
-    tracking: str | None,
-    data: str | None,
-    cache: str | None,
-    address: str | None,
-    cpus: int | None,
-) -> Any:
+def _settings(saved: dict[str, Any] | None = None, **given: str | int | None) -> Any:
     """Defaults, then what was saved with the sweep, then what is given now."""
     from sweeps.settings import Settings
 
-    given = {"storage": storage, "tracking": tracking, "data": data, "cache": cache, "address": address, "cpus": cpus}
     return Settings(**{**(saved or {}), **{key: value for key, value in given.items() if value is not None}})
 
 

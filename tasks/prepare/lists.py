@@ -23,8 +23,10 @@ def food101(tree: Tree) -> Layout:
     splits, names = {}, set[str]()
     for split in ("train", "test"):
         listed = tree.json(f"meta/{split}.json", "the split of Food-101: class -> list of class/number")
-        if not isinstance(listed, dict):
-            tree.fault(tree.root / f"meta/{split}.json", f"a {type(listed).__name__}", "a mapping from class to images")
+        if not isinstance(listed, dict) or not all(
+            isinstance(images, list) and all(isinstance(image, str) for image in images) for images in listed.values()
+        ):
+            tree.fault(tree.root / f"meta/{split}.json", "other content", "a mapping from class to a list of images")
             listed = {}
         names |= set(listed)
         splits[split] = listed

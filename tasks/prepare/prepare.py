@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import chain, islice
 from pathlib import Path
 
@@ -44,16 +45,16 @@ def prepare(
     """Make `<data>/<name>` from an official download, or with `reader` from a user's own images; False when it was there already.
 
     partition: of the official ones, 1 where nothing is said. allow_partial: a tree that is not whole becomes a data set whose card says
-    so. replace: an older one gives way. prompts: a file of class names and templates to ask with.
+    so. replace: an older one gives way once the new one is whole. prompts: a file of class names and templates to ask with.
 
     Raises UserError with every fault; a second prepare of one set waits for the first.
     """
     official, read = _reader(name, source, reader, partition)
-    root = data / name
+    root, workshop = data / name, data / f".prepare-{name}"
     data.mkdir(parents=True, exist_ok=True)
-    with FileLock(data / f".{name}.lock"):
-        for left in data.glob(f".partial-{name}-*"):  # of a prepare that was killed: its lock is free
-            shutil.rmtree(left, ignore_errors=True)
+    with FileLock(data / f".{name}.lock"), ExitStack() as ending:
+        shutil.rmtree(workshop, ignore_errors=True)  # of a prepare that was killed: its lock is free
+        ending.callback(shutil.rmtree, workshop, ignore_errors=True)
         if is_done(root) and not replace:
             return open_dataset(root), False
         tree = Tree(source)
@@ -64,11 +65,11 @@ def prepare(
         asked = read_prompts(prompts, layout.classes) if prompts is not None else None
         lost = list(faults)
         splits = {split: _checked(items, lost, tick) for split, items in layout.splits.items() if items}
-        if replace and is_done(root):
-            old = data / f".partial-{name}-old"
-            root.rename(old)
-            shutil.rmtree(old)
-        return _write(root, layout, splits, official, source, partition, lost, allow_partial, asked), True
+        _write(workshop / name, layout, splits, official, source, partition, lost, allow_partial, asked)
+        if root.exists():
+            root.rename(workshop / "old")
+        (workshop / name).rename(root)
+        return open_dataset(root), True
 
 
 def _write(
@@ -81,7 +82,7 @@ def _write(
     lost: list[Fault],
     allow_partial: bool,
     asked: Prompts | None,
-) -> Dataset:
+) -> None:
     last = list(splits)[-1]
 
     def to_the_end(records: Iterator[Record]) -> Iterator[Record]:
@@ -91,7 +92,7 @@ def _write(
 
     ordered = {split: to_the_end(records) if split == last else records for split, records in splits.items()}
     version = f"1, partition {partition or 1}" if official is not None and official.partitions else "1"
-    return write_dataset(
+    write_dataset(
         root,
         name=root.name,
         version=version,
@@ -147,7 +148,7 @@ def _misfits(layout: Layout, official: Official | None) -> list[Fault]:
         items = layout.splits.get(split, [])
         if len(items) != expected:
             faults.append(Fault(f"split {split}", f"{len(items):,} images", f"{expected:,}"))
-        elif split in official.each:
+        elif split in official.each and len(layout.classes) == official.classes:
             by_class = Counter(item.label for item in items)
             odd = [label for label in range(official.classes) if by_class[label] != official.each[split]]
             faults += [

@@ -11,9 +11,7 @@ import numpy as np
 from numpy._core.multiarray import _reconstruct
 
 _ARRAYS: dict[tuple[str, str], Callable[..., Any]] = {
-    (module, name): value
-    for module in ("numpy.core.multiarray", "numpy._core.multiarray")
-    for name, value in (("_reconstruct", _reconstruct),)
+    (module, "_reconstruct"): _reconstruct for module in ("numpy.core.multiarray", "numpy._core.multiarray")
 } | {("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype}
 
 
@@ -22,14 +20,10 @@ class SafePickleError(ValueError):
 
 
 class _Plain(pickle.Unpickler):
-    def __init__(self, data: bytes, arrays: bool) -> None:
-        super().__init__(io.BytesIO(data), encoding="bytes")
-        self._arrays = arrays
-
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("_codecs", "encode"):  # how Python 3 writes bytes at protocol 2
             return _latin1
-        if self._arrays and (module, name) in _ARRAYS:
+        if (module, name) in _ARRAYS:
             return _ARRAYS[module, name]
         raise SafePickleError(f"asks for {module}.{name}: refused, nothing was run")
 
@@ -37,13 +31,13 @@ class _Plain(pickle.Unpickler):
         raise SafePickleError("asks for a persistent object: refused, nothing was run")
 
 
-def load_plain(data: bytes, *, arrays: bool = True) -> Any:
-    """Bytes, text, numbers, booleans, None, lists, tuples, dictionaries (and with `arrays` NumPy arrays of numbers).
+def load_plain(data: bytes) -> Any:
+    """Bytes, text, numbers, booleans, None, lists, tuples, dictionaries and NumPy arrays of numbers.
 
     Dictionary keys and the strings of lists that Python 2 wrote as bytes come back as text. Raises SafePickleError, with nothing run.
     """
     try:
-        return _text(_Plain(data, arrays).load())
+        return _text(_Plain(io.BytesIO(data), encoding="bytes").load())
     except SafePickleError:
         raise
     except Exception as error:  # whatever damaged bytes lead the machine of pickle to

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tasks.protocols.inputs import feature_faults, id_faults, label_faults, normalised, refuse
+from tasks.protocols.inputs import learnt_from, normalised
 from tasks.protocols.tally import Context, Tally
 from tasks.results import Result
 
@@ -42,17 +42,8 @@ def score(
     from tasks.logistic import path
 
     names = np.asarray(test_ids).astype(str)
-    rows = np.array([f"train row {row}" for row in range(len(train_features))], dtype=str)
     labels = np.asarray(train_labels)
-    classes = max(int(np.max(labels, initial=0)), int(np.max(test_labels, initial=0))) + 1
-    refuse(
-        f"few-shot probe on {dataset}",
-        id_faults(names, "test ids"),
-        feature_faults(train_features, rows, "train features"),
-        feature_faults(test_features, names, "test features"),
-        label_faults(labels, rows, classes, "train labels"),
-        label_faults(test_labels, names, classes, "test labels"),
-    )
+    learnt_from(f"few-shot probe on {dataset}", train_features, train_labels, names, test_features, test_labels)
     tally = Tally("few_shot")
     train, test = normalised(train_features), normalised(test_features)
     drawn: list[tuple[int, int, float]] = []
@@ -71,7 +62,12 @@ def score(
             drawn.append((shots, draw, scores[-1]))
         tally.give(dataset, f"top1_{shots}_shots", float(np.mean(scores)))
         tally.give(dataset, f"sd_{shots}_shots", float(np.std(scores, ddof=1)))
-    counts = {"train_images": rows.size, "test_images": names.size, "classes": int(sizes.size), "draws": DRAWS}
+    counts = {
+        "train_images": len(train_features),
+        "test_images": names.size,
+        "classes": int(sizes.size),
+        "draws": DRAWS,
+    }
     columns = list(zip(*drawn, strict=True)) or [(), (), ()]
     table = pa.table(
         {

@@ -75,6 +75,31 @@ def label_faults(labels: ArrayLike, ids: ArrayLike, classes: int, where: str = "
     return [_of_ids(where, f"outside 0 to {classes - 1}", names[bad], "a class index")] if bad.any() else []
 
 
+def learnt_from(
+    subject: str,
+    train_features: NDArray[np.floating],
+    train_labels: NDArray[np.integer],
+    test_ids: ArrayLike,
+    test_features: NDArray[np.floating],
+    test_labels: NDArray[np.integer],
+) -> int:
+    """Check what a protocol that learns from train gets; returns how many classes the labels of both splits count to.
+
+    Raises UserError with every fault; training images are named by position.
+    """
+    rows = np.array([f"train row {row}" for row in range(len(train_features))], dtype=str)
+    classes = max(int(np.max(train_labels, initial=0)), int(np.max(test_labels, initial=0))) + 1
+    refuse(
+        subject,
+        id_faults(test_ids, "test ids"),
+        feature_faults(train_features, rows, "train features"),
+        feature_faults(test_features, test_ids, "test features"),
+        label_faults(train_labels, rows, classes, "train labels"),
+        label_faults(test_labels, test_ids, classes, "test labels"),
+    )
+    return classes
+
+
 def lookup(known: ArrayLike, wanted: ArrayLike, where: str, what: str = "id") -> tuple[NDArray[np.intp], list[Fault]]:
     """Positions in `known` (N,) of each of `wanted` (M,), and a fault that names the missing (position 0)."""
     names, asked = np.asarray(known).astype(str), np.asarray(wanted).astype(str)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tasks.metrics import classification
 from tasks.metrics.intervals import wilson
-from tasks.protocols.inputs import feature_faults, id_faults, label_faults, normalised, refuse
+from tasks.protocols.inputs import learnt_from, normalised
 from tasks.protocols.tally import Context, Tally
 from tasks.results import Result
 
@@ -41,23 +41,18 @@ def score(
     finite or zero, naming ids.
     """
     names = np.asarray(test_ids).astype(str)
-    rows = np.array([f"train row {row}" for row in range(len(train_features))], dtype=str)
-    classes = max(int(np.max(train_labels, initial=0)), int(np.max(test_labels, initial=0))) + 1
-    refuse(
-        f"k-NN on {dataset}",
-        id_faults(names, "test ids"),
-        feature_faults(train_features, rows, "train features"),
-        feature_faults(test_features, names, "test features"),
-        label_faults(train_labels, rows, classes, "train labels"),
-        label_faults(test_labels, names, classes, "test labels"),
-    )
+    classes = learnt_from(f"k-NN on {dataset}", train_features, train_labels, names, test_features, test_labels)
     predicted = nearest(train_features, np.asarray(train_labels), test_features, classes)
     right = predicted == test_labels
     tally = Tally("knn")
     tally.attempt(
         dataset, "top1", lambda: (classification.top1(predicted, test_labels), wilson(int(right.sum()), right.size))
     )
-    counts = {"train_images": rows.size, "test_images": names.size, "classes": int(np.unique(train_labels).size)}
+    counts = {
+        "train_images": len(train_features),
+        "test_images": names.size,
+        "classes": int(np.unique(train_labels).size),
+    }
     table = pa.table({"id": names, "label": np.asarray(test_labels, np.int64), "predicted": predicted})
     return tally.result(dataset, PROTOCOL, PROTOCOL_VERSION, counts, {"k": str(NEIGHBOURS)}, **context), table
 

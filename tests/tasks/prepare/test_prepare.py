@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 import struct
@@ -11,6 +12,7 @@ import time
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ def refused(name: str, source: Path, data: Path, **options: Any) -> tuple[Fault,
     with pytest.raises(UserError) as error:
         prepare(name, source, data, **options)
     assert not is_done(data / name), "nothing is visible"
-    assert not list(data.glob(".partial-*")), "nothing is left behind"
+    assert not list(data.glob(".prepare-*")), "nothing is left behind"
     return error.value.faults
 
 
@@ -68,8 +70,6 @@ def test_counts_by_class_are_checked_where_a_split_is_balanced(
     own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (own / "test" / "red_cat" / "bild 0é.jpg").rename(own / "test" / "blå hund" / "moved.jpg")
-    from dataclasses import replace
-
     small = replace(OFFICIAL["sst2"], images={"train": 6, "test": 6}, each={"train": 3, "test": 3})
     monkeypatch.setitem(module.OFFICIAL, "sst2", small)
     faults = refused("sst2", own, tmp_path / "data")
@@ -168,6 +168,13 @@ def test_truncated_arrays_are_named(tmp_path: Path) -> None:
         assert Path(file).name in said(refused(name, tmp_path / name, tmp_path / "data"))
 
 
+@pytest.mark.parametrize("listed", [["apple_pie/1"], {"apple_pie": None}, {"apple_pie": [1]}])
+def test_a_split_file_of_another_shape_is_named(listed: object, tmp_path: Path) -> None:
+    TREES["food101"](tmp_path)
+    (tmp_path / "food-101" / "meta" / "test.json").write_text(json.dumps(listed))
+    assert "test.json: other content" in said(refused("food101", tmp_path, tmp_path / "data"))
+
+
 def test_names_that_cannot_be(own: Path, tmp_path: Path) -> None:
     assert "nearest: food101" in said(refused("fodd101", own, tmp_path / "data"))
     assert "--reader folder" in said(refused("mine", own, tmp_path / "data"))
@@ -189,6 +196,25 @@ def test_it_is_there_already(own: Path, tmp_path: Path) -> None:
     assert made
     assert anew.card.counts()["test"] == 7
     assert anew.card.classes == ("blå hund", "red cat")
+
+
+def test_a_replacement_that_fails_leaves_the_old_one(own: Path, tmp_path: Path) -> None:
+    first, _ = prepare("mine", own, tmp_path / "data", reader="folder")
+    (own / "test" / "red_cat" / "bild 0é.jpg").write_text("no image")
+    with pytest.raises(UserError, match="unreadable image"):
+        prepare("mine", own, tmp_path / "data", reader="folder", replace=True)
+    assert open_dataset(tmp_path / "data" / "mine", verify=True).fingerprint == first.fingerprint
+    assert not list((tmp_path / "data").glob(".prepare-*"))
+
+
+def test_fewer_classes_than_official_are_one_fault_and_no_crash(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = replace(OFFICIAL["sst2"], classes=3, images={"train": 6, "test": 6}, each={"train": 2, "test": 2})
+    monkeypatch.setitem(module.OFFICIAL, "sst2", small)
+    assert [(f.where, f.found, f.expected) for f in refused("sst2", own, tmp_path / "data")[:-1]] == [
+        ("classes", "2", "3")
+    ]
 
 
 def test_two_at_once_agree(own: Path, tmp_path: Path) -> None:
@@ -218,10 +244,10 @@ p.prepare("mine", Path({str(own)!r}), Path({str(tmp_path / "data")!r}), reader="
     process.kill()
     process.wait()
     assert not is_done(tmp_path / "data" / "mine")
-    assert list((tmp_path / "data").glob(".partial-mine-*")), "it was in the middle"
+    assert list((tmp_path / "data").glob(".prepare-mine/.partial-*")), "it was in the middle"
     dataset, made = prepare("mine", own, tmp_path / "data", reader="folder")
     assert made
-    assert not list((tmp_path / "data").glob(".partial-*"))
+    assert not list((tmp_path / "data").glob(".prepare-*"))
     assert open_dataset(tmp_path / "data" / "mine", verify=True).card == dataset.card
 
 
@@ -236,8 +262,6 @@ def test_parquet_and_arrow_of_the_hub_are_read_alike(own: Path, tmp_path: Path) 
     features = {
         "info": {"features": {"image": {"_type": "Image"}, "label": {"names": ["dog", "cat"], "_type": "ClassLabel"}}}
     }
-    import json
-
     meta = {b"huggingface": json.dumps(features).encode()}
     for kind in ("parquet", "arrow"):
         for split, folder in (("train", "train"), ("validation", "test")):
