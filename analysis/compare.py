@@ -17,8 +17,9 @@ import pandas as pd
 from analysis.labels import is_baseline
 from analysis.runs import Runs
 from analysis.select import Status, expected, select
+from tasks.catalogue import PROBES
 
-GENERAL = ("zero_shot", "probe")
+GENERAL: tuple[str, ...] = ("zero_shot", *PROBES)
 Z95 = 1.959963984540054
 # task -> (metric after, the baseline's metric before, +1 where higher is better)
 GAIN = {

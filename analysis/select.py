@@ -14,17 +14,18 @@ import pandas as pd
 
 from analysis.labels import is_baseline
 from analysis.runs import Runs
-from tasks.catalogue import ENTRIES
+from tasks.catalogue import ENTRIES, PROBES
 from tasks.results import SUITES
 
 HEADED = ("mad", "pad")
 # suite of results -> (the catalogue's protocols that give it, the name under which a spec asks for it)
 PROTOCOLS: dict[str, tuple[set[str], str]] = {
     "zero_shot": ({"zero_shot"}, "zero_shot"),
-    "probe": ({"probe"}, "probe"),
+    **{probe: ({probe}, probe) for probe in PROBES},
     "knn": ({"knn"}, "knn"),
     "few_shot": ({"few_shot"}, "few_shot"),
     "fr": ({"verification", "templates"}, "biometric"),
+    "fr_1n": ({"identification"}, "biometric"),
     "mad": ({"morph"}, "biometric"),
     "mad_text": ({"morph"}, "biometric"),
     "pad": ({"spoof"}, "biometric"),

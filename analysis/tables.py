@@ -16,6 +16,7 @@ import pandas as pd
 
 from analysis.compare import Comparison
 from analysis.labels import IDENTITY, is_baseline
+from tasks.catalogue import PROBES
 from tasks.results import higher_is_better, metric_name
 
 # What a reader looks for first in biometric.csv: (suite, part, start of the leaf). The others follow by name.
@@ -25,7 +26,7 @@ MAIN = (
     ("mad_text", "mean", "eer"), ("pad", "mean", "hter"), ("pad", "mean", "auc"), ("pad_text", "mean", "hter"),
     ("pad_text", "mean", "auc"),
 )  # fmt: skip
-BIOMETRIC = ("fr", "mad", "mad_text", "pad", "pad_text")
+BIOMETRIC = ("fr", "fr_1n", "mad", "mad_text", "pad", "pad_text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,10 @@ class Table:
 
 
 def build(comparison: Comparison) -> dict[str, Table]:
-    """The four tables by name."""
+    """The four tables by name; one more for each variant of the probe that the sweep has results of."""
     tables = [_general(comparison, "zero_shot", "zero_shot"), _general(comparison, "linear_probe", "probe")]
+    variants = [probe for probe in PROBES if probe != "probe" and comparison.general[probe].scores.shape[1]]
+    tables += [_general(comparison, f"linear_{variant}", variant) for variant in variants]
     tables += [_biometric(comparison), _summary(comparison)]
     return {table.name: table for table in tables}
 

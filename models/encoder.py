@@ -18,8 +18,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
+from models.faults import Fault, UserError
 from models.specs import Transform
 
 TEXT_BATCH = 256
@@ -97,12 +99,16 @@ class Encoder:
         """16 hex digits over the text tower's tensors, architecture and tokenizer, and the precision."""
         return hashlib.sha256(f"{self.text.fingerprint} {self.precision}".encode()).hexdigest()[:16]
 
-    def encode_images(self, pixels: NDArray[np.uint8], *, flip: bool = False) -> NDArray[np.float32]:
+    def encode_images(
+        self, pixels: NDArray[np.uint8], *, flip: bool = False, projected: bool = True
+    ) -> NDArray[np.float32]:
         """uint8 (N, size, size, 3) as `Transform.to_uint8` makes them -> float32 (N, dim), not normalised.
 
-        flip mirrors left and right first. The N images go through in one forward pass: N bounds the memory. Raises
-        ValueError for another shape or type.
+        flip mirrors left and right first. projected=False: (N, width), what the projection into the space of the texts is given. The N
+        images go through in one forward pass: N bounds the memory. Raises ValueError for another shape or type, and UserError where a
+        tower does not end in a projection.
         """
+        tower = self.visual if projected else self._trunk
         side = self.transform.size
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (side, side, 3):
             raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}, uint8 (N, {side}, {side}, 3) is needed")
@@ -112,8 +118,20 @@ class Encoder:
         if not batch.flags.writeable:  # torch warns about arrays that Arrow or an mmap own
             batch = batch.copy()
         with torch.inference_mode(), _exact(self.device):
-            features = self.visual(self.transform.normalise(torch.from_numpy(batch).to(self.device)))
+            features = tower(self.transform.normalise(torch.from_numpy(batch).to(self.device)))
         return features.float().cpu().numpy()
+
+    @cached_property
+    def _trunk(self) -> nn.Module:
+        """The vision tower without its projection; the tensors are shared."""
+        if not isinstance(self.visual, VisionTransformer) or self.visual.proj is None:
+            fault = Fault(
+                self.name, f"a {type(self.visual).__name__} without one", "a vision tower that ends in a projection"
+            )
+            raise UserError("features before the projection", fault)
+        trunk = copy.copy(self.visual)
+        trunk._parameters = {**self.visual._parameters, "proj": None}
+        return trunk
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(N,) strings -> float32 (N, dim), not normalised."""

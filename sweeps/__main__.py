@@ -46,6 +46,14 @@ Cache = Annotated[
 Address = Annotated[
     str | None, typer.Option(help="A Ray cluster's address, `auto` on its head node. [default: this machine alone]")
 ]
+CacheLimit = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        envvar="GELO_CACHE_LIMIT",
+        help="Gigabytes that the cache may hold of what this run does not need. [default: 100]",
+    ),
+]
 Cpus = Annotated[int | None, typer.Option(min=1, help="CPUs to use on this machine. [default: all]")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
@@ -57,6 +65,7 @@ def run(
     tracking: Tracking = None,
     data: Data = None,
     cache: Cache = None,
+    cache_limit: CacheLimit = None,
     address: Address = None,
     cpus: Cpus = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a key, e.g. --set seeds=[0,1].")] = None,
@@ -69,7 +78,15 @@ def run(
 
     _run(
         load_spec(sweep, tuple(set_ or ())),
-        _settings(storage=storage, tracking=tracking, data=data, cache=cache, address=address, cpus=cpus),
+        _settings(
+            storage=storage,
+            tracking=tracking,
+            data=data,
+            cache=cache,
+            cache_limit=cache_limit,
+            address=address,
+            cpus=cpus,
+        ),
     )
 
 
@@ -80,6 +97,7 @@ def resume(
     tracking: Tracking = None,
     data: Data = None,
     cache: Cache = None,
+    cache_limit: CacheLimit = None,
     address: Address = None,
     cpus: Cpus = None,
 ) -> None:
@@ -91,7 +109,16 @@ def resume(
     saved = folder.read()["settings"]
     _run(
         folder.spec(),
-        _settings(saved, storage=storage, tracking=tracking, data=data, cache=cache, address=address, cpus=cpus),
+        _settings(
+            saved,
+            storage=storage,
+            tracking=tracking,
+            data=data,
+            cache=cache,
+            cache_limit=cache_limit,
+            address=address,
+            cpus=cpus,
+        ),
     )
 
 
@@ -128,10 +155,17 @@ def prepare(
     ] = False,
     reader: Annotated[
         str | None,
-        typer.Option(help="For your own: folder (one folder per class), or datasets (Hugging Face, Parquet)."),
+        typer.Option(
+            help="For your own: folder (one folder per class), datasets (Hugging Face, Parquet), pairs (.bin), identities "
+            "(.rec or folders), templates (IJB's files), morphs or spoofs (CSV)."
+        ),
     ] = None,
     partition: Annotated[int | None, typer.Option(help="Official partition of sun397 or dtd. [default: 1]")] = None,
     prompts: Annotated[Path | None, typer.Option(help="YAML with `templates` and, if you like, `classes`.")] = None,
+    landmarks: Annotated[
+        Path | None,
+        typer.Option(help="CSV of five points an image (id,x1,y1,...,x5,y5): align faces to 112 x 112 by them."),
+    ] = None,
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Take a tree that is not whole; tables say so.")
     ] = False,
@@ -156,58 +190,66 @@ def prepare(
     if missing:
         raise UserError("prepare", [*missing])
     assert name is not None and source is not None
-    prepare_one(name, source, folder, console, reader, partition, prompts, allow_partial, replace)
+    prepare_one(name, source, folder, console, reader, partition, prompts, landmarks, allow_partial, replace)
 
 
 @app.command()
 def evaluate(
-    encoder: Annotated[str, typer.Argument(help="A backbone (mini-s), or a trained trial as SWEEP/KEY.")],
+    encoder: Annotated[
+        str | None, typer.Argument(help="A backbone (mini-s), or a trained trial as SWEEP/KEY; none with --scores.")
+    ] = None,
     suite: Annotated[
-        str, typer.Option(help="Comma-separated: general (zero_shot and probe), zero_shot, probe, biometric.")
-    ] = "general,biometric",
+        str | None,
+        typer.Option(
+            help="Comma-separated: general (zero_shot and probe), zero_shot, probe, biometric. [default: general,biometric]"
+        ),
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="The backbone's weights, where gelo does not ship them.")] = None,
     collection: Annotated[
         str | None, typer.Option(help="miniature or paper. [default: what fits the backbone]")
     ] = None,
     dataset: Annotated[list[str] | None, typer.Option(help="Only these prepared sets; may be repeated.")] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="CSV or Parquet of scores and labels in place of an encoder: docs/biometrics.md."),
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Of the file of scores: verification, templates, morph or spoof.")
+    ] = None,
     storage: Storage = None,
     data: Data = None,
     cache: Cache = None,
+    cache_limit: CacheLimit = None,
     as_json: AsJson = False,
 ) -> None:
     """Score one encoder in this process, without Ray or MLflow; embeddings are shared with sweeps through the cache.
+    Or, without any, the scores that a file holds.
 
     Example: `gelo evaluate mini-s --suite general`, `gelo evaluate demo/3f9c0a11b2c4 --suite biometric --json`,
-    `gelo evaluate mini-s --dataset mine`
+    `gelo evaluate mini-s --dataset mine`, `gelo evaluate --scores scores.csv --protocol morph`
     """
-    from sweeps.single import evaluate_one
+    from sweeps.shown import remarks, results_table
     from tasks.prepare.official import OFFICIAL
 
-    settings = _settings(storage=storage, data=data, cache=cache)
-    results = evaluate_one(encoder, tuple(suite.split(",")), weights, collection, settings, tuple(dataset or ()))
+    if encoder is None or scores is not None or protocol is not None:
+        from sweeps.scorefile import evaluate_file
+
+        beside = {
+            "ENCODER": encoder, "--suite": suite, "--weights": weights, "--collection": collection, "--dataset": dataset,
+        }  # fmt: skip
+        results = [evaluate_file(scores, protocol, [option for option, given in beside.items() if given])]
+    else:
+        from sweeps.single import evaluate_one
+
+        settings = _settings(storage=storage, data=data, cache=cache)
+        suites = tuple((suite or "general,biometric").split(","))
+        results = evaluate_one(encoder, suites, weights, collection, settings, tuple(dataset or ()))
     if as_json:
         typer.echo(json.dumps([result.model_dump(mode="json") for result in results], indent=1))
         return
-    scales = {result.scale for result in results}
-    partial = sorted({result.dataset for result in results if result.partial})
-    table = Table(
-        title=encoder
-        + (" (MINIATURE data)" if "miniature" in scales else "")
-        + (f" (PARTIAL: {', '.join(partial)})" if partial else "")
-    )
-    for heading in ("metric", "per cent", "95 % interval", "compared"):
-        table.add_column(heading, no_wrap=heading != "compared")
-    for result in results:
-        counts = ", ".join(f"{n:,} {what}" for what, n in result.counts.items())
-        for metric, value in result.values.items():
-            low, high = result.intervals.get(metric, (None, None))
-            table.add_row(
-                metric,
-                f"{100 * value:.2f}",
-                "" if low is None or high is None else f"{100 * low:.1f} - {100 * high:.1f}",
-                counts,
-            )
-    console.print(table)
+    console.print(results_table(encoder or str(scores), results))
+    for remark in remarks(results):
+        console.print(remark, highlight=False, markup=False)
     said = sorted({f"{n} {OFFICIAL[n].metric}" for n in {r.dataset for r in results} if n in OFFICIAL})
     if said:
         console.print(f"CLIP's authors report: {', '.join(said)}", highlight=False)
@@ -372,7 +414,7 @@ def _report(folder: Any, tracking: str | None) -> None:
     console.print(f"\nreport: {written.path / 'index.html'}", highlight=False, markup=False)
 
 
-def _settings(saved: dict[str, Any] | None = None, **given: str | int | None) -> Any:
+def _settings(saved: dict[str, Any] | None = None, **given: str | int | float | None) -> Any:
     """Defaults, then what was saved with the sweep, then what is given now."""
     from sweeps.settings import Settings
 

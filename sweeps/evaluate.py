@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,14 +67,16 @@ class Job:
         return [need for split, views in reads for need in needs(self.subject.ref, self.dataset, split, views)]
 
 
-def protocols_of(collection: str, suites: Sequence[str], also: Sequence[str] = ()) -> list[tuple[str, Protocol]]:
+def protocols_of(
+    collection: str, suites: Sequence[str], data: Path, also: Sequence[str] = ()
+) -> list[tuple[str, Protocol]]:
     """(data set, protocol) pairs that the suites of a sweep ask for, in catalogue order; then those of the sets in `also`."""
     wanted = {protocol for suite in suites for protocol in SUITES[suite]}
     names = dict.fromkeys(entry.name for suite in suites for entry in datasets_for(collection, suite))
     return [
         (name, protocol)
         for name in dict.fromkeys([*names, *also])
-        for protocol in entry_of(name).protocols
+        for protocol in entry_of(name, data).protocols
         if protocol in wanted
     ]
 
@@ -146,7 +148,7 @@ class Score:
     text: str
     logit_scale: float
     cache: str
-    options: dict[str, str] = field(default_factory=dict)
+    device: str = "cpu"
 
     def run(self) -> None:
         """Raises UserError (bad features or tables) and OSError (storage)."""
@@ -167,6 +169,7 @@ class Score:
             seed=self.seed,
             vision=self.ref.vision,
             text=self.text,
+            device=self.device,
         )
         folder = TrialFolder(UPath(self.root))
         with threadpool_limits(1):
@@ -182,7 +185,7 @@ class Score:
         return Head(tensors["weight"], tensors["bias"])
 
 
-def score_of(job: Job, cache: Path) -> Score:
+def score_of(job: Job, cache: Path, device: str) -> Score:
     """The job as a value that another process can run."""
     subject = job.subject
     return Score(
@@ -195,14 +198,22 @@ def score_of(job: Job, cache: Path) -> Score:
         text=subject.text,
         logit_scale=subject.logit_scale,
         cache=str(cache),
+        device=device,
     )
 
 
 def score_jobs(
-    jobs: Sequence[Job], cache: Path, executor: Executor, tick: Callable[[int], None] = lambda n: None
+    jobs: Sequence[Job],
+    cache: Path,
+    executor: Executor,
+    tick: Callable[[int], None] = lambda n: None,
+    *,
+    gpus: float = 0,
 ) -> None:
-    """Score and save every job; with Ray on this machine's CPUs (where the cache is), else here."""
-    scores = [score_of(job, cache) for job in jobs]
+    """Score and save every job; with Ray on this machine's CPUs (where the cache is), else here. gpus: of each task; solvers use it."""
+    if executor == "ray" and gpus:
+        gpus = gpus if _gpus_here() >= gpus else 0  # the cache is on this machine; the GPUs may be on others
+    scores = [score_of(job, cache, "cuda" if gpus else "cpu") for job in jobs]
     if executor == "local":
         for score in scores:
             score.run()
@@ -212,7 +223,7 @@ def score_jobs(
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    remote = ray.remote(num_cpus=1, scheduling_strategy=here, max_retries=2)(run_scores)
+    remote = ray.remote(num_cpus=1, num_gpus=gpus or None, scheduling_strategy=here, max_retries=2)(run_scores)
     batches = [scores[start : start + 8] for start in range(0, len(scores), 8)]
     pending = {remote.remote(batch): len(batch) for batch in batches}
     error: Exception | None = None
@@ -226,6 +237,14 @@ def score_jobs(
         tick(count)
     if error is not None:
         raise error
+
+
+def _gpus_here() -> float:
+    """GPUs of the machine that this process runs on, as Ray counts them."""
+    import ray
+
+    node = ray.get_runtime_context().get_node_id()
+    return sum(each["Resources"].get("GPU", 0) for each in ray.nodes() if each["NodeID"] == node)
 
 
 def run_scores(scores: Sequence[Score]) -> None:

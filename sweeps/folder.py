@@ -4,7 +4,7 @@
 <storage>/<sweep>/trials/<key>/trial.json
                               checkpoints/epoch-0003/ ...    + DONE, until the trial is trained
                               trained/{encoder,head}.safetensors, training.json + DONE
-                              results/<suite>/<data set>.{json,parquet}
+                              results/<suite>/<data set>.{json,parquet}   + .classes.parquet, .curves.parquet where there are
                               failure.json                   a trial that failed for good, until it is tried again
 """
 
@@ -25,6 +25,7 @@ from models.durable import is_done, publish_bytes
 from models.faults import Fault, UserError, unknown
 from sweeps.spec import SweepSpec
 from sweeps.trial import Trial
+from tasks.protocols.curves import curves_of
 from tasks.protocols.tally import per_class
 from tasks.results import Result
 
@@ -70,15 +71,16 @@ class TrialFolder:
             return None
 
     def save_result(self, result: Result, per_item: pa.Table) -> None:
-        """Per-item scores, and accuracy by class where a class was told, first: where the result is, they are."""
+        """Per-item scores, accuracy by class where a class was told, and curves of two classes, first: where the result is, they are."""
         place = self.root / "results" / result.suite
-        buffer = io.BytesIO()
-        pq.write_table(per_item, buffer, compression="zstd")
-        publish_bytes(place / f"{result.dataset}.parquet", buffer.getvalue())
+        tables = {"": per_item, ".curves": curves_of(result, per_item)}
         if {"label", "predicted"} <= set(per_item.column_names) and not per_item["predicted"].null_count:
-            buffer = io.BytesIO()
-            pq.write_table(per_class(per_item), buffer, compression="zstd")
-            publish_bytes(place / f"{result.dataset}.classes.parquet", buffer.getvalue())
+            tables[".classes"] = per_class(per_item)
+        for kind, table in tables.items():
+            if table is not None:
+                buffer = io.BytesIO()
+                pq.write_table(table, buffer, compression="zstd")
+                publish_bytes(place / f"{result.dataset}{kind}.parquet", buffer.getvalue())
         publish_bytes(place / f"{result.dataset}.json", result.model_dump_json().encode())
 
 

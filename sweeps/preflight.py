@@ -12,7 +12,7 @@ from upath import UPath
 
 from models.durable import is_done, is_local
 from models.faults import Fault, UserError
-from models.specs import faults_for
+from models.specs import faults_for, vision_layers
 from sweeps.evaluate import protocols_of
 from sweeps.settings import Settings
 from sweeps.spec import SweepSpec
@@ -25,8 +25,11 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
     for name in dict.fromkeys(spec.backbones):
         given = spec.weights.get(name)
         faults += faults_for(name, Path(given) if given else None, f"backbones.{name}")
-    for name in needed_datasets(spec):
-        if entry_of(name).builder and not is_done(Path(settings.data) / name):
+        if any("trunk" in suite for suite in spec.evaluate) and vision_layers(name) is None:
+            where, allowed = f"evaluate ({name})", "a vision tower that ends in a projection"
+            faults.append(Fault(where, "probe_trunk of a tower without one", allowed, "leave the suite out"))
+    for name in needed_datasets(spec, Path(settings.data)):
+        if entry_of(name, Path(settings.data)).builder and not is_done(Path(settings.data) / name):
             continue
         try:
             dataset = locate(name, Path(settings.data))
@@ -35,7 +38,7 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
             continue
         if (
             name in spec.also
-            and set(FITTED) & set(spec.evaluate) & set(entry_of(name).protocols)
+            and set(FITTED) & set(spec.evaluate) & set(entry_of(name, Path(settings.data)).protocols)
             and "train" not in dataset.card.splits
         ):
             faults.append(
@@ -66,11 +69,11 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
     return faults
 
 
-def needed_datasets(spec: SweepSpec) -> list[str]:
+def needed_datasets(spec: SweepSpec, data: Path) -> list[str]:
     """Every data set that the sweep trains on or evaluates, once."""
     training = [trial.training.data for trial in spec.trials() if trial.training is not None]
     return list(
-        dict.fromkeys([*training, *(name for name, _ in protocols_of(spec.collection, spec.evaluate, spec.also))])
+        dict.fromkeys([*training, *(name for name, _ in protocols_of(spec.collection, spec.evaluate, data, spec.also))])
     )
 
 

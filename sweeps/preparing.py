@@ -14,20 +14,21 @@ from models.durable import is_done
 from models.faults import UserError
 from tasks.cache import entries
 from tasks.manifest import open_dataset
-from tasks.prepare.official import OFFICIAL
-from tasks.prepare.prepare import prepare
+from tasks.prepare.prepare import KNOWN, prepare
 
 
 def catalogue_table(data: Path) -> Table:
     """Every official set and every set that is prepared below `data`."""
-    table = Table(title=f"general data sets, prepared ones in {data}")
-    for heading in ("name", "classes", "test images", "here"):
+    table = Table(title=f"official data sets, prepared ones in {data}")
+    for heading in ("name", "classes", "images", "here"):
         table.add_column(heading, no_wrap=True)
     table.add_column("official download, size, licence")
-    for name, official in OFFICIAL.items():
+    for name, official in KNOWN.items():
         where = f"{official.home}; {official.size}; {official.licence}"
-        table.add_row(name, f"{official.classes:,}", f"{official.images['test']:,}", _ready(data / name), where)
-    own = sorted(p.name for p in data.iterdir() if p.name not in OFFICIAL and is_done(p)) if data.is_dir() else []
+        count = official.images.get("test", official.images.get("train"))
+        shown = (f"{official.classes:,}" if official.classes else "", f"{count:,}" if count else "")
+        table.add_row(name, *shown, _ready(data / name), where)
+    own = sorted(p.name for p in data.iterdir() if p.name not in KNOWN and is_done(p)) if data.is_dir() else []
     for name in own:
         try:
             card = open_dataset(data / name).card
@@ -68,6 +69,7 @@ def prepare_one(
     reader: str | None,
     partition: int | None,
     prompts: Path | None,
+    landmarks: Path | None,
     allow_partial: bool,
     replace: bool,
 ) -> None:
@@ -77,8 +79,8 @@ def prepare_one(
     ) as progress:
         task = progress.add_task(f"prepare {name}", total=None)
         dataset, made = prepare(
-            name, source, data, reader=reader, partition=partition, prompts=prompts, allow_partial=allow_partial,
-            replace=replace, tick=lambda n: progress.advance(task, n),
+            name, source, data, reader=reader, partition=partition, prompts=prompts, landmarks=landmarks,
+            allow_partial=allow_partial, replace=replace, tick=lambda n: progress.advance(task, n),
         )  # fmt: skip
     counts = ", ".join(f"{n:,} {split}" for split, n in dataset.card.counts().items())
     state = "prepared" if made else "was there already (--replace makes it anew)"

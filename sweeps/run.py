@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ from sweeps.tracking import Tracker
 from sweeps.train import merge
 from sweeps.trial import Trial
 from sweeps.tune import StopFlag, train_all
+from tasks.cache import touch, using
 from tasks.catalogue import COLLECTIONS, locate
 from tasks.manifest import Dataset
 from tasks.stream import Work, decode_all, works
@@ -53,7 +54,7 @@ def run_sweep(spec: SweepSpec, settings: Settings, display: Display) -> Outcome:
     folder = SweepFolder(settings.place(), spec.name)
     trials = spec.trials()
     with _only_one(folder):
-        folder.save(spec, asdict(settings), needed_datasets(spec))
+        folder.save(spec, asdict(settings), needed_datasets(spec, Path(settings.data)))
         tracker = Tracker(settings.tracking, spec.name)
         parent = tracker.ensure_sweep(spec.name, spec.model_dump_json(indent=1), _tags(spec))
         display.say(
@@ -62,7 +63,8 @@ def run_sweep(spec: SweepSpec, settings: Settings, display: Display) -> Outcome:
         with started(settings.address, settings.cpus, display):
             unshared(folder.storage, settings.tracking, settings.data)
             sweep = _Sweep(spec, settings, folder, display, tracker, parent, trials)
-            outcome = sweep.run()
+            with using(Path(settings.cache).absolute(), settings.cache_limit) as trim:
+                outcome = sweep.run(trim)
         if not outcome.stopped:
             tracker.finish(parent, "FAILED" if outcome.failures else "FINISHED")
     return outcome
@@ -78,18 +80,20 @@ class _Sweep:
     parent: str
     trials: Sequence[Trial]
 
-    def run(self) -> Outcome:
+    def run(self, trim: Callable[[], object]) -> Outcome:
         self.outcome = Outcome(self.folder)
         self.cache = Path(self.settings.cache).absolute()
         self.weights = {name: str(Path(given).absolute()) for name, given in self.spec.weights.items()}
         self.bases = {name: load_backbone(name, self._weights(name)) for name in dict.fromkeys(self.spec.backbones)}
-        self.pairs = protocols_of(self.spec.collection, self.spec.evaluate, self.spec.also)
+        data = Path(self.settings.data)
+        self.pairs = protocols_of(self.spec.collection, self.spec.evaluate, data, self.spec.also)
         self.datasets = self._datasets()
         self._decode()
         size = self.spec.resources.wave
         with _stops_on_interrupt(self.display) as self.stop:
             for start in range(0, len(self.trials), size):
                 self._wave(self.trials[start : start + size])
+                trim()
                 if self.stop.is_set:
                     self.outcome.stopped = True
                     return self.outcome
@@ -133,7 +137,7 @@ class _Sweep:
             embed_jobs(jobs, self.bases, self.cache, "ray")  # the text features
         if jobs:
             with self.display.stage("score", len(jobs), "results") as stage:
-                score_jobs(jobs, self.cache, "ray", stage.tick)
+                score_jobs(jobs, self.cache, "ray", stage.tick, gpus=self.spec.resources.gpus)
 
     def _log(self, subjects: Sequence[Subject]) -> None:
         baselines = {t.backbone: self._subject(t) for t in self.trials if t.task == "none"}
@@ -189,7 +193,7 @@ class _Sweep:
         import ray
 
         data = Path(self.settings.data).absolute()
-        names = needed_datasets(self.spec)
+        names = needed_datasets(self.spec, data)
         missing = [name for name in names if not is_done(data / name)]
         if missing:
             build = ray.remote(num_cpus=1)(_build)
@@ -224,6 +228,8 @@ class _Sweep:
             if missing:
                 with self.display.stage("decode", sum(w.chunk.rows for w in missing), "images") as stage:
                     decode_all(missing, transform, self.cache, "ray", stage.tick)
+            for dataset in {work.fingerprint for work in wanted}:
+                touch(self.cache, "decoded", transform.fingerprint, dataset)
 
 
 def _build(name: str, data: str) -> None:

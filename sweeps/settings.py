@@ -11,7 +11,7 @@ from models.durable import is_local
 
 @dataclass(frozen=True)
 class Settings:
-    """Where a run reads and writes. Saved with the sweep; what is given at `resume` wins."""
+    """Where a run reads and writes. Saved with the sweep; what is given at `resume` wins. cache_limit: in gigabytes."""
 
     storage: str = "out"
     tracking: str = "sqlite:///out/mlflow.db"
@@ -19,6 +19,7 @@ class Settings:
     cache: str = "out/cache"
     address: str = "local"
     cpus: int | None = None
+    cache_limit: float | None = 100
 
     def place(self) -> UPath:
         """`storage` as a path that means the same in every process: workers run in folders of their own."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import torch
 from upath import UPath
 
 from models.faults import Fault, UserError, unknown
@@ -15,6 +16,7 @@ from sweeps.folder import SweepFolder, TrialFolder
 from sweeps.settings import Settings
 from sweeps.summary import results_of
 from sweeps.trial import Trial
+from tasks.cache import using
 from tasks.catalogue import COLLECTIONS, FITTED, SUITES, Protocol, entry_of, locate
 from tasks.manifest import Dataset
 from tasks.results import Result
@@ -52,7 +54,9 @@ def evaluate_one(
         raise UserError("evaluate", faults)
     trial = trial or Trial(backbone=backbone, task="none", collection=collection)
     base = load_backbone(backbone, weights)
-    pairs = _pairs_of(only, chosen, Path(settings.data)) if only else protocols_of(collection, chosen)
+    pairs = (
+        _pairs_of(only, chosen, Path(settings.data)) if only else protocols_of(collection, chosen, Path(settings.data))
+    )
     cache = Path(settings.cache).absolute()
     datasets: dict[str, Dataset] = {}
     missing: list[Fault] = []
@@ -63,7 +67,7 @@ def evaluate_one(
             missing += error.faults
     if missing:
         raise UserError("data sets", list(dict.fromkeys(missing)))
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, using(cache, settings.cache_limit):
         subject = subject_of(trial, source or TrialFolder(UPath(scratch)), base, str(weights) if weights else None)
         subject = type(subject)(trial, TrialFolder(UPath(scratch)), subject.ref, subject.text, subject.logit_scale)
         jobs = jobs_of([subject], datasets, pairs)
@@ -71,8 +75,9 @@ def evaluate_one(
         decode_all(
             list(images), base.transform, cache, "local", lambda n: None
         )  # every unreadable image in one message
-        embed_jobs(jobs, {backbone: base}, cache, "local")
-        score_jobs(jobs, cache, "local")
+        gpus = float(torch.cuda.is_available())
+        embed_jobs(jobs, {backbone: base}, cache, "local", gpus=gpus)
+        score_jobs(jobs, cache, "local", gpus=gpus)
         return results_of(subject, pairs)
 
 
@@ -86,10 +91,10 @@ def _pairs_of(names: tuple[str, ...], suites: list[str], data: Path) -> list[tup
         except UserError as error:
             faults += error.faults
             continue
-        wanted = {protocol for suite in suites for protocol in SUITES[suite]} & set(entry_of(name).protocols)
+        wanted = {protocol for suite in suites for protocol in SUITES[suite]} & set(entry_of(name, data).protocols)
         pairs += [
             (name, protocol)
-            for protocol in entry_of(name).protocols
+            for protocol in entry_of(name, data).protocols
             if protocol in wanted and (protocol not in FITTED or "train" in splits)
         ]
     if not pairs and not faults:

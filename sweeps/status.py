@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from models import durable
@@ -20,7 +21,8 @@ _PACKAGES = ("torch", "torchvision", "open_clip_torch", "peft", "ray", "mlflow",
 def standing(folder: SweepFolder) -> list[dict[str, Any]]:
     """One row a trial: key, label, state (waiting, half-trained, trained, complete, failed), results there and expected, note."""
     spec = folder.spec()
-    pairs = protocols_of(spec.collection, spec.evaluate, spec.also)
+    data = Path(folder.read()["settings"]["data"])
+    pairs = protocols_of(spec.collection, spec.evaluate, data, spec.also)
     rows = []
     for trial in spec.trials():
         place = folder.trial(trial)

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from sweeps.evaluate import Subject
 from sweeps.tracking import Metric
 from tasks.catalogue import Protocol
+from tasks.protocols import probe
 from tasks.results import MEAN, Result, metric_name
 from tasks.suites import WIRING
 
-AVERAGED = (("zero_shot", "zero_shot"), ("probe", "probe"))  # suite, name under gelo/
+AVERAGED = ("zero_shot", *probe.SUITES)  # suites with a mean over all sets, and a GELO
 _TRAINING = ("loss", "images_per_second")
 
 
@@ -57,10 +58,10 @@ def metrics_of(subject: Subject, baseline: Subject, pairs: Sequence[tuple[str, P
         for row in own_training.get("history", [])
         for name in _TRAINING
     ]
-    for suite, name in AVERAGED:
+    for suite in AVERAGED:
         after, before = average(subject, suite, pairs), average(baseline, suite, pairs)
         if after is not None:
             metrics.append(Metric(metric_name(suite, MEAN, "top1"), after[0], after[1]))
         if after is not None and before is not None and before[0] > 0 and subject is not baseline:
-            metrics.append(Metric(f"gelo/{name}", after[0] / before[0], after[1]))
+            metrics.append(Metric(f"gelo/{suite}", after[0] / before[0], after[1]))
     return metrics

@@ -1,16 +1,24 @@
 """What the cache holds, and how it is kept within a size: whole entries go, those that were used longest ago first.
 
 An entry is what one pass made: the decoded images of a data set under one transform, or the features of a data set by one encoder. All of
-it can be made again.
+it can be made again. Whoever reads the cache holds a shared lock on it (`using`), and pruning wants it alone: a training run never loses
+the images that it has open.
 """
 
 from __future__ import annotations
 
+import fcntl
+import math
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
+
+from models.faults import Fault, UserError
 
 KINDS = ("decoded", "embeddings")  # <cache>/<kind>/<transform or encoder>/<data set>
 
@@ -40,13 +48,56 @@ def touch(cache: Path, kind: str, made_by: str, dataset: str) -> None:
         os.utime(place)
 
 
+@contextmanager
+def using(cache: Path, limit: float | None) -> Iterator[Callable[[], list[Entry]]]:
+    """Hold the cache for a run; yields a function that prunes it to `limit` gigabytes, and does so itself at the end.
+
+    What this run has used stays, whatever the limit; nothing goes while another run holds the cache, and nothing without a limit.
+    """
+    began = time.time()
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / ".in-use").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+
+        def trim() -> list[Entry]:
+            if limit is None or not _alone(lock):
+                return []
+            try:
+                return _remove(cache, int(limit * 1e9), began)
+            finally:
+                fcntl.flock(lock, fcntl.LOCK_SH)
+
+        yield trim
+        trim()
+
+
 def prune(cache: Path, limit: int) -> list[Entry]:
-    """Remove entries until the cache holds at most `limit` bytes; returns what went. Call while no sweep uses the cache."""
+    """Remove entries until the cache holds at most `limit` bytes; returns what went. Raises UserError while a run holds the cache."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / ".in-use").open("w") as lock:
+        if not _alone(lock):
+            fault = Fault(str(cache), "in use by another gelo", "a cache that no run reads", "wait for its end")
+            raise UserError("cache", fault)
+        return _remove(cache, limit, math.inf)
+
+
+def _alone(lock: IO[str]) -> bool:
+    """Whether the cache could be locked for this process alone; else the shared lock is held as before."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        fcntl.flock(lock, fcntl.LOCK_SH)  # a failed change of the lock may have lost the old one
+        return False
+    return True
+
+
+def _remove(cache: Path, limit: int, since: float) -> list[Entry]:
+    """Entries that went: the longest unused, until `limit` bytes are left or all others were used at `since` or later."""
     known = entries(cache)
     total = sum(entry.bytes for entry in known)
     gone = []
     for entry in known:
-        if total <= limit:
+        if total <= limit or entry.used >= since:
             break
         shutil.rmtree(entry.path)
         total -= entry.bytes

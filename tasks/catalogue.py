@@ -10,14 +10,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from models.durable import is_done
 from models.faults import Fault, UserError, unknown
 from tasks.manifest import Dataset, open_dataset
 from tasks.prepare.official import OFFICIAL
 
-Protocol = Literal["zero_shot", "probe", "knn", "few_shot", "verification", "templates", "morph", "spoof", "training"]
+Protocol = Literal[
+    "zero_shot",
+    "probe",
+    "probe_train",
+    "probe_trunk",
+    "probe_trunk_train",
+    "knn",
+    "few_shot",
+    "verification",
+    "templates",
+    "identification",
+    "morph",
+    "spoof",
+    "training",
+]
 Scale = Literal["miniature", "full"]
 
 
@@ -48,7 +62,8 @@ class Entry:
 
 
 _MINI_GENERAL = ("shapes", "textures", "colours", "counts", "signs", "scripts", "scenes", "flags", "digits")
-FITTED: tuple[Protocol, ...] = ("probe", "knn", "few_shot")  # those that learn from a train split
+PROBES: tuple[Protocol, ...] = ("probe", "probe_train", "probe_trunk", "probe_trunk_train")
+FITTED: tuple[Protocol, ...] = (*PROBES, "knn", "few_shot")  # those that learn from a train split
 _BESIDE = ("imagenet",)  # prepared and scored where a user asks for it; the paper has no such column
 
 ENTRIES: dict[str, Entry] = {
@@ -73,8 +88,10 @@ ENTRIES: dict[str, Entry] = {
             for set_ in OFFICIAL.values()
         ),
         *(Entry(name, "full", ("verification",)) for name in ("lfw", "cfp_fp", "agedb_30", "calfw", "cplfw")),
-        *(Entry(name, "full", ("templates",)) for name in ("ijbb", "ijbc")),
+        *(Entry(name, "full", ("templates", "identification")) for name in ("ijbb", "ijbc")),
         Entry("ms1mv2", "full", ("training",), classes=85_742),
+        Entry("casia_webface", "full", ("training",), classes=10_572),
+        Entry("webface4m", "full", ("training",), classes=205_990),
         Entry("smdd", "full", ("training",), classes=2),
         Entry("mad22", "full", ("morph",), classes=2),
         Entry("oulu_casia_msu", "full", ("training",), classes=2),
@@ -86,10 +103,10 @@ COLLECTIONS: dict[str, Scale] = {"miniature": "miniature", "paper": "full"}
 
 SUITES: dict[str, tuple[Protocol, ...]] = {
     "zero_shot": ("zero_shot",),
-    "probe": ("probe",),
+    **{probe: (probe,) for probe in PROBES},
     "knn": ("knn",),
     "few_shot": ("few_shot",),
-    "biometric": ("verification", "templates", "morph", "spoof"),
+    "biometric": ("verification", "templates", "identification", "morph", "spoof"),
 }
 
 
@@ -103,9 +120,17 @@ def datasets_for(collection: str, suite: str) -> list[Entry]:
     return [e for e in ENTRIES.values() if e.scale == scale and not e.beside and set(e.protocols) & wanted]
 
 
-def entry_of(name: str) -> Entry:
-    """The catalogue's entry, or that of a user's own set, which is scored as any general one."""
-    return ENTRIES.get(name) or Entry(name, "full", ("zero_shot", *FITTED), beside=True)
+def entry_of(name: str, data: Path) -> Entry:
+    """The catalogue's entry, or that of a user's own set below `data`: its card's protocols, else those of any general one."""
+    if name in ENTRIES:
+        return ENTRIES[name]
+    try:
+        card = open_dataset(data / name).card
+    except UserError:  # missing or damaged: whoever opens it hears of it
+        said: tuple[Protocol, ...] = ()
+    else:
+        said = tuple(protocol for protocol in get_args(Protocol) if protocol in card.protocols)
+    return Entry(name, "full", said or ("zero_shot", *FITTED), beside=True)
 
 
 def locate(name: str, data: Path, *, build: bool = False, verify: bool = False) -> Dataset:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -20,13 +21,12 @@ from models.specs import Transform
 from tasks.cache import touch
 from tasks.manifest import Dataset
 from tasks.prompts import Prompts
-from tasks.stream import Executor, Work, pipeline, quiet, rows, unpack, works
+from tasks.stream import Executor, Work, decode_row, flow, pipeline, quiet, unpack, works
 
 if TYPE_CHECKING:
     from models.encoder import Encoder
 
-_QUICK = 6_000  # images that one core encodes (mini-s) while a pipeline starts its workers
-View = Literal["image", "flip"]
+View = Literal["image", "flip", "trunk"]  # as it is, mirrored, and as it is but before the projection
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,30 +95,17 @@ def embed(
     missing = [need for need in dict.fromkeys(wanted) if not need.path(cache).exists()]
     if not missing:
         return 0
-    threads = None
-    if executor == "ray" and not gpus and _quick(missing, transform, cache):
-        executor, threads = "local", 1  # as the pipeline's workers: no feature of a sweep depends on where it was made
     by_work: dict[Work, list[Need]] = defaultdict(list)
     for need in missing:
         by_work[need.work].append(need)
     todo = list(by_work)
     encoded = 0
-    for index, features in _encoded(todo, by_work, transform, cache, executor, gpus, threads):
+    for index, features in _encoded(todo, by_work, transform, cache, executor, gpus):
         for need, array in zip(by_work[todo[index]], features, strict=True):
             publish_array(need.path(cache), array)
             encoded += len(array)
             tick(len(array))
     return encoded
-
-
-def _quick(missing: Sequence[Need], transform: Transform, cache: Path) -> bool:
-    """Whether one core of this machine is done before a pipeline's workers have started: few images, all decoded, no other machine."""
-    import ray
-
-    if sum(need.work.chunk.rows for need in missing) > _QUICK or len(ray.nodes()) > 1:
-        return False
-    decoded = cache / "decoded" / transform.fingerprint
-    return all(work.place(decoded, "").exists() for work in {need.work for need in missing})
 
 
 def features(encoder: EncoderRef, dataset: Dataset, split: str, cache: Path, view: View = "image") -> np.ndarray:
@@ -137,26 +124,33 @@ def text_features(encoder: Encoder, prompts: Prompts, cache: Path) -> list[np.nd
 
 
 class _Encode:
-    """Holds the encoders of a pass in one worker and turns rows of pixels, whose riders are Needs, into rows of features."""
+    """Holds the encoders of a pass in one process and turns rows of pixels, whose riders are Needs, into rows of features.
 
-    def __init__(self, threads: int | None, device: str) -> None:
-        if threads is not None:
-            import torch
+    One thread a forward pass, in the pipeline's workers and in the threads of this process alike: no feature depends on where it was made.
+    """
 
-            torch.set_num_threads(threads)
+    def __init__(self, device: str) -> None:
+        import torch
+
+        torch.set_num_threads(1)
         self._device = device
         self._encoders: dict[EncoderRef, Encoder] = {}
+        self._loading = Lock()
 
     def features(self, row: dict, wanted: Sequence[Need]) -> list[np.ndarray]:
         """(n, d) for each Need, in order. Raises UserError for unreadable images."""
         if row["faults"]:
             raise UserError(f"data set {wanted[0].work.dataset}", row["faults"])
-        out = []
-        for need in wanted:
-            if need.encoder not in self._encoders:
-                self._encoders[need.encoder] = need.encoder.load(self._device)
-            out.append(self._encoders[need.encoder].encode_images(row["pixels"], flip=need.view == "flip"))
-        return out
+        return [
+            self._encoder(n.encoder).encode_images(row["pixels"], flip=n.view == "flip", projected=n.view != "trunk")
+            for n in wanted
+        ]
+
+    def _encoder(self, ref: EncoderRef) -> Encoder:
+        with self._loading:
+            if ref not in self._encoders:
+                self._encoders[ref] = ref.load(self._device)
+            return self._encoders[ref]
 
     def __call__(self, row: dict) -> dict:
         import pickle
@@ -176,33 +170,43 @@ def _encoded(
     cache: Path,
     executor: Executor,
     gpus: float,
-    threads: int | None,
 ) -> Iterator[tuple[int, list[np.ndarray]]]:
-    if executor == "local":
-        import torch
+    """(index of a Work, its features by Need) for every Work, in any order."""
+    import torch
 
-        before = torch.get_num_threads()
-        encode = _Encode(threads, "cpu")
-        try:
-            for row in rows(todo, transform, cache, "local", keep_pixels=True):
-                yield row["work"], encode.features(row, by_work[todo[row["work"]]])
-        finally:
-            torch.set_num_threads(before)
+    device = "cuda" if gpus else "cpu"
+
+    def piped(left: Sequence[int]) -> Iterator[tuple[int, list[np.ndarray]]]:
+        import ray
+
+        quiet()
+        total = ray.cluster_resources()
+        pool = max(1, int(total.get("GPU", 0) / gpus if gpus else total.get("CPU", 1)))
+        riders = [(index, todo[index], by_work[todo[index]]) for index in left]
+        stream = pipeline(riders, transform, cache, keep_pixels=True).map(
+            _Encode,
+            fn_constructor_args=(device,),
+            num_cpus=0 if gpus else 1,
+            num_gpus=gpus or None,
+            concurrency=min(pool, len(left)),
+        )
+        for row in stream.iter_rows():
+            index, arrays, error = unpack(row)
+            if error is not None:
+                raise error
+            yield index, arrays
+
+    if executor == "ray" and gpus:
+        yield from piped(range(len(todo)))
         return
-    import ray
+    before = torch.get_num_threads()
+    encode = _Encode(device)
 
-    quiet()
-    total = ray.cluster_resources()
-    pool = max(1, int(total.get("GPU", 0) / gpus if gpus else total.get("CPU", 1)))
-    stream = pipeline(todo, [by_work[work] for work in todo], transform, cache, keep_pixels=True).map(
-        _Encode,
-        fn_constructor_args=(1, "cuda" if gpus else "cpu"),
-        num_cpus=0 if gpus else 1,
-        num_gpus=gpus or None,
-        concurrency=min(pool, len(todo)),
-    )
-    for row in stream.iter_rows():
-        index, arrays, error = unpack(row)
-        if error is not None:
-            raise error
-        yield index, arrays
+    def run(index: int) -> tuple[int, list[np.ndarray]]:
+        row = decode_row(todo[index], transform, cache, keep_pixels=True)
+        return index, encode.features(row, by_work[todo[index]])
+
+    try:
+        yield from flow(range(len(todo)), run, piped, executor)
+    finally:
+        torch.set_num_threads(before)

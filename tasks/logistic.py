@@ -123,11 +123,15 @@ class _Problem:
     def precondition(self, gradient: Tensor) -> Tensor:
         return torch.cholesky_solve(gradient, self.factor)
 
-    def gradient(self, logits: Tensor, weights: Tensor) -> Tensor:
-        return self.x.T @ torch.softmax(logits, dim=1) / len(self.x) - self.mean_targets + self.penalty * weights
+    def gradient(self, chances: Tensor, weights: Tensor) -> Tensor:
+        return self.x.T @ chances / len(self.x) - self.mean_targets + self.penalty * weights
 
-    def step(self, logits: Tensor, along: Tensor, weights: Tensor, direction: Tensor) -> float:
+    def step(
+        self, logits: Tensor, chances: Tensor, along: Tensor, weights: Tensor, direction: Tensor
+    ) -> tuple[float, Tensor]:
         """How far to go along `direction`: where the slope of the convex objective has all but vanished; 0 where it does not fall.
+
+        chances: the softmax of `logits`. Returns the length and the softmax there, which the next gradient needs.
 
         Newton's method in one dimension, kept within what is known to hold the minimum. Slopes, not losses: those differ by less than
         float32 can tell long before the gradient is small.
@@ -136,27 +140,29 @@ class _Problem:
         fixed = float((self.penalty * weights * direction).sum()) - float(along.gather(1, self.labels[:, None]).mean())
         low, high, length, first = 0.0, float("inf"), 0.0, 0.0
         for turn in range(_LINE_STEPS):
-            chances = torch.softmax(logits + length * along, dim=1)
+            if turn > 0:
+                chances = torch.softmax(logits + length * along, dim=1)
             mean = (chances * along).sum(dim=1)
             slope = float(mean.mean()) + fixed + length * flat
             bend = float(((chances * along.square()).sum(dim=1) - mean.square()).mean()) + flat
             if turn == 0:
                 first = slope
                 if first >= 0:
-                    return 0.0
+                    return 0.0, chances
             elif abs(slope) <= _FLAT * abs(first):
-                return length
+                return length, chances
             low, high = (length, high) if slope < 0 else (low, length)
             length = length - slope / max(bend, 1e-30)
             if not low < length < high:
                 length = 2 * low + 1e-3 if high == float("inf") else 0.5 * (low + high)
-        return low
+        return low, torch.softmax(logits + low * along, dim=1)
 
 
 def _minimise(problem: _Problem, weights: Tensor, tolerance: float, iterations: int) -> tuple[Tensor, int, float]:
     """L-BFGS from `weights`; returns the weights, the steps made and the gradient's largest entry there."""
     logits = problem.x @ weights
-    gradient = problem.gradient(logits, weights)
+    chances = torch.softmax(logits, dim=1)
+    gradient = problem.gradient(chances, weights)
     pairs: list[tuple[Tensor, Tensor, float]] = []
     for done in range(iterations):
         size = float(gradient.abs().max())
@@ -164,7 +170,7 @@ def _minimise(problem: _Problem, weights: Tensor, tolerance: float, iterations: 
             return weights, done, size
         direction = -_two_loops(problem, gradient, pairs)
         along = problem.x @ direction
-        length = problem.step(logits, along, weights, direction)
+        length, there = problem.step(logits, chances, along, weights, direction)
         if length == 0.0:
             if not pairs:
                 return weights, done, size  # float32 has no lower point to offer
@@ -172,9 +178,12 @@ def _minimise(problem: _Problem, weights: Tensor, tolerance: float, iterations: 
             continue
         moved = length * direction
         weights = weights + moved
-        # computed anew now and then, so that rounding does not add up
-        logits = problem.x @ weights if done % 20 == 19 else logits + length * along
-        after = problem.gradient(logits, weights)
+        if done % 20 == 19:  # computed anew now and then, so that rounding does not add up
+            logits = problem.x @ weights
+            chances = torch.softmax(logits, dim=1)
+        else:
+            logits, chances = logits + length * along, there
+        after = problem.gradient(chances, weights)
         change = after - gradient
         curvature = float((moved * change).sum())
         if curvature > 1e-12:

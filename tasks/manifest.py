@@ -57,6 +57,7 @@ class Card(BaseModel):
     licence: str
     partial: bool = False
     prompts: Prompts | None = None
+    protocols: tuple[str, ...] = ()  # of a user's own set: what it is scored with; the catalogue says it of the others
 
     def counts(self) -> dict[str, int]:
         """Records by split."""
@@ -148,13 +149,16 @@ def write_dataset(
     source: str,
     licence: str,
     columns: tuple[str, ...] = (),
-    tables: Mapping[str, pa.Table] | None = None,
+    tables: Mapping[str, pa.Table] | Callable[[], Mapping[str, pa.Table]] | None = None,
     partial: Callable[[], bool] = lambda: False,
     prompts: Prompts | None = None,
+    protocols: tuple[str, ...] = (),
+    numbered: bool = False,
 ) -> Dataset:
     """Write `root` (= `<data>/<name>`) whole: temporary neighbour, then renamed. Records are streamed, one row group in memory.
 
-    `partial` is asked once every record was read.
+    `partial`, and `tables` where it is a function, are asked once every record was read. numbered: ids are running numbers, unique
+    without a memory of them all.
 
     Raises UserError for duplicate ids, an empty split or a label outside `classes` (`classes` may be empty: labels are then free).
     """
@@ -162,20 +166,20 @@ def write_dataset(
     faults: list[Fault] = []
     with publish_folder(root) as folder:
         written: dict[str, tuple[FileEntry, ...]] = {}
-        seen: set[str] = set()
+        seen: set[str] | None = None if numbered else set()
         for split, records in splits.items():
             written[split] = tuple(_write_shards(folder, split, records, columns, len(classes), seen, faults))
             if not written[split]:
                 faults.append(Fault(f"split {split}", "no records", "at least one"))
         entries: dict[str, FileEntry] = {}
-        for table_name, table in (tables or {}).items():
+        for table_name, table in (tables() if callable(tables) else tables or {}).items():
             pq.write_table(table, folder / f"{table_name}.parquet", compression="zstd")
             entries[table_name] = _entry(folder / f"{table_name}.parquet", table.num_rows)
         if faults:
             raise UserError(f"data set {name}", faults)
         card = Card(
             name=name, version=version, scale=scale, classes=classes, columns=columns, splits=written, tables=entries,
-            source=source, licence=licence, partial=partial(), prompts=prompts,
+            source=source, licence=licence, partial=partial(), prompts=prompts, protocols=protocols,
         )  # fmt: skip
         (folder / CARD).write_bytes(_canonical(card))
     return open_dataset(root)
@@ -250,7 +254,7 @@ def _write_shards(
     records: Iterable[Record],
     columns: tuple[str, ...],
     classes: int,
-    seen: set[str],
+    seen: set[str] | None,
     faults: list[Fault],
 ) -> Iterator[FileEntry]:
     schema = schema_for(columns)
@@ -263,11 +267,11 @@ def _write_shards(
         with pq.ParquetWriter(path, schema, compression="none", store_schema=True) as writer:
             while pending and rows < SHARD_ROWS:
                 for record in pending:
-                    if record.id in seen:
-                        faults.append(
-                            Fault(f"split {split}", f"duplicate id {record.id!r}", "ids unique within the data set")
-                        )
-                    seen.add(record.id)
+                    if seen is not None:
+                        if record.id in seen:
+                            found = f"duplicate id {record.id!r}"
+                            faults.append(Fault(f"split {split}", found, "ids unique within the data set"))
+                        seen.add(record.id)
                     if classes and not 0 <= record.label < classes:
                         faults.append(Fault(f"id {record.id}", f"label {record.label}", f"0 to {classes - 1}"))
                 rows_of = [{"id": r.id, "image": r.image, "label": r.label, **r.columns} for r in pending]
@@ -288,5 +292,6 @@ def _sha256(path: Path) -> str:
 
 
 def _canonical(card: Card) -> bytes:
-    content = card.model_dump(mode="json", exclude={"prompts"} if card.prompts is None else None)
+    empty = {field for field in ("prompts", "protocols") if not getattr(card, field)}
+    content = card.model_dump(mode="json", exclude=empty)
     return json.dumps(content, sort_keys=True, indent=1).encode()

@@ -45,7 +45,7 @@ def prompts_for(dataset: Dataset) -> Prompts:
         return dataset.card.prompts
     if dataset.name in PROMPTS and dataset.card.scale == "miniature":
         return PROMPTS[dataset.name]
-    return Prompts(dataset.card.classes, templates_of(dataset.name))
+    return Prompts(dataset.card.classes, templates_of(dataset.name, dataset.card.classes))
 
 
 def read_prompts(path: Path, classes: tuple[str, ...]) -> Prompts:

@@ -11,7 +11,10 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Suite = Literal["zero_shot", "probe", "knn", "few_shot", "fr", "mad", "mad_text", "pad", "pad_text"]
+Suite = Literal[
+    "zero_shot", "probe", "probe_train", "probe_trunk", "probe_trunk_train", "knn", "few_shot",
+    "fr", "fr_1n", "mad", "mad_text", "pad", "pad_text",
+]  # fmt: skip
 SUITES: tuple[str, ...] = get_args(Suite)
 MEAN = "mean"
 

@@ -1,19 +1,24 @@
-"""Shards -> decoded uint8 chunks, by Ray Data or by a plain loop: the only file that decodes images.
+"""Shards -> decoded uint8 chunks, by Ray Data or by threads of this process: the only file that decodes images.
 
 Decisions: the unit is a `Work`, one row group of one split. Decoding a Work gives one uint8 array (n, S, S, 3), kept as a file in
 the cache, so that no image is decoded twice for one transform; every reader after it (an embedding pass, a training loop) sees the same
-bytes. The Ray pipeline and the plain loop call the same `decode`, one Work a row, so no batch depends on how work was spread.
+bytes. The Ray pipeline and the threads call the same `decode`, one Work a row, so no batch depends on how work was spread. A pipeline's
+workers take about 9 s to start on two cores: a pass that this machine ends sooner than that pays never starts one (`flow`).
 """
 
 from __future__ import annotations
 
 import io
+import os
+import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -21,12 +26,15 @@ from PIL import Image, UnidentifiedImageError
 from models.durable import publish_array
 from models.faults import Fault, UserError
 from models.specs import Transform
+from tasks.cache import touch
 from tasks.manifest import Chunk, Dataset, read_chunk
 
 if TYPE_CHECKING:
     import ray.data
 
 Executor = Literal["ray", "local"]
+J = TypeVar("J")
+R = TypeVar("R")
 UNREADABLE = (
     OSError,
     ValueError,
@@ -35,6 +43,11 @@ UNREADABLE = (
     Image.DecompressionBombError,
 )  # what Pillow raises
 MAX_PIXELS = 64_000_000  # an image above this is refused as a decompression bomb
+warnings.filterwarnings(
+    "ignore", category=Image.DecompressionBombWarning
+)  # such an image is refused, with a fault of ours
+PATIENCE = 60.0  # seconds of work left below which a pipeline would not win back what its workers take to start
+_MOST_THREADS = 16  # beyond, Python's lock is what they wait for
 _BLOCK_BYTES = 1 << 20  # small blocks: with Ray's default all rows land in one block and one actor does all the work
 
 
@@ -88,9 +101,7 @@ def decode(work: Work, transform: Transform, cache: Path) -> np.ndarray:
 
 def open_image(data: bytes) -> Image.Image:
     """Decode one image. Raises OSError for damaged bytes and DecompressionBombError above `MAX_PIXELS`."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        image = Image.open(io.BytesIO(data))
+    image = Image.open(io.BytesIO(data))
     if image.width * image.height > MAX_PIXELS:
         raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels, at most {MAX_PIXELS} are read")
     image.load()
@@ -101,6 +112,8 @@ def decode_all(
     todo: Sequence[Work], transform: Transform, cache: Path, executor: Executor, tick: Callable[[int], None]
 ) -> None:
     """Decode what is not in the cache yet. Raises one UserError with the faults of every chunk; what decoded stays cached."""
+    for fingerprint in {work.fingerprint for work in todo}:
+        touch(cache, "decoded", transform.fingerprint, fingerprint)
     missing = [work for work in todo if not work.place(cache / "decoded" / transform.fingerprint, "").exists()]
     faults: list[Fault] = []
     for row in rows(missing, transform, cache, executor, keep_pixels=False):
@@ -115,18 +128,74 @@ def rows(
     todo: Sequence[Work], transform: Transform, cache: Path, executor: Executor, *, keep_pixels: bool
 ) -> Iterator[dict]:
     """One dict a Work: `work` (its index in `todo`), `pixels` (uint8, or None), `faults` (list of Fault)."""
-    if executor == "local" or not todo:
-        for index, work in enumerate(todo):
-            yield {"work": index, **_decode_row(work, transform, cache, keep_pixels)}
+    indices = range(len(todo))
+
+    def run(index: int) -> dict:
+        return {"work": index, **decode_row(todo[index], transform, cache, keep_pixels)}
+
+    def piped(left: Sequence[int]) -> Iterator[dict]:
+        chosen = [(index, todo[index], None) for index in left]
+        for row in pipeline(chosen, transform, cache, keep_pixels=keep_pixels).iter_rows():
+            yield unpack(row)
+
+    yield from flow(indices, run, piped, executor)
+
+
+def flow(
+    jobs: Sequence[J], run: Callable[[J], R], piped: Callable[[Sequence[J]], Iterator[R]], executor: Executor
+) -> Iterator[R]:
+    """The result of every job: `run` in threads of this process, or `piped`, a Ray Data pipeline, where that ends sooner.
+
+    local: threads. ray: the pipeline at once where the cluster has other machines; on one machine the first jobs are run here and timed,
+    and the pipeline takes over what would need more than `PATIENCE` seconds.
+    """
+    if executor == "local" or not jobs:
+        yield from spread(jobs, run, min(os.cpu_count() or 1, _MOST_THREADS))
         return
-    for row in pipeline(todo, todo, transform, cache, keep_pixels=keep_pixels).iter_rows():
-        yield unpack(row)
+    import ray
+
+    if not _alone():
+        yield from piped(jobs)
+        return
+    cpus = min(max(1, int(ray.cluster_resources().get("CPU", 1))), os.cpu_count() or 1, _MOST_THREADS)
+    tried = 2 * cpus
+    started = time.perf_counter()
+    yield from spread(jobs[:tried], run, cpus)
+    left = jobs[tried:]
+    if (time.perf_counter() - started) * len(left) / tried <= PATIENCE:
+        yield from spread(left, run, cpus)
+    else:
+        yield from piped(left)
+
+
+def _alone() -> bool:
+    """Whether the cluster is this machine only."""
+    import ray
+
+    return len(ray.nodes()) == 1
+
+
+def spread(jobs: Sequence[J], run: Callable[[J], R], workers: int) -> Iterator[R]:
+    """`run` of each job, in their order, by threads of this process; at most 2 x workers ahead: they bound the memory."""
+    ahead: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for job in jobs:
+                ahead.append(pool.submit(run, job))
+                if len(ahead) > 2 * workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
 
 
 def pipeline(
-    todo: Sequence[Work], riders: Sequence[object], transform: Transform, cache: Path, *, keep_pixels: bool
+    todo: Sequence[tuple[int, Work, object]], transform: Transform, cache: Path, *, keep_pixels: bool
 ) -> ray.data.Dataset:
-    """The Ray Data pipeline of `rows`; each row is that dict pickled, with its Work's `rider`: what a later stage must know of it.
+    """The Ray Data pipeline over (index, Work, rider): each row is the dict of `rows` pickled, with its rider: what a later stage must
+    know of it.
 
     Pickled, since pixels are ragged and faults are no table. Tasks ask for no CPU and are bounded in number instead: a pool of encoding
     actors may hold every CPU (DESIGN: hangs).
@@ -142,11 +211,11 @@ def pipeline(
         index, work, rider = pickle.loads(row["packed"])
         return {
             "packed": pickle.dumps(
-                {"work": index, "rider": rider, **_decode_row(work, transform, cache, keep_pixels)}, protocol=5
+                {"work": index, "rider": rider, **decode_row(work, transform, cache, keep_pixels)}, protocol=5
             )
         }
 
-    items = [{"packed": pickle.dumps((index, *pair))} for index, pair in enumerate(zip(todo, riders, strict=True))]
+    items = [{"packed": pickle.dumps(each)} for each in todo]
     width = max(1, int(ray.cluster_resources().get("CPU", 1)))
     return ray.data.from_items(items, override_num_blocks=len(items)).map(load, num_cpus=0, concurrency=width)
 
@@ -198,7 +267,8 @@ class DecodedSplit:
         return out
 
 
-def _decode_row(work: Work, transform: Transform, cache: Path, keep_pixels: bool) -> dict:
+def decode_row(work: Work, transform: Transform, cache: Path, keep_pixels: bool) -> dict:
+    """`pixels` (None unless kept) and `faults` of one Work."""
     try:
         pixels = decode(work, transform, cache)
     except UserError as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -14,10 +15,11 @@ import pyarrow as pa
 from tasks.catalogue import Protocol
 from tasks.embed import View
 from tasks.manifest import Dataset
-from tasks.protocols import few_shot, knn, morph, probe, spoof, templates, verification, zeroshot
+from tasks.protocols import few_shot, identification, knn, morph, probe, spoof, templates, verification, zeroshot
+from tasks.protocols.detection import UNNAMED
 from tasks.protocols.heads import head_scores, text_scores
 from tasks.protocols.tally import Context
-from tasks.results import Result
+from tasks.results import Result, Suite
 
 Scored = tuple[Result, pa.Table]
 
@@ -32,7 +34,10 @@ class Head:
 
 @dataclass(frozen=True)
 class Scoring:
-    """One encoder on one data set. texts: text features by class, K arrays (T, d); head: only where it was trained for this task."""
+    """One encoder on one data set. texts: text features by class, K arrays (T, d); head: only where it was trained for this task.
+
+    device: where a solver works.
+    """
 
     dataset: Dataset
     features: Callable[[str, View], np.ndarray]
@@ -42,6 +47,7 @@ class Scoring:
     seed: int
     vision: str
     text: str
+    device: str = "cpu"
 
     @property
     def context(self) -> Context:
@@ -90,23 +96,18 @@ def _zero_shot(s: Scoring) -> list[Scored]:
     ]
 
 
-def _probe(s: Scoring) -> list[Scored]:
+def _probe(s: Scoring, suite: Suite, view: View) -> list[Scored]:
     d = s.dataset
-    train, test = s.features("train", "image"), s.features("test", "image")
-    given = (s.features("val", "image"), d.labels("val")) if "val" in d.card.splits else None
-    return [
-        probe.score(
-            d.name,
-            train,
-            d.labels("train"),
-            d.ids("test"),
-            test,
-            d.labels("test"),
-            s.seed,
-            validation=given,
-            **s.context,
-        )
-    ]
+    given = (s.features("val", view), d.labels("val")) if "val" in d.card.splits else None
+    train = s.features("train", view), d.labels("train")
+    test = d.ids("test"), s.features("test", view), d.labels("test")
+    return [probe.score(d.name, *train, *test, s.seed, given, suite=suite, device=s.device, **s.context)]
+
+
+def _probe_wiring(suite: Suite, view: View) -> Wiring:
+    reads = tuple((split, (view,)) for split in ("train", "val", "test"))
+    score = partial(_probe, suite=suite, view=view)
+    return Wiring(reads, (suite,), score, probe.PROTOCOL_VERSION, optional=("val",))
 
 
 def _train_and_test(s: Scoring) -> tuple[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -142,10 +143,17 @@ def _templates(s: Scoring) -> list[Scored]:
     return [templates.score(d.name, image, flip, d.ids("test"), d.table("members"), d.table("pairs"), **s.context)]
 
 
+def _identification(s: Scoring) -> list[Scored]:
+    d = s.dataset
+    image, flip = s.features("test", "image"), s.features("test", "flip")
+    searches = d.table("identification") if "identification" in d.card.tables else None
+    return [identification.score(d.name, image, flip, d.ids("test"), d.table("members"), searches, **s.context)]
+
+
 def _morph(s: Scoring) -> list[Scored]:
     d, features = s.dataset, s.features("test", "image")
     rest = (d.labels("test"), s.column("test", "attack"), d.ids("test"))
-    subjects = s.column("test", "subject")
+    subjects = s.column("test", "subject") if "subject" in d.card.columns else None
     by_text = text_scores(features, s.classifier(), s.logit_scale)
     out = [morph.score("mad_text", by_text, *rest, dataset=d.name, subjects=subjects, **s.context)]
     if s.head is not None:
@@ -155,19 +163,20 @@ def _morph(s: Scoring) -> list[Scored]:
 
 
 def _spoof(s: Scoring) -> list[Scored]:
-    def frames(split: str, scores: np.ndarray) -> spoof.Frames:
-        d = s.dataset
-        domains = np.array([f"domain_{name}" for name in s.column(split, "domain")])
-        return spoof.Frames(
-            scores, d.labels(split), s.column(split, "video"), domains, d.ids(split), s.column(split, "attack")
-        )
+    d = s.dataset
 
-    test, dev = s.features("test", "image"), s.features("dev", "image")
-    by_text = [frames(n, text_scores(f, s.classifier(), s.logit_scale)) for n, f in (("test", test), ("dev", dev))]
-    out = [spoof.score("pad_text", by_text[0], by_text[1], dataset=s.dataset.name, **s.context)]
+    def frames(split: str, scores: np.ndarray) -> spoof.Frames:
+        domains = np.array([f"domain_{name}" for name in s.column(split, "domain")])
+        attacks = s.column(split, "attack")
+        known = np.where(attacks == UNNAMED, "", attacks)  # so that no ACER is read from instruments thrown together
+        return spoof.Frames(scores, d.labels(split), s.column(split, "video"), domains, d.ids(split), known)
+
+    features = {split: s.features(split, "image") for split in ("test", "dev") if split in d.card.splits}
+    by_text = {n: frames(n, text_scores(f, s.classifier(), s.logit_scale)) for n, f in features.items()}
+    out = [spoof.score("pad_text", by_text["test"], by_text.get("dev"), dataset=d.name, **s.context)]
     if s.head is not None:
-        by_head = [frames(n, head_scores(f, s.head.weight, s.head.bias)) for n, f in (("test", test), ("dev", dev))]
-        out.append(spoof.score("pad", by_head[0], by_head[1], dataset=s.dataset.name, **s.context))
+        by_head = {n: frames(n, head_scores(f, s.head.weight, s.head.bias)) for n, f in features.items()}
+        out.append(spoof.score("pad", by_head["test"], by_head.get("dev"), dataset=d.name, **s.context))
     return out
 
 
@@ -177,11 +186,15 @@ _BOTH_VIEWS: tuple[tuple[str, tuple[View, ...]], ...] = (("test", ("image", "fli
 
 WIRING: dict[Protocol, Wiring] = {
     "zero_shot": Wiring(_TEST, ("zero_shot",), _zero_shot, zeroshot.PROTOCOL_VERSION, prompted=True),
-    "probe": Wiring(_LEARNT, ("probe",), _probe, probe.PROTOCOL_VERSION, optional=("val",)),
+    "probe": _probe_wiring("probe", "image"),
+    "probe_train": _probe_wiring("probe_train", "image"),
+    "probe_trunk": _probe_wiring("probe_trunk", "trunk"),
+    "probe_trunk_train": _probe_wiring("probe_trunk_train", "trunk"),
     "knn": Wiring(_LEARNT, ("knn",), _knn, knn.PROTOCOL_VERSION, optional=("val",)),
     "few_shot": Wiring(_LEARNT, ("few_shot",), _few_shot, few_shot.PROTOCOL_VERSION, optional=("val",)),
     "verification": Wiring(_BOTH_VIEWS, ("fr",), _verification, verification.PROTOCOL_VERSION),
     "templates": Wiring(_BOTH_VIEWS, ("fr",), _templates, templates.PROTOCOL_VERSION),
+    "identification": Wiring(_BOTH_VIEWS, ("fr_1n",), _identification, identification.PROTOCOL_VERSION),
     "morph": Wiring(_TEST, ("mad_text",), _morph, morph.PROTOCOL_VERSION, detector="mad", prompted=True),
     "spoof": Wiring(
         (("dev", ("image",)), ("test", ("image",))),
@@ -190,5 +203,6 @@ WIRING: dict[Protocol, Wiring] = {
         spoof.PROTOCOL_VERSION,
         detector="pad",
         prompted=True,
+        optional=("dev",),
     ),
 }

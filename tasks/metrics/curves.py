@@ -49,40 +49,43 @@ class Curve:
         """Share of genuine (bona fide) rejected, (..., M + 1)."""
         return (self.genuine_total - self.genuine) / self.genuine_total
 
-    def balance(self) -> NDArray[np.int64]:
-        """(FAR - FRR) x genuine x impostor as integers, (..., M + 1): never falls along the curve, 0 where the errors
-        are equal.
-        """
-        both = self.genuine_total * self.impostor_total
-        return self.impostor * self.genuine_total + self.genuine * self.impostor_total - both
+    def balance(self, point: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(FAR - FRR) x genuine x impostor at `point` (...,), an integer: never falls along the curve, 0 where the errors are equal."""
+        genuine, impostor = self.genuine_total[..., 0], self.impostor_total[..., 0]
+        return _at(self.impostor, point) * genuine + _at(self.genuine, point) * impostor - genuine * impostor
 
     def crossing(self) -> NDArray[np.int64]:
         """First point with FAR >= FRR, (...,); at least 1, since point 0 has FAR 0 and FRR 1."""
-        return np.argmax(self.balance() >= 0, axis=-1)
+        return self._first(np.zeros(self.genuine.shape[:-1], dtype=np.int64))
 
     def eer(self) -> NDArray[np.float64]:
         """Where FAR meets FRR on the straight line between the two points that bracket the crossing, (...,)."""
-        balance = self.balance()
-        after = np.argmax(balance >= 0, axis=-1)
-        low, high = _at(balance, after - 1), _at(balance, after)
+        after = self.crossing()
+        low, high = self.balance(after - 1), self.balance(after)
         share = -low / (high - low)
-        far = self.far()
-        return _at(far, after - 1) + share * (_at(far, after) - _at(far, after - 1))
+        total = self.impostor_total[..., 0]
+        before = _at(self.impostor, after - 1) / total
+        return before + share * (_at(self.impostor, after) / total - before)
 
     def nearest_equal(self) -> NDArray[np.int64]:
         """First point minimising |TPR + FPR - 1|, (...,): the papers' EER point (gurayozgur/MADation:
         src/utils/utils.py).
         """
-        return np.argmin(np.abs(self.balance()), axis=-1)
+        after = self.crossing()
+        low = self.balance(after - 1)
+        return np.where(-low <= self.balance(after), self._first(low), after)  # `after` is the first of its own level
 
     def eer_nearest_fpr(self) -> NDArray[np.float64]:
         """FAR at `nearest_equal`, (...,)."""
-        return _at(self.far(), self.nearest_equal())
+        return _at(self.impostor, self.nearest_equal()) / self.impostor_total[..., 0]
 
     def hter_at_nearest_equal(self) -> NDArray[np.float64]:
         """Half the sum of both errors at `nearest_equal`, (...,)."""
         point = self.nearest_equal()
-        return (_at(self.far(), point) + _at(self.frr(), point)) / 2
+        genuine = self.genuine_total[..., 0]
+        return (
+            _at(self.impostor, point) / self.impostor_total[..., 0] + (genuine - _at(self.genuine, point)) / genuine
+        ) / 2
 
     def far_at_frr(self, rate: float) -> NDArray[np.float64]:
         """FAR at the point whose FRR is nearest to `rate`, the last such point (worst FAR) on a tie, (...,)."""
@@ -108,7 +111,19 @@ class Curve:
     def hter_at(self, threshold: Threshold) -> NDArray[np.float64]:
         """Half the sum of both errors at a threshold chosen elsewhere, (...,)."""
         point = int(np.sum(self.thresholds >= threshold.value))
-        return (self.far()[..., point] + self.frr()[..., point]) / 2
+        far = self.impostor[..., point] / self.impostor_total[..., 0]
+        frr = (self.genuine_total[..., 0] - self.genuine[..., point]) / self.genuine_total[..., 0]
+        return (far + frr) / 2
+
+    def _first(self, level: NDArray[np.int64]) -> NDArray[np.int64]:
+        """First point whose balance is at least `level` (...,), which is at most that of the last point: found by halving."""
+        low = np.zeros_like(level)
+        high = np.full_like(level, self.thresholds.size)
+        while np.any(low < high):
+            middle = (low + high) // 2
+            reached = self.balance(middle) >= level
+            low, high = np.where(reached, low, middle + 1), np.where(reached, middle, high)
+        return high
 
     def score_at(self, point: int) -> float:
         """The lowest score that `point` accepts; for point 0, which accepts none, the next number above the highest
@@ -136,15 +151,21 @@ def curve(
 
     Raises UndefinedMetric when either class is empty.
     """
-    thresholds, of_genuine, of_impostor = _sorted(genuine, impostor)
-    return Curve(thresholds, of_genuine.accepted(genuine_weights), of_impostor.accepted(impostor_weights))
+    thresholds = _thresholds(genuine, impostor)
+    if genuine_weights is None or impostor_weights is None:
+        return Curve(thresholds, _above(np.sort(genuine), thresholds), _above(np.sort(impostor), thresholds))
+    of_genuine, of_impostor = _side(genuine, thresholds), _side(impostor, thresholds)
+    weights = genuine_weights[:, of_genuine.order], impostor_weights[:, of_impostor.order]
+    return Curve(thresholds, of_genuine.accepted(weights[0]), of_impostor.accepted(weights[1]))
 
 
 def resampled(
     genuine: Scores, impostor: Scores, draw_genuine: Resampler, draw_impostor: Resampler, replicates: int
 ) -> Iterator[Curve]:
     """Curves of `replicates` bootstrap draws, in blocks of bounded memory; scores are sorted once for all."""
-    thresholds, of_genuine, of_impostor = _sorted(genuine, impostor)
+    thresholds = _thresholds(genuine, impostor)
+    of_genuine, of_impostor = _side(genuine, thresholds), _side(impostor, thresholds)
+    draw_genuine, draw_impostor = draw_genuine.arranged(of_genuine.order), draw_impostor.arranged(of_impostor.order)
     block = max(1, _BLOCK // (genuine.size + impostor.size))
     for start in range(0, replicates, block):
         size = min(block, replicates - start)
@@ -159,26 +180,29 @@ class _Side:
     order: NDArray[np.intp]
     above: NDArray[np.int64]
 
-    def accepted(self, weights: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        """Accepted counts (M + 1,), or (B, M + 1) where each score counts `weights` (B, N) times."""
-        if weights is None:
-            return self.above
+    def accepted(self, weights: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Accepted counts (B, M + 1) where each score, in `order`, counts `weights` (B, N) times."""
         total = np.zeros((weights.shape[0], self.order.size + 1), dtype=np.int64)
-        np.cumsum(weights[:, self.order], axis=1, out=total[:, 1:])
-        return total[:, self.above]
+        np.cumsum(weights, axis=1, out=total[:, 1:])
+        return np.take(total, self.above, axis=1)
 
 
-def _sorted(genuine: Scores, impostor: Scores) -> tuple[NDArray[np.float64], _Side, _Side]:
+def _thresholds(genuine: Scores, impostor: Scores) -> NDArray[np.float64]:
     needs(genuine, "ROC", "genuine (bona fide) scores")
     needs(impostor, "ROC", "impostor (attack) scores")
-    thresholds = np.unique(np.concatenate([genuine, impostor]))[::-1]
-    return thresholds, _side(genuine, thresholds), _side(impostor, thresholds)
+    return np.unique(np.concatenate([genuine, impostor]))[::-1]
 
 
 def _side(scores: Scores, thresholds: NDArray[np.float64]) -> _Side:
     order = np.argsort(scores, kind="stable")
-    above = scores.size - np.searchsorted(scores[order], thresholds, side="left")
-    return _Side(order[::-1], np.concatenate([[0], above]).astype(np.int64))
+    return _Side(order[::-1], _above(scores[order], thresholds))
+
+
+def _above(ascending: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How many scores each point accepts, (M + 1,)."""
+    above = np.zeros(thresholds.size + 1, dtype=np.int64)
+    np.subtract(ascending.size, np.searchsorted(ascending, thresholds, side="left"), out=above[1:])
+    return above
 
 
 def _distance(count: NDArray[np.int64], total: NDArray[np.int64], rate: float) -> NDArray[np.int64]:

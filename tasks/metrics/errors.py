@@ -53,13 +53,22 @@ def hter(bona_fide: Scores, attacks: Scores, threshold: Threshold) -> float:
     return (apcer(attacks, threshold) + bpcer(bona_fide, threshold)) / 2
 
 
+def apcer_worst(attacks: Mapping[str, Scores], threshold: Threshold) -> float:
+    """APCER of the attack instrument that is accepted most often, the one that ISO/IEC 30107-3 reports. Raises UndefinedMetric without
+    an instrument, or for one without presentations.
+    """
+    if not attacks:
+        raise UndefinedMetric("apcer_worst: no attack instruments, at least 1 needed")
+    return max(apcer(scores, threshold) for scores in attacks.values())
+
+
 def acer(bona_fide: Scores, attacks: Mapping[str, Scores], threshold: Threshold) -> float:
     """(worst APCER over the attack instruments + BPCER) / 2, as ISO/IEC 30107-3 reads it. Raises UndefinedMetric for
     one class.
     """
     if not attacks:
         raise UndefinedMetric("acer: no attack instruments, at least 1 needed")
-    return (max(apcer(scores, threshold) for scores in attacks.values()) + bpcer(bona_fide, threshold)) / 2
+    return (apcer_worst(attacks, threshold) + bpcer(bona_fide, threshold)) / 2
 
 
 def eer(genuine: Scores, impostor: Scores, *, chosen_on: str) -> EqualError:
@@ -74,9 +83,8 @@ def eer(genuine: Scores, impostor: Scores, *, chosen_on: str) -> EqualError:
     0.3333
     """
     roc = curve(genuine, impostor)
-    after = int(roc.crossing())
-    balance = np.abs(roc.balance())
-    point = after if balance[after] < balance[after - 1] else after - 1
+    after = roc.crossing()
+    point = int(after if roc.balance(after) < -roc.balance(after - 1) else after - 1)
     return EqualError(float(roc.eer()), Threshold(roc.between(point), "EER, interpolated", chosen_on))
 
 

@@ -1,13 +1,13 @@
 """95 % intervals: Wilson for one rate, percentile bootstrap for the rest, resampled by group (subject, video, pair)
 with a fixed seed.
 
-Draws are vectorised in blocks, so memory is bounded whatever the number of scores. Measured on one core: eight metrics of 200
-against 100 scores with 200 replicates 4 ms; EER of 100,000 against 100,000 scores 10 ms a replicate.
+Draws are vectorised in blocks, so memory is bounded whatever the number of scores; `benchmarks/bootstrap.py` measures them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,8 @@ from scipy.special import ndtri
 from tasks.metrics.scores import UndefinedMetric
 
 REPLICATES = 200
+_BLOCK = 1 << 21  # weights held at a time: 16 MiB
+ENOUGH = 30  # errors behind a rate: true to within 30 % with 90 % confidence (Doddington et al. 2000)
 
 
 class Interval(NamedTuple):
@@ -73,9 +75,15 @@ class Resampler:
     def draw(self, replicates: int) -> NDArray[np.int64]:
         """The next `replicates` weights, (B, N); each row counts as many groups as there are."""
         drawn = self._rng.integers(0, self._groups, size=(replicates, self._groups))
-        rows = np.arange(replicates)[:, None] * self._groups
-        counts = np.bincount((drawn + rows).ravel(), minlength=replicates * self._groups)
-        return counts.reshape(replicates, self._groups)[:, self._group]
+        drawn += np.arange(replicates)[:, None] * self._groups
+        counts = np.bincount(drawn.ravel(), minlength=replicates * self._groups)
+        return np.take(counts.reshape(replicates, self._groups), self._group, axis=1)
+
+    def arranged(self, order: NDArray[np.integer]) -> Resampler:
+        """The same draws of the same units, given in another order: its weights are `draw(B)[:, order]`, at one step less."""
+        other = copy(self)  # the generator is shared: what one draws, the other does not draw again
+        other._group = self._group[order]
+        return other
 
 
 def bootstrap_mean(
@@ -83,8 +91,13 @@ def bootstrap_mean(
 ) -> NDArray[np.float64]:
     """Bootstrap replicates (B,) of the mean of values (N,), groups drawn with replacement."""
     array = np.asarray(values, dtype=np.float64)
-    weights = Resampler(groups, seed).draw(replicates)
-    return (weights @ array) / weights.sum(axis=1)
+    resampler = Resampler(groups, seed)
+    block = max(1, _BLOCK // array.size)
+    means = []
+    for start in range(0, replicates, block):
+        weights = resampler.draw(min(block, replicates - start))
+        means.append((weights @ array) / weights.sum(axis=1))
+    return np.concatenate(means)
 
 
 def strata_mean(
@@ -99,3 +112,19 @@ def strata_mean(
     hits, sizes = np.asarray(successes, dtype=np.int64), np.asarray(totals, dtype=np.int64)
     drawn = np.random.default_rng(seed).binomial(sizes, hits / sizes, size=(replicates, sizes.size))
     return (drawn / sizes).mean(axis=1)
+
+
+def rule_of_30(errors: Mapping[tuple[str, str], float]) -> dict[str, str]:
+    """A note under the key `rule_of_30` on the rates with fewer than 30 errors behind them, or {} where there is none.
+
+    errors: (part, leaf) -> how many errors were seen, or are expected at the rate that the leaf fixes; with two kinds of error (an
+    EER) the scarcer. Leaves stand in order of appearance, each with its parts, or `all` of two or more (Doddington et al. 2000).
+    """
+    parts: dict[str, list[str]] = {}
+    few: dict[str, list[str]] = {}
+    for (part, leaf), count in errors.items():
+        parts.setdefault(leaf, []).append(part)
+        if round(count, 6) < ENOUGH:
+            few.setdefault(leaf, []).append(part)
+    named = (f"{leaf} ({'all' if 1 < len(parts[leaf]) == len(of) else ', '.join(of)})" for leaf, of in few.items())
+    return {"rule_of_30": f"fewer than {ENOUGH} errors behind {'; '.join(named)}"} if few else {}

@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tasks.metrics.curves import curve
-from tasks.metrics.scores import Scores, Threshold, UndefinedMetric, needs, needs_resolution
+from tasks.metrics.scores import Scores, Threshold, UndefinedMetric, exact, needs, needs_resolution
 
 GRID = np.arange(0, 4, 0.01)  # (400,): 0, 0.01, ..., 3.99; squared distances of unit vectors lie in 0..4
 
@@ -67,10 +66,24 @@ def tar_at_far(genuine: Scores, impostor: Scores, rate: float, *, chosen_on: str
     recognition/arcface_torch/eval_ijbc.py). Raises UndefinedMetric for one class only, and for a rate below 1 /
     impostors, which no count of impostors can show.
     """
+    return tar_at_far_sorted(Scores(np.sort(genuine)), Scores(np.sort(impostor)), rate, chosen_on=chosen_on)
+
+
+def tar_at_far_sorted(genuine: Scores, impostor: Scores, rate: float, *, chosen_on: str) -> TarAtFar:
+    """`tar_at_far` of scores in ascending order: of millions of pairs, one sort serves every rate, and no curve is made."""
     needs(genuine, "tar_at_far", "genuine pairs")
     needs(impostor, "tar_at_far", "impostor pairs")
     needs_resolution(rate, impostor.size, "FAR", "impostor pairs")
-    roc = curve(genuine, impostor)
-    point = int(roc.nearest_far(rate))
-    threshold = Threshold(roc.score_at(point), f"FAR nearest {rate:g}", chosen_on)
-    return TarAtFar(float(roc.genuine[point] / genuine.size), float(roc.impostor[point] / impostor.size), threshold)
+    goal, total = exact(rate), impostor.size
+    wanted = goal.numerator * total  # impostors to accept, x goal.denominator, so that integers decide what is near
+    decided = impostor[total - 1 - wanted // goal.denominator]  # the highest one that would lift FAR above the rate
+    more, fewer = (total - int(np.searchsorted(impostor, decided, side=side)) for side in ("left", "right"))
+    # The curve has no point with a count between these two; the larger on a tie.
+    passing = more if more * goal.denominator - wanted <= wanted - fewer * goal.denominator else fewer
+    rejected = impostor[total - 1 - passing] if passing < total else -np.inf
+    # Of the points with so many impostors, the last accepts every genuine score above the best rejected impostor.
+    first = int(np.searchsorted(genuine, rejected, side="right"))
+    lowest = min([*genuine[first : first + 1], *impostor[total - passing : total - passing + 1]], default=None)
+    value = np.nextafter(rejected, np.inf) if lowest is None else lowest
+    tar = (genuine.size - first) / genuine.size
+    return TarAtFar(tar, passing / total, Threshold(float(value), f"FAR nearest {rate:g}", chosen_on))

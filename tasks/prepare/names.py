@@ -11,6 +11,9 @@ from functools import cache
 from importlib.resources import files
 
 IMAGENET = ("imagenet", "imagenet_v2")
+# whole prompts of the papers' text baselines, in label order (gurayozgur/MADation and gurayozgur/FoundPAD: pdf/)
+MORPH_CLASSES = ("face image morphing attack", "bona-fide presentation")
+SPOOF_CLASSES = ("biometric presentation attack", "bona-fide presentation")
 
 
 @cache
@@ -30,8 +33,10 @@ def names_of(dataset: str) -> tuple[str, ...]:
     return tuple(_facts()["classes"][dataset])
 
 
-def templates_of(dataset: str) -> tuple[str, ...]:
-    """Templates with `{}` where the name goes; for a set of a user's own "a photo of a {}."."""
+def templates_of(dataset: str, classes: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Templates with `{}` where the name goes; for a set of a user's own "a photo of a {}.". Classes that are prompts stand alone."""
+    if classes in (MORPH_CLASSES, SPOOF_CLASSES):
+        return ("{}",)
     if dataset in IMAGENET:
         from open_clip import OPENAI_IMAGENET_TEMPLATES
 

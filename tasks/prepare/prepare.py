@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 
@@ -16,18 +17,29 @@ from filelock import FileLock
 from models.durable import is_done
 from models.faults import Fault, UserError, unknown
 from tasks.manifest import CHUNK, Dataset, open_dataset, write_dataset
+from tasks.prepare.align import aligned
+from tasks.prepare.attacks import morphs, spoofs
+from tasks.prepare.biometric import BIOMETRIC
 from tasks.prepare.folders import folder
 from tasks.prepare.hub import hub
+from tasks.prepare.identities import identities
+from tasks.prepare.ijb import templates
+from tasks.prepare.lost import without
 from tasks.prepare.official import OFFICIAL, Official
+from tasks.prepare.pairs import pairs
 from tasks.prepare.tree import Item, Layout, Tree
 from tasks.prompts import Prompts, read_prompts
 from tasks.records import Record
 from tasks.stream import UNREADABLE, open_image
 
-GENERAL: dict[str, Callable[[Tree], Layout]] = {"folder": folder, "datasets": hub}
+KNOWN: dict[str, Official] = OFFICIAL | BIOMETRIC
+READERS: dict[str, Callable[[Tree], Layout]] = {  # for a user's own
+    "folder": folder, "datasets": hub, "pairs": pairs, "identities": identities, "templates": templates, "morphs": morphs, "spoofs": spoofs,
+}  # fmt: skip
 SHOWN = 20  # faults of one kind that a message lists
 _AT_ONCE = 8 * CHUNK
 _HANDFUL = 64  # images that one thread takes at a time
+_SMALL = 16_384  # bytes of an image below which threads are slower than none
 
 
 def prepare(
@@ -40,12 +52,14 @@ def prepare(
     allow_partial: bool = False,
     replace: bool = False,
     prompts: Path | None = None,
+    landmarks: Path | None = None,
     tick: Callable[[int], None] = lambda n: None,
 ) -> tuple[Dataset, bool]:
     """Make `<data>/<name>` from an official download, or with `reader` from a user's own images; False when it was there already.
 
     partition: of the official ones, 1 where nothing is said. allow_partial: a tree that is not whole becomes a data set whose card says
-    so. replace: an older one gives way once the new one is whole. prompts: a file of class names and templates to ask with.
+    so. replace: an older one gives way once the new one is whole. prompts: a file of class names and templates to ask with. landmarks: a
+    file of five points an image, by which faces are aligned to 112 x 112.
 
     Raises UserError with every fault; a second prepare of one set waits for the first.
     """
@@ -59,17 +73,29 @@ def prepare(
             return open_dataset(root), False
         tree = Tree(source)
         layout = read(tree)
+        if landmarks is not None:
+            layout = aligned(layout, landmarks, tree.faults)
         faults = [*tree.faults, *_misfits(layout, official), *_twice(layout)]
         if faults and not (allow_partial and any(layout.splits.values())):
             raise UserError(f"data set {name}", _in_short(faults, official))
         asked = read_prompts(prompts, layout.classes) if prompts is not None else None
-        lost = list(faults)
-        splits = {split: _checked(items, lost, tick) for split, items in layout.splits.items() if items}
+        lost = _Lost(list(faults))
+        splits = {
+            split: _checked(items, layout.numbered, lost, tick) for split, items in layout.splits.items() if items
+        }
         _write(workshop / name, layout, splits, official, source, partition, lost, allow_partial, asked)
         if root.exists():
             root.rename(workshop / "old")
         (workshop / name).rename(root)
         return open_dataset(root), True
+
+
+@dataclass
+class _Lost:
+    """What keeps a set from being whole: every fault, and the ids of the images that could not be read."""
+
+    faults: list[Fault]
+    ids: set[str] = field(default_factory=set)
 
 
 def _write(
@@ -79,7 +105,7 @@ def _write(
     official: Official | None,
     source: Path,
     partition: int | None,
-    lost: list[Fault],
+    lost: _Lost,
     allow_partial: bool,
     asked: Prompts | None,
 ) -> None:
@@ -87,8 +113,8 @@ def _write(
 
     def to_the_end(records: Iterator[Record]) -> Iterator[Record]:
         yield from records
-        if lost and not allow_partial:  # every image has been read by now
-            raise UserError(f"data set {root.name}", _in_short(lost, official))
+        if lost.faults and not allow_partial:  # every image has been read by now
+            raise UserError(f"data set {root.name}", _in_short(lost.faults, official))
 
     ordered = {split: to_the_end(records) if split == last else records for split, records in splits.items()}
     version = f"1, partition {partition or 1}" if official is not None and official.partitions else "1"
@@ -101,8 +127,12 @@ def _write(
         splits=ordered,
         source=official.home if official is not None else str(source.resolve()),
         licence=official.licence if official is not None else "the user's own",
-        partial=lambda: bool(lost),
+        partial=lambda: bool(lost.faults),
         prompts=asked,
+        columns=layout.columns,
+        tables=lambda: without(layout.tables, lost.ids),
+        protocols=layout.protocols if official is None else (),
+        numbered=layout.numbered,
     )
 
 
@@ -110,16 +140,17 @@ def _reader(
     name: str, source: Path, reader: str | None, partition: int | None
 ) -> tuple[Official | None, Callable[[Tree], Layout]]:
     faults = []
-    official = OFFICIAL.get(name) if reader is None else None
-    if reader is not None and reader not in GENERAL:
-        faults.append(unknown("--reader", reader, GENERAL, "reader"))
+    official = KNOWN.get(name) if reader is None else None
+    if reader is not None and reader not in READERS:
+        faults.append(unknown("--reader", reader, READERS, "reader"))
     if reader is None and official is None:
-        fault = unknown("NAME", name, OFFICIAL, "official data set")
-        how = "for images of your own add --reader folder or --reader datasets"
+        fault = unknown("NAME", name, KNOWN, "official data set")
+        first, *rest = READERS
+        how = f"for images of your own add --reader {first} (or {', '.join(rest)})"
         faults.append(
             Fault(fault.where, fault.found, fault.expected, f"{fault.remedy + '; ' if fault.remedy else ''}{how}")
         )
-    if reader is not None and (name in OFFICIAL or not name.isidentifier()):
+    if reader is not None and (name in KNOWN or not name.isidentifier()):
         faults.append(Fault("NAME", name, "a name of letters, digits and _ that no official set has"))
     if not source.is_dir():
         faults.append(Fault(f"--from {source}", "no such folder", "the folder of the unpacked download"))
@@ -131,7 +162,7 @@ def _reader(
     if faults:
         raise UserError(f"prepare {name}", faults)
     if official is None:
-        return None, GENERAL[str(reader)]
+        return None, READERS[str(reader)]
     if not highest:
         return official, official.read
     return official, lambda tree: official.read(tree, partition or 1)
@@ -142,7 +173,7 @@ def _misfits(layout: Layout, official: Official | None) -> list[Fault]:
     if official is None:
         return []
     faults = []
-    if len(layout.classes) != official.classes:
+    if layout.classes and len(layout.classes) != official.classes:
         faults.append(Fault("classes", str(len(layout.classes)), f"{official.classes}"))
     for split, expected in official.images.items():
         items = layout.splits.get(split, [])
@@ -163,37 +194,47 @@ def _misfits(layout: Layout, official: Official | None) -> list[Fault]:
 
 
 def _twice(layout: Layout) -> list[Fault]:
+    if layout.numbered:
+        return []
     seen = Counter(item.id for items in layout.splits.values() for item in items)
     return [
         Fault(f"image {identity}", f"listed {n} times", "once, in one split") for identity, n in seen.items() if n > 1
     ]
 
 
-def _checked(items: list[Item], lost: list[Fault], tick: Callable[[int], None]) -> Iterator[Record]:
-    """Records of the images that Pillow decodes; the others become faults in `lost`. Duplicates are passed once."""
+def _checked(items: Sequence[Item], numbered: bool, lost: _Lost, tick: Callable[[int], None]) -> Iterator[Record]:
+    """Records of the images that Pillow decodes; the others become faults in `lost`. Duplicates are passed once.
+
+    Threads decode, but not small images: there all that they would do is wait for each other's hold of Python's lock.
+    """
+    once = iter(items) if numbered else iter({item.id: item for item in items}.values())
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        once = iter({item.id: item for item in items}.values())
-        while group := list(islice(once, _AT_ONCE)):
+        size, spread = _HANDFUL, False
+        while group := list(islice(once, size)):
             handfuls = [group[start : start + _HANDFUL] for start in range(0, len(group), _HANDFUL)]
-            for record in chain.from_iterable(pool.map(_records, handfuls)):
-                if isinstance(record, Fault):
-                    lost.append(record)
+            seen = 0
+            for record in chain.from_iterable((pool.map if spread else map)(_records, handfuls)):
+                if isinstance(record, tuple):
+                    lost.ids.add(record[0])
+                    lost.faults.append(record[1])
                 else:
+                    seen += len(record.image)
                     yield record
             tick(len(group))
+            size, spread = _AT_ONCE, seen > _SMALL * len(group)
 
 
-def _records(items: list[Item]) -> list[Record | Fault]:
+def _records(items: list[Item]) -> list[Record | tuple[str, Fault]]:
     return [_record(item) for item in items]
 
 
-def _record(item: Item) -> Record | Fault:
+def _record(item: Item) -> Record | tuple[str, Fault]:
     try:
         data = item.load()
         open_image(data)
     except UNREADABLE as error:
-        return Fault(item.where, f"unreadable image ({error})", "an image that Pillow can decode")
-    return Record(item.id, data, item.label)
+        return item.id, Fault(item.where, f"unreadable image ({error})", "an image that Pillow can decode")
+    return Record(item.id, data, item.label, item.columns)
 
 
 def _in_short(faults: list[Fault], official: Official | None) -> list[Fault]:

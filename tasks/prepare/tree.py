@@ -10,12 +10,14 @@ import io
 import json
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -26,20 +28,33 @@ IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".webp", ".gif", ".tif", ".ti
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One image to be: its id (unique in the data set), label from 0, where it lies (for messages) and how its bytes are had."""
+    """One image to be: its id (unique in the data set), label from 0, where it lies (for messages) and how its bytes are had.
+
+    columns: protocol columns, names from `tasks.records.PROTOCOL_COLUMNS`.
+    """
 
     id: str
     label: int
     where: str
     load: Callable[[], bytes]
+    columns: Mapping[str, str | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a reader found: class names in label order, as prompts say them, and the items of each split in a fixed order."""
+    """What a reader found: class names in label order, as prompts say them, and the items of each split in a fixed order.
+
+    classes: () where labels are free. columns: the protocol columns that every item has. tables: protocol tables by name (`pairs`,
+    `members`, ...). protocols: what a set of a user's own is scored with (names of `tasks.catalogue.Protocol`); the catalogue says it
+    of the known ones. numbered: ids are running numbers, so nobody has to remember them all to see that each is there once.
+    """
 
     classes: tuple[str, ...]
-    splits: dict[str, list[Item]]
+    splits: Mapping[str, Sequence[Item]]
+    columns: tuple[str, ...] = ()
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
+    protocols: tuple[str, ...] = ()
+    numbered: bool = False
 
 
 @dataclass
@@ -51,7 +66,7 @@ class Tree:
 
     root: Path
     faults: list[Fault] = field(default_factory=list)
-    _known: dict[Path, bool] = field(default_factory=dict)
+    _known: dict[str, bool] = field(default_factory=dict)
 
     def below(self, *names: str) -> Tree:
         """The same tree seen from a folder inside, where that exists; faults are shared."""
@@ -63,19 +78,24 @@ class Tree:
 
     def path(self, relative: str, what: str) -> Path | None:
         """A file that must be there and must not lie outside the tree."""
-        path = self.root / relative
+        found = self._file(relative, what)
+        return None if found is None else Path(found)
+
+    def _file(self, relative: str, what: str) -> str | None:
+        # text paths: this runs once an image, and pathlib would be most of its time
+        path = os.path.join(self.root, relative)  # noqa: PTH118
         try:
-            mode = path.lstat().st_mode
-        except OSError:
+            mode = os.lstat(path).st_mode
+        except (OSError, ValueError):
             mode = 0
-        inside = self._inside(path.parent)
+        inside = self._inside(os.path.dirname(path))  # noqa: PTH120
         if stat.S_ISLNK(mode):
-            inside, mode = inside and self._inside(path), path.stat().st_mode if path.exists() else 0
+            inside, mode = inside and self._inside(path), os.stat(path).st_mode if os.path.exists(path) else 0  # noqa: PTH110, PTH116
         if not stat.S_ISREG(mode):
             self.fault(path, "missing", what)
             return None
         if not inside:
-            self.fault(path, f"leads out of the tree, to {path.resolve()}", f"a file below {self.root}")
+            self.fault(path, f"leads out of the tree, to {os.path.realpath(path)}", f"a file below {self.root}")
             return None
         return path
 
@@ -127,8 +147,8 @@ class Tree:
 
     def image(self, relative: str, label: int) -> Item | None:
         """An image file, its id the path within the tree; None with a fault where it is missing."""
-        path = self.path(relative, "an image that the split lists")
-        return None if path is None else Item(relative, label, str(path), path.read_bytes)
+        path = self._file(relative, "an image that the split lists")
+        return None if path is None else Item(relative, label, path, partial(_read, path))
 
     def items(self, listed: Iterable[tuple[str, int]]) -> list[Item]:
         """`image` of each (path, label), those that are there."""
@@ -140,13 +160,13 @@ class Tree:
         if not top.is_dir():
             self.fault(top, "missing", "a folder of images")
             return []
-        found = [
-            Path(place, name)
+        return sorted(
+            f"{'' if inside == '.' else f'{inside}/'}{name}"
             for place, _, names in os.walk(top)
+            for inside in (os.path.relpath(place, self.root).replace(os.sep, "/"),)
             for name in names
             if name.lower().endswith(suffixes) and not name.startswith(".")
-        ]
-        return sorted(path.relative_to(self.root).as_posix() for path in found)
+        )
 
     def folders(self, folder: str = "") -> list[str]:
         """Names of the folders directly inside, sorted."""
@@ -156,11 +176,16 @@ class Tree:
             return []
         return sorted(entry.name for entry in top.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
-    def _inside(self, path: Path) -> bool:
+    def _inside(self, path: str) -> bool:
         """Whether a path, links followed, lies below the root; asked once for each folder."""
         if path not in self._known:
             self._known[path] = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root))
         return self._known[path]
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as stream:  # noqa: PTH123
+        return stream.read()
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:

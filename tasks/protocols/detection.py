@@ -17,6 +17,7 @@ from tasks.protocols.inputs import naming
 from tasks.protocols.tally import Tally
 
 BONA_FIDE = "bona_fide"  # the value of the `attack` column on genuine images
+UNNAMED = "attack"  # and on attacks whose kind no file names
 
 Statistic = Callable[[Curve], NDArray[np.float64]]
 
@@ -70,14 +71,17 @@ def attack_faults(labels: NDArray[np.integer], attacks: NDArray[np.str_], names:
     ]
 
 
-def warnings_of(bona_fide: Scores, attacks: Scores) -> dict[str, str]:
-    """Notes on scores that cannot separate or that look reversed, with the evidence."""
-    if not bona_fide.size or not attacks.size:
+def warnings_of(genuine: Scores, impostor: Scores, roles: tuple[str, str] = ("bona fide", "attacks")) -> dict[str, str]:
+    """Notes on scores that cannot separate or that look reversed, with the evidence; impostor scores in ascending order are not copied."""
+    if not genuine.size or not impostor.size:
         return {}
-    if np.ptp(np.concatenate([bona_fide, attacks])) == 0:
-        return {"warning": f"all scores equal {bona_fide[0]:g}: they separate nothing"}
-    area = float(curve(bona_fide, attacks).auc())
+    if genuine.min() == genuine.max() == impostor.min() == impostor.max():
+        return {"warning": f"all scores equal {genuine[0]:g}: they separate nothing"}
+    ascending = impostor if (impostor[1:] >= impostor[:-1]).all() else np.sort(impostor)
+    twice = sum(int(np.searchsorted(ascending, genuine, side=side).sum()) for side in ("left", "right"))
+    area = twice / (2 * genuine.size * impostor.size)
     # Hanley and McNeil's worst case variance a(1 - a) / min(n): three deviations below one half is no accident.
-    if area + 3 * np.sqrt(area * (1 - area) / min(bona_fide.size, attacks.size)) < 0.5:
-        return {"warning": f"AUC {area:.3f}: attacks score above bona fide; higher should mean bona fide"}
+    if area + 3 * np.sqrt(area * (1 - area) / min(genuine.size, impostor.size)) < 0.5:
+        good, bad = roles
+        return {"warning": f"AUC {area:.3f}: {bad} score above {good}; higher should mean {good}"}
     return {}

@@ -7,11 +7,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 from models.faults import Fault, UserError
 
 _NAMED = 8  # ids spelled out in one fault
+_BLOCK = 1 << 14  # rows of features looked at together
 
 
 def refuse(subject: str, *groups: Iterable[Fault]) -> None:
@@ -29,8 +32,8 @@ def naming(ids: Sequence[object]) -> str:
 
 def id_faults(ids: ArrayLike, where: str = "ids") -> list[Fault]:
     """Ids (N,) that stand more than once."""
-    names, counts = np.unique(np.asarray(ids).astype(str), return_counts=True)
-    twice = names[counts > 1].tolist()
+    counts = pc.value_counts(column_of(ids))
+    twice = sorted(map(str, counts.field("values").filter(pc.greater(counts.field("counts"), 1)).to_pylist()))
     return [Fault(where, f"{len(twice)} duplicate: {naming(twice)}", "each id once")] if twice else []
 
 
@@ -42,11 +45,14 @@ def length_faults(expected: int, **columns: ArrayLike) -> list[Fault]:
 
 def feature_faults(features: NDArray[np.floating], ids: ArrayLike, where: str = "features") -> list[Fault]:
     """Features (N, d) of another shape, not finite, or all zero (they have no direction), by id."""
-    names = np.asarray(ids).astype(str)
+    names = np.asarray(ids)
     if np.ndim(features) != 2 or len(features) != names.size:
         return [Fault(where, f"shape {np.shape(features)}", f"({names.size}, d), one row for each id")]
-    finite = np.isfinite(features).all(axis=1)
-    zero = ~np.any(features, axis=1)
+    finite, zero = np.empty(names.size, dtype=bool), np.empty(names.size, dtype=bool)
+    for start in range(0, names.size, _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        np.isfinite(features[rows]).all(axis=1, out=finite[rows])
+        np.logical_not(np.any(features[rows], axis=1), out=zero[rows])
     faults = []
     if not finite.all():
         faults.append(_of_ids(where, "not finite", names[~finite], "finite numbers"))
@@ -100,21 +106,49 @@ def learnt_from(
     return classes
 
 
-def lookup(known: ArrayLike, wanted: ArrayLike, where: str, what: str = "id") -> tuple[NDArray[np.intp], list[Fault]]:
-    """Positions in `known` (N,) of each of `wanted` (M,), and a fault that names the missing (position 0)."""
-    names, asked = np.asarray(known).astype(str), np.asarray(wanted).astype(str)
-    order = np.argsort(names, kind="stable")
-    place = np.searchsorted(names, asked, sorter=order)
-    inside = np.minimum(place, max(names.size - 1, 0))
-    found = (names[order[inside]] == asked) if names.size else np.zeros(asked.shape, dtype=bool)
-    missing = list(dict.fromkeys(asked[~found].tolist()))
-    faults = (
-        [Fault(where, f"{len(missing)} unknown {what}: {naming(missing)}", f"an {what} of the scored set")]
-        if missing
-        else []
-    )
-    position = order[inside] if names.size else np.zeros(asked.shape, dtype=np.intp)
-    return np.where(found, position, 0), faults
+def column_of(values: ArrayLike | pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Names as an Arrow column: int64 where all are whole numbers, else strings."""
+    column = values if isinstance(values, pa.Array | pa.ChunkedArray) else _arrow(np.asarray(values))
+    return column.cast(pa.int64() if pa.types.is_integer(column.type) else pa.string())
+
+
+def lookup(
+    known: ArrayLike | pa.Array, wanted: ArrayLike | pa.Array | pa.ChunkedArray, where: str, what: str = "id"
+) -> tuple[NDArray[np.int32], list[Fault]]:
+    """Positions in `known` (N,) of each of `wanted` (M,), and a fault that names the missing (position 0).
+
+    Whole numbers and their text are the same name, so that 7 finds "7".
+    """
+    position, missing = _positions(known, wanted)
+    return np.maximum(position, 0), _unknown(missing, where, what)
+
+
+def empty_faults(table: pa.Table, column: str, where: str = "pairs") -> list[Fault]:
+    """A column with nulls in it, which would read as a class of their own or as False."""
+    empty = table[column].null_count
+    return [Fault(f"{where}.{column}", f"{empty} of {table.num_rows} empty", "a value in each row")] if empty else []
+
+
+def pair_ends(
+    known: Sequence[object] | NDArray[np.generic] | pa.Array,
+    pairs: pa.Table,
+    columns: tuple[str, str],
+    what: str = "id",
+) -> tuple[NDArray[np.int32], NDArray[np.int32], list[Fault]]:
+    """Positions in `known` (N,) of the two columns of pairs (P,), and every fault: unknown names, pairs of a thing with itself,
+    pairs given more than once in either order. With faults, unknown names have positions from N on.
+    """
+    first, second = (column_of(pairs[column]) for column in columns)
+    (one, lost_one), (two, lost_two) = _positions(known, first), _positions(known, second)
+    faults = _unknown(lost_one, f"pairs.{columns[0]}", what) + _unknown(lost_two, f"pairs.{columns[1]}", what)
+    strangers = list(dict.fromkeys([*map(str, lost_one), *map(str, lost_two)]))
+    if strangers:
+        one, two = one.copy(), two.copy()
+        code = {name: len(known) + place for place, name in enumerate(strangers)}
+        for position, column in ((one, first), (two, second)):
+            lost = np.flatnonzero(position < 0)
+            position[lost] = [code[str(name)] for name in column.take(pa.array(lost)).to_pylist()]
+    return one, two, faults + _pair_faults(one, two, first, second)
 
 
 def normalised(features: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -123,5 +157,63 @@ def normalised(features: NDArray[np.floating]) -> NDArray[np.float64]:
     return wide / np.linalg.norm(wide, axis=1, keepdims=True)
 
 
-def _of_ids(where: str, found: str, ids: NDArray[np.str_], expected: str) -> Fault:
+def _arrow(values: NDArray[np.generic]) -> pa.Array:
+    if values.dtype == object:
+        try:
+            return pa.array(values, pa.string())
+        except pa.ArrowException:  # something other than text among them
+            values = values.astype(str)
+    return pa.array(values)
+
+
+def _positions(
+    known: ArrayLike | pa.Array, wanted: ArrayLike | pa.Array | pa.ChunkedArray
+) -> tuple[NDArray[np.int32], list[object]]:
+    """Positions in `known` of `wanted` (M,), -1 where there is none, and what is missing, once each."""
+    names, asked = column_of(known), column_of(wanted)
+    if names.type != asked.type:
+        names, asked = names.cast(pa.string()), asked.cast(pa.string())
+    place = pc.index_in(asked, value_set=names, skip_nulls=True)
+    if not place.null_count:
+        return place.to_numpy(), []
+    missing = asked.filter(pc.is_null(place)).unique().to_pylist()
+    return pc.fill_null(place, -1).to_numpy(), missing
+
+
+def _unknown(missing: Sequence[object], where: str, what: str) -> list[Fault]:
+    found = f"{len(missing)} unknown {what}: {naming(missing)}"
+    return [Fault(where, found, f"an {what} of the scored set")] if missing else []
+
+
+def _pair_faults(
+    one: NDArray[np.int32], two: NDArray[np.int32], first: pa.ChunkedArray, second: pa.ChunkedArray
+) -> list[Fault]:
+    if not one.size:
+        return []
+    faults = []
+    own = one == two
+    if own.any():
+        names = first.filter(pa.array(own)).unique().to_pylist()
+        faults.append(Fault("pairs", f"{len(names)} with themselves: {naming(names)}", "two different ids"))
+    keys = _keys(one, two)
+    keys.sort()
+    if (keys[1:] == keys[:-1]).any():
+        _, index, counts = np.unique(_keys(one, two), return_index=True, return_counts=True)
+        rows = np.sort(index[counts > 1])
+        twice = [f"({first[row]}, {second[row]})" for row in rows.tolist()]
+        faults.append(Fault("pairs", f"{len(twice)} given more than once: {naming(twice)}", "each pair once"))
+    return faults
+
+
+def _keys(one: NDArray[np.int32], two: NDArray[np.int32]) -> NDArray[np.unsignedinteger]:
+    """One number for each pair, whichever way round; 32 bits where they fit, for there may be millions."""
+    names = int(max(one.max(), two.max())) + 1
+    wide = np.uint32 if names <= 1 << 16 else np.uint64
+    keys: NDArray[np.unsignedinteger] = np.minimum(one, two).astype(wide)
+    np.multiply(keys, wide(names), out=keys)
+    np.add(keys, np.maximum(one, two), out=keys, casting="unsafe")
+    return keys
+
+
+def _of_ids(where: str, found: str, ids: NDArray[np.generic], expected: str) -> Fault:
     return Fault(where, f"{ids.size} {found}: {naming(ids.tolist())}", expected)

@@ -5,7 +5,7 @@ Source: gurayozgur/MADation: src/utils/utils.py; terms of ISO/IEC 20059 and 3010
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Literal, Unpack
 
@@ -14,14 +14,17 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from tasks.metrics.curves import Curve
-from tasks.metrics.intervals import REPLICATES
+from tasks.metrics.intervals import REPLICATES, rule_of_30
 from tasks.metrics.scores import Scores, UndefinedMetric, needs_resolution
 from tasks.protocols.detection import BONA_FIDE, Statistic, attack_faults, read_off, warnings_of
 from tasks.protocols.inputs import id_faults, label_faults, length_faults, refuse, score_faults
 from tasks.protocols.tally import Context, Tally, part_faults
-from tasks.results import Result
+from tasks.results import Result, metric_name
 
-PROTOCOL = "MAD: per attack against all bona fide; eer interpolated, eer_nearest_fpr and fixed-error points as MADation"
+PROTOCOL = (
+    "MAD: per attack against all bona fide; eer interpolated (the D-EER of ISO/IEC 20059), eer_nearest_fpr and "
+    "fixed-error points as MADation"
+)
 PROTOCOL_VERSION = 1
 PERCENTS = (1, 10, 20)
 
@@ -77,10 +80,25 @@ def score(
     counts = {"bona_fide": int(bona_fide.sum()), **{f"attack_{kind}": int((attack == kind).sum()) for kind in kinds}}
     notes = {
         "interval_groups": "image" if subjects is None else "subject",
+        **rule_of_30(_errors(tally, kinds, counts)),
         **warnings_of(Scores(values[bona_fide]), Scores(values[~bona_fide])),
     }
     table = pa.table({"id": names, "label": truth.astype(np.int64), "attack": attack, "score": values})
     return tally.result(dataset, PROTOCOL, PROTOCOL_VERSION, counts, notes, **context), table
+
+
+def _errors(tally: Tally, kinds: Sequence[str], counts: Mapping[str, int]) -> dict[tuple[str, str], float]:
+    """How many errors stand behind each value: at an EER of the rarer class, else those that the fixed rate expects."""
+    found = {}
+    for leaf in LEAVES:
+        for kind in kinds:
+            value = tally.values.get(metric_name(tally.suite, kind, leaf))
+            if value is not None:
+                bona_fide, attacks = counts["bona_fide"], counts[f"attack_{kind}"]
+                at_equal = value * min(bona_fide, attacks)
+                fixed = AT_BPCER.get(leaf, 0) * bona_fide + AT_APCER.get(leaf, 0) * attacks
+                found[kind, leaf] = at_equal if leaf in STATISTICS else fixed
+    return found
 
 
 def _one_attack(

@@ -1,8 +1,9 @@
-"""Linear probe: logistic regression on frozen, L2-normalised, post-projection features.
+"""Linear probe: logistic regression on frozen, L2-normalised features.
 
-Decisions (the study's own are unknown, see the sheet of protocols): C is chosen on the data set's validation split, or
-where it has none on a seeded, stratified quarter of the training set, the lowest C on a tie; the classifier is then
-fitted on all of train (and validation); test images never take part in the choice.
+Decisions: C is chosen on the data set's validation split, or where it has none on a seeded, stratified quarter of the training set, the
+lowest C on a tie; test images never take part in the choice. The study's own two choices are unknown (docs/protocols.md), so each has
+its variants, apart by name: features after the projection (`probe`) or before it (`probe_trunk`), and the classifier fitted in the end on
+train and validation, or on train alone (`..._train`).
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from tasks.metrics import classification
 from tasks.metrics.intervals import wilson
 from tasks.protocols.inputs import feature_faults, id_faults, label_faults, naming, normalised, refuse
 from tasks.protocols.tally import Context, Tally
-from tasks.results import Result
+from tasks.results import Result, Suite
 
-PROTOCOL = "linear probe: logistic regression (L-BFGS) on L2-normalised post-projection features"
+PROTOCOL = "linear probe: logistic regression (L-BFGS) on L2-normalised features"
+SUITES: tuple[Suite, ...] = ("probe", "probe_train", "probe_trunk", "probe_trunk_train")
 PROTOCOL_VERSION = 2
 GRID = tuple(float(f"{10 ** (step / 3):.3g}") for step in range(-6, 14))  # C from 0.01 to 21500, three a decade
 HELD_OUT = 0.25
@@ -38,11 +40,15 @@ def score(
     test_labels: NDArray[np.integer],
     seed: int,
     validation: tuple[NDArray[np.floating], NDArray[np.integer]] | None = None,
+    *,
+    suite: Suite = "probe",
+    device: str = "cpu",
     **context: Unpack[Context],
 ) -> tuple[Result, pa.Table]:
     """`top1` on test features (M, d) of a classifier fitted on train features (N, d); labels are class indices from 0.
 
-    validation: features (V, d) and labels (V,) of the split on which C is chosen.
+    validation: features (V, d) and labels (V,) of the split on which C is chosen. suite: one of `SUITES`; those in `_train` fit in the
+    end on train alone. device: where the solver works.
 
     Absent when the training set has fewer than two classes, or no class with two images to hold one out. The table has
     one row an image: id, label, predicted, probability (of the predicted class). Raises UserError for duplicate ids,
@@ -67,7 +73,7 @@ def score(
         label_faults(train_labels, rows, max(known, 1), "train labels"),
         _untrained(train_labels, test_labels, names),
     )
-    tally = Tally("probe")
+    tally = Tally(suite)
     counts = {"train_images": rows.size, "test_images": names.size, "classes": int(np.unique(train_labels).size)}
     held = np.arange(rows.size) >= trained if validation is not None else hold_out(np.asarray(train_labels), seed)
     reason = _why_not(np.asarray(train_labels), names, held)
@@ -75,14 +81,16 @@ def score(
         tally.lack(dataset, "top1", reason)
         return tally.result(dataset, PROTOCOL, PROTOCOL_VERSION, counts, {}, **context), _table(names, test_labels)
     train, test, known_labels = normalised(train_features), normalised(test_features), np.asarray(train_labels)
-    best, held_out = choose(train, known_labels, held)
-    fit = path(train, known_labels, [best], iterations=ITERATIONS)[0]
+    best, held_out = choose(train, known_labels, held, device)
+    fitted = slice(0, trained if suite.endswith("_train") else None)
+    fit = path(train[fitted], known_labels[fitted], [best], iterations=ITERATIONS, device=device)[0]
     chances = softmax(fit.logits(test), axis=1)
     predicted = fit.predict(test)
     right = int(np.sum(predicted == test_labels))
     tally.give(dataset, "top1", classification.top1(predicted, test_labels), wilson(right, names.size))
     notes = {
-        "feature_stage": "post-projection, L2-normalised",
+        "feature_stage": f"{'pre' if 'trunk' in suite else 'post'}-projection, L2-normalised",
+        "fitted_on": "train" if validation is None or suite.endswith("_train") else "train + validation",
         "C": f"{best:g}",
         "C_grid": ", ".join(f"{value:g}" for value in GRID),
         "C_chosen_on": f"{_where_chosen(validation is not None, seed)}: accuracy {held_out:.4f}",
@@ -96,11 +104,13 @@ def _where_chosen(given: bool, seed: int) -> str:
     return "the validation split" if given else f"stratified {HELD_OUT:.0%} of train, seed {seed}"
 
 
-def choose(features: NDArray[np.floating], labels: NDArray[np.integer], held: NDArray[np.bool_]) -> tuple[float, float]:
+def choose(
+    features: NDArray[np.floating], labels: NDArray[np.integer], held: NDArray[np.bool_], device: str = "cpu"
+) -> tuple[float, float]:
     """The C of `GRID` that is most accurate on the images `held` out (the lowest on a tie), and that accuracy."""
     from tasks.logistic import path
 
-    fits = path(features[~held], labels[~held], GRID, iterations=ITERATIONS)
+    fits = path(features[~held], labels[~held], GRID, iterations=ITERATIONS, device=device)
     accuracies = [float(np.mean(fit.predict(features[held]) == labels[held])) for fit in fits]
     best = int(np.argmax(accuracies))
     return GRID[best], accuracies[best]

@@ -1,0 +1,37 @@
+"""`gelo evaluate --scores FILE --protocol NAME`: the metrics of scores that another program made; nothing is embedded or kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from models.faults import Fault, UserError, unknown
+from tasks.filemetrics import measure
+from tasks.results import Result
+from tasks.scorefile import PROTOCOLS, read
+
+
+def evaluate_file(scores: Path | None, protocol: str | None, beside: Sequence[str] = ()) -> Result:
+    """The result of one file. beside: options that were given and speak of an encoder.
+
+    Raises UserError for what the call lacks or has too much, else for every fault of the file.
+    """
+    if scores is None and protocol is None:
+        raise UserError(
+            "evaluate", Fault("ENCODER", "missing", "a backbone or SWEEP/KEY", "or --scores FILE with --protocol")
+        )
+    faults = []
+    if beside:
+        faults.append(Fault("--scores", f"given with {', '.join(beside)}", "the file of scores alone, or an encoder"))
+    if scores is None:
+        faults.append(Fault("--scores", "missing", "the file that --protocol is for", "--scores FILE"))
+    kind = next((name for name in PROTOCOLS if name == protocol), None)
+    if protocol is None:
+        faults.append(Fault("--protocol", "missing", f"one of {', '.join(PROTOCOLS)}", "such as --protocol morph"))
+    elif kind is None:
+        faults.append(unknown("--protocol", protocol, PROTOCOLS, "protocol"))
+    if scores is not None and not scores.is_file():
+        faults.append(Fault(str(scores), "no such file", "a CSV or Parquet file of scores and labels"))
+    if faults or scores is None or kind is None:
+        raise UserError("evaluate", faults)
+    return measure(read(scores, kind))

@@ -1,0 +1,159 @@
+"""The metrics of a score file: the protocols' own code where one reads scores (morph, spoof), the same metrics for pairs."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.metrics.curves import Curve, curve
+from tasks.metrics.intervals import REPLICATES, Interval, percentile, strata_mean, wilson
+from tasks.metrics.scores import Scores, UndefinedMetric, needs_resolution
+from tasks.metrics.verification import fold_accuracy
+from tasks.protocols import morph, spoof
+from tasks.protocols.detection import BONA_FIDE, read_off, warnings_of
+from tasks.protocols.tally import Context, Tally
+from tasks.protocols.templates import RATES
+from tasks.results import Result, rate_label
+from tasks.scorefile import ScoreFile
+
+VERIFICATION = (
+    "scores of pairs: eer interpolated, auc, TAR at the nearest FAR, accuracy over folds from squared distances"
+)
+TEMPLATES = "scores of template pairs: eer interpolated, auc, TAR at the nearest FAR"
+VERSION = 1
+FOLDS = 10
+LARGEST = 4.0  # squared distance of unit vectors, reached by opposite ones
+RESAMPLED = 1_000_000  # comparisons up to which EER and AUC get a bootstrap interval
+
+
+def measure(file: ScoreFile, *, replicates: int = REPLICATES) -> Result:
+    """The result of one file, its metrics named as those of an encoder, the file's name in the data set's place,
+    a domain as the file calls it.
+
+    Notes say how the direction was read, what stands for a column that is not there, and warn of scores that separate
+    nothing or look reversed. Raises UserError as the protocol of that name does.
+    """
+    # No image and no encoder was seen: only the file's own fingerprint is known.
+    context: Context = {"data": file.digest, "vision": "", "text": "", "scale": "full"}
+    notes = {"direction": "distance, negated: higher = genuine"} if file.distance else {}
+    if file.protocol == "morph":
+        result = _morph(file, notes, replicates, context)
+    elif file.protocol == "spoof":
+        result = _spoof(file, notes, replicates, context)
+    else:
+        result = _pairs(file, notes, replicates, context)
+    said = {**notes, **result.notes}
+    if "warning" in said and "AUC" in said["warning"]:
+        other = "score" if file.distance else "distance"
+        said["warning"] += f"; if that is the file's direction, name its column `{other}`"
+    return result.model_copy(update={"notes": said})
+
+
+def _pairs(file: ScoreFile, notes: dict[str, str], replicates: int, context: Context) -> Result:
+    tally = Tally("fr")
+    same = file.labels == 1
+    genuine, impostor = Scores(file.scores[same]), Scores(file.scores[~same])
+    roc = curve(genuine, impostor)
+    if same.size <= RESAMPLED:
+        groups = (genuine, np.arange(genuine.size)), (impostor, np.arange(impostor.size))
+        read_off(tally, file.name, *groups, {"eer": Curve.eer, "auc": Curve.auc}, stream=0, replicates=replicates)
+        notes["interval_groups"] = "pair"
+    else:
+        tally.give(file.name, "eer", float(roc.eer()))
+        tally.give(file.name, "auc", float(roc.auc()))
+        notes["intervals"] = f"none for eer and auc above {RESAMPLED:,} comparisons"
+    for rate in RATES:
+        tally.attempt(file.name, f"tar_at_far_{rate_label(rate)}", partial(_tar, roc, rate))
+    few = [rate_label(rate) for rate in RATES if 1 <= round(rate * impostor.size, 6) < 30]
+    if few:
+        notes["rule_of_30"] = f"fewer than 30 impostor pairs beyond FAR {', '.join(few)}"
+    counts = {"genuine": genuine.size, "impostor": impostor.size}
+    if file.protocol == "verification":
+        counts |= _accuracy(tally, file, same, notes)
+    for kind, text in warnings_of(genuine, impostor).items():
+        notes[kind] = text.replace("attacks score above bona fide; higher should mean bona fide",
+                                   "impostors score above genuine; higher should mean genuine")  # fmt: skip
+    protocol = VERIFICATION if file.protocol == "verification" else TEMPLATES
+    return tally.result(file.name, protocol, VERSION, counts, notes, **context)
+
+
+def _accuracy(tally: Tally, file: ScoreFile, same: NDArray[np.bool_], notes: dict[str, str]) -> dict[str, int]:
+    """Give or lack `accuracy`: its threshold grid, 0 to 3.99 in steps of 0.01, is in squared distances."""
+    try:
+        if not file.distance:
+            raise UndefinedMetric(
+                "accuracy: needs a `distance` column, the squared distance of unit features (2 - 2 cos), for its "
+                "threshold grid of 0 to 3.99"
+            )
+        if -file.scores.min() > LARGEST + 1e-6:
+            raise UndefinedMetric(f"accuracy: distances up to {-file.scores.min():g}, the threshold grid ends at 3.99")
+        fold = _folds(file, same)
+        outcome = fold_accuracy(file.scores, same, fold)
+    except UndefinedMetric as undefined:
+        tally.lack(file.name, "accuracy", str(undefined))
+        return {}
+    sizes = np.bincount(np.searchsorted(outcome.folds, fold))
+    hits = np.rint(outcome.accuracies * sizes)
+    tally.give(file.name, "accuracy", outcome.mean, percentile(strata_mean(hits, sizes, seed=0)))
+    notes["thresholds"] = ", ".join(f"{t:.2f}" for t in outcome.thresholds)
+    notes["folds"] = "the column's" if "fold" in file.given else "ten tenths of the file, in its order"
+    return {"folds": outcome.folds.size}
+
+
+def _folds(file: ScoreFile, same: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The column's, or LFW's: ten contiguous folds, each half genuine; an order that is not LFW's would mix or starve folds."""
+    if "fold" in file.given:
+        return file.given["fold"].astype(np.int64)
+    if same.size % FOLDS or (same.reshape(FOLDS, -1).sum(axis=1) * 2 * FOLDS != same.size).any():
+        raise UndefinedMetric(
+            "accuracy: no `fold` column, and the ten tenths of the file are not half genuine each, as LFW's are"
+        )
+    return np.repeat(np.arange(FOLDS), same.size // FOLDS)
+
+
+def _tar(roc: Curve, rate: float) -> tuple[float, Interval | None]:
+    """As `tar_at_far`, off a curve that is there: of millions of pairs, sorting is the longest part."""
+    needs_resolution(rate, int(roc.impostor_total[0]), "FAR", "impostor pairs")
+    accepted, total = int(roc.genuine[int(roc.nearest_far(rate))]), int(roc.genuine_total[0])
+    return accepted / total, wilson(accepted, total)
+
+
+def _morph(file: ScoreFile, notes: dict[str, str], replicates: int, context: Context) -> Result:
+    attack = file.given.get("attack")
+    if attack is None:
+        attack = np.where(file.labels == 1, BONA_FIDE, "attack")
+        notes["attack"] = "no such column: one attack, named attack"
+    subjects = file.given.get("subject")
+    result, _ = morph.score(
+        "mad", file.scores, file.labels, attack.tolist(), _ids(file).tolist(), dataset=file.name, subjects=subjects,
+        replicates=replicates, **context,
+    )  # fmt: skip
+    return result
+
+
+def _spoof(file: ScoreFile, notes: dict[str, str], replicates: int, context: Context) -> Result:
+    ids, split = _ids(file), file.given.get("split", np.full(file.labels.size, "test"))
+    if "video" not in file.given:
+        notes["video"] = "no such column: each row is a video of its own"
+    if "domain" not in file.given:
+        notes["domain"] = f"no such column: one domain, named {file.name}"
+    video, domain = file.given.get("video", ids), file.given.get("domain", np.full(file.labels.size, file.name))
+    attack = file.given.get("attack")
+
+    def frames(name: str) -> spoof.Frames | None:
+        rows = split == name
+        kinds = None if attack is None else attack[rows]
+        chosen = spoof.Frames(file.scores[rows], file.labels[rows], video[rows], domain[rows], ids[rows], kinds)
+        return chosen if rows.any() else None
+
+    test = frames("test")
+    assert test is not None  # the reader refuses a file without a row of it
+    result, _ = spoof.score("pad", test, frames("dev"), dataset=file.name, replicates=replicates, **context)
+    return result
+
+
+def _ids(file: ScoreFile) -> NDArray[np.str_]:
+    rows: NDArray[np.str_] = np.char.add("row ", np.arange(1, file.labels.size + 1).astype(str))
+    return file.given.get("id", rows)

@@ -1,0 +1,185 @@
+"""1:N identification of templates (IJB-B, IJB-C): every probe searches each gallery; rank-1 and 5, TPIR at a FPIR, by gallery and as mean.
+
+Definitions: ISO/IEC 19795-1 and Maze et al. 2018 (IJB-C): two galleries of different subjects, so that the probes of one are non-mated
+searches of the other. deepinsight/insightface: recognition/_evaluation_/ijb/ijb_1n.py differs: it joins the galleries, where no search is
+non-mated, and counts its false positives by comparison. Templates are pooled and compared as for 1:1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Unpack
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from models.faults import Fault
+from tasks.metrics.identification import rank_k, ranks, tpir_at_fpir
+from tasks.metrics.intervals import REPLICATES, bootstrap_mean, percentile, rule_of_30
+from tasks.metrics.scores import Scores, UndefinedMetric
+from tasks.protocols.dots import rounded
+from tasks.protocols.inputs import empty_faults, id_faults, lookup, naming, refuse
+from tasks.protocols.pooling import named, pool
+from tasks.protocols.tally import Context, Tally
+from tasks.results import Result, rate_label
+
+PROTOCOL = (
+    "identification: templates as for 1:1, a subject's best template; rank-k with ties against, TPIR of rank 1 at the "
+    "lowest threshold with FPIR at most the rate; by gallery and mean"
+)
+PROTOCOL_VERSION = 1
+GALLERIES = ("gallery_1", "gallery_2")
+PROBE = "probe"
+PLACES = (1, 5)
+RATES = (1e-1, 1e-2)
+LEAVES = (*(f"rank_{k}" for k in PLACES), *(f"tpir_at_fpir_{rate_label(rate)}" for rate in RATES))
+_SEARCHES = 1 << 10  # probes compared at a time
+
+
+class Searches(NamedTuple):
+    """All probes in one gallery. score: (Q,) of the own subject where mated, else the highest; rank: (Q,), 0 where not mated."""
+
+    subjects: int
+    templates: int
+    mated: NDArray[np.bool_]
+    score: NDArray[np.float64]
+    rank: NDArray[np.int64]
+
+
+def score(
+    part: str,
+    features: NDArray[np.floating],
+    flipped: NDArray[np.floating],
+    ids: Sequence[str] | NDArray[np.object_],
+    members: pa.Table,
+    identification: pa.Table | None,
+    *,
+    replicates: int = REPLICATES,
+    **context: Unpack[Context],
+) -> tuple[Result, pa.Table]:
+    """`LEAVES` as mean over the galleries and, with `_gallery_1` and `_gallery_2` behind, of each; features and members as in
+    `templates.score`.
+
+    identification: template, subject, role (gallery_1, gallery_2 or probe); without it (None) every leaf is absent. A gallery that has
+    no template is not searched. Intervals draw probe subjects, the threshold kept. The table has one row a search: gallery, template,
+    subject, mated, score, rank (null where not mated). Raises UserError with the faults of the members, templates without members
+    or named twice, other roles, empty cells, and a table without probes or without a gallery.
+    """
+    tally = Tally("fr_1n")
+    if identification is None:
+        for leaf in LEAVES:
+            tally.lack(part, leaf, "no gallery and probe lists (1N_*.csv) were there when the data set was prepared")
+        nothing = pa.table({"gallery": [], "template": [], "subject": [], "mated": [], "score": [], "rank": []})
+        return tally.result(part, PROTOCOL, PROTOCOL_VERSION, {"images": len(ids)}, {}, **context), nothing
+    templates, pooled, faults = pool(features, flipped, ids, members)
+    place, unknown = lookup(templates, identification["template"], "identification.template", "template")
+    refuse(f"identification on {part}", faults, unknown, _table_faults(identification))
+    subject = named(identification["subject"]).dictionary_encode().indices.to_numpy()
+    role = identification["role"].to_numpy()
+    probes = role == PROBE
+    found = {
+        gallery: _search(
+            pooled[place[probes]], subject[probes], pooled[place[role == gallery]], subject[role == gallery]
+        )
+        for gallery in GALLERIES
+        if (role == gallery).any()
+    }
+    counts = {"images": len(ids), "probes": int(probes.sum())}
+    errors: dict[tuple[str, str], float] = {}
+    drawn = {
+        gallery: _read(tally, part, gallery, searches, subject[probes], number, replicates, errors)
+        for number, (gallery, searches) in enumerate(found.items())
+    }
+    for leaf in LEAVES:
+        _mean(tally, part, leaf, {gallery: draws.get(leaf) for gallery, draws in drawn.items()})
+    for gallery, searches in found.items():
+        counts |= {f"{gallery}_subjects": searches.subjects, f"{gallery}_templates": searches.templates}
+        counts |= {f"{gallery}_mated": int(searches.mated.sum()), f"{gallery}_non_mated": int((~searches.mated).sum())}
+    notes = {"interval_groups": "subject", **rule_of_30(errors)}
+    asked = identification.filter(pa.array(probes)).select(["template", "subject"])
+    rows = [
+        pa.table({
+            "gallery": [gallery] * len(asked), "template": asked["template"], "subject": asked["subject"], "mated": s.mated,
+            "score": s.score, "rank": pa.array(s.rank, mask=~s.mated),
+        })
+        for gallery, s in found.items()
+    ]  # fmt: skip
+    return tally.result(part, PROTOCOL, PROTOCOL_VERSION, counts, notes, **context), pa.concat_tables(rows)
+
+
+def _search(
+    probes: NDArray[np.float64],
+    probe_subject: NDArray[np.int32],
+    gallery: NDArray[np.float64],
+    subject: NDArray[np.int32],
+) -> Searches:
+    """Each probe (Q, d) against the best template of each gallery subject, (G, d) and (G,)."""
+    order = np.argsort(subject, kind="stable")
+    names, start = np.unique(subject[order], return_index=True)
+    own = np.minimum(np.searchsorted(names, probe_subject), names.size - 1)
+    mated = names[own] == probe_subject
+    score, rank = np.empty(len(probes)), np.zeros(len(probes), dtype=np.int64)
+    columns = np.ascontiguousarray(gallery[order].T)
+    for first in range(0, len(probes), _SEARCHES):
+        rows = slice(first, first + _SEARCHES)
+        best = rounded(np.maximum.reduceat(probes[rows] @ columns, start, axis=1))
+        here = mated[rows]
+        score[rows] = np.where(here, best[np.arange(len(best)), own[rows]], best.max(axis=1))
+        rank[rows][here] = ranks(best[here], own[rows][here])
+    return Searches(names.size, len(gallery), mated, score, rank)
+
+
+def _read(
+    tally: Tally, part: str, gallery: str, s: Searches, subject: NDArray[np.int32], stream: int, replicates: int,
+    errors: dict[tuple[str, str], float],
+) -> dict[str, NDArray[np.float64]]:  # fmt: skip
+    """Give each leaf of one gallery, and note the errors behind it; returns the replicates (B,) of those that are defined."""
+    rank, mate, alarm = s.rank[s.mated], Scores(s.score[s.mated]), Scores(s.score[~s.mated])
+    drawn: dict[str, NDArray[np.float64]] = {}
+
+    def give(leaf: str, value: float, hits: NDArray[np.bool_], count: float) -> None:
+        drawn[leaf] = bootstrap_mean(hits, subject[s.mated], stream, replicates)
+        tally.give(part, f"{leaf}_{gallery}", value, percentile(drawn[leaf]))
+        errors[gallery, leaf] = count
+
+    for k in PLACES:
+        try:
+            give(f"rank_{k}", rank_k(rank, k, s.subjects), rank <= k, float(np.sum(rank > k)))
+        except UndefinedMetric as undefined:
+            tally.lack(part, f"rank_{k}_{gallery}", str(undefined))
+    for rate in RATES:
+        leaf = f"tpir_at_fpir_{rate_label(rate)}"
+        try:
+            read = tpir_at_fpir(mate, rank, alarm, rate, chosen_on=f"{part}/{gallery}")
+        except UndefinedMetric as undefined:
+            tally.lack(part, f"{leaf}_{gallery}", str(undefined))
+        else:
+            give(leaf, read.tpir, (rank == 1) & (mate >= read.threshold.value), rate * alarm.size)
+    return drawn
+
+
+def _mean(tally: Tally, part: str, leaf: str, drawn: dict[str, NDArray[np.float64] | None]) -> None:
+    lacking = [gallery for gallery, replicates in drawn.items() if replicates is None]
+    if lacking:
+        tally.lack(part, leaf, f"mean over the galleries: undefined for {', '.join(lacking)}")
+        return
+    values = [tally.values[f"{tally.suite}/{part}/{leaf}_{gallery}"] for gallery in drawn]
+    replicates = np.mean([each for each in drawn.values() if each is not None], axis=0)
+    tally.give(part, leaf, float(np.mean(values)), percentile(replicates))
+
+
+def _table_faults(identification: pa.Table) -> list[Fault]:
+    faults = [
+        f for column in identification.column_names for f in empty_faults(identification, column, "identification")
+    ]
+    faults += id_faults(identification["template"], "identification.template")
+    roles = identification["role"].unique().to_pylist()
+    strange = [role for role in roles if role is not None and role not in (*GALLERIES, PROBE)]
+    if strange:
+        faults.append(Fault("identification.role", naming(strange), f"one of {', '.join((*GALLERIES, PROBE))}"))
+    if PROBE not in roles:
+        faults.append(Fault("identification.role", "no probe", "at least one probe template"))
+    if not set(GALLERIES) & set(roles):
+        faults.append(Fault("identification.role", "no gallery", "at least one template in gallery_1 or gallery_2"))
+    return faults
