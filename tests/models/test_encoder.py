@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.encoder import Encoder, TextTower
+from models.faults import UserError
 from models.specs import Transform
 
 from .conftest import CONFIG, SIZE, Tiny
@@ -37,6 +38,22 @@ def test_features_equal_open_clips_from_image_file_to_vector(encoder: Encoder, t
     ours = encoder.encode_images(np.stack([encoder.transform.to_uint8(image) for image in images]))
     assert ours.dtype == np.float32 and ours.shape == (3, encoder.dim)
     np.testing.assert_array_equal(ours, expected)
+
+
+def test_features_before_the_projection_are_open_clips_and_lead_to_those_after_it(
+    encoder: Encoder, tiny: Tiny, pixels: Pixels
+) -> None:
+    visual = copy.deepcopy(tiny.model.visual)
+    visual.proj = None  # open_clip then returns what the projection would be given
+    with torch.no_grad():
+        expected = visual(encoder.transform.normalise(torch.from_numpy(pixels))).numpy()
+    found = encoder.encode_images(pixels, projected=False)
+    assert found.shape == (len(pixels), CONFIG["vision_cfg"]["width"])
+    np.testing.assert_array_equal(found, expected)
+    projection = tiny.model.visual.proj.detach().numpy()
+    np.testing.assert_allclose(found @ projection, encoder.encode_images(pixels), atol=1e-5)
+    with pytest.raises(UserError, match="ends in a projection"):
+        _rebuild(encoder, visual=visual).encode_images(pixels, projected=False)
 
 
 def test_text_features_and_zero_shot_logits_equal_open_clips(encoder: Encoder, tiny: Tiny, pixels: Pixels) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.faults import UserError
 from models.specs import Transform
-from tasks.cache import entries, prune, touch
+from tasks.cache import entries, prune, touch, using
 from tasks.catalogue import locate
 from tasks.stream import decode_all, works
 
@@ -54,3 +55,32 @@ def test_pruned_images_are_decoded_again_alike(tmp_path: Path, limit: int) -> No
     assert not place.exists()
     decode_all(todo, transform, tmp_path, "local", lambda n: None)
     np.testing.assert_array_equal(np.load(place), before)
+
+
+def test_a_run_spares_what_it_used_and_prunes_the_rest_to_its_limit(tmp_path: Path) -> None:
+    old = entry(tmp_path, "decoded", "t", "a", 500, age=300)
+    used = entry(tmp_path, "decoded", "t", "b", 700, age=200)
+    with using(tmp_path, 0.0) as trim:
+        touch(tmp_path, "decoded", "t", "b")
+        assert [e.path for e in trim()] == [old.parent]
+        new = entry(tmp_path, "embeddings", "e", "b", 300, age=0)
+        touch(tmp_path, "embeddings", "e", "b")
+    assert used.exists() and new.exists()
+    with using(tmp_path, None):
+        pass
+    assert used.exists()
+    with using(tmp_path, 3e-7):
+        pass
+    assert not used.exists() and new.exists(), "at the end of a run the limit holds"
+
+
+def test_nothing_goes_while_another_run_holds_the_cache(tmp_path: Path) -> None:
+    place = entry(tmp_path, "decoded", "t", "a", 500, age=300)
+    with using(tmp_path, 0.0) as trim:
+        with using(tmp_path, 0.0) as other:
+            assert trim() == other() == []
+            with pytest.raises(UserError, match="in use by another gelo"):
+                prune(tmp_path, 0)
+        assert place.exists()
+        assert [e.path for e in trim()] == [place.parent]
+    assert prune(tmp_path, 0) == []

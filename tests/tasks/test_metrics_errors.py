@@ -33,7 +33,7 @@ CURVE_METRICS: dict[str, Metric] = {
     "apcer_at_bpcer": lambda g, i: errors.apcer_at_bpcer(g, i, 0.5),
     "bpcer_at_apcer": lambda g, i: errors.bpcer_at_apcer(g, i, 0.5),
 }
-THRESHOLD_METRICS = {"far", "frr", "apcer", "bpcer", "hter", "acer"}
+THRESHOLD_METRICS = {"far", "frr", "apcer", "apcer_worst", "bpcer", "hter", "acer"}
 
 
 def measured(metric: Metric, genuine: Scores, impostor: Scores) -> float | None:
@@ -217,6 +217,7 @@ def test_rates_at_a_threshold_by_hand() -> None:
     assert errors.bpcer(bona_fide, half) == errors.frr(bona_fide, half) == 0.25  # 0.5 itself is accepted
     assert errors.apcer(print_, half) == errors.far(print_, half) == 0.5
     assert errors.hter(bona_fide, as_scores(np.r_[print_, mask]), half) == pytest.approx((2 / 6 + 0.25) / 2)
+    assert errors.apcer_worst({"print": print_, "mask": mask}, half) == 0.5
     assert errors.acer(bona_fide, {"print": print_, "mask": mask}, half) == pytest.approx((0.5 + 0.25) / 2)
 
 
@@ -252,6 +253,8 @@ def test_threshold_metrics_without_scores_are_undefined() -> None:
         lambda: errors.apcer(none, half),
         lambda: errors.bpcer(none, half),
         lambda: errors.hter(one, none, half),
+        lambda: errors.apcer_worst({}, half),
+        lambda: errors.apcer_worst({"mask": one, "print": none}, half),
         lambda: errors.acer(one, {}, half),
         lambda: errors.acer(one, {"print": none}, half),
     ):
@@ -270,3 +273,30 @@ def test_scores_and_thresholds_are_checked_on_entry() -> None:
         errors.apcer_at_bpcer(as_scores([1]), as_scores([0]), 10)
     with pytest.raises(UndefinedMetric, match="needs at least 100 bona fide presentations, there are 3"):
         errors.apcer_at_bpcer(as_scores([1, 2, 3]), as_scores([0]), 0.01)
+
+
+@given(some, some, st.integers(0, 2**31))
+def test_halving_finds_the_points_of_the_whole_curve(genuine: Scores, impostor: Scores, seed: int) -> None:
+    weights = [np.random.default_rng(seed).integers(0, 3, (5, scores.size)) for scores in (genuine, impostor)]
+    for drawn in weights:
+        drawn[:, 0] += 1  # a replicate holds someone of each class
+    roc = curve(genuine, impostor, *weights)
+    both = roc.genuine_total * roc.impostor_total
+    balance = roc.impostor * roc.genuine_total + roc.genuine * roc.impostor_total - both
+    np.testing.assert_array_equal(roc.crossing(), np.argmax(balance >= 0, axis=1))
+    np.testing.assert_array_equal(roc.nearest_equal(), np.argmin(np.abs(balance), axis=1))
+
+
+@pytest.mark.parametrize("groups", ["each", "subjects"])
+def test_a_replicate_is_the_eer_of_its_own_draw(groups: str) -> None:
+    genuine, impostor = draws(11, ties=True)
+    size = 1 if groups == "each" else 4
+    of_genuine, of_impostor = np.arange(genuine.size) // size, np.arange(impostor.size) // size
+    blocks = resampled(genuine, impostor, Resampler(of_genuine, 1), Resampler(of_impostor, 2), 12)
+    ours = np.concatenate([block.eer() for block in blocks])
+    drawn = Resampler(of_genuine, 1).draw(12), Resampler(of_impostor, 2).draw(12)
+    for value, g, i in zip(ours, *drawn, strict=True):
+        fpr, tpr, _ = roc_curve(*labelled(np.repeat(genuine, g), np.repeat(impostor, i)), drop_intermediate=False)
+        after = int(np.argmax(fpr >= 1 - tpr))
+        gap = (fpr - (1 - tpr))[after - 1 : after + 1]
+        assert value == pytest.approx(np.interp(0, gap, fpr[after - 1 : after + 1]), abs=1e-12)

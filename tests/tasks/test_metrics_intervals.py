@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, bootstrap
 
-from tasks.metrics.intervals import Resampler, bootstrap_mean, percentile, strata_mean, wilson
+from tasks.metrics.intervals import Resampler, bootstrap_mean, percentile, rule_of_30, strata_mean, wilson
 from tasks.metrics.scores import UndefinedMetric
 
 
@@ -66,3 +66,34 @@ def test_strata_mean_has_the_spread_of_its_binomials() -> None:
     rates = hits / sizes
     assert drawn.mean() == pytest.approx(rates.mean(), abs=0.002)
     assert drawn.std() == pytest.approx(np.sqrt(np.sum(rates * (1 - rates) / sizes)) / 3, rel=0.03)
+
+
+def test_units_in_another_order_have_the_same_draws() -> None:
+    order = np.random.default_rng(2).permutation(12)
+    groups = np.arange(12) // 3
+    np.testing.assert_array_equal(
+        Resampler(groups, 5).arranged(order).draw(20), Resampler(groups, 5).draw(20)[:, order]
+    )
+    shared = Resampler(groups, 5)
+    first, second = shared.arranged(order).draw(10), shared.arranged(order).draw(10)
+    np.testing.assert_array_equal(np.concatenate([first, second]), Resampler(groups, 5).draw(20)[:, order])
+
+
+def test_rule_of_30_names_the_leaves_with_too_few_errors() -> None:
+    assert rule_of_30({("warp", "eer"): 30, ("pairs", "accuracy"): 1e6}) == {}
+    errors = {
+        ("warp", "eer"): 29,
+        ("blend", "eer"): 31,
+        ("warp", "low"): 2.04,
+        ("blend", "low"): 0,
+        ("pairs", "accuracy"): 3,
+    }
+    assert rule_of_30(errors)["rule_of_30"] == "fewer than 30 errors behind eer (warp); low (all); accuracy (pairs)"
+    assert rule_of_30({("warp", "low"): 0.1 * 300}) == {}  # 30.000000000000004 or 29.999999999999996: 30
+
+
+def test_a_mean_does_not_depend_on_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, groups = np.random.default_rng(0).normal(size=30), np.arange(30) // 2
+    whole = bootstrap_mean(values, groups, 3, 25)
+    monkeypatch.setattr("tasks.metrics.intervals._BLOCK", 7 * 30)
+    np.testing.assert_allclose(bootstrap_mean(values, groups, 3, 25), whole, rtol=1e-12)

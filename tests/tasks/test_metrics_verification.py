@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
-from tasks.metrics.scores import UndefinedMetric, as_scores
+from tasks.metrics.curves import curve
+from tasks.metrics.scores import Scores, UndefinedMetric, as_scores, exact
 from tasks.metrics.verification import GRID, fold_accuracy, tar_at_far
 
 
@@ -95,6 +98,35 @@ def test_tar_is_read_as_the_ijb_script_reads_it(seed: int, ties: bool) -> None:
         assert ours.tar == pytest.approx(tpr[index], abs=1e-12)
         assert ours.far == pytest.approx(fpr[index], abs=1e-12)
         assert np.mean(genuine >= ours.threshold.value) == pytest.approx(ours.tar)
+
+
+coarse = st.integers(-4, 4).map(lambda n: n / 4)  # many ties
+some = st.one_of(st.lists(coarse, min_size=1, max_size=25), st.lists(st.floats(-10, 10), min_size=1, max_size=25)).map(
+    as_scores
+)
+rates = st.one_of(st.sampled_from([0.1, 0.2, 0.25, 0.3, 0.5, 0.9]), st.integers(1, 99).map(lambda n: n / 100))
+
+
+@given(some, some, rates)
+def test_tar_by_selection_is_the_point_of_the_whole_curve(genuine: Scores, impostor: Scores, rate: float) -> None:
+    if exact(rate) * impostor.size < 1:
+        return  # absent: see below
+    ours = tar_at_far(genuine, impostor, rate, chosen_on="test")
+    roc = curve(genuine, impostor)
+    point = int(roc.nearest_far(rate))
+    assert ours.tar == roc.genuine[point] / genuine.size
+    assert ours.far == roc.impostor[point] / impostor.size
+    assert ours.threshold.value == roc.score_at(point)
+
+
+@given(some, some, rates)
+def test_only_the_order_of_scores_counts_for_tar(genuine: Scores, impostor: Scores, rate: float) -> None:
+    if exact(rate) * impostor.size < 1:
+        return
+    plain = tar_at_far(genuine, impostor, rate, chosen_on="test")
+    for scaled in ((genuine * 8, impostor * 8), (genuine[::-1], impostor[::-1])):  # a power of two keeps ties and order
+        other = tar_at_far(as_scores(scaled[0]), as_scores(scaled[1]), rate, chosen_on="test")
+        assert (plain.tar, plain.far) == (other.tar, other.far)
 
 
 def test_tar_tie_takes_the_larger() -> None:

@@ -130,6 +130,25 @@ def test_probe_chooses_c_on_a_validation_split_and_fits_on_both() -> None:
     assert float(result.notes["C"]) == probe.GRID[int(np.argmax(accuracies))]
 
 
+@pytest.mark.parametrize("suite", probe.SUITES)
+def test_each_variant_of_the_probe_fits_on_what_its_name_says(suite: probe.Suite) -> None:
+    train, train_labels = clusters(1, 120)
+    val, val_labels = clusters(4, 60)
+    test, test_labels = clusters(2, 60)
+    given = (val, val_labels)
+    result, table = probe.score(
+        "x", train, train_labels, names(60), test, test_labels, 0, given, suite=suite, **CONTEXT
+    )
+    alone = suite.endswith("_train")
+    fitted = normalize((train if alone else np.concatenate([train, val])).astype(np.float64))
+    known = train_labels if alone else np.concatenate([train_labels, val_labels])
+    reference = LogisticRegression(C=float(result.notes["C"]), max_iter=10_000, tol=1e-9).fit(fitted, known)
+    expected = reference.predict(normalize(test.astype(np.float64)))
+    np.testing.assert_array_equal(table.column("predicted").to_numpy(), expected)
+    assert result.values == {f"{suite}/x/top1": np.mean(expected == test_labels)}
+    assert result.notes["fitted_on"] == ("train" if alone else "train + validation")
+
+
 def test_top5_is_scikit_learns_and_absent_where_every_answer_would_count() -> None:
     rng = np.random.default_rng(0)
     features, weights, labels = rng.normal(size=(80, 12)), rng.normal(size=(12, 9)), rng.integers(0, 9, 80)

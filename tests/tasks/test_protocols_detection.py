@@ -105,6 +105,27 @@ def test_reversed_and_constant_scores_are_remarked_on() -> None:
     assert "warning" not in morph.score("mad", SCORES, LABELS, ATTACKS, IDS, **CONTEXT)[0].notes
 
 
+def test_rates_with_few_errors_are_marked() -> None:
+    # 400 bona fide and 400 morphs, evenly spread: 200 errors of each kind at the EER, 4, 40 and 80 expected at 1, 10 and 20 %.
+    spread, names = np.arange(800) / 800, [f"i{i}" for i in range(800)]
+    attack = np.where(np.arange(800) % 2, "bona_fide", "warp")
+    result, _ = morph.score("mad", spread, (attack == "bona_fide").astype(int), attack, names, replicates=2, **CONTEXT)
+    assert result.notes["rule_of_30"] == "fewer than 30 errors behind apcer_at_bpcer_1 (warp); bpcer_at_apcer_1 (warp)"
+    # Both domains of the hand case have a video or none in error; auc is no error rate.
+    result, _ = spoof.score("pad", TEST, DEV, replicates=2, **CONTEXT)
+    named = "hter (all); acer (all); apcer_worst (all); bpcer (all); hter_at_test_eer (all); eer (all)"
+    assert result.notes["rule_of_30"] == f"fewer than 30 errors behind {named}"
+
+
+def test_reversed_and_constant_videos_are_remarked_on() -> None:
+    rng = np.random.default_rng(0)
+    rows = [(f"v{i}", "domain_a", "print" if i % 2 else "bona_fide", (rng.normal(i % 2),)) for i in range(200)]
+    assert "attacks score above bona fide" in spoof.score("pad", frames(rows, "t"), DEV, **CONTEXT)[0].notes["warning"]
+    constant = spoof.score("pad", replace(TEST, scores=np.full(13, 0.25)), DEV, **CONTEXT)[0]
+    assert constant.notes["warning"] == "all scores equal 0.25: they separate nothing"
+    assert (constant.values["pad/mean/eer"], constant.values["pad/mean/auc"]) == (0.5, 0.5)
+
+
 def changed(values: Any, position: int, value: Any) -> Any:
     copy = list(values)
     copy[position] = value
@@ -171,7 +192,12 @@ def test_spoofs_by_hand() -> None:
     #   Pairs in order: .7 above 3, .6 above 2 of 3 attacks: auc = 5/6.
     # domain_b: .9 against .2: no error, auc 1. Means: half of domain_a's, auc 11/12.
     result, table = spoof.score("pad", TEST, DEV, **CONTEXT)
-    a = {"hter": 5 / 12, "acer": 1 / 2, "hter_at_test_eer": 5 / 12, "eer": 1 / 3, "auc": 5 / 6}
+    #   At that point, .66: print 0, replay 1/2, BPCER 1/2: acer_at_test_eer = 1/2.
+    a = {
+        "hter": 5 / 12, "acer": 1 / 2, "apcer_worst": 1 / 2, "bpcer": 1 / 2, "hter_at_test_eer": 5 / 12, "acer_at_test_eer": 1 / 2,
+        "eer": 1 / 3, "auc": 5 / 6,
+    }  # fmt: skip
+    assert set(a) == set(spoof.LEAVES)
     for leaf, value in a.items():
         assert result.values[f"pad/domain_a/{leaf}"] == pytest.approx(value), leaf
         other = 1.0 if leaf == "auc" else 0.0
@@ -224,14 +250,23 @@ def test_domain_of_one_class_is_absent_and_so_is_the_mean() -> None:
     )
     result, _ = spoof.score("pad", lone, DEV, **CONTEXT)
     assert result.values["pad/domain_a/hter"] == 0
-    for leaf in ("hter", "acer", "eer", "auc", "hter_at_test_eer"):
+    assert "no bona fide" in result.absent["pad/domain_b/bpcer"]
+    assert (
+        result.absent["pad/domain_b/acer_at_test_eer"]
+        == "acer_at_test_eer: no EER point, videos of both classes needed"
+    )
+    for leaf in spoof.LEAVES:
+        if leaf == "apcer_worst":  # needs no bona fide
+            continue
         assert f"pad/domain_b/{leaf}" in result.absent
         assert result.absent[f"pad/mean/{leaf}"] == "mean over all parts: undefined for domain_b"
 
 
 def test_instruments_unknown_leave_acer_absent() -> None:
     result, _ = spoof.score("pad", replace(TEST, attacks=None), replace(DEV, attacks=None), **CONTEXT)
-    assert result.absent["pad/domain_a/acer"] == "acer: attack instruments not given"
+    for leaf in ("acer", "apcer_worst", "acer_at_test_eer"):
+        assert result.absent[f"pad/domain_a/{leaf}"] == f"{leaf}: attack instruments not given"
+    assert result.values["pad/domain_a/bpcer"] == 0.5
     assert result.values["pad/domain_a/hter"] == pytest.approx(5 / 12)
 
 

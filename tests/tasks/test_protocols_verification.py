@@ -11,6 +11,7 @@ from sklearn.metrics import roc_curve
 
 from models.faults import UserError
 from tasks.protocols import templates, verification
+from tasks.protocols.inputs import pair_ends
 from tasks.protocols.tally import Context
 
 CONTEXT: Context = {"data": "d", "vision": "v", "text": "t", "scale": "miniature"}
@@ -201,3 +202,137 @@ def test_no_members_at_all() -> None:
     empty = pa.table(MEMBERS).slice(0, 0)
     with pytest.raises(UserError, match="members: no rows"):
         templates.score("templates", *VIEWS, MEMBERS["id"], empty, PAIRS, **CONTEXT)
+
+
+def numbered(column: Any) -> pa.Array:
+    return pa.array([int(name[1:]) for name in column.to_pylist()])
+
+
+def test_templates_and_media_may_be_numbers() -> None:
+    views, flipped, ids, members, pairs = random_case(0)
+    plain = templates.score("templates", views, flipped, ids, members, pairs, **CONTEXT)
+    for name in ("template", "media"):
+        members = members.set_column(members.column_names.index(name), name, numbered(members[name]))
+    counted = pa.table({name: numbered(pairs[name]) for name in ("template_1", "template_2")} | {"same": pairs["same"]})
+    ours = templates.score("templates", views, flipped, ids, members, counted, **CONTEXT)
+    assert ours[0] == plain[0]
+    assert ours[1]["score"].equals(plain[1]["score"])
+    assert ours[1]["template_1"].type == pa.int64()  # as they were given
+    mixed = templates.score("templates", views, flipped, ids, members, counted.cast(
+        pa.schema([("template_1", pa.string()), ("template_2", pa.string()), ("same", pa.bool_())])
+    ), **CONTEXT)  # fmt: skip
+    assert mixed[0] == plain[0]
+    with pytest.raises(UserError) as caught:
+        wrong = counted.set_column(0, "template_1", pa.array([99, 99, *counted["template_1"].to_pylist()[2:]]))
+        templates.score("templates", views, flipped, ids, members, wrong, **CONTEXT)
+    assert "pairs.template_1: 1 unknown template: 99" in str(caught.value)
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_order_of_pairs_and_of_members_does_not_count(few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    views, flipped, ids, members, pairs = random_case(2)
+    monkeypatch.setattr("tasks.protocols.pooling._IMAGES", 5)
+    monkeypatch.setattr("tasks.protocols.dots._ROWS", 4)
+    monkeypatch.setattr("tasks.protocols.dots._DENSE", 0 if few else 64)  # row by row, or in matrix products
+    plain = templates.score("templates", views, flipped, ids, members, pairs, **CONTEXT)
+    rng = np.random.default_rng(0)
+    order = rng.permutation(pairs.num_rows)
+    moved = templates.score(
+        "templates", views, flipped, ids, members.take(rng.permutation(members.num_rows)), pairs.take(order), **CONTEXT
+    )
+    assert plain[0] == moved[0]
+    np.testing.assert_array_equal(plain[1]["score"].to_numpy()[order], moved[1]["score"].to_numpy())
+    monkeypatch.undo()
+    whole = templates.score("templates", views, flipped, ids, members, pairs, **CONTEXT)[1]
+    np.testing.assert_array_equal(plain[1]["score"].to_numpy(), whole["score"].to_numpy())
+
+
+def test_constant_and_reversed_scores_are_remarked_on() -> None:
+    views, _, ids, members, pairs = random_case(1)
+    constant = np.ones_like(views) * views[0]
+    result, table = templates.score("templates", constant, constant, ids, members, pairs, **CONTEXT)
+    assert set(table["score"].to_pylist()) == {1.0}
+    assert result.notes["warning"] == "all scores equal 1: they separate nothing"
+    assert result.values["fr/templates/tar_at_far_1e-1"] == 0  # FAR is 0 or 1, and 0 is nearer
+    other = pairs.set_column(2, "same", pa.array(~pairs["same"].to_numpy()))
+    warning = templates.score("templates", views, views, ids, members, other, **CONTEXT)[0].notes["warning"]
+    assert warning.startswith("AUC 0.") and warning.endswith(
+        "impostors score above genuine; higher should mean genuine"
+    )
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        ({"template_1": ["A", "A", "A"], "template_2": ["C", "A", "C"]}, ["1 with themselves: A", "1 given more than once: (A, C)"]),
+        ({"template_1": ["A", "C", "B"], "template_2": ["C", "A", "C"]}, ["1 given more than once: (A, C)"]),
+        ({"template_1": ["X", "Y", "B"], "template_2": ["Y", "X", "C"]}, ["unknown template: X, Y", "more than once: (X, Y)"]),
+        ({"same": [True, None, False]}, ["pairs.same: 1 of 3 empty"]),
+    ],
+)  # fmt: skip
+def test_bad_template_pairs_are_named(pairs: dict[str, Any], expected: list[str]) -> None:
+    given = pa.table({**{name: PAIRS[name] for name in PAIRS.column_names}, **pairs})
+    with pytest.raises(UserError) as caught:
+        templates.score("templates", *VIEWS, MEMBERS["id"], pa.table(MEMBERS), given, **CONTEXT)
+    for piece in expected:
+        assert piece in str(caught.value)
+
+
+def test_pairs_of_one_class_are_absent() -> None:
+    for same in ([True] * 3, [False] * 3):
+        pairs = PAIRS.set_column(2, "same", pa.array(same))
+        result, _ = templates.score("templates", *VIEWS, MEMBERS["id"], pa.table(MEMBERS), pairs, **CONTEXT)
+        assert not result.values
+        assert "pairs, at least 1 needed" in result.absent["fr/templates/tar_at_far_1e-1"]
+
+
+def test_bad_features_of_templates_are_named() -> None:
+    nan, zero = VIEWS[0].copy(), VIEWS[1].copy()
+    nan[4, 1], zero[0] = np.inf, 0
+    with pytest.raises(UserError) as caught:
+        templates.score("templates", nan, zero, ["a1", "a2", "a2", "b1", "c1"], pa.table(MEMBERS), PAIRS, **CONTEXT)
+    for piece in (
+        "ids: 1 duplicate: a2",
+        "features: 1 not finite: c1",
+        "flipped images: 1 all zero: a1",
+        "members.id: 1 unknown id: a3",
+    ):
+        assert piece in str(caught.value)
+
+
+def test_pairs_of_images_one_class_reversed_or_with_few_errors() -> None:
+    one, _ = verification.score("pairs", FEATURES, FLIPPED, IDS, pair_table(same=[True] * 6), **CONTEXT)
+    assert one.absent == {
+        "fr/pairs/accuracy": "fold accuracy: pairs of one class only, genuine and impostor pairs needed"
+    }
+    # 40 images at one of two places; the labels say the opposite of what the features do.
+    views = np.repeat(np.eye(2, dtype=np.float32), 20, axis=0)
+    names = [f"i{n}" for n in range(40)]
+    a, b = np.triu_indices(40, 1)
+    columns = {"id_1": [names[i] for i in a], "id_2": [names[i] for i in b], "fold": a % 2}
+    reversed_ = pa.table({**columns, "same": a // 20 != b // 20})
+    result, _ = verification.score("pairs", views, views, names, reversed_, **CONTEXT)
+    assert result.notes["warning"] == "AUC 0.000: impostors score above genuine; higher should mean genuine"
+    right = pa.table({**columns, "same": a // 20 == b // 20})
+    result, _ = verification.score("pairs", views, views, names, right, **CONTEXT)
+    assert result.values == {"fr/pairs/accuracy": 1.0}
+    assert result.notes["rule_of_30"] == "fewer than 30 errors behind accuracy (pairs)"
+    assert "warning" not in result.notes
+    with pytest.raises(UserError, match=r"pairs\.fold: 1 of 6 empty"):
+        verification.score("pairs", FEATURES, FLIPPED, IDS, pair_table(fold=[0, 0, 1, 1, None, 1]), **CONTEXT)
+
+
+@pytest.mark.parametrize(
+    "names", [65_536, 65_537]
+)  # the last number of names whose pairs have 32-bit keys, and the first of 64
+def test_pairs_of_many_names(names: int) -> None:
+    known = np.arange(names) * 3
+
+    def found(*pairs: tuple[int, int]) -> list[str]:
+        first, second = (known[list(ends)] for ends in zip(*pairs, strict=True))
+        one, two, faults = pair_ends(known, pa.table({"a": first, "b": second}), ("a", "b"), "template")
+        np.testing.assert_array_equal((known[one], known[two]), (first, second))
+        return [fault.found for fault in faults]
+
+    assert found((0, -1), (-1, -2), (-2, 0), (1, 0)) == []  # of 65,537 names the second and third would meet in 32 bits
+    assert found((0, -1), (-1, -2), (1, 0), (-2, -1)) == [f"1 given more than once: ({known[-1]}, {known[-2]})"]

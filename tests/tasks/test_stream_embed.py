@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import os
 import struct
+import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from tasks.manifest import CHUNK, Dataset, write_dataset
 from tasks.prompts import Prompts
 from tasks.protocols.zeroshot import classifier
 from tasks.records import Record
-from tasks.stream import DecodedSplit, Executor, decode, decode_all, works
+from tasks.stream import DecodedSplit, Executor, decode, decode_all, flow, spread, works
 
 PROMPTS = Prompts(("red circle", "blue square"), ("a photo of a {}", "a {}"))
 
@@ -154,8 +155,14 @@ def test_zero_shot_logits_equal_open_clip_image_by_image(
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-6 * encoder.logit_scale)
 
 
+@pytest.fixture
+def piped(ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray Data's pipeline from the first image on, as on a cluster of several machines."""
+    monkeypatch.setattr("tasks.stream._alone", lambda: False)
+
+
 def test_ray_gives_the_same_bytes_as_the_plain_loop(
-    plain: Path, dataset: Dataset, ref: EncoderRef, encoder: Encoder, tmp_path: Path, ray: None
+    plain: Path, dataset: Dataset, ref: EncoderRef, encoder: Encoder, tmp_path: Path, piped: None
 ) -> None:
     ticks: list[int] = []
     wanted = needs(ref, dataset, "test", ("image", "flip"))
@@ -165,28 +172,41 @@ def test_ray_gives_the_same_bytes_as_the_plain_loop(
         assert len(files(tmp_path / folder)) == (2 if folder == "decoded" else 4)
 
 
-def test_a_small_pass_over_decoded_images_starts_no_workers_and_gives_the_same_bytes(
-    plain: Path,
-    dataset: Dataset,
-    ref: EncoderRef,
-    encoder: Encoder,
-    tmp_path: Path,
-    ray: None,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_pipeline_takes_over_where_the_first_chunks_tell_that_threads_would_take_long(
+    ray: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a pipeline was started")
+    def slow(job: int) -> tuple[str, int]:
+        time.sleep(0.02)
+        return "here", job
 
-    wanted = needs(ref, dataset, "test", ("image", "flip"))
-    decode_all([need.work for need in wanted], encoder.transform, tmp_path, "local", lambda n: None)
-    monkeypatch.setattr("tasks.embed.pipeline", refuse)
-    embed(wanted, encoder.transform, tmp_path, "ray")
-    assert files(tmp_path / "embeddings") == files(plain / "embeddings")
-    monkeypatch.setattr("tasks.embed._QUICK", 100)
-    other = tmp_path / "other"
-    decode_all([need.work for need in wanted], encoder.transform, other, "local", lambda n: None)
-    with pytest.raises(AssertionError, match="a pipeline was started"):
-        embed(wanted, encoder.transform, other, "ray")
+    def piped(left: Sequence[int]) -> Iterator[tuple[str, int]]:
+        yield from (("piped", job) for job in left)
+
+    jobs = range(20)
+    assert list(flow(jobs, slow, piped, "ray")) == [("here", job) for job in jobs]
+    assert list(flow(jobs, slow, piped, "local")) == [("here", job) for job in jobs]
+    monkeypatch.setattr("tasks.stream.PATIENCE", 0.01)
+    found = list(flow(jobs, slow, piped, "ray"))
+    assert sorted(job for _, job in found) == list(jobs)
+    assert {place for place, job in found if job < 4} == {"here"}
+    assert {place for place, job in found if job >= 4} == {"piped"}
+
+
+def test_spreading_stops_at_the_first_error_and_stays_few_ahead() -> None:
+    begun: list[int] = []
+
+    def run(job: int) -> int:
+        begun.append(job)
+        if job == 3:
+            raise ValueError("job 3")
+        return job
+
+    done = []
+    with pytest.raises(ValueError, match="job 3"):
+        for job in spread(range(1000), run, 2):
+            done.append(job)
+    assert done == [0, 1, 2]
+    assert max(begun) <= 3 + 2 * 2 + 1
 
 
 def test_half_a_pass_is_gone_on_with_and_a_whole_one_costs_nothing(
@@ -267,7 +287,7 @@ def damaged(images: list[bytes], tmp_path: Path) -> Dataset:
 
 @pytest.mark.parametrize("executor", ["local", "ray"])
 def test_every_unreadable_image_is_named_and_none_is_dropped(
-    damaged: Dataset, encoder: Encoder, ref: EncoderRef, tmp_path: Path, executor: Executor, ray: None
+    damaged: Dataset, encoder: Encoder, ref: EncoderRef, tmp_path: Path, executor: Executor, piped: None
 ) -> None:
     with pytest.raises(UserError) as refused:
         decode_all(works(damaged, "test"), encoder.transform, tmp_path / "c", executor, lambda n: None)

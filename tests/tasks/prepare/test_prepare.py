@@ -71,7 +71,7 @@ def test_counts_by_class_are_checked_where_a_split_is_balanced(
 ) -> None:
     (own / "test" / "red_cat" / "bild 0é.jpg").rename(own / "test" / "blå hund" / "moved.jpg")
     small = replace(OFFICIAL["sst2"], images={"train": 6, "test": 6}, each={"train": 3, "test": 3})
-    monkeypatch.setitem(module.OFFICIAL, "sst2", small)
+    monkeypatch.setitem(module.KNOWN, "sst2", small)
     faults = refused("sst2", own, tmp_path / "data")
     assert [(f.where, f.found, f.expected) for f in faults[:-1]] == [
         ("split test, class 'blå hund'", "4 images", "3"),
@@ -211,7 +211,7 @@ def test_fewer_classes_than_official_are_one_fault_and_no_crash(
     own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = replace(OFFICIAL["sst2"], classes=3, images={"train": 6, "test": 6}, each={"train": 2, "test": 2})
-    monkeypatch.setitem(module.OFFICIAL, "sst2", small)
+    monkeypatch.setitem(module.KNOWN, "sst2", small)
     assert [(f.where, f.found, f.expected) for f in refused("sst2", own, tmp_path / "data")[:-1]] == [
         ("classes", "2", "3")
     ]
