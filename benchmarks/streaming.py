@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset
 
 from models.zoo import load_backbone
+from tasks import stream
 from tasks.embed import EncoderRef
 from tasks.manifest import Dataset as Shards
 from tasks.manifest import write_dataset
@@ -38,14 +40,14 @@ def jpeg(number: int) -> bytes:
     return stream.getvalue()
 
 
-def data_set(root: Path, count: int) -> tuple[Shards, list[Path]]:
-    """The same images as a data set and as files."""
+def data_set(root: Path, count: int, *, loose: bool = True) -> tuple[Shards, list[Path]]:
+    """The same images as a data set and, unless not wanted, as files."""
     pool = [
         jpeg(number) for number in range(min(count, 500))
     ]  # bytes repeat, work does not: nothing looks at what it decodes
     files = [root / "files" / f"{number:05d}.jpg" for number in range(count)]
     files[0].parent.mkdir(parents=True)
-    for number, path in enumerate(files):
+    for number, path in enumerate(files if loose else []):
         path.write_bytes(pool[number % len(pool)])
     records = (Record(f"{number:05d}", pool[number % len(pool)], number % 10) for number in range(count))
     shards = write_dataset(
@@ -89,6 +91,16 @@ def loop(files: list[Path], ref: EncoderRef, workers: int, threads: int) -> np.n
     visual = loaded.visual
     loader = DataLoader(Files(files, loaded.transform.size), BATCH, num_workers=workers, prefetch_factor=4)
     return np.concatenate([visual(batch).float().numpy() for batch in loader])
+
+
+@contextmanager
+def piped() -> Iterator[None]:
+    """Ray Data's pipeline from the fifth chunk on, however short the pass: what a longer one, or a cluster, would use."""
+    before, stream.PATIENCE = stream.PATIENCE, 0.0
+    try:
+        yield
+    finally:
+        stream.PATIENCE = before
 
 
 def timed(work: Callable[..., R], *args: Any, **options: Any) -> tuple[float, R]:
