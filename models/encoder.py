@@ -92,7 +92,7 @@ class Encoder:
     @cached_property
     def vision_fingerprint(self) -> str:
         """16 hex digits over tensors, architecture, transform and precision."""
-        return _digest("vision", self.visual.state_dict(), self.config, self.transform.model_dump(), self.precision)
+        return _digest("vision", self.visual.state_dict(), self.config, self.transform.fields(), self.precision)
 
     @property
     def text_fingerprint(self) -> str:
@@ -157,10 +157,17 @@ class Encoder:
             raise ValueError(f"{len(wrong)} tensors do not fit the vision tower of {self.name}: {', '.join(wrong[:5])}")
         visual = copy.deepcopy(self.visual)
         visual.load_state_dict(dict(state), strict=True)
+        return self._other(visual, self.transform)
+
+    def with_transform(self, transform: Transform) -> Encoder:
+        """The same towers behind another transform: another encoder, by its fingerprint too."""
+        return self._other(self.visual, transform)
+
+    def _other(self, visual: nn.Module, transform: Transform) -> Encoder:
         return Encoder(
             visual,
             self.text,
-            self.transform,
+            transform,
             name=self.name,
             dim=self.dim,
             scale=self.scale,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.faults import Fault, UserError
 from models.weights import weights_fault
@@ -42,7 +42,8 @@ class Transform(BaseModel):
     """How an image becomes an encoder's input; every field can change a feature.
 
     size: side in pixels. resize: "shortest" scales the short side to `size` and crops the centre, "squash" stretches.
-    mean, std: per channel, for pixels in [0, 1].
+    mean, std: per channel, for pixels in [0, 1], in the order of `channels`. antialias: False is OpenCV's bilinear, which takes the four
+    nearest pixels however far it shrinks; for "squash" and "bilinear" alone.
     """
 
     model_config = _FROZEN
@@ -52,17 +53,33 @@ class Transform(BaseModel):
     resize: Literal["shortest", "squash"] = "shortest"
     mean: tuple[float, float, float] = OPENAI_MEAN
     std: tuple[float, float, float] = OPENAI_STD
+    channels: Literal["rgb", "bgr"] = "rgb"
+    antialias: bool = True
+
+    @model_validator(mode="after")
+    def _plain_bilinear(self) -> Transform:
+        if not self.antialias and (self.resize, self.interpolation) != ("squash", "bilinear"):
+            raise ValueError('antialias=False goes with resize="squash" and interpolation="bilinear"')
+        return self
+
+    def fields(self) -> dict[str, Any]:
+        """What fingerprints are made of: a field that joined later is left out at its default, so that older caches stay good."""
+        joined = {"channels", "antialias"}
+        own = self.model_dump()
+        return {k: v for k, v in own.items() if k not in joined or v != type(self).model_fields[k].default}
 
     @property
     def fingerprint(self) -> str:
         """16 hex digits over all fields."""
-        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(self.fields(), sort_keys=True).encode()).hexdigest()[:16]
 
     def to_uint8(self, image: Image.Image) -> NDArray[np.uint8]:
-        """(size, size, 3) RGB, equal bit for bit to open_clip's own transform before ToTensor.
+        """(size, size, 3), RGB unless `channels` says BGR; equal bit for bit to open_clip's own transform before ToTensor.
 
         Resizing comes before the conversion to RGB, as there: it matters for palette and transparent images.
         """
+        if not self.antialias:
+            return self._ordered(_four_nearest(np.array(image.convert("RGB"), dtype=np.uint8), self.size))
         resampling = _PILLOW[self.interpolation]
         if self.resize == "squash":
             target = (self.size, self.size)
@@ -75,7 +92,10 @@ class Transform(BaseModel):
         left, top = (round((side - self.size) / 2.0) for side in image.size)
         if image.size != (self.size, self.size):
             image = image.crop((left, top, left + self.size, top + self.size))
-        return np.array(image.convert("RGB"), dtype=np.uint8)
+        return self._ordered(np.array(image.convert("RGB"), dtype=np.uint8))
+
+    def _ordered(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return rgb if self.channels == "rgb" else rgb[:, :, ::-1]
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """uint8 (N, H, W, 3) -> float32 (N, 3, H, W), equal bit for bit to ToTensor and Normalize."""
@@ -86,6 +106,15 @@ class Transform(BaseModel):
         mean = torch.tensor(self.mean, dtype=torch.float32, device=pixels.device).view(3, 1, 1)
         std = torch.tensor(self.std, dtype=torch.float32, device=pixels.device).view(3, 1, 1)
         return pixels.permute(0, 3, 1, 2).contiguous().to(torch.float32).div_(255).sub_(mean).div_(std)
+
+
+def _four_nearest(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """(H, W, 3) stretched to (size, size, 3) as cv2.resize does by default, to within a grey level of its fixed-point sums."""
+    import torch
+
+    image = torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
+    scaled = torch.nn.functional.interpolate(image, (size, size), mode="bilinear", align_corners=False)
+    return scaled[0].permute(1, 2, 0).round().to(torch.uint8).numpy()
 
 
 class Backbone(BaseModel):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from upath import UPath
 
 from models.durable import fetched
+from models.specs import Transform
 from sweeps.folder import TrialFolder
 from sweeps.trial import Trial
 from tasks.catalogue import SUITES, Protocol, datasets_for, entry_of
@@ -20,6 +21,7 @@ from tasks.prompts import prompts_for
 from tasks.stream import Executor
 from tasks.suites import WIRING, Head, Scoring, Wiring
 from tasks.training import TASKS
+from tasks.training.preprocess import transforms
 
 if TYPE_CHECKING:
     from models.encoder import Encoder
@@ -27,11 +29,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """An encoder to score: its trial, where its results go, and where its weights lie."""
+    """An encoder to score: its trial, where its results go, and where its weights lie.
+
+    detector: the same weights as its trained head is tested: behind the transform that they were trained with.
+    """
 
     trial: Trial
     folder: TrialFolder
     ref: EncoderRef
+    detector: EncoderRef
     text: str
     logit_scale: float
 
@@ -45,26 +51,28 @@ class Subject:
 
 @dataclass(frozen=True)
 class Job:
-    """One protocol on one data set for one subject."""
+    """One protocol on one data set for one subject: the `suites` that it yields by the features of `ref`."""
 
     subject: Subject
     protocol: Protocol
     dataset: Dataset
+    suites: tuple[str, ...]
+    ref: EncoderRef
 
     def done(self) -> bool:
         """True when every result is there, of these fingerprints and this version of the protocol."""
         wiring = WIRING[self.protocol]
-        for suite in self.subject.suites(wiring):
+        for suite in self.suites:
             result = self.subject.folder.result(suite, self.dataset.name)
             if result is None or result.protocol_version != wiring.version:
                 return False
-            if (result.data, result.vision) != (self.dataset.fingerprint, self.subject.ref.vision):
+            if (result.data, result.vision) != (self.dataset.fingerprint, self.ref.vision):
                 return False
         return True
 
     def needs(self) -> list[Need]:
         reads = WIRING[self.protocol].reads_of(self.dataset)
-        return [need for split, views in reads for need in needs(self.subject.ref, self.dataset, split, views)]
+        return [need for split, views in reads for need in needs(self.ref, self.dataset, split, views)]
 
 
 def protocols_of(
@@ -97,18 +105,34 @@ def verified(root: Path, cache: Path) -> Dataset:
 def jobs_of(
     subjects: Sequence[Subject], datasets: dict[str, Dataset], pairs: Sequence[tuple[str, Protocol]]
 ) -> list[Job]:
-    """The jobs that are not done."""
-    jobs = (Job(subject, protocol, datasets[name]) for subject in subjects for name, protocol in pairs)
+    """The jobs that are not done. A head trained behind a transform of its own is a job of its own, beside that of the text prompts."""
+    jobs = (
+        Job(subject, protocol, datasets[name], suites, ref)
+        for subject in subjects
+        for name, protocol in pairs
+        for suites, ref in _by_transform(subject, WIRING[protocol])
+    )
     return [job for job in jobs if not job.done()]
+
+
+def _by_transform(subject: Subject, wiring: Wiring) -> list[tuple[tuple[str, ...], EncoderRef]]:
+    suites = subject.suites(wiring)
+    if wiring.detector not in suites or subject.detector == subject.ref:
+        return [(suites, subject.ref)]
+    return [(wiring.suites, subject.ref), ((wiring.detector,), subject.detector)]
 
 
 def subject_of(trial: Trial, folder: TrialFolder, base: Encoder, weights: str | None) -> Subject:
     """The untouched backbone for a baseline, else the trained encoder of the trial's folder."""
-    trained = None if trial.task == "none" else str(folder.trained)
-    vision = base.vision_fingerprint if trained is None else folder.training()["vision"]
-    return Subject(
-        trial, folder, EncoderRef(vision, trial.backbone, weights, trained), base.text_fingerprint, base.logit_scale
-    )
+    if trial.training is None:
+        ref = detector = EncoderRef(base.vision_fingerprint, trial.backbone, weights, None)
+    else:
+        trained, made = str(folder.trained), folder.training()
+        ref = detector = EncoderRef(made["vision"], trial.backbone, weights, trained)
+        if trial.training.preprocess != "backbone":
+            shown = transforms(trial.training.preprocess, base.transform).test
+            detector = EncoderRef(made["detector"], trial.backbone, weights, trained, shown)
+    return Subject(trial, folder, ref, detector, base.text_fingerprint, base.logit_scale)
 
 
 def embed_jobs(
@@ -121,15 +145,14 @@ def embed_jobs(
     tick: Callable[[int], None] = lambda n: None,
 ) -> int:
     """Fill the embedding cache for `jobs`, one pass for each transform, and the text features on the way; returns images encoded."""
-    by_transform: dict[str, list[Job]] = defaultdict(list)
+    by_transform: dict[Transform, list[Job]] = defaultdict(list)
     for job in jobs:
         base = bases[job.subject.trial.backbone]
-        by_transform[base.transform.fingerprint].append(job)
+        by_transform[job.ref.transform or base.transform].append(job)
         if WIRING[job.protocol].prompted:
             text_features(base, prompts_for(job.dataset), cache)
     encoded = 0
-    for group in by_transform.values():
-        transform = bases[group[0].subject.trial.backbone].transform
+    for transform, group in by_transform.items():
         wanted = [need for job in group for need in job.needs()]
         encoded += embed(wanted, transform, cache, executor, gpus=gpus, tick=tick)
     return encoded
@@ -156,7 +179,7 @@ class Score:
 
         dataset, wiring, cache = open_dataset(Path(self.dataset)), WIRING[self.protocol], Path(self.cache)
         texts = None
-        if wiring.prompted:
+        if wiring.prompted and self.suites != (wiring.detector,):
             import numpy as np
 
             texts = list(np.load(cache / "text" / self.text / f"{prompts_for(dataset).fingerprint}.npy"))
@@ -190,10 +213,10 @@ def score_of(job: Job, cache: Path, device: str) -> Score:
     subject = job.subject
     return Score(
         root=str(subject.folder.root),
-        ref=subject.ref,
+        ref=job.ref,
         protocol=job.protocol,
         dataset=str(job.dataset.root),
-        suites=subject.suites(WIRING[job.protocol]),
+        suites=job.suites,
         seed=subject.trial.seed,
         text=subject.text,
         logit_scale=subject.logit_scale,

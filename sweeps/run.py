@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import signal
 import subprocess
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -17,6 +18,7 @@ from typing import Any
 
 from models.durable import is_done, is_local
 from models.faults import Fault, UserError
+from models.specs import Transform
 from models.zoo import load_backbone
 from sweeps.cluster import started, unshared
 from sweeps.evaluate import Subject, embed_jobs, jobs_of, protocols_of, score_jobs, subject_of, verified
@@ -35,6 +37,7 @@ from tasks.catalogue import COLLECTIONS, locate
 from tasks.manifest import Dataset
 from tasks.stream import Work, decode_all, works
 from tasks.suites import WIRING
+from tasks.training.preprocess import transforms
 
 
 @dataclass
@@ -216,14 +219,16 @@ class _Sweep:
 
     def _decode(self) -> None:
         """Every image that the sweep reads, once per transform."""
-        for transform in {base.transform.fingerprint: base.transform for base in self.bases.values()}.values():
-            wanted: dict[Work, None] = {}
-            for name, protocol in self.pairs:
-                for split, _ in WIRING[protocol].reads_of(self.datasets[name]):
-                    wanted.update(dict.fromkeys(works(self.datasets[name], split)))
-            for trial in self.trials:
-                if trial.training is not None:
-                    wanted.update(dict.fromkeys(works(self.datasets[trial.training.data], "train")))
+        by_transform: dict[Transform, dict[Work, None]] = defaultdict(dict)
+        for name, protocol in self.pairs:
+            for split, _ in WIRING[protocol].reads_of(self.datasets[name]):
+                for base in self.bases.values():
+                    by_transform[base.transform].update(dict.fromkeys(works(self.datasets[name], split)))
+        for trial in self.trials:
+            if trial.training is not None:
+                seen = transforms(trial.training.preprocess, self.bases[trial.backbone].transform).train
+                by_transform[seen].update(dict.fromkeys(works(self.datasets[trial.training.data], "train")))
+        for transform, wanted in by_transform.items():
             missing = [w for w in wanted if not w.place(self.cache / "decoded" / transform.fingerprint, "").exists()]
             if missing:
                 with self.display.stage("decode", sum(w.chunk.rows for w in missing), "images") as stage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -69,12 +70,12 @@ def evaluate_one(
         raise UserError("data sets", list(dict.fromkeys(missing)))
     with tempfile.TemporaryDirectory() as scratch, using(cache, settings.cache_limit):
         subject = subject_of(trial, source or TrialFolder(UPath(scratch)), base, str(weights) if weights else None)
-        subject = type(subject)(trial, TrialFolder(UPath(scratch)), subject.ref, subject.text, subject.logit_scale)
+        subject = replace(subject, folder=TrialFolder(UPath(scratch)))
         jobs = jobs_of([subject], datasets, pairs)
-        images = dict.fromkeys(need.work for job in jobs for need in job.needs())
-        decode_all(
-            list(images), base.transform, cache, "local", lambda n: None
-        )  # every unreadable image in one message
+        for transform in {job.ref.transform or base.transform for job in jobs}:
+            of_it = [job for job in jobs if (job.ref.transform or base.transform) == transform]
+            images = dict.fromkeys(need.work for job in of_it for need in job.needs())
+            decode_all(list(images), transform, cache, "local", lambda n: None)  # every unreadable image in one message
         gpus = float(torch.cuda.is_available())
         embed_jobs(jobs, {backbone: base}, cache, "local", gpus=gpus)
         score_jobs(jobs, cache, "local", gpus=gpus)

@@ -24,11 +24,13 @@ from models.encoder import Encoder
 from models.faults import Fault, UserError
 from models.heads import build_head
 from models.remedies import Step
+from models.specs import Transform
 from sweeps.folder import TrialFolder
 from sweeps.trial import Training, Trial
 from tasks.manifest import Dataset
 from tasks.stream import DecodedSplit
 from tasks.training.base import augment, epoch_order
+from tasks.training.preprocess import transforms
 
 _BETAS = (0.9, 0.999)
 
@@ -56,7 +58,8 @@ def train(
     settings = trial.training
     assert settings is not None and trial.head is not None
     labels = dataset.labels("train")
-    pixels = DecodedSplit(dataset, "train", base.transform, cache)
+    seen, shown = transforms(settings.preprocess, base.transform)
+    pixels = DecodedSplit(dataset, "train", seen, cache)
     if len(labels) < settings.batch:
         fault = Fault("batch", str(settings.batch), f"at most the {len(labels)} images of {dataset.name}/train")
         raise UserError(f"trial {trial.label}", fault)
@@ -108,7 +111,7 @@ def train(
             started = time.perf_counter()
             chosen = order[within]
             batch = augment(settings.augment, pixels.take(chosen), np.random.default_rng([trial.seed, epoch, within]))
-            images = base.transform.normalise(torch.from_numpy(batch).to(base.device))
+            images = seen.normalise(torch.from_numpy(batch).to(base.device))
             targets = torch.from_numpy(labels[chosen]).to(base.device)
             for name, optimizer in optimizers.items():
                 optimizer.param_groups[0]["lr"] = rate(settings, peaks[name], step, steps_per_epoch)
@@ -165,7 +168,7 @@ def train(
         "history": history,
         "ledger": [row.as_dict() for row in rows],
         "base": base.vision_fingerprint,
-        "vision": base.with_visual(merged).vision_fingerprint,
+        **_fingerprints(base.with_visual(merged), shown),
         "source": trial.key,
     }
     with publish_folder(folder.trained) as place:
@@ -185,11 +188,22 @@ def merge(trial: Trial, base: Encoder, source: TrialFolder, folder: TrialFolder)
     with fetched(source.trained) as place:
         theta_1, head = load_file(place / "encoder.safetensors"), load_file(place / "head.safetensors")
     merged = trial.remedy.merge(base.visual_state(), theta_1)
-    document = {**source.training(), "vision": base.with_visual(merged).vision_fingerprint, "source": source.root.name}
+    assert trial.training is not None
+    shown = transforms(trial.training.preprocess, base.transform).test
+    document = {
+        **source.training(),
+        **_fingerprints(base.with_visual(merged), shown),
+        "source": source.root.name,
+    }
     with publish_folder(folder.trained) as place:
         save_file(merged, place / "encoder.safetensors")
         save_file(head, place / "head.safetensors")
         (place / "training.json").write_text(json.dumps(document))
+
+
+def _fingerprints(trained: Encoder, shown: Transform) -> dict[str, str]:
+    """`vision` behind the backbone's own transform, `detector` behind the one that the trained head is tested with."""
+    return {"vision": trained.vision_fingerprint, "detector": trained.with_transform(shown).vision_fingerprint}
 
 
 def rate(settings: Training, peak: float, step: int, steps_per_epoch: int) -> float:

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.adapt import Adaptation, NoAdaptation
 from models.head_specs import HeadKind
 from models.remedies import NoRemedy, Remedy
+from tasks.training.base import Augment, Sampler
+from tasks.training.preprocess import Preprocess
 
 Schedule = Literal["constant", "cosine", "cosine_restarts"]
 
@@ -19,7 +21,8 @@ class Training(BaseModel):
     """Data, optimiser and schedule of a fine-tuning run. Rates per step of AdamW; schedules step once an epoch, but the warm-up.
 
     schedule: `constant`; `cosine` to zero over the epochs after a linear warm-up by step; `cosine_restarts` holds the peak for
-    `warmup_epochs` and then restarts with T0 = 5, T_mult = 2, eta_min = 1e-6 (TaharChettaoui/FRoundation: src/train.py).
+    `warmup_epochs` and then restarts with T0 = 5, T_mult = 2, eta_min = 1e-6 (TaharChettaoui/FRoundation: src/train.py). preprocess: what
+    the encoder is shown in training, and in the tests of the detector that is trained (tasks/training/preprocess.py).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -33,8 +36,9 @@ class Training(BaseModel):
     clip: float = Field(gt=0)
     schedule: Schedule
     warmup_epochs: int = Field(ge=0)
-    sampler: Literal["shuffled", "class_balanced"]
-    augment: Literal["none", "flip"]
+    sampler: Sampler
+    augment: Augment
+    preprocess: Preprocess = "backbone"
 
 
 class Trial(BaseModel):
@@ -76,7 +80,11 @@ class Trial(BaseModel):
         return f"{self.backbone} {self.task} {self.adaptation.kind}{remedy} seed {self.seed}"
 
     def canonical(self) -> str:
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """The JSON that the key is made of: a field that joined later is left out at its default, so that older keys stay."""
+        fields = self.model_dump(mode="json")
+        if fields["training"] is not None and fields["training"]["preprocess"] == "backbone":
+            del fields["training"]["preprocess"]
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
     def flat(self) -> dict[str, str | int | float | bool]:
         """Fields by dotted name, for MLflow's parameters."""

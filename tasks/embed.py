@@ -31,12 +31,16 @@ View = Literal["image", "flip", "trunk"]  # as it is, mirrored, and as it is but
 
 @dataclass(frozen=True, slots=True)
 class EncoderRef:
-    """Where an encoder's weights lie, so that any worker can load it. `trained` is the folder of a trained trial, or None."""
+    """Where an encoder's weights lie, so that any worker can load it. `trained` is the folder of a trained trial, or None.
+
+    transform: another than the backbone's own. vision: the fingerprint with it.
+    """
 
     vision: str
     backbone: str
     weights: str | None
     trained: str | None
+    transform: Transform | None = None
 
     def load(self, device: str = "cpu") -> Encoder:
         """Raises UserError when the weights on disk are not those of `vision`: a stale cache entry must never be filled."""
@@ -50,6 +54,8 @@ class EncoderRef:
 
             with fetched(UPath(self.trained)) as folder:
                 encoder = encoder.with_visual(load_file(folder / "encoder.safetensors"))
+        if self.transform is not None:
+            encoder = encoder.with_transform(self.transform)
         if encoder.vision_fingerprint != self.vision:
             where = self.trained or self.weights or self.backbone
             raise UserError(

@@ -34,7 +34,8 @@ class Head:
 
 @dataclass(frozen=True)
 class Scoring:
-    """One encoder on one data set. texts: text features by class, K arrays (T, d); head: only where it was trained for this task.
+    """One encoder on one data set. texts: text features by class, K arrays (T, d), None where no prompt is asked; head: only where it was
+    trained for this task.
 
     device: where a solver works.
     """
@@ -154,8 +155,10 @@ def _morph(s: Scoring) -> list[Scored]:
     d, features = s.dataset, s.features("test", "image")
     rest = (d.labels("test"), s.column("test", "attack"), d.ids("test"))
     subjects = s.column("test", "subject") if "subject" in d.card.columns else None
-    by_text = text_scores(features, s.classifier(), s.logit_scale)
-    out = [morph.score("mad_text", by_text, *rest, dataset=d.name, subjects=subjects, **s.context)]
+    out = []
+    if s.texts is not None:
+        by_text = text_scores(features, s.classifier(), s.logit_scale)
+        out.append(morph.score("mad_text", by_text, *rest, dataset=d.name, subjects=subjects, **s.context))
     if s.head is not None:
         by_head = head_scores(features, s.head.weight, s.head.bias)
         out.append(morph.score("mad", by_head, *rest, dataset=d.name, subjects=subjects, **s.context))
@@ -172,8 +175,10 @@ def _spoof(s: Scoring) -> list[Scored]:
         return spoof.Frames(scores, d.labels(split), s.column(split, "video"), domains, d.ids(split), known)
 
     features = {split: s.features(split, "image") for split in ("test", "dev") if split in d.card.splits}
-    by_text = {n: frames(n, text_scores(f, s.classifier(), s.logit_scale)) for n, f in features.items()}
-    out = [spoof.score("pad_text", by_text["test"], by_text.get("dev"), dataset=d.name, **s.context)]
+    out = []
+    if s.texts is not None:
+        by_text = {n: frames(n, text_scores(f, s.classifier(), s.logit_scale)) for n, f in features.items()}
+        out.append(spoof.score("pad_text", by_text["test"], by_text.get("dev"), dataset=d.name, **s.context))
     if s.head is not None:
         by_head = {n: frames(n, head_scores(f, s.head.weight, s.head.bias)) for n, f in features.items()}
         out.append(spoof.score("pad", by_head["test"], by_head.get("dev"), dataset=d.name, **s.context))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +12,10 @@ import pytest
 import torch
 from PIL import Image
 from pydantic import ValidationError
+from scipy.ndimage import map_coordinates
 
 from models.faults import UserError
-from models.specs import BACKBONES, Transform, faults_for, resolve, vision_layers
+from models.specs import BACKBONES, OPENAI_MEAN, OPENAI_STD, Transform, faults_for, resolve, vision_layers
 from models.zoo import ACTIVATIONS
 
 
@@ -48,14 +51,51 @@ def test_transform_fingerprint_covers_every_field() -> None:
     half = (0.5, 0.5, 0.5)
     others = [
         base.model_copy(update=change)
-        for change in ({"size": 65}, {"interpolation": "bilinear"}, {"resize": "squash"}, {"mean": half}, {"std": half})
+        for change in (
+            {"size": 65},
+            {"interpolation": "bilinear"},
+            {"resize": "squash"},
+            {"mean": half},
+            {"std": half},
+            {"channels": "bgr"},
+            {"antialias": False},
+        )
     ]
     assert len(others) == len(Transform.model_fields)
     assert len({t.fingerprint for t in (base, *others)}) == len(others) + 1
     assert len(base.fingerprint) == 16 and base.fingerprint == Transform(size=64).fingerprint
 
 
+def test_fields_that_joined_later_leave_older_fingerprints_as_they_were() -> None:
+    """The value stands in caches that users have: SHA-256 of the five fields that there were at first."""
+    first = {"size": 64, "interpolation": "bicubic", "resize": "shortest", "mean": OPENAI_MEAN, "std": OPENAI_STD}
+    expected = hashlib.sha256(json.dumps(first, sort_keys=True).encode()).hexdigest()[:16]
+    assert Transform(size=64).fingerprint == expected
+
+
+def test_bgr_is_rgb_read_backwards() -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 40, 3), dtype=np.uint8))
+    rgb = Transform(size=32)
+    bgr = rgb.model_copy(update={"channels": "bgr"})
+    np.testing.assert_array_equal(bgr.to_uint8(image), np.asarray(rgb.to_uint8(image))[:, :, [2, 1, 0]])
+
+
+@pytest.mark.parametrize(("height", "width"), [(256, 256), (61, 90), (20, 31), (32, 32)])
+def test_without_antialias_each_pixel_is_read_between_its_four_neighbours(height: int, width: int) -> None:
+    """scipy's linear interpolation at the pixel centres, edges repeated: what OpenCV calls INTER_LINEAR."""
+    pixels = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    transform = Transform(size=32, interpolation="bilinear", resize="squash", antialias=False)
+    rows = ((np.arange(32) + 0.5) * height / 32 - 0.5).clip(0, height - 1)
+    columns = ((np.arange(32) + 0.5) * width / 32 - 0.5).clip(0, width - 1)
+    grid = np.meshgrid(rows, columns, indexing="ij")
+    expected = np.stack([map_coordinates(pixels[..., c].astype(float), grid, order=1) for c in range(3)], axis=-1)
+    found = transform.to_uint8(Image.fromarray(pixels)).astype(float)
+    assert np.abs(found - expected).max() <= 0.5 + 1e-3
+
+
 def test_transform_refuses_unknown_settings() -> None:
+    with pytest.raises(ValidationError, match="antialias=False goes with"):
+        Transform(size=64, antialias=False)
     with pytest.raises(ValidationError):
         Transform(size=64, crop=0.9)  # type: ignore[call-arg]
     with pytest.raises(ValidationError):
