@@ -72,9 +72,7 @@ def _pairs(file: ScoreFile, notes: dict[str, str], replicates: int, context: Con
     counts = {"genuine": genuine.size, "impostor": impostor.size}
     if file.protocol == "verification":
         counts |= _accuracy(tally, file, same, notes)
-    for kind, text in warnings_of(genuine, impostor).items():
-        notes[kind] = text.replace("attacks score above bona fide; higher should mean bona fide",
-                                   "impostors score above genuine; higher should mean genuine")  # fmt: skip
+    notes |= warnings_of(genuine, impostor, ("genuine", "impostors"))
     protocol = VERIFICATION if file.protocol == "verification" else TEMPLATES
     return tally.result(file.name, protocol, VERSION, counts, notes, **context)
 
