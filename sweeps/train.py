@@ -29,8 +29,9 @@ from sweeps.folder import TrialFolder
 from sweeps.trial import Training, Trial
 from tasks.manifest import Dataset
 from tasks.stream import DecodedSplit
-from tasks.training.base import augment, epoch_order
+from tasks.training.augment import augment
 from tasks.training.preprocess import transforms
+from tasks.training.sampling import Batches
 
 _BETAS = (0.9, 0.999)
 
@@ -59,10 +60,11 @@ def train(
     assert settings is not None and trial.head is not None
     labels = dataset.labels("train")
     seen, shown = transforms(settings.preprocess, base.transform)
+    try:
+        batches = Batches(settings.sampler, labels, trial.seed, settings.batch, settings.per_identity)
+    except UserError as error:
+        raise UserError(f"trial {trial.label}, data set {dataset.name}", error.faults) from None
     pixels = DecodedSplit(dataset, "train", seen, cache)
-    if len(labels) < settings.batch:
-        fault = Fault("batch", str(settings.batch), f"at most the {len(labels)} images of {dataset.name}/train")
-        raise UserError(f"trial {trial.label}", fault)
     torch.manual_seed(trial.seed)
     adapted = adapt(base.visual, trial.adaptation, trial.seed).to(base.device)
     head = build_head(trial.head, base.dim, int(labels.max()) + 1, trial.seed).to(base.device)
@@ -85,7 +87,7 @@ def train(
         checkpoint.restore_rng(state.rng)
         step, history, running = state.step, state.history, state.schedulers["running"]
 
-    steps_per_epoch = len(labels) // settings.batch
+    steps_per_epoch = batches.steps
 
     def save(place: object) -> None:
         checkpoint.save(
@@ -106,11 +108,11 @@ def train(
     head.train()
     last_save = time.monotonic()
     for epoch in range(step // steps_per_epoch, settings.epochs):
-        order = epoch_order(settings.sampler, labels, trial.seed, epoch, settings.batch)
         for within in range(step % steps_per_epoch, steps_per_epoch):
             started = time.perf_counter()
-            chosen = order[within]
-            batch = augment(settings.augment, pixels.take(chosen), np.random.default_rng([trial.seed, epoch, within]))
+            chosen = batches.at(epoch, within)
+            draws = np.random.default_rng([trial.seed, epoch, within])
+            batch = augment(settings.augment, pixels.take(chosen), shown.size, draws)
             images = seen.normalise(torch.from_numpy(batch).to(base.device))
             targets = torch.from_numpy(labels[chosen]).to(base.device)
             for name, optimizer in optimizers.items():

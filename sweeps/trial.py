@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from models.adapt import Adaptation, NoAdaptation
 from models.head_specs import HeadKind
@@ -22,7 +22,8 @@ class Training(BaseModel):
 
     schedule: `constant`; `cosine` to zero over the epochs after a linear warm-up by step; `cosine_restarts` holds the peak for
     `warmup_epochs` and then restarts with T0 = 5, T_mult = 2, eta_min = 1e-6 (TaharChettaoui/FRoundation: src/train.py). preprocess: what
-    the encoder is shown in training, and in the tests of the detector that is trained (tasks/training/preprocess.py).
+    the encoder is shown in training, and in the tests of the detector that is trained (tasks/training/preprocess.py). per_identity: images
+    of one identity in a batch of the sampler `identity_balanced`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -39,6 +40,14 @@ class Training(BaseModel):
     sampler: Sampler
     augment: Augment
     preprocess: Preprocess = "backbone"
+    per_identity: int = Field(4, ge=1, validate_default=True)
+
+    @field_validator("per_identity")
+    @classmethod
+    def _fills_a_batch(cls, value: int, info: ValidationInfo) -> int:
+        if info.data.get("sampler") == "identity_balanced" and info.data.get("batch", 0) % value:
+            raise ValueError(f"batch, {info.data['batch']}, is a multiple of it")
+        return value
 
 
 class Trial(BaseModel):
@@ -82,8 +91,9 @@ class Trial(BaseModel):
     def canonical(self) -> str:
         """The JSON that the key is made of: a field that joined later is left out at its default, so that older keys stay."""
         fields = self.model_dump(mode="json")
-        if fields["training"] is not None and fields["training"]["preprocess"] == "backbone":
-            del fields["training"]["preprocess"]
+        for name in ("preprocess", "per_identity") if self.training is not None else ():
+            if fields["training"][name] == Training.model_fields[name].default:
+                del fields["training"][name]
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
     def flat(self) -> dict[str, str | int | float | bool]:

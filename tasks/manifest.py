@@ -105,7 +105,9 @@ class Dataset:
 
     def column(self, split: str, name: str) -> np.ndarray:
         """One column of one split, (N,): ids and protocol columns as object arrays of str, labels as int64."""
-        pieces = [pq.read_table(self.root / shard.file, columns=[name]).column(0) for shard in self._shards(split)]
+        pieces = [
+            pq.ParquetFile(self.root / shard.file).read(columns=[name]).column(0) for shard in self._shards(split)
+        ]
         return pa.chunked_array([chunk for piece in pieces for chunk in piece.chunks]).to_numpy()
 
     def ids(self, split: str) -> np.ndarray:

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-
 from models.head_specs import HeadKind
 
-Sampler = Literal["shuffled", "class_balanced"]
-Augment = Literal["none", "flip"]
+Sampler = Literal["shuffled", "class_balanced", "identity_balanced"]  # tasks/training/sampling.py
+Augment = Literal["none", "flip", "rand_augment", "spoof"]  # tasks/training/augment.py
 Schedule = Literal["constant", "cosine", "cosine_restarts"]
 
 
@@ -30,30 +28,3 @@ class Task:
     defaults: Mapping[str, Mapping[str, object]]
     lora: Mapping[str, Mapping[str, object]]
     by_adaptation: Mapping[str, Mapping[str, Mapping[str, object]]] = field(default_factory=dict)
-
-
-def epoch_order(sampler: Sampler, labels: np.ndarray, seed: int, epoch: int, batch: int) -> np.ndarray:
-    """Record indices of one epoch as (steps, batch), the last incomplete batch dropped; a function of its arguments alone.
-
-    shuffled: a permutation (TaharChettaoui/FRoundation: src/train.py). class_balanced: drawn with replacement, weight 1 / class
-    count, as many draws as records (gurayozgur/FoundPAD: src/data/loaders.py).
-    """
-    rng = np.random.default_rng([seed, epoch])
-    if sampler == "shuffled":
-        order = rng.permutation(len(labels))
-    else:
-        counts = np.bincount(labels)
-        weights = 1.0 / counts[labels]
-        order = rng.choice(len(labels), size=len(labels), replace=True, p=weights / weights.sum())
-    steps = len(order) // batch
-    return order[: steps * batch].reshape(steps, batch)
-
-
-def augment(kind: Augment, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Augment uint8 (N, S, S, 3). flip: mirrored left to right with probability one half, image by image."""
-    if kind == "none":
-        return pixels
-    mirrored = rng.random(len(pixels)) < 0.5
-    out = pixels.copy()
-    out[mirrored] = out[mirrored, :, ::-1]
-    return out

@@ -17,7 +17,7 @@ TASK = Task(
         },
         "paper": {
             "epochs": 40, "batch": 512, "lr_backbone": 1e-4, "lr_head": 1e-4, "weight_decay": 0.05, "clip": 5.0,
-            "schedule": "cosine_restarts", "warmup_epochs": 5, "sampler": "shuffled", "augment": "flip",
+            "schedule": "cosine_restarts", "warmup_epochs": 5, "sampler": "shuffled", "augment": "rand_augment",
         },
     },
     lora={

@@ -18,6 +18,7 @@ TASK = Task(
         "paper": {
             "epochs": 40, "batch": 256, "lr_backbone": 1e-5, "lr_head": 1e-4, "weight_decay": 0.05, "clip": 5.0,
             "schedule": "constant", "warmup_epochs": 0, "sampler": "shuffled", "augment": "flip",
+            "preprocess": "morph",
         },
     },
     lora={

@@ -1,8 +1,8 @@
 """Which records each training step sees: an index over the labels alone, never a list of images.
 
 Decisions: a batch is a function of (labels, seed, epoch, step), so a resumed run goes on exactly; an epoch is as many steps as the records
-fill, the last incomplete batch dropped, whatever the sampler. Memory for N records, beside their labels: 4 N bytes for the order of an
-epoch or the index of identities.
+fill, the last incomplete batch dropped, whatever the sampler. What stays in memory for N records, beside their labels, is 4 N bytes: the
+order of an epoch, or the index of identities (about 16 N while it is made; the draws of class_balanced, for sets of millions, 40 N).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Batches:
     shuffled: a permutation (TaharChettaoui/FRoundation: src/train.py).
 
     class_balanced: N draws with replacement, weight 1 / class count, by numpy's generator of (seed, epoch). Theirs are the
-    ceil(N / GPUs) * GPUs draws of torch.multinomial with the epoch number as seed, then shuffled, each GPU every so-manieth
-    (gurayozgur/FoundPAD: src/data/loaders.py): as many on one GPU, of the same distribution.
+    ceil(N / GPUs) * GPUs draws of torch.multinomial with the epoch number as seed, shuffled and dealt out to the GPUs in turn
+    (gurayozgur/FoundPAD: src/data/loaders.py): on one GPU as many, of the same distribution.
 
     identity_balanced: P x K batches, K = per_identity images of each of P = batch / K identities (Hermans et al., 1703.07737, section 2):
     every identity is drawn as often as any other, however many images it has. As in KevinMusgrave/pytorch-metric-learning:
@@ -41,8 +41,8 @@ class Batches:
             raise UserError("batches", Fault("batch", str(batch), f"at most the {len(labels)} images there are"))
         if sampler == "identity_balanced":
             self._per_identity = per_identity
-            counts = np.bincount(labels)
-            self._identities = np.flatnonzero(counts).astype(np.uint32)
+            self._index, self._first = by_label(labels)
+            self._identities = np.flatnonzero(np.diff(self._first)).astype(np.uint32)
             faults = []
             if batch % per_identity:
                 faults.append(Fault("batch", str(batch), f"a multiple of per_identity, which is {per_identity}"))
@@ -51,8 +51,6 @@ class Batches:
                 faults.append(Fault("batch", found, f"at most the {len(self._identities)} identities there are"))
             if faults:
                 raise UserError("batches", faults)
-            self._first = np.concatenate([[0], np.cumsum(counts)])
-            self._index = np.argsort(labels, kind="stable").astype(np.uint32)
 
     def at(self, epoch: int, step: int) -> NDArray[np.integer]:
         """The batch of one step, both counted from 0. Steps in their order cost the least: the order of the epoch is kept."""
@@ -69,6 +67,7 @@ class Batches:
             order = np.arange(count, dtype=np.uint32)
             rng.shuffle(order)
             return order
+        assert self._sampler == "class_balanced"
         weights = 1.0 / np.bincount(self._labels)[self._labels]
         return rng.choice(count, size=count, replace=True, p=weights / weights.sum()).astype(np.uint32)
 
@@ -89,3 +88,9 @@ class Batches:
 
     def _stream(self, epoch: int, *key: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence([self._seed, epoch], spawn_key=key))
+
+
+def by_label(labels: NDArray[np.integer]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """(index, first): the records of label c are index[first[c] : first[c + 1]], in their order. index (N,), first (largest label + 2,)."""
+    first = np.concatenate([[0], np.cumsum(np.bincount(labels))])
+    return np.argsort(labels.astype(np.int32, copy=False), kind="stable").astype(np.uint32), first

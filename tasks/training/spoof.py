@@ -17,7 +17,8 @@ TASK = Task(
         },
         "paper": {
             "epochs": 40, "batch": 512, "lr_backbone": 1e-6, "lr_head": 1e-3, "weight_decay": 0.05, "clip": 5.0,
-            "schedule": "constant", "warmup_epochs": 0, "sampler": "class_balanced", "augment": "flip",
+            "schedule": "constant", "warmup_epochs": 0, "sampler": "class_balanced", "augment": "spoof",
+            "preprocess": "spoof",
         },
     },
     lora={
