@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import open_clip
 import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingWarmRestarts, SequentialLR
 from upath import UPath
@@ -30,7 +32,7 @@ from models.zoo import load_backbone
 from sweeps.folder import TrialFolder
 from sweeps.train import DivergedError, merge, rate, train
 from sweeps.trial import Training, Trial
-from tasks.manifest import Dataset, write_dataset
+from tasks.manifest import Dataset, read_chunk, write_dataset
 from tasks.records import Record
 from tasks.results import Result
 
@@ -147,6 +149,57 @@ def test_interrupted_once_with_dropout_and_a_penalty(
     assert_same_bits(tmp_path, whole(wanted))
 
 
+PAPERS = {
+    "faces": {"augment": "rand_augment"},
+    "morphs": {"preprocess": "morph", "sampler": "identity_balanced"},
+    "spoofs": {"preprocess": "spoof", "augment": "spoof", "sampler": "class_balanced"},
+}  # what the miniature defaults leave out, by task
+
+
+@pytest.mark.parametrize("task", PAPERS)
+def test_interrupted_with_the_papers_preparation_of_the_images(
+    world: World, whole: Callable[[Trial], Path], task: str, tmp_path: Path
+) -> None:
+    wanted = trial(LORA, **PAPERS[task])
+    calls = 1
+    while not world.train(wanted, tmp_path, should_stop=lambda: True):
+        calls += 1
+        torch.manual_seed(calls)
+    assert calls == STEPS
+    assert_same_bits(tmp_path, whole(wanted))
+    trained = (tmp_path / "trained" / "encoder.safetensors").read_bytes()
+    assert trained != (whole(trial(LORA)) / "trained" / "encoder.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("preprocess", ["backbone", "morph", "spoof"])
+def test_the_encoder_is_shown_what_open_clip_or_the_papers_loader_makes_of_an_image(
+    world: World, preprocess: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first batch, by Pillow and torch alone: CLIP's statistics, BGR with one half, or ImageNet's on a stretched crop."""
+    shown: list[torch.Tensor] = []
+    forward = type(world.base.visual).forward
+    monkeypatch.setattr(
+        type(world.base.visual), "forward", lambda self, x: shown.append(x.detach()) or forward(self, x)
+    )
+    wanted = trial(Full(), preprocess=preprocess, augment="none")
+    world.train(wanted, tmp_path, should_stop=lambda: True)
+    chosen = np.random.default_rng([wanted.seed, 0]).permutation(IMAGES)[:BATCH]
+    images = [Image.open(io.BytesIO(data)) for data in read_chunk(world.dataset.chunks("train")[0])[1]]
+    pixels = torch.from_numpy(np.stack([np.asarray(images[index]) for index in chosen])).permute(0, 3, 1, 2) / 255
+    if preprocess == "backbone":
+        mean, std = torch.tensor(open_clip.OPENAI_DATASET_MEAN), torch.tensor(open_clip.OPENAI_DATASET_STD)
+        torch.testing.assert_close(shown[0], (pixels - mean.view(3, 1, 1)) / std.view(3, 1, 1))
+    elif preprocess == "morph":
+        torch.testing.assert_close(shown[0], (pixels.flip(1) - 0.5) / 0.5)
+    else:
+        mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        wide = torch.nn.functional.interpolate(pixels, (73, 73), mode="bilinear")  # 64 * 256 / 224
+        ours = shown[0] * std.view(3, 1, 1) + mean.view(3, 1, 1)
+        for one, whole_one in zip(ours, wide, strict=True):
+            crops = [whole_one[:, y : y + 64, x : x + 64] for y in range(10) for x in range(10)]
+            assert min(float((one - crop).abs().max()) for crop in crops) <= 0.51 / 255
+
+
 def test_a_kill_without_warning_goes_back_to_the_last_checkpoint(
     world: World, whole: Callable[[Trial], Path], tmp_path: Path
 ) -> None:
@@ -238,6 +291,14 @@ def test_a_loss_that_is_not_finite_ends_the_trial_with_its_step_and_a_remedy(wor
 def test_a_batch_larger_than_the_data_set_is_the_users_mistake(world: World, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"batch: 100; expected at most the {IMAGES} images"):
         world.train(trial(LORA, batch=100), tmp_path)
+
+
+def test_a_batch_that_identities_cannot_fill_is_the_users_mistake(world: World, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="batch: 32, 8 identities of 4 images each; expected at most the 4 identities"):
+        world.train(trial(LORA, sampler="identity_balanced", batch=32), tmp_path)
+    with pytest.raises(ValidationError, match=r"per_identity\n.*batch, 18, is a multiple of it"):
+        trial(LORA, sampler="identity_balanced", batch=18)
+    assert trial(LORA, sampler="identity_balanced", batch=18, per_identity=6).key != trial(LORA, batch=18).key
 
 
 def settings(**changes: Any) -> Training:

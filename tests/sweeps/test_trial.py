@@ -84,7 +84,8 @@ _TRAININGS = st.builds(
     lr_backbone=st.sampled_from([1e-4, 1e-3]), lr_head=st.sampled_from([1e-4, 1e-3]),
     weight_decay=st.sampled_from([0.0, 0.05]), clip=st.sampled_from([1.0, 5.0]),
     schedule=st.sampled_from(["constant", "cosine", "cosine_restarts"]), warmup_epochs=st.integers(0, 1),
-    sampler=st.sampled_from(["shuffled", "class_balanced"]), augment=st.sampled_from(["none", "flip"]),
+    sampler=st.sampled_from(["shuffled", "identity_balanced"]), augment=st.sampled_from(["flip", "rand_augment"]),
+    preprocess=st.sampled_from(["backbone", "morph"]), per_identity=st.sampled_from([4, 8]),
 )  # fmt: skip
 _TRIALS = st.builds(
     Trial,
