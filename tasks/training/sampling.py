@@ -24,7 +24,7 @@ class Batches:
     (gurayozgur/FoundPAD: src/data/loaders.py): on one GPU as many, of the same distribution.
 
     identity_balanced: P x K batches, K = per_identity images of each of P = batch / K identities (Hermans et al., 1703.07737, section 2):
-    every identity is drawn as often as any other, however many images it has. As in KevinMusgrave/pytorch-metric-learning:
+    on average every identity is drawn as often as any other, however many images it has. As in KevinMusgrave/pytorch-metric-learning:
     MPerClassSampler, but the identities go round in permutations, less those of an incomplete batch, and so do the images of each: the
     K of a visit differ, and none comes back before all had a turn but n mod K; an identity of fewer than K images repeats them.
 

@@ -109,6 +109,10 @@ def test_rand_augment_draws_operation_level_and_sign_each_uniformly() -> None:
     rng = np.random.default_rng(0)
     drawn = [change.args for _ in range(3000) for change in rand_augment(224, rng) if isinstance(change, partial)]
     assert len(drawn) == 4 * 3000
+    distinct = sum(len({name for name, _ in drawn[n : n + 4]}) == 4 for n in range(0, len(drawn), 4))
+    assert (
+        stats.binomtest(distinct, 3000, 13 * 12 * 11 * 10 / 13**4).pvalue > 0.01
+    )  # with replacement: 60 % of four differ
     names = Counter(name for name, _ in drawn)
     assert stats.chisquare([names[name] for name in RAND_AUGMENT]).pvalue > 0.01
     degrees = [strength for name, strength in drawn if name == "rotate"]  # one degree a level

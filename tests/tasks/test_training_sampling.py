@@ -121,6 +121,15 @@ def test_no_image_comes_back_before_all_had_their_turn() -> None:
     assert stats.chisquare(used[12:]).pvalue > 0.01  # 24 of 40 in each epoch, other ones each time
 
 
+def test_two_identities_of_equal_size_have_orders_of_their_own() -> None:
+    labels = np.repeat([0, 1], 16)
+    batches = Batches("identity_balanced", labels, 0, 8)  # four steps, four images of each in every one
+    seen = np.concatenate([batches.at(0, step) for step in range(4)])
+    of_each = [(seen[labels[seen] == label] % 16).tolist() for label in (0, 1)]
+    assert sorted(of_each[0]) == sorted(of_each[1]) == list(range(16))
+    assert of_each[0] != of_each[1]
+
+
 @pytest.mark.parametrize(
     ("batch", "each", "expected"),
     [
