@@ -201,7 +201,8 @@ def evaluate(
     suite: Annotated[
         str | None,
         typer.Option(
-            help="Comma-separated: general (zero_shot and probe), zero_shot, probe, biometric. [default: general,biometric]"
+            help="Comma-separated: general (zero_shot and probe), biometric, zero_shot, probe, probe_train, probe_trunk, "
+            "probe_trunk_train, knn, few_shot. [default: general,biometric]"
         ),
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="The backbone's weights, where gelo does not ship them.")] = None,

@@ -75,18 +75,25 @@ def prepare_one(
 ) -> None:
     """Prepare one set and say what came of it. Raises UserError."""
     with Progress(
-        TextColumn("{task.description}"), TextColumn("{task.completed:,} images"), console=console, transient=True
-    ) as progress:
+        TextColumn("{task.description}"), TextColumn("{task.completed:,} images"), console=console, transient=True,
+        disable=not console.is_terminal,
+    ) as progress:  # fmt: skip
         task = progress.add_task(f"prepare {name}", total=None)
         dataset, made = prepare(
             name, source, data, reader=reader, partition=partition, prompts=prompts, landmarks=landmarks,
             allow_partial=allow_partial, replace=replace, tick=lambda n: progress.advance(task, n),
         )  # fmt: skip
     counts = ", ".join(f"{n:,} {split}" for split, n in dataset.card.counts().items())
-    state = "prepared" if made else "was there already (--replace makes it anew)"
+    state = (
+        "prepared"
+        if made
+        else f"was there already, from {dataset.card.source}; --from was not read (--replace makes it anew)"
+    )
+    unchecked = f"; {KNOWN[name].unchecked}" if name in KNOWN and KNOWN[name].unchecked else ""
     partial = "; PARTIAL, and every table made from it will say so" if dataset.card.partial else ""
     console.print(
-        f"{name} {state}: {counts}, {len(dataset.card.classes):,} classes in {dataset.root}{partial}", highlight=False
+        f"{name} {state}: {counts}, {len(dataset.card.classes):,} classes in {dataset.root}{partial}{unchecked}",
+        highlight=False,
     )
 
 

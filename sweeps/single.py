@@ -99,7 +99,10 @@ def _pairs_of(names: tuple[str, ...], suites: list[str], data: Path) -> list[tup
             if protocol in wanted and (protocol not in FITTED or "train" in splits)
         ]
     if not pairs and not faults:
-        faults.append(Fault("--dataset", ", ".join(names), f"sets that {', '.join(suites)} can score"))
+        for name in names:
+            scored = [protocol for protocol in entry_of(name, data).protocols if protocol != "training"]
+            found = f"{name}: scored with {', '.join(scored)}" if scored else f"{name}: a set to train on, not to score"
+            faults.append(Fault("--dataset", found, f"sets that {', '.join(suites)} can score"))
     if faults:
         raise UserError("evaluate", faults)
     return pairs

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.metrics.curves import Curve, curve
-from tasks.metrics.intervals import REPLICATES, Interval, percentile, strata_mean, wilson
+from tasks.metrics.intervals import REPLICATES, Interval, strata_interval, wilson
 from tasks.metrics.scores import Scores, UndefinedMetric, needs_resolution
 from tasks.metrics.verification import fold_accuracy
 from tasks.protocols import morph, spoof
@@ -94,7 +94,7 @@ def _accuracy(tally: Tally, file: ScoreFile, same: NDArray[np.bool_], notes: dic
         return {}
     sizes = np.bincount(np.searchsorted(outcome.folds, fold))
     hits = np.rint(outcome.accuracies * sizes)
-    tally.give(file.name, "accuracy", outcome.mean, percentile(strata_mean(hits, sizes, seed=0)))
+    tally.give(file.name, "accuracy", outcome.mean, strata_interval(hits, sizes, seed=0))
     notes["thresholds"] = ", ".join(f"{t:.2f}" for t in outcome.thresholds)
     notes["folds"] = "the column's" if "fold" in file.given else "ten tenths of the file, in its order"
     return {"folds": outcome.folds.size}

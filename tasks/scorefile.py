@@ -111,6 +111,9 @@ def _table(content: bytes, protocol: FileProtocol, faults: list[Fault]) -> pa.Ta
         faults.append(Fault("content", found, "a CSV file with a header, or a Parquet file"))
         return None
     names = [name.strip() for name in table.column_names]
+    if len(names) == 1 and ";" in names[0]:
+        faults.append(Fault("header", f"{names[0]!r}: semicolons between the columns", "commas, and points in numbers"))
+        return None
     known = ("score", "distance", "label", *COLUMNS[protocol])
     for name in dict.fromkeys(names):
         if name not in known:

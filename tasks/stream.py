@@ -88,7 +88,7 @@ def decode(work: Work, transform: Transform, cache: Path) -> np.ndarray:
             faults.append(
                 Fault(
                     where,
-                    f"unreadable image ({error})",
+                    why_unreadable(error),
                     "an image that Pillow can decode",
                     "prepare the data set again",
                 )
@@ -106,6 +106,12 @@ def open_image(data: bytes) -> Image.Image:
         raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels, at most {MAX_PIXELS} are read")
     image.load()
     return image
+
+
+def why_unreadable(error: Exception) -> str:
+    """In words, and the same each time: Pillow's own name the buffer in memory."""
+    why = "no format that Pillow knows" if isinstance(error, UnidentifiedImageError) else str(error)
+    return f"unreadable image ({why})"
 
 
 def decode_all(

@@ -100,6 +100,16 @@ def bootstrap_mean(
     return np.concatenate(means)
 
 
+def strata_interval(
+    successes: ArrayLike, totals: ArrayLike, seed: int | Sequence[int], replicates: int = REPLICATES
+) -> Interval:
+    """Interval of the mean of S rates by `strata_mean`; where all trials ended alike no draw differs, and it is Wilson's of their sum."""
+    hits, total = int(np.sum(successes)), int(np.sum(totals))
+    if hits in (0, total):
+        return wilson(hits, total)
+    return percentile(strata_mean(successes, totals, seed, replicates))
+
+
 def strata_mean(
     successes: ArrayLike, totals: ArrayLike, seed: int | Sequence[int], replicates: int = REPLICATES
 ) -> NDArray[np.float64]:

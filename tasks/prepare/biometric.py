@@ -15,6 +15,7 @@ from tasks.prepare.pairs import verification
 
 _ZOO = "insightface, dataset zoo (faces_webface_112x112 or faces_emore)"
 _FACES = "web images of faces, non-commercial research"
+_FRAMES = "no publisher states how many frames it has, so their number was not checked"
 
 
 def _pairs(name: str, pairs: int) -> Official:
@@ -48,10 +49,11 @@ BIOMETRIC: dict[str, Official] = {
         Official("mad22", mad22, 2, {}, "SYN-MAD 2022 and MorDIFF (Huber 2022, Damer 2023)", "1 GB", "by request"),
         Official(
             "oulu_casia_msu", pad_train, 2, {}, "OULU-NPU, CASIA-FASD, MSU-MFSD; frames as CF-PAD lists them", "20 GB", "by agreement",
+            unchecked=_FRAMES,
         ),
         Official(
             "celeba_spoof", pad_test, 2, {}, "CelebA-Spoof project, its test images as CF-PAD lists them", "70 GB",
-            "non-commercial research",
+            "non-commercial research", unchecked=_FRAMES,
         ),
     )
 }  # fmt: skip

@@ -18,7 +18,7 @@ Metric = Literal["top1", "mean_per_class"]
 
 @dataclass(frozen=True, slots=True)
 class Official:
-    """One official set. `size`: of the download; `home`: the project that publishes it."""
+    """One official set. `size`: of the download; `home`: the project that publishes it; `unchecked`: what no catalogue can check."""
 
     name: str
     read: Callable[..., Layout]
@@ -30,6 +30,7 @@ class Official:
     metric: Metric = "top1"
     each: Mapping[str, int] = field(default_factory=dict)
     partitions: int = 0
+    unchecked: str = ""
 
 
 OFFICIAL: dict[str, Official] = {

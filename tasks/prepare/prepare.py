@@ -30,7 +30,7 @@ from tasks.prepare.pairs import pairs
 from tasks.prepare.tree import Item, Layout, Tree
 from tasks.prompts import Prompts, read_prompts
 from tasks.records import Record
-from tasks.stream import UNREADABLE, open_image
+from tasks.stream import UNREADABLE, open_image, why_unreadable
 
 KNOWN: dict[str, Official] = OFFICIAL | BIOMETRIC
 READERS: dict[str, Callable[[Tree], Layout]] = {  # for a user's own
@@ -77,7 +77,7 @@ def prepare(
             layout = aligned(layout, landmarks, tree.faults)
         faults = [*tree.faults, *_misfits(layout, official), *_twice(layout)]
         if faults and not (allow_partial and any(layout.splits.values())):
-            raise UserError(f"data set {name}", _in_short(faults, official))
+            raise UserError(f"data set {name}", _in_short(faults, official, allow_partial))
         asked = read_prompts(prompts, layout.classes) if prompts is not None else None
         lost = _Lost(list(faults))
         splits = {
@@ -114,7 +114,7 @@ def _write(
     def to_the_end(records: Iterator[Record]) -> Iterator[Record]:
         yield from records
         if lost.faults and not allow_partial:  # every image has been read by now
-            raise UserError(f"data set {root.name}", _in_short(lost.faults, official))
+            raise UserError(f"data set {root.name}", _in_short(lost.faults, official, allow_partial))
 
     ordered = {split: to_the_end(records) if split == last else records for split, records in splits.items()}
     version = f"1, partition {partition or 1}" if official is not None and official.partitions else "1"
@@ -233,11 +233,11 @@ def _record(item: Item) -> Record | tuple[str, Fault]:
         data = item.load()
         open_image(data)
     except UNREADABLE as error:
-        return item.id, Fault(item.where, f"unreadable image ({error})", "an image that Pillow can decode")
+        return item.id, Fault(item.where, why_unreadable(error), "an image that Pillow can decode")
     return Record(item.id, data, item.label, item.columns)
 
 
-def _in_short(faults: list[Fault], official: Official | None) -> list[Fault]:
+def _in_short(faults: list[Fault], official: Official | None, allowed: bool) -> list[Fault]:
     """The faults, and after `SHOWN` of one sentence a count of the rest; last, what to do."""
     shown: list[Fault] = []
     kinds: Counter[str] = Counter()
@@ -247,7 +247,9 @@ def _in_short(faults: list[Fault], official: Official | None) -> list[Fault]:
             shown.append(fault)
     shown += [Fault("...", f"{n - SHOWN:,} more of these", expected) for expected, n in kinds.items() if n > SHOWN]
     home = f"the whole tree of {official.home}" if official is not None else "a tree without these faults"
-    return [
-        *shown,
-        Fault("the tree", "not whole", home, "mend it, or add --allow-partial: every table will say partial"),
-    ]
+    how = (
+        "mend it: no image of it could be kept"
+        if allowed
+        else "mend it, or add --allow-partial: every table will say partial"
+    )
+    return [*shown, Fault("the tree", "not whole", home, how)]

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tasks.metrics.intervals import percentile, rule_of_30, strata_mean
+from tasks.metrics.intervals import rule_of_30, strata_interval
 from tasks.metrics.scores import Scores, UndefinedMetric, as_scores
 from tasks.metrics.verification import fold_accuracy
 from tasks.protocols.detection import warnings_of
@@ -22,7 +22,7 @@ from tasks.results import Result
 PROTOCOL = (
     "verification: f(x) + f(flip x), L2, squared distance < t, t from the other folds, mean of the fold accuracies"
 )
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 
 def score(
@@ -61,7 +61,7 @@ def score(
     else:
         sizes = np.bincount(np.searchsorted(outcome.folds, fold))
         hits = np.rint(outcome.accuracies * sizes)
-        tally.give(part, "accuracy", outcome.mean, percentile(strata_mean(hits, sizes, seed=0)))
+        tally.give(part, "accuracy", outcome.mean, strata_interval(hits, sizes, seed=0))
         accepted = pa.array(outcome.accepted)
         notes |= rule_of_30({(part, "accuracy"): same.size - hits.sum()})
         notes["thresholds"] = ", ".join(f"{t:.2f}" for t in outcome.thresholds)

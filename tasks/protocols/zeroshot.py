@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from models.faults import Fault
 from tasks.metrics import classification
-from tasks.metrics.intervals import REPLICATES, percentile, strata_mean, wilson
+from tasks.metrics.intervals import REPLICATES, strata_interval, wilson
 from tasks.protocols.inputs import feature_faults, id_faults, label_faults, normalised, refuse
 from tasks.protocols.tally import Context, Tally
 from tasks.results import Result
 
 PROTOCOL = "zero_shot: 100 f_hat w, argmax; w = normalised mean of normalised prompt embeddings"
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 SCALE = 100.0
 
 
@@ -79,7 +79,7 @@ def score(
         "mean_per_class",
         lambda: (
             classification.mean_per_class(predicted, truth),
-            percentile(strata_mean(found[shown > 0], shown[shown > 0], seed=0, replicates=REPLICATES)),
+            strata_interval(found[shown > 0], shown[shown > 0], seed=0, replicates=REPLICATES),
         ),
     )
     tally.attempt(

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, bootstrap
 
-from tasks.metrics.intervals import Resampler, bootstrap_mean, percentile, rule_of_30, strata_mean, wilson
+from tasks.metrics.intervals import (
+    Resampler,
+    bootstrap_mean,
+    percentile,
+    rule_of_30,
+    strata_interval,
+    strata_mean,
+    wilson,
+)
 from tasks.metrics.scores import UndefinedMetric
 
 
@@ -97,3 +105,15 @@ def test_a_mean_does_not_depend_on_the_block(monkeypatch: pytest.MonkeyPatch) ->
     whole = bootstrap_mean(values, groups, 3, 25)
     monkeypatch.setattr("tasks.metrics.intervals._BLOCK", 7 * 30)
     np.testing.assert_allclose(bootstrap_mean(values, groups, 3, 25), whole, rtol=1e-12)
+
+
+@pytest.mark.parametrize("hits", [[0, 0, 0], [10, 20, 30]])
+def test_rates_that_all_ended_alike_get_wilsons_interval_of_their_sum_and_not_one_of_no_width(hits: list[int]) -> None:
+    found = strata_interval(hits, [10, 20, 30], seed=0)
+    assert found == wilson(sum(hits), 60)
+    assert found.low < found.high
+
+
+def test_other_rates_are_drawn_within_their_strata() -> None:
+    hits, sizes = [9, 15, 30], [10, 20, 30]
+    assert strata_interval(hits, sizes, seed=3) == percentile(strata_mean(hits, sizes, seed=3))
