@@ -33,9 +33,10 @@ _TUPLES = ("targets", "blocks")  # fields whose single value is a list already
 
 
 class Expansion:
-    """Collects trials and faults. `faults` is complete after `trials`."""
+    """Collects trials and faults. `faults` is complete after `trials`. own: a user's prepared sets, which may be trained on as well."""
 
-    def __init__(self, collection: str, search: str, samples: int) -> None:
+    def __init__(self, collection: str, search: str, samples: int, own: tuple[str, ...] = ()) -> None:
+        self.own = own
         self.collection, self.search, self.samples = collection, search, samples
         self.faults: list[Fault] = []
 
@@ -93,10 +94,11 @@ class Expansion:
         otherwise = task.by_adaptation.get(self.collection, {})
         for training in self._grid(where, settings):
             data = training["data"]
-            if not isinstance(data, str) or data not in ENTRIES:
-                self.faults.append(unknown(f"{where}.data", data, ENTRIES, "data set"))
+            if not isinstance(data, str) or data not in {*ENTRIES, *self.own}:
+                fault = unknown(f"{where}.data", data, {*ENTRIES, *self.own}, "data set")
+                self.faults.append(replace(fault, expected=f"{fault.expected}; or a set of your own that `also` names"))
                 continue
-            if not set(ENTRIES[data].protocols) & {"training", "probe"}:
+            if data in ENTRIES and not set(ENTRIES[data].protocols) & {"training", "probe"}:
                 self.faults.append(Fault(f"{where}.data", f"{data} has no training split", "a data set to train on"))
             for backbone, adaptation, remedy, head in itertools.product(chosen, adaptations, remedies, heads):
                 if backbone not in known:

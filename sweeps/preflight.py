@@ -16,7 +16,7 @@ from models.specs import faults_for, vision_layers
 from sweeps.evaluate import protocols_of
 from sweeps.settings import Settings
 from sweeps.spec import SweepSpec
-from tasks.catalogue import FITTED, entry_of, locate
+from tasks.catalogue import ENTRIES, FITTED, entry_of, locate
 
 
 def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
@@ -28,6 +28,7 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
         if any("trunk" in suite for suite in spec.evaluate) and vision_layers(name) is None:
             where, allowed = f"evaluate ({name})", "a vision tower that ends in a projection"
             faults.append(Fault(where, "probe_trunk of a tower without one", allowed, "leave the suite out"))
+    trained_on = {trial.training.data for trial in spec.trials() if trial.training is not None}
     for name in needed_datasets(spec, Path(settings.data)):
         if entry_of(name, Path(settings.data)).builder and not is_done(Path(settings.data) / name):
             continue
@@ -36,6 +37,8 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
         except UserError as error:
             faults += error.faults
             continue
+        if name in trained_on and "train" not in dataset.card.splits:
+            faults.append(Fault(f"data: {name}", "no train split", "a data set to train on"))
         if (
             name in spec.also
             and set(FITTED) & set(spec.evaluate) & set(entry_of(name, Path(settings.data)).protocols)
@@ -49,6 +52,11 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
                     "leave it out, or evaluate: [zero_shot]",
                 )
             )
+    pairs = protocols_of(spec.collection, spec.evaluate, Path(settings.data), spec.also)
+    for kind in ("morph", "spoof"):
+        same = [name for name, protocol in pairs if protocol == kind and name in ENTRIES]
+        if len(same) > 1:  # their metrics are named by attack or domain, and have one mean
+            faults.append(Fault("also", ", ".join(same), f"one {kind} set of the catalogue", "give the other a sweep"))
     storage = UPath(settings.storage)
     if is_local(storage):
         faults += _writable(Path(str(storage)), "--storage")

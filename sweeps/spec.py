@@ -40,7 +40,8 @@ class Resources(BaseModel):
 class SweepSpec(BaseModel):
     """A sweep as its YAML says it, checked.
 
-    weights: a backbone's local file, for those that gelo does not ship. also: prepared general sets beside the collection's own.
+    weights: a backbone's local file, for those that gelo does not ship. also: prepared sets beside the collection's own, to be
+    scored where a protocol fits, and free to be trained on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,7 +59,7 @@ class SweepSpec(BaseModel):
 
     def trials(self) -> list[Trial]:
         """All trials in a fixed order, baselines first, each once. Raises UserError with every fault of every trial."""
-        expansion = Expansion(self.collection, self.search, self.samples)
+        expansion = Expansion(self.collection, self.search, self.samples, self.also)
         trials = expansion.trials(self.backbones, self.tasks, self.seeds)
         if expansion.faults:
             raise UserError(f"sweep {self.name}", expansion.faults)
@@ -118,7 +119,12 @@ def parse_spec(raw: object, source: str) -> SweepSpec:
     if isinstance(weights, Mapping):  # weights of a misspelt backbone would be left aside without a word
         strays = [name for name in weights if name not in backbones]
         faults += [unknown(f"weights.{name}", name, backbones, "backbone of this sweep") for name in strays]
-    expansion = Expansion(str(collection), body.get("search", "grid"), samples if isinstance(samples, int) else 1)
+    expansion = Expansion(
+        str(collection),
+        body.get("search", "grid"),
+        samples if isinstance(samples, int) else 1,
+        _names(body.get("also")),
+    )
     expansion.trials(backbones, body.get("tasks") or {}, (0,))
     faults += expansion.faults
     if faults or spec is None:

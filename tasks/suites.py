@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from tasks.catalogue import Protocol
+from tasks.catalogue import ENTRIES, Protocol
 from tasks.embed import View
 from tasks.manifest import Dataset
 from tasks.protocols import few_shot, identification, knn, morph, probe, spoof, templates, verification, zeroshot
@@ -59,6 +59,11 @@ class Scoring:
             "scale": self.dataset.card.scale,
             "partial": self.dataset.card.partial,
         }
+
+    @property
+    def prefix(self) -> str:
+        """Before the attacks and domains of a user's own set, so that they are not taken for those of the collection's."""
+        return "" if self.dataset.name in ENTRIES else f"{self.dataset.name}."
 
     def classifier(self) -> np.ndarray:
         assert self.texts is not None
@@ -158,10 +163,12 @@ def _morph(s: Scoring) -> list[Scored]:
     out = []
     if s.texts is not None:
         by_text = text_scores(features, s.classifier(), s.logit_scale)
-        out.append(morph.score("mad_text", by_text, *rest, dataset=d.name, subjects=subjects, **s.context))
+        out.append(
+            morph.score("mad_text", by_text, *rest, dataset=d.name, prefix=s.prefix, subjects=subjects, **s.context)
+        )
     if s.head is not None:
         by_head = head_scores(features, s.head.weight, s.head.bias)
-        out.append(morph.score("mad", by_head, *rest, dataset=d.name, subjects=subjects, **s.context))
+        out.append(morph.score("mad", by_head, *rest, dataset=d.name, prefix=s.prefix, subjects=subjects, **s.context))
     return out
 
 
@@ -178,10 +185,14 @@ def _spoof(s: Scoring) -> list[Scored]:
     out = []
     if s.texts is not None:
         by_text = {n: frames(n, text_scores(f, s.classifier(), s.logit_scale)) for n, f in features.items()}
-        out.append(spoof.score("pad_text", by_text["test"], by_text.get("dev"), dataset=d.name, **s.context))
+        out.append(
+            spoof.score("pad_text", by_text["test"], by_text.get("dev"), dataset=d.name, prefix=s.prefix, **s.context)
+        )
     if s.head is not None:
         by_head = {n: frames(n, head_scores(f, s.head.weight, s.head.bias)) for n, f in features.items()}
-        out.append(spoof.score("pad", by_head["test"], by_head.get("dev"), dataset=d.name, **s.context))
+        out.append(
+            spoof.score("pad", by_head["test"], by_head.get("dev"), dataset=d.name, prefix=s.prefix, **s.context)
+        )
     return out
 
 

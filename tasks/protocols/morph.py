@@ -19,7 +19,7 @@ from tasks.metrics.scores import Scores, UndefinedMetric, needs_resolution
 from tasks.protocols.detection import BONA_FIDE, Statistic, attack_faults, read_off, warnings_of
 from tasks.protocols.inputs import id_faults, label_faults, length_faults, refuse, score_faults
 from tasks.protocols.tally import Context, Tally, part_faults
-from tasks.results import Result, metric_name
+from tasks.results import Result
 
 PROTOCOL = (
     "MAD: per attack against all bona fide; eer interpolated (the D-EER of ISO/IEC 20059), eer_nearest_fpr and "
@@ -42,6 +42,7 @@ def score(
     ids: Sequence[str] | NDArray[np.object_],
     *,
     dataset: str = "morphs",
+    prefix: str = "",
     subjects: ArrayLike | None = None,
     replicates: int = REPLICATES,
     **context: Unpack[Context],
@@ -49,7 +50,8 @@ def score(
     """`LEAVES` by attack and as `mean`; all arrays (N,): scores (higher = bona fide), labels (1 = bona fide),
     attacks, ids.
 
-    Intervals are bootstrapped by subject where `subjects` (N,) are given, else by image, bona fide and attacks apart.
+    prefix: before attacks and `mean` in the names. Intervals are bootstrapped by subject where `subjects` (N,) are given, else by
+    image, bona fide and attacks apart.
     The table has one row an image: id, label, attack, score. Raises UserError for duplicate ids, scores that are not
     finite, labels other than 0 and 1, an attack column that disagrees with the label, and attack names that no metric
     can carry, naming ids.
@@ -69,7 +71,7 @@ def score(
     )
     values = np.asarray(scores, dtype=np.float64)
     bona_fide = truth == 1
-    tally = Tally(suite)
+    tally = Tally(suite, prefix)
     genuine = (Scores(values[bona_fide]), groups[bona_fide])
     drawn = {
         kind: _one_attack(tally, kind, genuine, (Scores(values[attack == kind]), groups[attack == kind]), n, replicates)
@@ -92,7 +94,7 @@ def _errors(tally: Tally, kinds: Sequence[str], counts: Mapping[str, int]) -> di
     found = {}
     for leaf in LEAVES:
         for kind in kinds:
-            value = tally.values.get(metric_name(tally.suite, kind, leaf))
+            value = tally.values.get(tally.name(kind, leaf))
             if value is not None:
                 bona_fide, attacks = counts["bona_fide"], counts[f"attack_{kind}"]
                 at_equal = value * min(bona_fide, attacks)

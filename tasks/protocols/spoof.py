@@ -39,10 +39,11 @@ def score(
     dev: Frames | None,
     *,
     dataset: str = "spoofs",
+    prefix: str = "",
     replicates: int = REPLICATES,
     **context: Unpack[Context],
 ) -> tuple[Result, pa.Table]:
-    """`LEAVES` by domain of the test frames and as `mean`.
+    """`LEAVES` by domain of the test frames and as `mean`; prefix: before both in the names.
 
     `hter` pools the attacks, `apcer_worst` is that of the instrument accepted most often, `acer` its mean with `bpcer`: at the threshold
     of dev, without which, or with one class in it, they are absent. `_at_test_eer`: at the domain's own EER point (min |TPR + FPR - 1|).
@@ -58,7 +59,7 @@ def score(
     refuse(subject, *(faults for _, faults in videos.values()))
     scored = videos["test"][0]
     threshold, why = _dev_threshold(videos["dev"][0] if dev is not None else None, f"{dataset}/dev")
-    tally = Tally(suite)
+    tally = Tally(suite, prefix)
     domains = sorted(set(scored.domain.tolist()))
     behind: dict[tuple[str, str], float] = {}
     drawn = {

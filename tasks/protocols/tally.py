@@ -27,22 +27,30 @@ class Context(TypedDict):
 
 
 class Tally:
-    """The metrics of one protocol run; every name is either valued or absent with its reason."""
+    """The metrics of one protocol run; every name is either valued or absent with its reason.
 
-    def __init__(self, suite: Suite) -> None:
+    prefix: before each part of a name, for protocols whose parts are no data sets (attacks, domains): two sets may have the same.
+    """
+
+    def __init__(self, suite: Suite, prefix: str = "") -> None:
         self.suite: Suite = suite
+        self._prefix = prefix
         self.values: dict[str, float] = {}
         self.intervals: dict[str, tuple[float, float]] = {}
         self.absent: dict[str, str] = {}
 
+    def name(self, part: str, leaf: str) -> str:
+        """The metric's full name."""
+        return metric_name(self.suite, f"{self._prefix}{part}", leaf)
+
     def give(self, part: str, leaf: str, value: float, interval: Interval | None = None) -> None:
-        name = metric_name(self.suite, part, leaf)
+        name = self.name(part, leaf)
         self.values[name] = float(value)
         if interval is not None:
             self.intervals[name] = (interval.low, interval.high)
 
     def lack(self, part: str, leaf: str, reason: str) -> None:
-        self.absent[metric_name(self.suite, part, leaf)] = reason
+        self.absent[self.name(part, leaf)] = reason
 
     def attempt(self, part: str, leaf: str, measure: Callable[[], tuple[float, Interval | None]]) -> None:
         """Give what `measure` returns, or lack it with the reason of its UndefinedMetric."""
@@ -65,7 +73,7 @@ class Tally:
                 f"mean over all parts: undefined for {', '.join(lacking)}" if lacking else "no part to average",
             )
             return
-        value = np.mean([self.values[metric_name(self.suite, part, leaf)] for part in parts])
+        value = np.mean([self.values[self.name(part, leaf)] for part in parts])
         replicates = np.mean([replicates for replicates in parts.values() if replicates is not None], axis=0)
         self.give(MEAN, leaf, float(value), percentile(replicates))
 

@@ -288,3 +288,14 @@ def test_bad_spoof_input_is_named(column: str, value: Any, expected: str) -> Non
     with pytest.raises(UserError) as caught:
         spoof.score("pad", replace(TEST, **{column: bad}), DEV, **CONTEXT)
     assert expected in str(caught.value)
+
+
+def test_a_prefix_keeps_two_sets_with_the_same_attacks_and_domains_apart() -> None:
+    plain, _ = morph.score("mad", SCORES, LABELS, ATTACKS, IDS, **CONTEXT)
+    own, _ = morph.score("mad", SCORES, LABELS, ATTACKS, IDS, dataset="mine", prefix="mine.", **CONTEXT)
+    assert own.values == {name.replace("mad/", "mad/mine."): value for name, value in plain.values.items()}
+    assert own.absent.keys() == {name.replace("mad/", "mad/mine.") for name in plain.absent}
+    assert "mad/mine.mean/eer" in own.values
+    frames = spoof.Frames(SCORES, LABELS, np.array(IDS), np.array(["domain_a"] * 30), np.array(IDS))
+    result, _ = spoof.score("pad", frames, None, dataset="mine", prefix="mine.", **CONTEXT)
+    assert {name.split("/")[1] for name in {*result.values, *result.absent}} == {"mine.domain_a", "mine.mean"}
