@@ -17,11 +17,12 @@ import pandas as pd
 from analysis.compare import Comparison
 from analysis.labels import IDENTITY, is_baseline
 from tasks.catalogue import PROBES
-from tasks.results import higher_is_better, metric_name
+from tasks.results import MEAN, higher_is_better, metric_name
 
 # What a reader looks for first in biometric.csv: (suite, part, start of the leaf). The others follow by name.
-MAIN = (
-    ("fr", "pairs", "accuracy"), ("fr", "pose", "accuracy"), ("fr", "age", "accuracy"), ("fr", "templates", "tar_at_far_"),
+MAIN = (  # suite, part (* is any), leaf; a mean is also that of a set of a user's own, `<set>.mean`
+    ("fr", "pairs", "accuracy"), ("fr", "pose", "accuracy"), ("fr", "age", "accuracy"), ("fr", "*", "accuracy"),
+    ("fr", "templates", "tar_at_far_"), ("fr", "*", "tar_at_far_1e-4"), ("fr_1n", "*", "rank_1"),
     ("mad", "mean", "eer"), ("mad", "mean", "apcer_at_bpcer_10"), ("mad", "mean", "bpcer_at_apcer_10"),
     ("mad_text", "mean", "eer"), ("pad", "mean", "hter"), ("pad", "mean", "auc"), ("pad_text", "mean", "hter"),
     ("pad_text", "mean", "auc"),
@@ -213,7 +214,8 @@ def _rank(metric: str) -> int:
     suite, part, leaf = metric.split("/")
     for place, (main_suite, main_part, main_leaf) in enumerate(MAIN):
         match = leaf.startswith(main_leaf) if main_leaf.endswith("_") else leaf == main_leaf
-        if suite == main_suite and part == main_part and match:
+        known = main_part in ("*", part) or (main_part == MEAN and part.endswith(f".{MEAN}"))
+        if suite == main_suite and known and match:
             return place
     return len(MAIN)
 
