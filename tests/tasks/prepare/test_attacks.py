@@ -150,4 +150,4 @@ def test_one_class_only_can_be_prepared_and_its_metrics_are_absent(tmp_path: Pat
             assert not dataset.card.partial
             result = scored(protocol, dataset, {"0.png": 10.0, "1.png": 80.0})[suite]
             assert not result.values
-            assert f"{suite}/mean/eer" in result.absent
+            assert f"{suite}/{dataset.name}.mean/eer" in result.absent
