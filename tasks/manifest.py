@@ -25,6 +25,7 @@ from models.durable import publish_folder
 from models.faults import Fault, UserError, unknown
 from tasks.prompts import Prompts
 from tasks.records import PROTOCOL_COLUMNS, Record, schema_for
+from tasks.understood import Reading, Understood
 
 CARD = "dataset.json"
 CHUNK = 128  # records of a row group = images of one encoder batch
@@ -42,7 +43,11 @@ class FileEntry(BaseModel):
 
 
 class Card(BaseModel):
-    """The content of dataset.json."""
+    """The content of dataset.json.
+
+    reading: how its files become pixels; a card without it is of an older gelo, which read as open_clip does. undefined: protocols that
+    this set cannot be scored with, each with the reason (`{"zero_shot": "labels are numbers without names"}`).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     format: Literal[1] = 1
@@ -58,6 +63,9 @@ class Card(BaseModel):
     partial: bool = False
     prompts: Prompts | None = None
     protocols: tuple[str, ...] = ()  # of a user's own set: what it is scored with; the catalogue says it of the others
+    reading: Reading = "open_clip"
+    undefined: dict[str, str] = {}
+    understood: Understood | None = None
 
     def counts(self) -> dict[str, int]:
         """Records by split."""
@@ -156,11 +164,14 @@ def write_dataset(
     prompts: Prompts | None = None,
     protocols: tuple[str, ...] = (),
     numbered: bool = False,
+    reading: Reading = "faithful",
+    undefined: Mapping[str, str] | None = None,
+    understood: Callable[[], Understood | None] = lambda: None,
 ) -> Dataset:
     """Write `root` (= `<data>/<name>`) whole: temporary neighbour, then renamed. Records are streamed, one row group in memory.
 
-    `partial`, and `tables` where it is a function, are asked once every record was read. numbered: ids are running numbers, unique
-    without a memory of them all.
+    `partial`, `understood`, and `tables` where it is a function, are asked once every record was read. numbered: ids are running
+    numbers, unique without a memory of them all.
 
     Raises UserError for duplicate ids, an empty split or a label outside `classes` (`classes` may be empty: labels are then free).
     """
@@ -182,6 +193,7 @@ def write_dataset(
         card = Card(
             name=name, version=version, scale=scale, classes=classes, columns=columns, splits=written, tables=entries,
             source=source, licence=licence, partial=partial(), prompts=prompts, protocols=protocols,
+            reading=reading, undefined=dict(undefined or {}), understood=understood(),
         )  # fmt: skip
         (folder / CARD).write_bytes(_canonical(card))
     return open_dataset(root)
@@ -206,6 +218,17 @@ def open_dataset(root: Path, *, verify: bool = False) -> Dataset:
         ]
         raise UserError(f"data set {root.name}", faults) from None
     dataset = Dataset(root, card)
+    if card.name != root.name:
+        expected = f"the folder's own name, {root.name!r}: a data set keeps the name that it was prepared under"
+        raise UserError(
+            f"data set {root.name}",
+            Fault(
+                str(path),
+                f"the card of {card.name!r}",
+                expected,
+                f"rename the folder to {card.name}, or prepare {root.name} anew",
+            ),
+        )
     strays = [name for name in card.columns if name not in PROTOCOL_COLUMNS]
     if strays:
         raise UserError(
@@ -294,6 +317,13 @@ def _sha256(path: Path) -> str:
 
 
 def _canonical(card: Card) -> bytes:
-    empty = {field for field in ("prompts", "protocols") if not getattr(card, field)}
+    joined = (
+        "prompts",
+        "protocols",
+        "reading",
+        "undefined",
+        "understood",
+    )  # later: left out where a card says nothing of it
+    empty = {name for name in joined if getattr(card, name) == Card.model_fields[name].default}
     content = card.model_dump(mode="json", exclude=empty)
     return json.dumps(content, sort_keys=True, indent=1).encode()

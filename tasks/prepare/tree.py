@@ -11,7 +11,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.faults import Fault
+from tasks.prompts import Prompts
 
 IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 
@@ -41,12 +42,31 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a user says of files that could be taken for several things: the options of `gelo prepare`.
+
+    splits: a split's name in the source -> train, val, test, or "" to leave it out. image, label: columns. config: one of several
+    configurations of a hub's repository. classes: names of labels, in the order of their numbers or by number or folder.
+    """
+
+    splits: Mapping[str, str] = field(default_factory=dict)
+    image: str = ""
+    label: str = ""
+    config: str = ""
+    classes: Sequence[str] | Mapping[str, str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
-    """What a reader found: class names in label order, as prompts say them, and the items of each split in a fixed order.
+    """What a reader understood: class names in label order, as prompts say them, and the items of each split in a fixed order.
 
     classes: () where labels are free. columns: the protocol columns that every item has. tables: protocol tables by name (`pairs`,
     `members`, ...). protocols: what a set of a user's own is scored with (names of `tasks.catalogue.Protocol`); the catalogue says it
     of the known ones. numbered: ids are running numbers, so nobody has to remember them all to see that each is there once.
+
+    evidence: what says which classes there are and in which order. unnamed: why the classes have no names that a prompt could ask for.
+    used: the source's column of each role. taken: the source's names of each split. stated: images by split, as the set says it has them.
+    notes: what a user should know. prompts: those that came with the set. What was left out stands in the tree.
     """
 
     classes: tuple[str, ...]
@@ -55,23 +75,37 @@ class Layout:
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
     protocols: tuple[str, ...] = ()
     numbered: bool = False
+    evidence: str = ""
+    unnamed: str = ""
+    used: Mapping[str, str] = field(default_factory=dict)
+    taken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stated: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    prompts: Prompts | None = None
 
 
 @dataclass
 class Tree:
     """The files below `root`. What is missing or odd becomes a Fault in `faults` and an empty answer, so that reading goes on.
 
-    `root`: the folder given by the user, or the publisher's folder inside it (`food-101`), whichever is there.
+    `root`: the folder given by the user, or the publisher's folder inside it (`food-101`), whichever is there. asked: what the user says
+    of the files. left: what is no part of the data set, by reason.
     """
 
     root: Path
     faults: list[Fault] = field(default_factory=list)
     _known: dict[str, bool] = field(default_factory=dict)
+    asked: Asked = field(default_factory=Asked)
+    left: dict[str, list[str]] = field(default_factory=dict)
 
     def below(self, *names: str) -> Tree:
-        """The same tree seen from a folder inside, where that exists; faults are shared."""
+        """The same tree seen from a folder inside, where that exists; faults and what was left out are shared."""
         found = next((self.root / name for name in names if (self.root / name).is_dir()), self.root)
-        return Tree(found, self.faults)
+        return replace(self, root=found, _known={})
+
+    def leave(self, path: Path | str, reason: str) -> None:
+        """Note that a file or folder is no part of the data set, and why."""
+        self.left.setdefault(reason, []).append(str(path))
 
     def fault(self, where: Path | str, found: str, expected: str, remedy: str = "") -> None:
         self.faults.append(Fault(str(where), found, expected, remedy))
