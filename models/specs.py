@@ -12,6 +12,7 @@ import difflib
 import hashlib
 import importlib.util
 import json
+import math
 import os
 from functools import cache
 from pathlib import Path
@@ -36,6 +37,8 @@ OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
 
 _PILLOW = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
+_LARGE = 8  # results that a resized image may be as large as
+_REACH = 3  # pixels beside the middle that enlarging reads: bicubic reads 2
 
 
 class Transform(BaseModel):
@@ -76,7 +79,9 @@ class Transform(BaseModel):
     def to_uint8(self, image: Image.Image) -> NDArray[np.uint8]:
         """(size, size, 3), RGB unless `channels` says BGR; equal bit for bit to open_clip's own transform before ToTensor.
 
-        Resizing comes before the conversion to RGB, as there: it matters for palette and transparent images.
+        Resizing comes before the conversion to RGB, as there: it matters for palette and transparent images. An image that would be
+        resized to more than `_LARGE` results and twice its own pixels (a strip, 1 x 60,000) is resized in its middle alone, to within a
+        grey level.
         """
         if not self.antialias:
             return self._ordered(_four_nearest(np.array(image.convert("RGB"), dtype=np.uint8), self.size))
@@ -87,6 +92,8 @@ class Transform(BaseModel):
             short, long = min(image.size), max(image.size)
             scaled = int(self.size * long / short)
             target = (self.size, scaled) if image.width <= image.height else (scaled, self.size)
+            if scaled > max(_LARGE * self.size, 2 * image.width * image.height / self.size):
+                image, target = _middle(image, target, self.size, resampling), (self.size, self.size)
         if image.size != target:
             image = image.resize(target, resampling)
         left, top = (round((side - self.size) / 2.0) for side in image.size)
@@ -115,6 +122,21 @@ def _four_nearest(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
     scaled = torch.nn.functional.interpolate(image, (size, size), mode="bilinear", align_corners=False)
     return scaled[0].permute(1, 2, 0).round().to(torch.uint8).numpy()
+
+
+def _middle(image: Image.Image, target: tuple[int, int], size: int, resampling: Image.Resampling) -> Image.Image:
+    """The middle (size, size) of the image enlarged to `target`, one side of which is `size`, made from the pixels that it shows."""
+    along = int(target[1] > size)  # the long side: 0 the width, 1 the height
+    across = image.size[1 - along]
+    scale = image.size[along] / target[along]
+    start = round((target[along] - size) / 2.0)
+    first, last = start * scale, (start + size) * scale
+    low, high = max(0, math.floor(first) - _REACH), min(image.size[along], math.ceil(last) + _REACH)
+    if along:
+        seen = image.crop((0, low, across, high))
+        return seen.resize((size, size), resampling, (0, first - low, across, last - low))
+    seen = image.crop((low, 0, high, across))
+    return seen.resize((size, size), resampling, (first - low, 0, last - low, across))
 
 
 class Backbone(BaseModel):

@@ -12,13 +12,11 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.containers import SAFETENSORS, STATE_DICTS, content_flaw, names_flaw, pickle_flaw, place_flaw
 from models.faults import Fault, UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-SAFETENSORS = (".safetensors",)
-STATE_DICTS = (".pt", ".pth", ".bin")
 
 # OpenAI publishes TorchScript archives; open_clip runs one to load it, so this is for a file whose origin is known
 _CONVERT = (
@@ -38,11 +36,16 @@ def weights_fault(path: Path, name: str, remedy: str = "") -> Fault | None:
     may."""
     aim = f"the weights of {name} as safetensors"
     put = f"put it at {path}, or name a file with `weights`" + (f" ({remedy})" if remedy else "")
-    if not path.is_file():
-        return Fault(str(path), "missing", aim, put)
+    place = place_flaw(path)
+    if place is not None:
+        return Fault(str(path), place.found, aim, place.remedy or put)
     if path.suffix in SAFETENSORS:
-        flaw = _safetensors_flaw(path)
-        return Fault(str(path), flaw, aim, f"fetch it again; {put}") if flaw else None
+        keys: list[str] = []
+        flaw = _safetensors_flaw(path, keys)
+        if flaw:
+            return Fault(str(path), flaw, aim, f"fetch it again; {put}")
+        foreign = names_flaw(keys, path)
+        return Fault(str(path), foreign.found, aim, foreign.remedy) if foreign else None
     if path.suffix not in STATE_DICTS:
         return Fault(
             str(path), f"a {path.suffix or 'nameless'} file", f"one of {', '.join(SAFETENSORS + STATE_DICTS)}", put
@@ -73,8 +76,13 @@ def read_state(path: Path, name: str, remedy: str = "") -> dict[str, Tensor]:
     except (
         Exception
     ) as error:  # safetensors, zip and pickle each raise their own; none may reach the user as a traceback
-        what = f"unreadable ({type(error).__name__}: {str(error).splitlines()[0][:120] if str(error) else ''})"
-        raise UserError(f"backbone {name}", Fault(str(path), what, "tensors only", remedy)) from error
+        flaw = pickle_flaw(error)
+        raise UserError(
+            f"backbone {name}", Fault(str(path), flaw.found, "tensors only", flaw.remedy or remedy)
+        ) from error
+    foreign = names_flaw(found, path)
+    if foreign is not None:
+        raise UserError(f"backbone {name}", Fault(str(path), foreign.found, f"the weights of {name}", foreign.remedy))
     state: dict[str, Tensor] = {}
     for key, tensor in found.items():
         state[key.removeprefix("module.")] = tensor.to(torch.float32) if tensor.is_floating_point() else tensor
@@ -91,15 +99,14 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     content: Any = torch.load(path, map_location="cpu", weights_only=True)
     content = content.get("state_dict", content) if isinstance(content, dict) else content
-    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
-        raise UserError(
-            "weights", Fault(str(path), f"a {type(content).__name__} with other things than tensors", "a state dict")
-        )
+    flaw = content_flaw(content, torch.is_tensor, path)
+    if flaw is not None:
+        raise UserError("weights", Fault(str(path), flaw.found, "a state dict: tensors by name", flaw.remedy))
     return content
 
 
-def _safetensors_flaw(path: Path) -> str:
-    """What is wrong with the file's layout, from its header alone; "" when it is whole."""
+def _safetensors_flaw(path: Path, keys: list[str]) -> str:
+    """What is wrong with the file's layout, from its header alone; "" when it is whole. Names of tensors are added to `keys`."""
     size = path.stat().st_size
     with path.open("rb") as stream:
         head = stream.read(8)
@@ -110,7 +117,8 @@ def _safetensors_flaw(path: Path) -> str:
             return f"header of {length} bytes in a file of {size} (truncated, or not safetensors)"
         try:
             header = json.loads(stream.read(length))
-            end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
+            keys += [key for key in header if key != "__metadata__"]
+            end = max((header[key]["data_offsets"][1] for key in keys), default=0)
         except (ValueError, KeyError, TypeError, AttributeError):
             return "header is not that of safetensors"
     if end == 0:

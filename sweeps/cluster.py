@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
@@ -14,6 +15,7 @@ from upath import UPath
 
 from models.durable import is_local
 from models.faults import Fault, UserError
+from models.words import counted
 from sweeps.progress import Display
 
 
@@ -84,6 +86,45 @@ def unshared(storage: UPath, tracking: str, data: str) -> None:
             )
     if faults:
         raise UserError("cluster", faults)
+
+
+def must_grant(cpus: int, gpus: float, address: str, display: Display) -> None:
+    """Refuse a trial that no machine of the cluster has room for, and a driver without a CPU to score on. Raises UserError.
+
+    Where machines come when they are asked for, or nothing tells whether they do, what is waited for is said instead.
+    """
+    import ray
+
+    nodes = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+    faults = []
+    if nodes.get(ray.get_runtime_context().get_node_id(), {}).get("CPU", 0) < 1:
+        found, remedy = "Ray has no CPU of this machine", "start Ray here with --num-cpus=1 or more"
+        faults.append(Fault(f"--address {address}", found, "one to score on, where the cache is", remedy))
+    if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes.values()):
+        asked = counted(cpus, "CPU") + (f" and {gpus:g} GPU" if gpus else "")
+        most: dict[str, float] = max(
+            nodes.values(), key=lambda node: (node.get("GPU", 0) if gpus else 0, node.get("CPU", 0)), default={}
+        )
+        found = f"at most {most.get('CPU', 0):g} CPUs" + (f" and {most.get('GPU', 0):g} GPU" if gpus else "")
+        if address == "local" or _is_fixed(set(nodes)):
+            remedy = "set resources.cpus and resources.gpus to what there is"
+            faults.append(Fault("resources", f"{found} on one machine", f"{asked}, which one trial asks for", remedy))
+        else:
+            display.say(f"a trial asks for {asked}, and there are {found} on one machine: waiting for another to come")
+    if faults:
+        raise UserError("cluster", faults)
+
+
+def _is_fixed(nodes: set[str]) -> bool:
+    """Whether no machine will ever come: Ray's monitor then names each one's kind after the machine itself."""
+    from ray.experimental import internal_kv
+
+    try:
+        said = json.loads(internal_kv._internal_kv_get(b"__autoscaling_status") or b"{}")
+        kinds = {*said["autoscaler_report"]["active_nodes"], *(said["autoscaler_report"].get("idle_nodes") or ())}
+    except (ValueError, KeyError, TypeError):
+        return False
+    return kinds <= {f"node_{node}" for node in nodes}
 
 
 def _blind(folder: Path, nodes: dict[str, str]) -> list[str]:

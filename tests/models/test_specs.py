@@ -41,6 +41,19 @@ def test_transform_equals_open_clips_bit_for_bit(resize: str, interpolation: str
             assert torch.equal(ours.normalise(torch.from_numpy(pixels)[None])[0], theirs(image)), (mode, width, height)
 
 
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+def test_a_strip_is_resized_in_its_middle_to_within_a_grey_level(interpolation: str) -> None:
+    ours = Transform(size=32, interpolation=interpolation, mean=(0, 0, 0), std=(1, 1, 1))  # type: ignore[arg-type]
+    theirs = open_clip.image_transform(32, False, (0, 0, 0), (1, 1, 1), interpolation=interpolation)
+    for seed, (short, long) in enumerate(
+        [(1, 9), (1, 500), (2, 17), (3, 300), (7, 60), (11, 95), (15, 999), (21, 400), (31, 300)]
+    ):
+        for mode in ("RGB", "L"):
+            for image in (_image(mode, short, long, seed), _image(mode, long, short, seed)):
+                expected = (theirs(image) * 255).round().permute(1, 2, 0).numpy()  # type: ignore[operator]
+                assert np.abs(ours.to_uint8(image) - expected).max() <= 1, image.size
+
+
 def test_normalise_wants_uint8() -> None:
     with pytest.raises(ValueError, match="uint8"):
         Transform(size=4).normalise(torch.zeros(1, 4, 4, 3))

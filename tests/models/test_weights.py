@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,7 +81,100 @@ def test_torchscript_is_refused_with_the_way_out(tmp_path: Path) -> None:
         read_state(path, "x", "the remedy")
 
 
+KEYS = {"logit_scale": torch.ones(1), "visual.class_embedding": torch.ones(1)}
+
+
+def test_a_folder_is_told_from_a_file_that_is_missing(tmp_path: Path) -> None:
+    """Case 40: folders of Hugging Face's and peft's, files of other names, and places below a file."""
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
+    save_file(KEYS, tmp_path / "adapter" / "adapter_model.safetensors")
+    (tmp_path / "hub").mkdir()
+    save_file(KEYS, tmp_path / "hub" / "model.safetensors")
+    (tmp_path / "shards").mkdir()
+    for n in range(5):
+        save_file(KEYS, tmp_path / "shards" / f"model-{n}.safetensors")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    for name, found, remedy in (
+        ("adapter", "a folder with a peft adapter", "merge it first"),
+        ("hub", "a folder, not a file", f"name its model.safetensors: {tmp_path / 'hub' / 'model.safetensors'}"),
+        ("shards", "a folder, not a file", "model-2.safetensors and 2 more"),
+        ("empty", "a folder, not a file", "no weight file is in it"),
+        ("file/w.pt", f"missing: {tmp_path / 'file'} is a file", "put it at"),
+        ("none/w.pt", "missing", "put it at"),
+    ):
+        fault = weights_fault(tmp_path / name, "x")
+        assert fault is not None and fault.found.startswith(found) and remedy in fault.remedy, name
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["model.logit_scale", "model.visual.class_embedding"], "every key begins with 'model.'"),
+        (["module.clip.logit_scale", "module.clip.visual.proj"], "every key begins with 'clip.'"),
+        (
+            ["_orig_mod.model.visual.a.weight", "_orig_mod.model.visual.b"],
+            "every key begins with '_orig_mod.model.'",
+        ),
+        (["vision_model.post_layernorm.weight", "text_model.x", "logit_scale"], "names of Hugging Face's transformers"),
+        (["clip.vision_model.post_layernorm.weight", "clip.logit_scale"], "names of Hugging Face's transformers"),
+        (["base_model.model.visual.q_proj.lora_A.weight"], "a peft adapter"),
+    ],
+)
+def test_what_is_under_other_names_is_told_by_the_names(
+    tmp_path: Path, suffix: str, names: list[str], found: str
+) -> None:
+    path, state = tmp_path / f"w{suffix}", {name: torch.ones(1) for name in names}
+    save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
+    with pytest.raises(UserError) as caught:
+        read_state(path, "x")
+    assert found in caught.value.faults[0].found
+    assert suffix != ".safetensors" or found in str(weights_fault(path, "x")), "before torch is imported"
+
+
+def test_the_way_out_of_a_prefix_and_of_a_level_too_deep_works_as_written(tmp_path: Path) -> None:
+    save_file({f"model.{name}": tensor for name, tensor in KEYS.items()}, tmp_path / "w.safetensors")
+    torch.save({"epoch": 3, "model": KEYS}, tmp_path / "w.pt")
+    torch.save({f"model.{name}": tensor for name, tensor in KEYS.items()}, tmp_path / "p.pt")
+    for name, made in (
+        ("w.safetensors", "w-plain.safetensors"),
+        ("w.pt", "w-plain.pt"),
+        ("p.pt", "p-plain.safetensors"),
+    ):
+        with pytest.raises(UserError) as caught:
+            read_state(tmp_path / name, "x")
+        command = caught.value.faults[0].remedy.partition(": ")[2].removeprefix('python -c "').removesuffix('"')
+        subprocess.run([sys.executable, "-c", command], check=True)
+        assert read_state(tmp_path / made, "x").keys() == KEYS.keys()
+
+
+@pytest.mark.parametrize(
+    "names", [list(KEYS), ["visual.proj", "visual.class_embedding"], ["text.a.b", "text.a.c"], ["x"]]
+)
+def test_open_clips_own_names_pass(tmp_path: Path, names: list[str]) -> None:
+    save_file({name: torch.ones(1) for name in names}, tmp_path / "w.safetensors")
+    assert weights_fault(tmp_path / "w.safetensors", "x") is None
+    assert read_state(tmp_path / "w.safetensors", "x").keys() == set(names)
+
+
+def test_a_pickled_module_is_told_in_a_line_without_colours(tmp_path: Path) -> None:
+    torch.save(nn.Linear(2, 2), tmp_path / "w.pt")
+    with pytest.raises(UserError) as caught:
+        read_state(tmp_path / "w.pt", "x")
+    (fault,) = caught.value.faults
+    assert (
+        fault.found == "unreadable: it holds a pickled torch.nn.modules.linear.Linear, which would run code to be read"
+    )
+    assert "state_dict()" in fault.remedy and "\x1b" not in str(fault) and "\n" not in str(fault)
+
+
 def test_other_things_than_tensors_are_refused(tmp_path: Path) -> None:
     torch.save({"lr": 0.1}, tmp_path / "w.pt")
-    with pytest.raises(UserError, match="other things than tensors"):
+    with pytest.raises(UserError, match=r"other things than tensors: 'lr' \(float\)"):
         read_state(tmp_path / "w.pt", "x")
+    for content in ([torch.ones(1)], {}):
+        torch.save(content, tmp_path / "w.pt")
+        with pytest.raises(UserError, match="other things than tensors"):
+            read_state(tmp_path / "w.pt", "x")
