@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.faults import Fault, UserError, unknown
+from sweeps.places import file_fault
 from tasks.filemetrics import measure
 from tasks.results import Result
 from tasks.scorefile import PROTOCOLS, read
@@ -30,8 +31,8 @@ def evaluate_file(scores: Path | None, protocol: str | None, beside: Sequence[st
         faults.append(Fault("--protocol", "missing", f"one of {', '.join(PROTOCOLS)}", "such as --protocol morph"))
     elif kind is None:
         faults.append(unknown("--protocol", protocol, PROTOCOLS, "protocol"))
-    if scores is not None and not scores.is_file():
-        faults.append(Fault(str(scores), "no such file", "a CSV or Parquet file of scores and labels"))
+    if scores is not None and (fault := file_fault("--scores", scores, "a CSV or Parquet file of scores and labels")):
+        faults.append(fault)
     if faults or scores is None or kind is None:
         raise UserError("evaluate", faults)
     return measure(read(scores, kind))

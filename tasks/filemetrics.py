@@ -101,12 +101,15 @@ def _accuracy(tally: Tally, file: ScoreFile, same: NDArray[np.bool_], notes: dic
 
 
 def _folds(file: ScoreFile, same: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The column's, or LFW's: ten contiguous folds, each half genuine; an order that is not LFW's would mix or starve folds."""
+    """The column's, or LFW's: ten contiguous folds, each genuine pairs and then as many impostors; another order, such as that of a
+    shuffled file, says nothing of folds.
+    """
     if "fold" in file.given:
         return file.given["fold"].astype(np.int64)
-    if same.size % FOLDS or (same.reshape(FOLDS, -1).sum(axis=1) * 2 * FOLDS != same.size).any():
+    size = same.size // FOLDS
+    if size == 0 or same.size % (2 * FOLDS) or (same.reshape(FOLDS, size) != (np.arange(size) < size // 2)).any():
         raise UndefinedMetric(
-            "accuracy: no `fold` column, and the ten tenths of the file are not half genuine each, as LFW's are"
+            "accuracy: no `fold` column, and the ten tenths of the file are not genuine pairs and then as many impostors, as LFW's are"
         )
     return np.repeat(np.arange(FOLDS), same.size // FOLDS)
 
@@ -153,5 +156,5 @@ def _spoof(file: ScoreFile, notes: dict[str, str], replicates: int, context: Con
 
 
 def _ids(file: ScoreFile) -> NDArray[np.str_]:
-    rows: NDArray[np.str_] = np.char.add("row ", np.arange(1, file.labels.size + 1).astype(str))
+    rows: NDArray[np.str_] = np.char.add("row ", file.rows.astype(str))
     return file.given.get("id", rows)

@@ -1,8 +1,9 @@
-"""The columns of a score file: text to numbers, labels and names, and what is wrong with them, by row."""
+"""The columns of a score file: text to labels and names, and what is wrong with them, by row."""
 
 from __future__ import annotations
 
 import re
+from unicodedata import normalize
 
 import numpy as np
 import pyarrow as pa
@@ -13,51 +14,27 @@ from models.faults import Fault
 from tasks.protocols import spoof
 from tasks.protocols.detection import BONA_FIDE
 from tasks.protocols.inputs import naming
+from tasks.scoretext import Columns, arrow_text
 
 SPLITS = ("test", "dev")
 # Read in lower case, without blanks, "_" and "-".
-GENUINE = frozenset({"1", "1.0", "true", "genuine", "mated", "same", "bonafide", "real", "live"})
-IMPOSTOR = frozenset({"0", "0.0", "false", "impostor", "nonmated", "different", "attack", "morph", "spoof"})
+GENUINE = frozenset({"1", "1.0", "1,0", "true", "genuine", "mated", "same", "bonafide", "real", "live"})
+IMPOSTOR = frozenset({"0", "0.0", "0,0", "false", "impostor", "nonmated", "different", "attack", "morph", "spoof"})
 _LABELS = "1, genuine, mated, same, bonafide, real or live; 0, impostor, nonmated, different, attack, morph or spoof"
-_NUMBER = r"^-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:-?nan|-?inf(inity)?)$"
 
 
-def numbers(table: pa.Table, column: str, faults: list[Fault]) -> NDArray[np.float64]:
-    """The scores (N,), NaN where a fault was added; empty without the column."""
-    if column not in table.column_names:
-        return np.empty(0)
-    values = table[column]
-    if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type) or pa.types.is_decimal(values.type)):
-        text = pc.replace_substring_regex(_arrow_text(values), r"^\+", "")
-        number = pc.match_substring_regex(text, _NUMBER)
-        wrong = np.flatnonzero(~number.to_numpy())
-        if wrong.size:
-            faults.append(
-                Fault(column, f"{wrong.size} no numbers: {shown(wrong, text.to_numpy())}", "numbers with a decimal point")
-            )  # fmt: skip
-        values = pc.if_else(number, text, "nan")
-        found = np.asarray(pc.cast(values, pa.float64()), dtype=np.float64)
-        bad = np.flatnonzero(~np.isfinite(found) & number.to_numpy())
-    else:
-        found = np.asarray(pc.cast(values, pa.float64()), dtype=np.float64)
-        bad = np.flatnonzero(~np.isfinite(found))
-    if bad.size:
-        faults.append(Fault(column, f"{bad.size} not finite: {shown(bad, found)}", "finite numbers"))
-    return found
-
-
-def labels_of(table: pa.Table, faults: list[Fault]) -> NDArray[np.int64]:
+def labels_of(columns: Columns, faults: list[Fault]) -> NDArray[np.int64]:
     """1, 0, or -1 where a fault was added, (N,); empty without the column."""
-    if "label" not in table.column_names:
+    if "label" not in columns.names:
         return np.empty(0, dtype=np.int64)
-    text = _arrow_text(table["label"])
+    text = arrow_text(columns.table["label"])
     words = pc.unique(text)
     plain = [_plain(word) for word in words.to_pylist()]
     meant = np.array([1 if word in GENUINE else 0 if word in IMPOSTOR else -1 for word in plain], dtype=np.int64)
     labels = meant[pc.index_in(text, words).to_numpy()]
     wrong = np.flatnonzero(labels < 0)
     if wrong.size:
-        faults.append(Fault("label", f"{wrong.size} unknown: {shown(wrong, text.to_numpy())}", _LABELS))
+        faults.append(Fault("label", f"{wrong.size} unknown: {columns.shown(wrong, text.to_numpy())}", _LABELS))
     return labels
 
 
@@ -70,13 +47,15 @@ def class_faults(labels: NDArray[np.int64], split: NDArray[np.str_] | None) -> l
     ]
 
 
-def given_faults(given: dict[str, NDArray[np.str_]]) -> list[Fault]:
+def given_faults(given: dict[str, NDArray[np.str_]], columns: Columns) -> list[Fault]:
     """What each optional column asks of itself."""
     faults = []
     for name in ("id", "subject", "video", "domain"):
         if name in given and (given[name] == "").any():
             empty = np.flatnonzero(given[name] == "")
-            faults.append(Fault(name, f"{empty.size} empty: {shown(empty)}", "a value in each row, or no such column"))
+            faults.append(
+                Fault(name, f"{empty.size} empty: {columns.shown(empty)}", "a value in each row, or no such column")
+            )
     if "id" in given:
         names, counts = np.unique(given["id"], return_counts=True)
         twice = names[(counts > 1) & (names != "")].tolist()
@@ -85,18 +64,22 @@ def given_faults(given: dict[str, NDArray[np.str_]]) -> list[Fault]:
     if "fold" in given:
         wrong = np.flatnonzero(~np.char.isdecimal(given["fold"]))
         if wrong.size:
-            found = f"{wrong.size} no fold numbers: {shown(wrong, given['fold'])}"
+            found = f"{wrong.size} no fold numbers: {columns.shown(wrong, given['fold'])}"
             faults.append(Fault("fold", found, "whole numbers from 0 up"))
     if "split" in given:
         wrong = np.flatnonzero(~np.isin(given["split"], SPLITS))
         if wrong.size:
-            faults.append(Fault("split", f"{wrong.size} unknown: {shown(wrong, given['split'])}", "test or dev"))
+            faults.append(
+                Fault("split", f"{wrong.size} unknown: {columns.shown(wrong, given['split'])}", "test or dev")
+            )
         if "test" not in given["split"]:
             faults.append(Fault("split", "no row of test", "rows to score"))
     return faults
 
 
-def attacks(attack: NDArray[np.str_], labels: NDArray[np.int64]) -> tuple[NDArray[np.str_], list[Fault]]:
+def attacks(
+    attack: NDArray[np.str_], labels: NDArray[np.int64], columns: Columns
+) -> tuple[NDArray[np.str_], list[Fault]]:
     """The column with `bona_fide` on bona fide rows, where a file may leave it empty or say so in other words; and faults."""
     plain = np.array([_plain(name) for name in attack.tolist()], dtype=str)
     genuine = np.isin(plain, ["bonafide", "genuine", "real", "live"])
@@ -109,7 +92,7 @@ def attacks(attack: NDArray[np.str_], labels: NDArray[np.int64]) -> tuple[NDArra
         if wrong.size:
             faults.append(
                 Fault(
-                    "attack", f"{wrong.size} {what}: {shown(wrong, attack)}",
+                    "attack", f"{wrong.size} {what}: {columns.shown(wrong, attack)}",
                     "the attack of each attack row, empty or bona_fide on bona fide rows", "each bona fide image stands once",
                 )
             )  # fmt: skip
@@ -117,8 +100,18 @@ def attacks(attack: NDArray[np.str_], labels: NDArray[np.int64]) -> tuple[NDArra
 
 
 def video_faults(given: dict[str, NDArray[np.str_]], labels: NDArray[np.int64]) -> list[Fault]:
-    """Videos with two labels, domains or attacks, in each split: what the protocol itself would refuse."""
+    """Videos with two labels, domains or attacks, in each split, which the protocol itself would refuse; and those of several folders,
+    where the ids are paths: frames of different folders never merge, unless the video's name begins with a slash.
+    """
     faults = []
+    if "id" in given:
+        folder = np.array([name.replace("\\", "/").rpartition("/")[0] for name in given["id"].tolist()], dtype=str)
+        named, counts = np.unique(np.unique(np.stack([given["video"], folder]), axis=1)[0], return_counts=True)
+        spread = [name for name in named[counts > 1].tolist() if not name.startswith("/")]
+        if spread:
+            found = f"{len(spread)} with frames of several folders, by id: {naming(spread)}"
+            remedy = "names that tell videos apart, such as person1/clip1; /clip1 is one video, whatever its folders"
+            faults.append(Fault("video", found, "the frames of a video in one folder", remedy))
     split = given.get("split", np.full(labels.size, "test"))
     for name in SPLITS:
         rows = split == name
@@ -129,21 +122,14 @@ def video_faults(given: dict[str, NDArray[np.str_]], labels: NDArray[np.int64]) 
     return faults
 
 
-def _arrow_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    try:
-        return pc.utf8_trim_whitespace(pc.fill_null(pc.cast(column, pa.string()), ""))
-    except pa.ArrowException:  # nested values have no text of their own
-        return pa.chunked_array([pa.array([str(value) for value in column.to_pylist()], pa.string())])
-
-
 def text_of(column: pa.ChunkedArray) -> NDArray[np.str_]:
-    return np.asarray(_arrow_text(column).to_numpy(), dtype=str)
-
-
-def shown(places: NDArray[np.intp], values: NDArray[np.generic] | None = None) -> str:
-    """Rows as a user counts them, the first below the header being 1, with what stands there."""
-    shown = [f"row {place + 1}" + ("" if values is None else f" ({values[place]!s})") for place in places[:8].tolist()]
-    return ", ".join(shown) + (f" and {places.size - 8} more" if places.size > 8 else "")
+    """Names in Unicode's composed form, so that those that look alike are alike."""
+    text = arrow_text(column)
+    if not pc.all(pc.string_is_ascii(text)).as_py():
+        text = pa.array(
+            [normalize("NFC", name) for name in text.to_pylist()], pa.string()
+        )  # Arrow 25's "NFC" decomposes
+    return np.asarray(text.to_numpy(zero_copy_only=False), dtype=str)
 
 
 def _plain(word: str) -> str:

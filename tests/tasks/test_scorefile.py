@@ -236,6 +236,7 @@ def test_every_fault_at_once(tmp_path: Path) -> None:
         ({"score": [1, 2], "label": [1, 0], "video": ["v", "w"]}, "morph", ["unknown column of morph 'video'"]),
         ({"score": [1, 2], "label": [1, 0], "video": ["v", "v"]}, "spoof", ["1 with two labels: v"]),
         ({"score": [1, 2, 3], "label": [1, 0, 0], "split": ["test", "dev", "dev"]}, "spoof", ["all 1 rows are genuine"]),
+        ({"score": [1, 2], "video": ["v", "w"]}, "spoof", ["no label"]),
         ({"score": [1, 2], "label": [1, 0], "split": ["test", "val"]}, "spoof", ["row 2 (val)", "test or dev"]),
         ({"score": [1, 2], "label": [1, 0], "attack": ["x", "x"]}, "morph", ["name an attack: row 1 (x)"]),
         ({"score": [1, 2], "label": [1, 0], "attack": ["", "live"]}, "morph", ["attack rows say bona fide: row 2"]),
@@ -257,9 +258,9 @@ def test_columns_that_cannot_be(
 def test_files_that_are_none(tmp_path: Path) -> None:
     whole = write(tmp_path / "whole.parquet", score=[1, 2], label=[1, 0]).read_bytes()
     cases: dict[str, tuple[bytes, str]] = {
-        "empty.csv": (b"", "Empty CSV"),
+        "empty.csv": (b"", "no rows"),
         "header.csv": (b"score,label\n", "no rows"),
-        "binary.csv": (b"\xff\xfe\x00\x01\nscore", "line 1: invalid start byte"),
+        "binary.csv": (b"\xff\xfd\x00\x01\nscore", "line 1: invalid start byte"),
         "cut.parquet": (whole[:-20], "Parquet"),
         "twice.csv": (b"score,score,label\n1,2,1\n1,2,0\n", "'score' 2 times"),
         "latin.csv": (b"score,label\n1,1\n1,b\xe9\n2,0\n", "line 3: invalid continuation byte: byte 0xe9"),
