@@ -28,11 +28,11 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.line import finish, note
+from tasks.pixels import UNREADABLE, open_image
 from tasks.prepare.arrays import cifar10, mnist
 from tasks.prepare.identities import identities
 from tasks.prepare.pairs import verification
 from tasks.prepare.tree import Item, Layout, Tree
-from tasks.stream import UNREADABLE, open_image
 from tests.tasks.prepare import face_trees, trees
 
 ROUNDS = {

@@ -16,8 +16,9 @@ from upath import UPath
 from benchmarks.line import finish, note
 from benchmarks.streaming import data_set, fresh, timed
 from models.zoo import load_backbone
-from sweeps.evaluate import embed_jobs, jobs_of, score_jobs, subject_of
+from sweeps.evaluate import embed_jobs, jobs_of, subject_of
 from sweeps.folder import TrialFolder
+from sweeps.scoring import score_jobs
 from sweeps.settings import Settings
 from sweeps.single import evaluate_one
 from sweeps.trial import Trial

@@ -121,12 +121,17 @@ def features(encoder: EncoderRef, dataset: Dataset, split: str, cache: Path, vie
 
 def text_features(encoder: Encoder, prompts: Prompts, cache: Path) -> list[np.ndarray]:
     """Text features by class, K arrays (T, d), unnormalised; computed once per (text tower, prompts)."""
-    path = cache / "text" / encoder.text_fingerprint / f"{prompts.fingerprint}.npy"
+    path = texts_path(encoder.text_fingerprint, prompts, cache)
     if not path.exists():
         texts = prompts.texts()
         stacked = np.concatenate([encoder.encode_texts(of_class) for of_class in texts])
         publish_array(path, stacked.reshape(len(texts), len(prompts.templates), -1))
     return list(np.load(path))
+
+
+def texts_path(text: str, prompts: Prompts, cache: Path) -> Path:
+    """Where the text features of a tower (by its fingerprint) lie."""
+    return cache / "text" / text / f"{prompts.fingerprint}.npy"
 
 
 class _Encode:

@@ -1,4 +1,4 @@
-"""Shards -> decoded uint8 chunks, by Ray Data or by threads of this process: the only file that decodes images.
+"""Shards -> decoded uint8 chunks, by Ray Data or by threads of this process.
 
 Decisions: the unit is a `Work`, one row group of one split. Decoding a Work gives one uint8 array (n, S, S, 3), kept as a file in
 the cache, so that no image is decoded twice for one transform; every reader after it (an embedding pass, a training loop) sees the same
@@ -8,10 +8,8 @@ workers take about 9 s to start on two cores: a pass that this machine ends soon
 
 from __future__ import annotations
 
-import io
 import os
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,13 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from models.durable import publish_array
 from models.faults import Fault, UserError
 from models.specs import Transform
 from tasks.cache import touch
 from tasks.manifest import Chunk, Dataset, read_chunk
+from tasks.pixels import UnreadableError, decoding, image_fault, open_image
+from tasks.understood import Reading
 
 if TYPE_CHECKING:
     import ray.data
@@ -35,17 +34,6 @@ if TYPE_CHECKING:
 Executor = Literal["ray", "local"]
 J = TypeVar("J")
 R = TypeVar("R")
-UNREADABLE = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    UnidentifiedImageError,
-    Image.DecompressionBombError,
-)  # what Pillow raises
-MAX_PIXELS = 64_000_000  # an image above this is refused as a decompression bomb
-warnings.filterwarnings(
-    "ignore", category=Image.DecompressionBombWarning
-)  # such an image is refused, with a fault of ours
 PATIENCE = 60.0  # seconds of work left below which a pipeline would not win back what its workers take to start
 _MOST_THREADS = 16  # beyond, Python's lock is what they wait for
 _BLOCK_BYTES = 1 << 20  # small blocks: with Ray's default all rows land in one block and one actor does all the work
@@ -53,11 +41,12 @@ _BLOCK_BYTES = 1 << 20  # small blocks: with Ray's default all rows land in one 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One row group of one data set: what is decoded, embedded and resumed as a unit."""
+    """One row group of one data set: what is decoded, embedded and resumed as a unit. The fingerprint covers the reading rule."""
 
     dataset: str
     fingerprint: str
     chunk: Chunk
+    reading: Reading
 
     def place(self, root: Path, leaf: str) -> Path:
         """Where this Work's file lies below `root`."""
@@ -66,7 +55,7 @@ class Work:
 
 def works(dataset: Dataset, split: str) -> list[Work]:
     """All Works of one split, in record order."""
-    return [Work(dataset.name, dataset.fingerprint, chunk) for chunk in dataset.chunks(split)]
+    return [Work(dataset.name, dataset.fingerprint, chunk, dataset.card.reading) for chunk in dataset.chunks(split)]
 
 
 def decode(work: Work, transform: Transform, cache: Path) -> np.ndarray:
@@ -82,36 +71,15 @@ def decode(work: Work, transform: Transform, cache: Path) -> np.ndarray:
     faults = []
     for row, (identity, data) in enumerate(zip(ids, images, strict=True)):
         try:
-            pixels[row] = transform.to_uint8(open_image(data))
-        except UNREADABLE as error:
+            with decoding():
+                pixels[row] = transform.to_uint8(open_image(data, work.reading))
+        except UnreadableError as error:
             where = f"{work.dataset}/{work.chunk.split} id {identity!r}"
-            faults.append(
-                Fault(
-                    where,
-                    why_unreadable(error),
-                    "an image that Pillow can decode",
-                    "prepare the data set again",
-                )
-            )
+            faults.append(image_fault(where, error, "prepare the data set again"))
     if faults:
         raise UserError(f"data set {work.dataset}", faults)
     publish_array(path, pixels)
     return pixels
-
-
-def open_image(data: bytes) -> Image.Image:
-    """Decode one image. Raises OSError for damaged bytes and DecompressionBombError above `MAX_PIXELS`."""
-    image = Image.open(io.BytesIO(data))
-    if image.width * image.height > MAX_PIXELS:
-        raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels, at most {MAX_PIXELS} are read")
-    image.load()
-    return image
-
-
-def why_unreadable(error: Exception) -> str:
-    """In words, and the same each time: Pillow's own name the buffer in memory."""
-    why = "no format that Pillow knows" if isinstance(error, UnidentifiedImageError) else str(error)
-    return f"unreadable image ({why})"
 
 
 def decode_all(

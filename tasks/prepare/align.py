@@ -1,5 +1,7 @@
 """Faces upright: five points of a face brought to insightface's template of 112 x 112 by a similarity, bilinear, black outside.
 
+The points are of the picture as it is seen: upright by its EXIF orientation, as OpenCV reads it. So it is opened under either reading rule.
+
 Source: deepinsight/insightface: recognition/arcface_torch/eval_ijbc.py; the similarity is that of Umeyama 1991, without reflection.
 
 Decisions: pixel centres are whole numbers, as OpenCV counts them; Pillow counts from a half. Pillow interpolates in floats, which are then
@@ -14,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
+from unicodedata import normalize
 
 import numpy as np
 import pyarrow as pa
@@ -22,21 +25,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.faults import Fault
+from tasks.pixels import open_image
 from tasks.prepare.columns import Kind, named, read_columns
 from tasks.prepare.tree import Item, Layout, png
-from tasks.stream import open_image
 
 SIDE = 112
 TEMPLATE = np.array(  # x, y of the eyes, the nose and the corners of the mouth, left to right in the picture
     [(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)]
 )
 POINTS = tuple(f"{axis}{point}" for point in range(1, 6) for axis in "xy")
-POINTS_APART = "five points of a face, in pixels of the stored image"
+POINTS_APART = "five points of a face, in pixels of the upright image"
 _SPREAD = 0.01  # pixels, root mean square from their middle: closer points are one point
 
 
 def aligned(layout: Layout, landmarks: Path, faults: list[Fault]) -> Layout:
-    """The layout with every image turned upright as it is read. landmarks: CSV with a header `id,x1,y1,...,x5,y5`, a row for each image.
+    """The layout with every image turned upright as it is read. landmarks: CSV with a header `id,x1,y1,...,x5,y5`, a row for each image,
+    in pixels of the upright picture.
 
     Images without a row or with points that fix no similarity are left out, all of them where the file is none. Faults: no such file,
     header, fields that are not numbers, ids twice, images without a row, rows without an image, points in one place, images that their
@@ -60,13 +64,15 @@ def aligned(layout: Layout, landmarks: Path, faults: list[Fault]) -> Layout:
     splits: dict[str, Sequence[Item]] = {}
     known = np.zeros(len(names), dtype=bool)
     for split, items in layout.splits.items():
-        ids = pa.array((item.id for item in items), pa.string())
+        ids = pa.array((normalize("NFC", item.id) for item in items), pa.string())  # as the names of a text are
         rows = pc.fill_null(pc.index_in(ids, value_set=names), -1).to_numpy()
         named(faults, landmarks, ids, rows < 0, f"images of split {split} without a row", "a row for each image")
         known[rows[rows >= 0]] = True
         splits[split] = upright(items, np.concatenate([turns, [[np.nan, np.nan]]])[rows])  # row -1: no similarity
     named(faults, landmarks, names, ~known[first], "rows without an image", "ids of the data set's images")
-    return replace(layout, splits=splits)
+    return replace(
+        layout, splits=splits, notes=(*layout.notes, f"aligned to {SIDE} x {SIDE} by the points of {landmarks.name}")
+    )
 
 
 def points_of(table: pa.Table) -> NDArray[np.float64]:
@@ -114,7 +120,7 @@ class _Upright:
     shift: complex
 
     def __call__(self) -> bytes:
-        return png(warp(np.asarray(open_image(self.load()).convert("RGB")), self.turn, self.shift))
+        return png(warp(np.asarray(open_image(self.load())), self.turn, self.shift))
 
 
 class Upright(Sequence[Item]):

@@ -14,7 +14,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from safetensors.torch import load_file
 from torch import nn
 
@@ -24,30 +24,35 @@ from models.specs import BACKBONES, MINI, Transform
 from models.zoo import load_backbone
 from tasks.embed import EncoderRef, embed, features, needs, text_features
 from tasks.manifest import CHUNK, Dataset, write_dataset
+from tasks.pixels import open_image
 from tasks.prompts import Prompts
 from tasks.protocols.zeroshot import classifier
 from tasks.records import Record
 from tasks.stream import DecodedSplit, Executor, decode, decode_all, flow, spread, works
+from tasks.understood import Reading
 
 PROMPTS = Prompts(("red circle", "blue square"), ("a photo of a {}", "a {}"))
 
 
 def encoded(index: int) -> bytes:
-    """Images of several sizes, modes and formats."""
+    """Images of several sizes and modes, every fifth stored on its side."""
     rng = np.random.default_rng(index)
     height, width = (64, 64) if index % 3 else (50 + index % 40, 90)
     image = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
     image = image.convert(("RGB", "L", "P", "RGBA")[index % 4])
+    exif = Image.Exif()
+    if index % 5 == 0:
+        exif[0x0112] = 6
     stream = io.BytesIO()
-    image.save(stream, "PNG")
+    image.save(stream, "PNG", exif=exif)
     return stream.getvalue()
 
 
-def write(root: Path, images: list[bytes], name: str = "toy") -> Dataset:
+def write(root: Path, images: list[bytes], name: str = "toy", reading: Reading = "faithful") -> Dataset:
     records = (Record(f"r{index}", image, index % 2) for index, image in enumerate(images))
     return write_dataset(
         root / name, name=name, version="1", scale="miniature", classes=PROMPTS.classes, splits={"test": records},
-        source="a test", licence="Apache-2.0",
+        source="a test", licence="Apache-2.0", reading=reading,
     )  # fmt: skip
 
 
@@ -102,11 +107,14 @@ def clip() -> tuple[nn.Module, open_clip.SimpleTokenizer]:
     return model, open_clip.SimpleTokenizer(bpe_path=str(MINI / "merges.txt.gz"), context_length=length)
 
 
-def direct(model: nn.Module, images: list[bytes]) -> np.ndarray:
-    """open_clip alone, one image at a time."""
+def direct(model: nn.Module, images: list[bytes], reading: Reading = "faithful") -> np.ndarray:
+    """open_clip alone, one image at a time, as it stands or upright and in RGB."""
     transform = open_clip.image_transform(64, is_train=False)
+    opened: list[Image.Image] = [Image.open(io.BytesIO(image)) for image in images]
+    if reading == "faithful":
+        opened = [ImageOps.exif_transpose(image).convert("RGB") for image in opened]
     with torch.no_grad():
-        pixels = [transform(Image.open(io.BytesIO(image))).unsqueeze(0) for image in images]  # type: ignore[operator]
+        pixels = [transform(image).unsqueeze(0) for image in opened]  # type: ignore[operator]
         return torch.cat([model.encode_image(each) for each in pixels]).numpy()  # type: ignore[operator]
 
 
@@ -114,11 +122,19 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+@pytest.mark.parametrize("reading", ["faithful", "open_clip"])
 def test_features_equal_open_clip_called_directly(
-    plain: Path, dataset: Dataset, ref: EncoderRef, images: list[bytes], clip: tuple[nn.Module, object]
+    reading: Reading,
+    encoder: Encoder,
+    ref: EncoderRef,
+    images: list[bytes],
+    clip: tuple[nn.Module, object],
+    tmp_path: Path,
 ) -> None:
-    expected = direct(clip[0], images)
-    found = features(ref, dataset, "test", plain)
+    dataset = write(tmp_path, images, reading=reading)
+    embed(needs(ref, dataset, "test", ("image",)), encoder.transform, tmp_path / "cache", "local")
+    expected = direct(clip[0], images, reading)
+    found = features(ref, dataset, "test", tmp_path / "cache")
     assert found.dtype == np.float32
     unit = np.linalg.norm(expected, axis=1, keepdims=True)
     np.testing.assert_allclose(found / unit, expected / unit, rtol=0, atol=1e-6)
@@ -279,9 +295,15 @@ def bomb(side: int) -> bytes:
 
 @pytest.fixture
 def damaged(images: list[bytes], tmp_path: Path) -> Dataset:
-    """Three unreadable images in two chunks."""
+    """Five unreadable images in two chunks: one that Pillow has no decoder for, one of which nothing says which value is white."""
     bad = list(images)
     bad[3], bad[5], bad[CHUNK + 1] = b"no image at all", images[5][: len(images[5]) // 2], bomb(20_000)
+    bad[7] = (
+        b"DDS " + struct.pack("<7I", 124, 0x1007, 8, 8, 32, 0, 0) + bytes(44) + struct.pack("<2I", 32, 0) + bytes(48)
+    )
+    floats = io.BytesIO()
+    Image.new("F", (9, 9), 812.0).save(floats, "TIFF")
+    bad[9] = floats.getvalue()
     return write(tmp_path, bad)
 
 
@@ -295,7 +317,10 @@ def test_every_unreadable_image_is_named_and_none_is_dropped(
         f"toy/test id 'r{CHUNK + 1}'",
         "toy/test id 'r3'",
         "toy/test id 'r5'",
+        "toy/test id 'r7'",
+        "toy/test id 'r9'",
     ]
+    assert "NotImplementedError" in str(refused.value) and "812" in str(refused.value)
     assert "400000000" in str(refused.value) or "20000 x 20000" in str(refused.value)
     with pytest.raises(UserError, match="toy/test id"):
         embed(needs(ref, damaged, "test", ("image",)), encoder.transform, tmp_path / "c", executor)
@@ -313,5 +338,5 @@ def test_decoding_goes_on_past_a_damaged_set(images: list[bytes], tmp_path: Path
 def test_random_access_equals_decoding_one_by_one(dataset: Dataset, images: list[bytes], plain: Path) -> None:
     transform = Transform(size=64)
     wanted = np.array([CHUNK + 11, 0, 5, CHUNK, CHUNK - 1, 5])
-    expected = [transform.to_uint8(Image.open(io.BytesIO(images[index]))) for index in wanted]
+    expected = [transform.to_uint8(open_image(images[index])) for index in wanted]
     np.testing.assert_array_equal(DecodedSplit(dataset, "test", transform, plain).take(wanted), np.stack(expected))

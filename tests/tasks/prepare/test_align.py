@@ -208,3 +208,32 @@ def test_no_file_and_images_aligned_already_are_refused(tmp_path: Path) -> None:
     faults: list[Fault] = []
     assert not aligned(replace(layout), tmp_path / "points.csv", faults).splits["test"]
     assert "own five points" in str(faults[0])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n", "\n\n"])
+def test_whatever_wrote_a_landmark_file_the_faces_are_the_same(end: str, encoding: str, tmp_path: Path) -> None:
+    plain, _ = told([row("a"), row("b", 2)], tmp_path)
+    header = " , ".join(HEADER.split(","))
+    text = end.join([header, row(" a").replace(",", " , "), row('"b"', 2), ""])
+    (tmp_path / "points.csv").write_bytes(text.encode(encoding))
+    faults: list[Fault] = []
+    layout = aligned(layout_of("a", "b"), tmp_path / "points.csv", faults)
+    assert not faults
+    assert [item.load() for item in layout.splits["test"]] == [item.load() for item in plain.splits["test"]]
+    assert layout.notes == ("aligned to 112 x 112 by the points of points.csv",)
+
+
+def test_ids_of_landmarks_and_images_may_be_of_two_forms_of_unicode(tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text("\n".join([HEADER, row("Zo\u00eb"), row("Ame\u0301lie")]), encoding="utf-8")
+    faults: list[Fault] = []
+    layout = aligned(layout_of("Zoe\u0308", "Am\u00e9lie"), tmp_path / "points.csv", faults)
+    assert not faults
+    assert len(layout.splits["test"]) == 2
+
+
+def test_a_landmark_file_with_semicolons_is_named(tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text("\n".join([HEADER, row("a")]).replace(",", ";"))
+    faults: list[Fault] = []
+    aligned(layout_of("a"), tmp_path / "points.csv", faults)
+    assert "its columns are separated by ';': save it with ','" in str(faults[0])
