@@ -14,8 +14,9 @@ from typing import Literal, get_args
 
 from models.durable import is_done
 from models.faults import Fault, UserError, unknown
-from tasks.manifest import Dataset, open_dataset
+from tasks.manifest import CARD, Dataset, open_dataset
 from tasks.prepare.official import OFFICIAL
+from tasks.results import MEAN, is_piece
 
 Protocol = Literal[
     "zero_shot",
@@ -136,7 +137,8 @@ def entry_of(name: str, data: Path) -> Entry:
 def locate(name: str, data: Path, *, build: bool = False, verify: bool = False) -> Dataset:
     """The prepared data set `name` below `data`; with `build`, one that gelo makes itself is made when missing.
 
-    Raises UserError for a name that is neither known nor prepared (the nearest offered), a missing or a damaged data set (every fault).
+    Raises UserError for a name that is neither known nor prepared (the nearest offered), a missing or a damaged data set (every fault),
+    and one that has the name of a set of gelo's and is another.
     """
     root = data / name
     if name not in ENTRIES and not is_done(root):
@@ -144,4 +146,14 @@ def locate(name: str, data: Path, *, build: bool = False, verify: bool = False) 
         raise UserError("data set", unknown("data set", name, {*ENTRIES, *own}, "data set"))
     if build and not is_done(root) and ENTRIES[name].builder:
         return ENTRIES[name].build(root)
-    return open_dataset(root, verify=verify)
+    dataset = open_dataset(root, verify=verify)
+    if name not in ENTRIES and (name == MEAN or not is_piece(name)):
+        expected = "a name that metrics can carry (letters, digits and _) and that is not the average's"
+        fault = Fault(str(root / CARD), f"a data set called {name!r}", expected, "prepare it again under another name")
+        raise UserError(f"data set {name}", fault)
+    if name in ENTRIES and dataset.card.scale != ENTRIES[name].scale:
+        kinds = {"miniature": "the set that gelo draws", "full": "a set of real files"}
+        found, expected = f"the card of {kinds[dataset.card.scale]}", kinds[ENTRIES[name].scale]
+        remedy = f"delete the folder, and prepare those files under a name that no set of gelo's has (it is from {dataset.card.source})"
+        raise UserError(f"data set {name}", Fault(str(root / CARD), found, f"{expected}, which has this name", remedy))
+    return dataset

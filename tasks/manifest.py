@@ -1,20 +1,22 @@
 """dataset.json: what a data set folder holds. Written whole, read with every fault at once, hashed into a fingerprint.
 
-A data set is `<data>/<name>/` with `dataset.json`, `<split>-00000.parquet` shards (row groups of `CHUNK` records) and protocol
-tables. The row group is the unit of everything after it: decoded, embedded and resumed one `Chunk` at a time, so that a feature never
-depends on which other images shared its batch.
+A data set is `<data>/<name>/` with `dataset.json`, `<split>-00000.parquet` shards (row groups of `CHUNK` records), protocol tables
+and, beside these, the table `contents` (tasks/contents.py). The row group is the unit of everything after it: decoded, embedded and
+resumed one `Chunk` at a time, so that a feature never depends on which other images shared its batch.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +25,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models.durable import publish_folder
 from models.faults import Fault, UserError, unknown
+from tasks import contents
+from tasks.near import looks_of
 from tasks.prompts import Prompts
 from tasks.records import PROTOCOL_COLUMNS, Record, schema_for
 from tasks.understood import Reading, Understood
@@ -124,12 +128,27 @@ class Dataset:
     def labels(self, split: str) -> np.ndarray:
         return self.column(split, "label")
 
+    def records(self, split: str, numbers: Sequence[int], columns: Sequence[str]) -> list[dict[str, Any]]:
+        """These records of one split, counted from 0, in the order asked for. Row groups are read whole, one at a time."""
+        chunks = self.chunks(split)
+        by_chunk: dict[int, list[int]] = defaultdict(list)
+        for place, number in enumerate(numbers):
+            by_chunk[bisect_right(chunks, number, key=lambda chunk: chunk.first) - 1].append(place)
+        found: dict[int, dict[str, Any]] = {}
+        for index, places in by_chunk.items():
+            chunk = chunks[index]
+            table = pq.ParquetFile(chunk.path).read_row_group(chunk.row_group, columns=list(columns))
+            rows = table.take([numbers[place] - chunk.first for place in places]).to_pylist()
+            found.update(zip(places, rows, strict=True))
+        return [found[place] for place in range(len(numbers))]
+
     def table(self, name: str) -> pa.Table:
         """A protocol table, such as `pairs` or `templates`. Raises UserError when the data set has none of that name."""
         if name not in self.card.tables:
+            known = [table for table in self.card.tables if table != contents.TABLE]
             raise UserError(
                 f"data set {self.name}",
-                Fault(str(self.root / CARD), f"no table {name!r}", f"one of {', '.join(self.card.tables) or '(none)'}"),
+                Fault(str(self.root / CARD), f"no table {name!r}", f"one of {', '.join(known) or '(none)'}"),
             )
         return pq.read_table(self.root / self.card.tables[name].file)
 
@@ -164,6 +183,7 @@ def write_dataset(
     prompts: Prompts | None = None,
     protocols: tuple[str, ...] = (),
     numbered: bool = False,
+    near: bool = False,
     reading: Reading = "faithful",
     undefined: Mapping[str, str] | None = None,
     understood: Callable[[], Understood | None] = lambda: None,
@@ -171,7 +191,8 @@ def write_dataset(
     """Write `root` (= `<data>/<name>`) whole: temporary neighbour, then renamed. Records are streamed, one row group in memory.
 
     `partial`, `understood`, and `tables` where it is a function, are asked once every record was read. numbered: ids are running
-    numbers, unique without a memory of them all.
+    numbers, unique without a memory of them all. near: images that look alike are looked for too, which decodes each once more. Leaks
+    between and within the splits join what was understood.
 
     Raises UserError for duplicate ids, an empty split or a label outside `classes` (`classes` may be empty: labels are then free).
     """
@@ -179,9 +200,10 @@ def write_dataset(
     faults: list[Fault] = []
     with publish_folder(root) as folder:
         written: dict[str, tuple[FileEntry, ...]] = {}
+        known = contents.Contents()
         seen: set[str] | None = None if numbered else set()
         for split, records in splits.items():
-            written[split] = tuple(_write_shards(folder, split, records, columns, len(classes), seen, faults))
+            written[split] = tuple(_write_shards(folder, split, records, columns, len(classes), seen, faults, known))
             if not written[split]:
                 faults.append(Fault(f"split {split}", "no records", "at least one"))
         entries: dict[str, FileEntry] = {}
@@ -195,8 +217,23 @@ def write_dataset(
             source=source, licence=licence, partial=partial(), prompts=prompts, protocols=protocols,
             reading=reading, undefined=dict(undefined or {}), understood=understood(),
         )  # fmt: skip
-        (folder / CARD).write_bytes(_canonical(card))
+        (folder / CARD).write_bytes(_canonical(_with_contents(folder, card, known, near)))
     return open_dataset(root)
+
+
+def _with_contents(folder: Path, card: Card, known: contents.Contents, near: bool) -> Card:
+    """The card with its table of contents, and the leaks that it shows where something is said of what was understood."""
+    draft = Dataset(folder, card)
+    table = known.table({split: looks_of(draft, split) for split in card.splits} if near else {})
+    path = folder / f"{contents.TABLE}.parquet"
+    pq.write_table(table, path, compression="zstd", use_dictionary=["split"])
+    card = card.model_copy(update={"tables": {**card.tables, contents.TABLE: _entry(path, table.num_rows)}})
+    if card.understood is None:
+        return card
+    draft = Dataset(folder, card)
+    said = contents.said_of_looks(draft)
+    found = {"leaks": contents.within(draft), "notes": (*card.understood.notes, *([said] if said else []))}
+    return card.model_copy(update={"understood": card.understood.model_copy(update=found)})
 
 
 def open_dataset(root: Path, *, verify: bool = False) -> Dataset:
@@ -281,6 +318,7 @@ def _write_shards(
     classes: int,
     seen: set[str] | None,
     faults: list[Fault],
+    known: contents.Contents,
 ) -> Iterator[FileEntry]:
     schema = schema_for(columns)
     stream = iter(records)
@@ -292,6 +330,7 @@ def _write_shards(
         with pq.ParquetWriter(path, schema, compression="none", store_schema=True) as writer:
             while pending and rows < SHARD_ROWS:
                 for record in pending:
+                    known.add(split, record.image)
                     if seen is not None:
                         if record.id in seen:
                             found = f"duplicate id {record.id!r}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ class Prompts:
 
     def texts(self) -> list[list[str]]:
         """One list of filled templates per class, (K, T)."""
-        return [[template.format(name) for template in self.templates] for name in self.classes]
+        return [[template.replace("{}", name) for template in self.templates] for name in self.classes]
 
     @property
     def fingerprint(self) -> str:
@@ -39,47 +40,148 @@ def prompts_for(dataset: Dataset) -> Prompts:
     A user's own, kept in the card by `gelo prepare --prompts`, win.
     """
     from tasks.mini.prompts import PROMPTS
-    from tasks.prepare.names import templates_of
 
     if dataset.card.prompts is not None:
         return dataset.card.prompts
     if dataset.name in PROMPTS and dataset.card.scale == "miniature":
         return PROMPTS[dataset.name]
-    return Prompts(dataset.card.classes, templates_of(dataset.name, dataset.card.classes))
+    return prompts_of(dataset.name, dataset.card.classes)
+
+
+def prompts_of(name: str, classes: tuple[str, ...]) -> Prompts:
+    """The templates of an official set, or "a photo of a {}.", with these classes."""
+    from tasks.prepare.names import templates_of
+
+    return Prompts(classes, templates_of(name, classes))
 
 
 def read_prompts(path: Path, classes: tuple[str, ...]) -> Prompts:
-    """A user's prompts: YAML with `templates`, each with one `{}`, and maybe `classes`, a name for every class in label order.
+    """A user's prompts: YAML with `templates`, each with one `{}`, and maybe `classes`: other words for the classes.
+
+    `classes` is a mapping from class to word, or a list: of the classes themselves in any order, matched by name, or of a word for every
+    class in label order. A list of which some are classes at another place could be either, and is a fault.
 
     Raises UserError with every fault.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(
             "prompts", Fault(str(path), f"unreadable ({error})", "YAML with templates and classes")
         ) from None
-    raw = raw if isinstance(raw, dict) else {}
+    if not isinstance(raw, dict):
+        raise UserError("prompts", Fault(str(path), f"a {type(raw).__name__}", "a mapping with templates and classes"))
     faults = [
         unknown(f"{path}: {key}", key, ("templates", "classes"), "key")
         for key in raw
         if key not in ("templates", "classes")
     ]
-    templates, names = raw.get("templates"), raw.get("classes", list(classes))
-    if not isinstance(templates, list) or not templates:
-        faults.append(Fault(f"{path}: templates", repr(templates), 'a list such as ["a photo of a {}."]'))
-    else:
-        faults += [
-            Fault(f"{path}: templates", repr(text), "text with one {} where the name goes")
-            for text in templates
-            if not isinstance(text, str) or text.count("{}") != 1 or text.replace("{}", "").count("{")
-        ]
-    if not isinstance(names, list) or len(names) != len(classes) or not all(isinstance(name, str) for name in names):
-        found = f"{len(names)} names" if isinstance(names, list) else repr(names)
-        faults.append(
-            Fault(f"{path}: classes", found, f"{len(classes)} names in label order: {', '.join(classes[:3])}, ...")
-        )
+    templates = _templates(path, raw.get("templates"), faults)
+    names = _words(path, raw["classes"], classes, faults) if "classes" in raw else list(classes)
     if faults:
         raise UserError("prompts", faults)
-    assert isinstance(templates, list) and isinstance(names, list)
     return Prompts(tuple(names), tuple(templates))
+
+
+def read_classes(path: Path) -> tuple[str, ...] | dict[str, str]:
+    """`--classes`: a name a line, in the order of the labels' numbers; or YAML or JSON, a list or a mapping from label to name.
+
+    Raises UserError with every fault.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        raw = yaml.safe_load(text) if path.suffix.lower() in (".yaml", ".yml", ".json") else text.splitlines()
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError("--classes", Fault(str(path), f"unreadable ({error})", "names, one a line, or YAML")) from None
+    faults: list[Fault] = []
+    if isinstance(raw, dict):
+        found = {str(key).strip(): _word(path, f"{key}", value, faults) for key, value in raw.items()}
+    else:
+        found = {}
+        while isinstance(raw, list) and raw and raw[-1] == "":
+            raw.pop()
+        if not isinstance(raw, list) or not raw:
+            faults.append(Fault(str(path), "no names", "names of classes, one a line, or YAML"))
+        names = [_word(path, f"name {n}", value, faults) for n, value in enumerate(raw or (), start=1)]
+    if faults:
+        raise UserError("--classes", faults)
+    return found or tuple(names)
+
+
+def _templates(path: Path, given: object, faults: list[Fault]) -> list[str]:
+    if not isinstance(given, list) or not given:
+        faults.append(Fault(f"{path}: templates", repr(given), 'a list such as ["a photo of a {}."]'))
+        return []
+    form = "text with one {} where the name goes, and no other { or }"
+    for number, text in enumerate(given, start=1):
+        if not isinstance(text, str) or text.count("{}") != 1 or set("{}") & set(text.replace("{}", "", 1)):
+            lone = next((sign for sign in "{}" if isinstance(text, str) and sign in text.replace("{}", "", 1)), "")
+            found = f"{text!r}, with a lone {lone!r}" if lone and "{}" in text else repr(text)
+            faults.append(Fault(f"{path}: template {number}", found, form))
+    return given
+
+
+def _words(path: Path, given: object, classes: tuple[str, ...], faults: list[Fault]) -> list[str]:
+    """A word for each class in label order; fewer with a fault."""
+    where, before = f"{path}: classes", len(faults)
+    label = {name: row for row, name in enumerate(classes)}
+    if isinstance(given, dict):
+        words = {str(key): _word(path, f"class {key}", value, faults) for key, value in given.items()}
+        faults += [unknown(where, key, classes, "class") for key in words if key not in label]
+        return [words.get(name, name) for name in classes]
+    if not isinstance(given, list) or len(given) != len(classes):
+        found = f"{len(given)} names" if isinstance(given, list) else repr(given)
+        faults.append(Fault(where, found, f"{len(classes)} names in label order: {', '.join(classes[:3])}, ..."))
+        return []
+    names = [_word(path, f"class {number}", value, faults) for number, value in enumerate(given, start=1)]
+    if len(faults) > before:
+        return []
+    alike = {reads_alike(name): row for row, name in enumerate(classes)}
+    if {reads_alike(name) for name in names} == set(alike) and len(alike) == len(classes):
+        return [names[row] for row in sorted(range(len(names)), key=lambda row: alike[reads_alike(names[row])])]
+    twice: dict[str, int] = {}
+    for row, name in enumerate(names):
+        other = twice.setdefault(reads_alike(name), row)
+        if other != row:
+            faults.append(
+                Fault(
+                    where,
+                    f"places {other + 1} and {row + 1} are one text, {name!r}",
+                    "a text of its own for each class",
+                )
+            )
+    moved = [(row, name) for row, name in enumerate(names) if alike.get(reads_alike(name), row) != row]
+    if moved:
+        row, name = moved[0]
+        faults.append(
+            Fault(
+                where, f"{name!r} at place {row + 1}, where the class is {classes[row]!r}, not class {alike[reads_alike(name)] + 1}",
+                "the classes' own names in any order, or other words in label order", f"say which is which: {{{classes[row]}: ..., ...}}",
+            )
+        )  # fmt: skip
+    return names
+
+
+def _word(path: Path, what: str, value: object, faults: list[Fault]) -> str:
+    """A class's name as text; a fault for one that YAML took for something else, and for one that is empty."""
+    if isinstance(value, bool):
+        faults.append(
+            Fault(
+                f"{path}: {what}",
+                f"{value!r}, as YAML reads on, off, yes, no, true and false",
+                "text",
+                'put it in quotes: "on"',
+            )
+        )
+    elif isinstance(value, int | float):
+        return str(value)
+    elif not isinstance(value, str):
+        faults.append(Fault(f"{path}: {what}", repr(value), "text"))
+    elif not value.strip():
+        faults.append(Fault(f"{path}: {what}", "empty", "a name that a prompt can ask for"))
+    return str(value).strip()
+
+
+def reads_alike(name: str) -> str:
+    """What a tokenizer that lowers case and folds blanks makes of a class name: names equal here are one text."""
+    return " ".join(unicodedata.normalize("NFKC", name).replace("_", " ").casefold().split())

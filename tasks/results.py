@@ -11,21 +11,33 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from tasks.understood import Reading
+
 Suite = Literal[
     "zero_shot", "probe", "probe_train", "probe_trunk", "probe_trunk_train", "knn", "few_shot",
     "fr", "fr_1n", "mad", "mad_text", "pad", "pad_text",
 ]  # fmt: skip
 SUITES: tuple[str, ...] = get_args(Suite)
 MEAN = "mean"
+LEAK, UNCHECKED = (
+    "leak",
+    "leak_unchecked",
+)  # notes of a result: images that were learnt from and are scored; why nobody could look
+NO_LEAK = "none found"
 
 _LEGAL = re.compile(r"^[A-Za-z0-9_\-.:]+$")  # a subset of what MLflow 3 takes, without blanks
 _LOWER_IS_BETTER = ("eer", "hter", "apcer", "bpcer", "acer")
 
 
+def is_piece(text: str) -> bool:
+    """Whether a suite, data set, attack, domain or leaf of this name can stand in a metric's name."""
+    return bool(_LEGAL.match(text))
+
+
 def metric_name(suite: str, part: str, leaf: str) -> str:
     """`suite/part/leaf`. Raises ValueError for a piece that MLflow would refuse or that would not parse back."""
     for piece in (suite, part, leaf):
-        if not _LEGAL.match(piece):
+        if not is_piece(piece):
             raise ValueError(f"metric name piece {piece!r}: letters, digits and _ - . : only")
     return f"{suite}/{part}/{leaf}"
 
@@ -55,7 +67,8 @@ class Result(BaseModel):
 
     values, intervals (95 %: low, high) and absent (reason) are keyed by full metric names. counts: what was compared, e.g.
     {"images": 200} or {"genuine": 300, "impostor": 300}. vision, text: fingerprints of the towers used; data: of the data set.
-    partial: the data set lacks some of the official images, and so every table made from it says.
+    partial: the data set lacks some of the official images, and so every table made from it says. reading: how files became pixels; older
+    results lack it and are of open_clip's way.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -73,6 +86,7 @@ class Result(BaseModel):
     vision: str = ""
     text: str = ""
     partial: bool = False
+    reading: Reading = "open_clip"
     notes: dict[str, str] = {}
 
     @field_validator("values", "intervals", "absent")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ from tasks.protocols import few_shot, identification, knn, morph, probe, spoof, 
 from tasks.protocols.detection import UNNAMED
 from tasks.protocols.heads import head_scores, text_scores
 from tasks.protocols.tally import Context
-from tasks.results import Result, Suite
+from tasks.results import Result, Suite, rate_label
 
 Scored = tuple[Result, pa.Table]
 
@@ -37,7 +38,7 @@ class Scoring:
     """One encoder on one data set. texts: text features by class, K arrays (T, d), None where no prompt is asked; head: only where it was
     trained for this task.
 
-    device: where a solver works.
+    unasked: why no prompt can be asked, where one should be. device: where a solver works.
     """
 
     dataset: Dataset
@@ -49,6 +50,7 @@ class Scoring:
     vision: str
     text: str
     device: str = "cpu"
+    unasked: str = ""
 
     @property
     def context(self) -> Context:
@@ -58,6 +60,7 @@ class Scoring:
             "text": self.text,
             "scale": self.dataset.card.scale,
             "partial": self.dataset.card.partial,
+            "reading": self.dataset.card.reading,
         }
 
     @property
@@ -78,14 +81,18 @@ class Wiring:
     """How a protocol is run. reads: split -> views. suites: what it yields for any encoder; detector: what a trained head adds.
 
     optional: splits that are read where they are there. version: protocol version, so that a result of an older one is scored anew.
+    protocol: what a result says of it. leaves: its headline metrics, of the data set or with `meant` of the mean over its parts.
     """
 
     reads: tuple[tuple[str, tuple[View, ...]], ...]
     suites: tuple[str, ...]
     score: Callable[[Scoring], list[Scored]]
     version: int
+    protocol: str
+    leaves: tuple[str, ...]
     detector: str = ""
     prompted: bool = False
+    meant: bool = False
     optional: tuple[str, ...] = ()
 
     def reads_of(self, dataset: Dataset) -> list[tuple[str, tuple[View, ...]]]:
@@ -107,13 +114,19 @@ def _probe(s: Scoring, suite: Suite, view: View) -> list[Scored]:
     given = (s.features("val", view), d.labels("val")) if "val" in d.card.splits else None
     train = s.features("train", view), d.labels("train")
     test = d.ids("test"), s.features("test", view), d.labels("test")
-    return [probe.score(d.name, *train, *test, s.seed, given, suite=suite, device=s.device, **s.context)]
+    names = d.card.classes
+    return [probe.score(d.name, *train, *test, s.seed, given, suite=suite, device=s.device, classes=names, **s.context)]
 
 
 def _probe_wiring(suite: Suite, view: View) -> Wiring:
     reads = tuple((split, (view,)) for split in ("train", "val", "test"))
     score = partial(_probe, suite=suite, view=view)
-    return Wiring(reads, (suite,), score, probe.PROTOCOL_VERSION, optional=("val",))
+    return Wiring(reads, (suite,), score, *_of(probe), optional=("val",))
+
+
+def _of(module: ModuleType) -> tuple[int, str, tuple[str, ...]]:
+    """The version, words and leaves of a protocol's module."""
+    return module.PROTOCOL_VERSION, module.PROTOCOL, module.LEAVES
 
 
 def _train_and_test(s: Scoring) -> tuple[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -126,11 +139,11 @@ def _train_and_test(s: Scoring) -> tuple[str, np.ndarray, np.ndarray, np.ndarray
 
 
 def _knn(s: Scoring) -> list[Scored]:
-    return [knn.score(*_train_and_test(s), **s.context)]
+    return [knn.score(*_train_and_test(s), classes=s.dataset.card.classes, **s.context)]
 
 
 def _few_shot(s: Scoring) -> list[Scored]:
-    return [few_shot.score(*_train_and_test(s), s.seed, **s.context)]
+    return [few_shot.score(*_train_and_test(s), s.seed, classes=s.dataset.card.classes, **s.context)]
 
 
 def _verification(s: Scoring) -> list[Scored]:
@@ -200,25 +213,30 @@ _TEST: tuple[tuple[str, tuple[View, ...]], ...] = (("test", ("image",)),)
 _LEARNT: tuple[tuple[str, tuple[View, ...]], ...] = (("train", ("image",)), ("val", ("image",)), ("test", ("image",)))
 _BOTH_VIEWS: tuple[tuple[str, tuple[View, ...]], ...] = (("test", ("image", "flip")),)
 
+_TARS = tuple(f"tar_at_far_{rate_label(rate)}" for rate in templates.RATES)
+
 WIRING: dict[Protocol, Wiring] = {
-    "zero_shot": Wiring(_TEST, ("zero_shot",), _zero_shot, zeroshot.PROTOCOL_VERSION, prompted=True),
+    "zero_shot": Wiring(_TEST, ("zero_shot",), _zero_shot, *_of(zeroshot), prompted=True),
     "probe": _probe_wiring("probe", "image"),
     "probe_train": _probe_wiring("probe_train", "image"),
     "probe_trunk": _probe_wiring("probe_trunk", "trunk"),
     "probe_trunk_train": _probe_wiring("probe_trunk_train", "trunk"),
-    "knn": Wiring(_LEARNT, ("knn",), _knn, knn.PROTOCOL_VERSION, optional=("val",)),
-    "few_shot": Wiring(_LEARNT, ("few_shot",), _few_shot, few_shot.PROTOCOL_VERSION, optional=("val",)),
-    "verification": Wiring(_BOTH_VIEWS, ("fr",), _verification, verification.PROTOCOL_VERSION),
-    "templates": Wiring(_BOTH_VIEWS, ("fr",), _templates, templates.PROTOCOL_VERSION),
-    "identification": Wiring(_BOTH_VIEWS, ("fr_1n",), _identification, identification.PROTOCOL_VERSION),
-    "morph": Wiring(_TEST, ("mad_text",), _morph, morph.PROTOCOL_VERSION, detector="mad", prompted=True),
+    "knn": Wiring(_LEARNT, ("knn",), _knn, *_of(knn), optional=("val",)),
+    "few_shot": Wiring(_LEARNT, ("few_shot",), _few_shot, *_of(few_shot), optional=("val",)),
+    "verification": Wiring(
+        _BOTH_VIEWS, ("fr",), _verification, verification.PROTOCOL_VERSION, verification.PROTOCOL, ("accuracy",)
+    ),
+    "templates": Wiring(_BOTH_VIEWS, ("fr",), _templates, templates.PROTOCOL_VERSION, templates.PROTOCOL, _TARS),
+    "identification": Wiring(_BOTH_VIEWS, ("fr_1n",), _identification, *_of(identification)),
+    "morph": Wiring(_TEST, ("mad_text",), _morph, *_of(morph), detector="mad", prompted=True, meant=True),
     "spoof": Wiring(
         (("dev", ("image",)), ("test", ("image",))),
         ("pad_text",),
         _spoof,
-        spoof.PROTOCOL_VERSION,
+        *_of(spoof),
         detector="pad",
         prompted=True,
+        meant=True,
         optional=("dev",),
     ),
 }

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from models.words import counted
+
 Reading = Literal["faithful", "open_clip"]
 """How a file becomes pixels. `faithful`: turned upright by EXIF, 16 bit and float scaled to 8 bit, RGB before resizing.
 `open_clip`: as open_clip's own transform does: no turning, deep values clipped, resized in the file's own mode (docs/protocols.md)."""
@@ -23,7 +25,11 @@ class LeftOut(BaseModel):
 
 
 class Leak(BaseModel):
-    """Images of `split` that stand in `other` too, by content (`exact`) or by a perceptual hash (`near`): how many and the first ids."""
+    """Images of `split` that stand in `other` too, by content (`exact`) or by a perceptual hash (`near`): how many and the first ids.
+
+    split, other: `test`, or `mine/test` where two data sets are compared; the same name twice: images that stand there more than once.
+    relabelled: only those that stand in `other` under another label. first: an id and that of the image it is the same as, `a = b`.
+    """
 
     model_config = _FROZEN
     split: str
@@ -31,12 +37,18 @@ class Leak(BaseModel):
     count: int
     of: int
     kind: Literal["exact", "near"] = "exact"
+    relabelled: bool = False
     first: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         same = "byte for byte" if self.kind == "exact" else "nearly the same to the eye"
-        where = f"stand in {self.other} too" if self.other != self.split else "stand there more than once"
-        return f"{self.count:,} of {self.of:,} images of {self.split} {where}, {same}: {', '.join(self.first)}"
+        stand = "stands" if self.count == 1 else "stand"
+        if self.other == self.split:
+            where = f"{stand} there under two labels" if self.relabelled else f"{stand} there more than once"
+        else:
+            where = f"{stand} in {self.other} too{' under another label' if self.relabelled else ''}"
+        more = ", ..." if self.count > len(self.first) * (2 if self.other == self.split else 1) else ""
+        return f"{self.count:,} of {counted(self.of, 'image')} of {self.split} {where}, {same}: {', '.join(self.first)}{more}"
 
 
 class Understood(BaseModel):

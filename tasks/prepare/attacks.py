@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
 from models.faults import Fault, unknown
 from tasks.prepare.columns import told
-from tasks.prepare.listed import SPLITS, Row, csvs, layout, misnamed, plain, read_listing
+from tasks.prepare.listed import SPLITS, Row, csvs, layout, misnamed, plain, read_listing, role
 from tasks.prepare.names import MORPH_CLASSES, SPOOF_CLASSES
+from tasks.prepare.splits import role_of
 from tasks.prepare.tree import Layout, Tree
 from tasks.prepare.videos import as_frames, in_folders
 from tasks.protocols.detection import UNNAMED
@@ -61,7 +63,7 @@ def mad22(tree: Tree) -> Layout:
     tree.faults += [
         Fault(str(home / f"{name}.csv"), "missing", "one CSV for each of the six attacks") for name in MORPHS if name not in listings
     ]  # fmt: skip
-    rows = _merged(tree, listings)
+    rows = _merged(tree, listings, listings)
     genuine = sum(row.label for row in rows)
     if genuine != BONA_FIDE_IMAGES:
         tree.fault(home, f"{genuine:,} bona fide images", f"{BONA_FIDE_IMAGES}")
@@ -74,23 +76,36 @@ def mad22(tree: Tree) -> Layout:
 
 
 def morphs(tree: Tree) -> Layout:
-    """A user's own: `train.csv`, `test.csv`; or, for the test, MAD22's form of one CSV an attack, called as the attack is."""
+    """A user's own: `train.csv`, `test.csv`; or, for the test, MAD22's form of one CSV an attack, called as the attack is.
+
+    A CSV that is called as some split (`training.csv`) is a fault, never an attack, unless `--split` says which it is.
+    """
     found = csvs(tree, *_PROTOCOLS)
-    stems = {PurePosixPath(file).stem: file for file in found}
     if not found:
         tree.fault(tree.root, "no CSV", "train.csv, test.csv, or one CSV for each attack")
-    by_attack = sorted(set(stems) - set(SPLITS))
-    if "test" in stems and by_attack:
+    stems = {PurePosixPath(file).stem: file for file in found}
+    splits = {stem: split for stem in stems if (split := role(tree, stem)) is not None}
+    by_attack = sorted(stems.keys() - splits.keys())
+    for stem in [stem for stem in by_attack if role_of(stem) is not None]:
+        by_attack.remove(stem)
+        tree.fault(
+            tree.root / stems[stem], f"called as a list of the {role_of(stem)} split is", "train.csv, test.csv, or the name of an attack",
+            f"rename it, or --split {stem}={role_of(stem)}",
+        )  # fmt: skip
+    if "test" in splits.values() and by_attack:
         tree.fault(
             tree.root, f"test.csv beside {told(by_attack, len(by_attack))}", "test.csv, or one CSV for each attack"
         )
         by_attack = []
-    for stem in by_attack:
+    for stem in list(by_attack):
         if wrong := misnamed(stem):
+            by_attack.remove(stem)
             tree.fault(tree.root / stems[stem], *wrong, "rename the file: an attack is called as its CSV is")
-    listings = {stem: read_listing(tree, stems[stem], "test", stem) for stem in by_attack if not misnamed(stem)}
-    listings |= {split: read_listing(tree, stems[split], split, "morph") for split in SPLITS if split in stems}
-    return layout(tree, _merged(tree, listings), MORPH_CLASSES, "morph")
+    listings = {stem: read_listing(tree, stems[stem], "test", stem) for stem in by_attack}
+    listings |= {stem: read_listing(tree, stems[stem], split, "morph") for stem, split in splits.items() if split}
+    for stem in [stem for stem, split in splits.items() if not split]:
+        tree.leave(stems[stem], "left out by --split")
+    return layout(tree, _merged(tree, listings, by_attack), MORPH_CLASSES, "morph")
 
 
 def pad_train(tree: Tree) -> Layout:
@@ -100,34 +115,35 @@ def pad_train(tree: Tree) -> Layout:
     unknown, here and in `pad_test` and `spoofs`; ACER is then undefined.
     """
     rows = _cross_domain(tree, "train", "ocm_i")
-    frames = as_frames(tree, rows, lambda row: row.id.split("/")[0] if "/" in row.id else "oulu_casia_msu")
-    return _spoofs(tree, frames)
+    return _spoofs(tree, rows, lambda row: row.id.split("/")[0] if "/" in row.id else "oulu_casia_msu", published=True)
 
 
 def pad_test(tree: Tree) -> Layout:
     """CelebA-Spoof: `test.csv`, at the top or as CF-PAD keeps it; the images of a `dev.csv` beside it choose the threshold."""
-    return _spoofs(tree, as_frames(tree, _cross_domain(tree, "test", "mco_ca"), lambda row: "celeba_spoof"))
+    return _spoofs(tree, _cross_domain(tree, "test", "mco_ca"), lambda row: "celeba_spoof", published=True)
 
 
 def spoofs(tree: Tree) -> Layout:
     """A user's own: `train.csv`, `dev.csv`, `test.csv`, or one CSV with a column `split`; else the folders of `in_folders`.
 
-    Without a column `domain` all presentations are of one domain, `all`.
+    One CSV alone is of the split that its name says, else test. Without a column `domain` all presentations are of one domain, `all`.
     """
     found = csvs(tree, *_PROTOCOLS)
     if not found:
-        return _spoofs(tree, as_frames(tree, in_folders(tree), lambda row: row.columns["domain"]))
-    stems = {PurePosixPath(file).stem: file for file in found}
-    if len(stems) > 1:
-        tree.faults += [
-            unknown(str(tree.root / file), stem, SPLITS, "split") for stem, file in stems.items() if stem not in SPLITS
-        ]
-    listings = {
-        stem: read_listing(tree, file, stem if stem in SPLITS else "test", UNNAMED)
-        for stem, file in stems.items()
-        if stem in SPLITS or len(stems) == 1
-    }
-    return _spoofs(tree, as_frames(tree, _merged(tree, listings), lambda row: "all"))
+        return _spoofs(tree, in_folders(tree), lambda row: row.columns["domain"])
+    listings: dict[str, list[Row]] = {}
+    for file in found:
+        stem = PurePosixPath(file).stem
+        split = role(tree, stem)
+        if split is None and len(found) == 1:
+            split = {None: "test", "val": "dev"}.get(role_of(stem), role_of(stem))
+        if split is None:
+            tree.faults.append(unknown(str(tree.root / file), stem, SPLITS, "split"))
+        elif split:
+            listings[stem] = read_listing(tree, file, split, UNNAMED)
+        else:
+            tree.leave(file, "left out by --split")
+    return _spoofs(tree, _merged(tree, listings), lambda row: "all")
 
 
 def _cross_domain(tree: Tree, split: str, setting: str) -> list[Row]:
@@ -146,14 +162,15 @@ def _cross_domain(tree: Tree, split: str, setting: str) -> list[Row]:
     return _merged(tree, listings)
 
 
-def _spoofs(tree: Tree, frames: list[Row]) -> Layout:
-    return layout(tree, frames, SPOOF_CLASSES, "spoof", ("attack", "video", "domain"))
+def _spoofs(tree: Tree, rows: list[Row], domain_of: Callable[[Row], str], *, published: bool = False) -> Layout:
+    frames, notes = as_frames(tree, rows, domain_of, published=published)
+    return layout(tree, frames, SPOOF_CLASSES, "spoof", ("attack", "video", "domain"), tuple(filter(None, notes)))
 
 
-def _merged(tree: Tree, listings: dict[str, list[Row]]) -> list[Row]:
+def _merged(tree: Tree, listings: dict[str, list[Row]], by_attack: Iterable[str] = ()) -> list[Row]:
     """The rows of several CSVs; those of one split share their bona fide images. Images with two meanings are faults and left out.
 
-    Where two CSVs or more hold a test of one attack each, their bona fide images must be the same.
+    by_attack: the CSVs that hold a test of one attack each, whose bona fide images must be the same.
     """
     rows: dict[str, Row] = {}
     by: dict[str, str] = {}
@@ -170,7 +187,7 @@ def _merged(tree: Tree, listings: dict[str, list[Row]]) -> list[Row]:
             tree.root, f"{len(apart):,} images in two CSVs as different things: {told(list(apart.values()), len(apart))}",
             "each image in one split, as bona fide or as one attack",
         )  # fmt: skip
-    sets = {name: {row.id for row in listing if row.label} for name, listing in listings.items() if name not in SPLITS}
+    sets = {name: {row.id for row in listings[name] if row.label} for name in by_attack}
     shared = set().union(*sets.values())
     for name, ids in sets.items():
         if lacking := sorted(shared - ids):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import codecs
+import csv as plain_csv
+import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,9 +16,9 @@ from numpy.typing import NDArray
 from pyarrow import csv
 
 from models.faults import Fault
+from tasks.textfile import NotTextError, arrow_input, check_quotes, other_separator, utf8
 
 Kind = Literal["text", "whole", "number", "flag"]
-_BLOCK = 1 << 24  # bytes looked at together
 _NAMED = 8  # lines spelled out in one fault
 _TYPES: dict[Kind, pa.DataType] = {"text": pa.string(), "whole": pa.int64(), "number": pa.float64(), "flag": pa.bool_()}
 _FORM: dict[Kind, tuple[str, str]] = {  # what a field looks like, and how that is said
@@ -30,39 +32,28 @@ _FORM: dict[Kind, tuple[str, str]] = {  # what a field looks like, and how that 
 def read_columns(
     path: Path, columns: Mapping[str, Kind], faults: list[Fault], *, separator: str = " ", header: bool = False
 ) -> pa.Table:
-    """The named columns of a file, (rows, columns); blank lines are passed over.
+    """The named columns of a file, (rows, columns); blank lines are passed over, and so are blanks at the ends of fields.
 
     columns: what each holds: `text` (not empty), `whole` (int64), `number` (float64, finite) or `flag` (0 or 1). header: the first
     line names the columns, which may then be more and in another order; fields may be quoted. Faults name the first lines of another
     width and the first with a field of another kind, with how many there are: these rows are left out.
     """
-    texts: dict[str, Kind] = dict.fromkeys(columns, "text")
+    form = f"lines of {separator.join(columns)}"
     try:
-        _check_text(path)
-        if header and (wrong := _header(path, columns, separator)):
-            expected = f"a header with each of {separator.join(columns)} once"
-            faults.append(Fault(f"{path} line 1", wrong, expected))
+        source = pa.py_buffer(utf8(path.read_bytes())) if header else arrow_input(path)
+        names = _header(source, separator) if header else list(columns)
+        if wrong := _misnamed(names, columns, separator):
+            faults.append(Fault(f"{path} line 1", *wrong))
             return read_nothing(columns)
-        try:
-            table, misfits = _parse(path, columns, separator, header)
-            fits = _fits_as_parsed(table, columns)
-        except pa.ArrowInvalid:  # Arrow stops at the first field of another kind
-            fits = False
-        if not fits:
-            table, misfits = _parse(path, texts, separator, header)
-            table = _sifted(path, table, columns, separator, faults)
-    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
-        faults.append(
-            Fault(str(path), f"not a text of columns ({str(error)[:160]})", f"lines of {separator.join(columns)}")
-        )
+        content = _Content(source, names, header, separator)
+        table, found = _read(path, content, columns)
+        if found and not header and (tidy := _tidy(source)) is not None:
+            table, found = _read(path, _Content(tidy, names, header, separator), columns)
+        faults += found
+    except (pa.ArrowInvalid, pa.ArrowKeyError, plain_csv.Error, NotTextError) as error:
+        remedy = error.remedy if isinstance(error, NotTextError) else ""
+        faults.append(Fault(str(path), f"not a text of columns ({str(error)[:160]})", form, remedy))
         return read_nothing(columns)
-    if misfits.count:
-        width = "as many columns as the header" if header else f"{len(columns)} columns: {separator.join(columns)}"
-        faults.append(
-            Fault(str(path), f"{misfits.count:,} lines of another width: {told(misfits.lines, misfits.count)}", width)
-        )
-    elif not table.num_rows and fits:
-        faults.append(Fault(str(path), "no lines", f"lines of {separator.join(columns)}"))
     return table
 
 
@@ -96,31 +87,68 @@ class _Misfits:
         return "skip"
 
 
-def _parse(path: Path, columns: Mapping[str, Kind], separator: str, header: bool) -> tuple[pa.Table, _Misfits]:
-    misfits = _Misfits()
-    table = csv.read_csv(
-        path,
-        csv.ReadOptions(column_names=None if header else list(columns)),
-        csv.ParseOptions(delimiter=separator, quote_char='"' if header else False, invalid_row_handler=misfits),
-        csv.ConvertOptions(
-            column_types={name: _TYPES[kind] for name, kind in columns.items()},
-            include_columns=list(columns),
-            check_utf8=False,
-            null_values=[],
-            true_values=["1"],
-            false_values=["0"],
-        ),
-    )
-    return table, misfits
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """A text for Arrow with the names of all its columns. header: its first line says them, and fields may be quoted."""
+
+    source: Path | pa.Buffer
+    names: list[str]
+    header: bool
+    separator: str
+
+    def parse(self, columns: Mapping[str, Kind]) -> tuple[pa.Table, _Misfits]:
+        misfits = _Misfits()
+        table = csv.read_csv(
+            self.source if isinstance(self.source, Path) else pa.BufferReader(self.source),
+            csv.ReadOptions(column_names=self.names, skip_rows=int(self.header)),
+            csv.ParseOptions(
+                delimiter=self.separator,
+                quote_char='"' if self.header else False,
+                newlines_in_values=self.header,
+                invalid_row_handler=misfits,
+            ),
+            csv.ConvertOptions(
+                column_types={name: _TYPES[kind] for name, kind in columns.items()},
+                include_columns=list(columns),
+                check_utf8=False,
+                null_values=[],
+                true_values=["1"],
+                false_values=["0"],
+            ),
+        )
+        for place, (name, kind) in enumerate(columns.items()):
+            if self.header and kind == "text":
+                table = table.set_column(place, name, pc.utf8_trim_whitespace(table[name]))
+        return table, misfits
 
 
-def _check_text(path: Path) -> None:
-    """Raises UnicodeDecodeError. Arrow would pass over a line of another width that is no text without a word."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            decoder.decode(block)
-    decoder.decode(b"", final=True)
+def _read(path: Path, content: _Content, columns: Mapping[str, Kind]) -> tuple[pa.Table, list[Fault]]:
+    """The rows whose fields are of their kind, and the faults of the others."""
+    faults: list[Fault] = []
+    try:
+        table, misfits = content.parse(columns)
+        fits = _fits_as_parsed(table, columns)
+    except pa.ArrowInvalid:  # Arrow stops at the first field of another kind
+        fits = False
+    if not fits:
+        table, misfits = content.parse(dict.fromkeys(columns, "text"))
+        table = _sifted(path, table, columns, content.separator, faults)
+    if misfits.count:
+        width = f"{len(content.names)} columns: {content.separator.join(content.names)}"
+        width = "as many columns as the header" if content.header else width
+        faults.append(
+            Fault(str(path), f"{misfits.count:,} lines of another width: {told(misfits.lines, misfits.count)}", width)
+        )
+    elif not table.num_rows and fits:
+        faults.append(Fault(str(path), "no lines", f"lines of {content.separator.join(columns)}"))
+    return table, faults
+
+
+def _tidy(source: Path | pa.Buffer) -> pa.Buffer | None:
+    """The text with one blank between fields and none at the ends of lines; None where it is so already."""
+    content = utf8(source.read_bytes() if isinstance(source, Path) else source.to_pybytes())
+    tidy = re.sub(rb"(?m)^ | $", b"", re.sub(rb"[ \t]+", b" ", content))
+    return None if tidy == content else pa.py_buffer(tidy)
 
 
 def _fits_as_parsed(table: pa.Table, columns: Mapping[str, Kind]) -> bool:
@@ -163,10 +191,22 @@ def read_nothing(columns: Mapping[str, Kind]) -> pa.Table:
     return pa.schema([(name, _TYPES[kind]) for name, kind in columns.items()]).empty_table()
 
 
-def _header(path: Path, columns: Mapping[str, Kind], separator: str) -> str:
-    """What is wrong with the first line; empty where each column is there once."""
-    with path.open(encoding="utf-8-sig") as stream:
-        there = [name.strip('"') for name in stream.readline().rstrip("\r\n").split(separator)]
-    absent = [name for name in columns if name not in there]
-    twice = [name for name in columns if there.count(name) > 1]
-    return f"no column {', '.join(absent)}" if absent else f"more than one column {', '.join(twice)}" if twice else ""
+def _header(source: pa.Buffer, separator: str) -> list[str]:
+    """The names of the first line. Raises csv.Error for quotes that close elsewhere than a field ends."""
+    text = source.to_pybytes().decode()
+    check_quotes(text, separator)
+    fields = next(plain_csv.reader(text.split("\n", 1)[:1], delimiter=separator), [])
+    return [name.strip() for name in fields]
+
+
+def _misnamed(names: list[str], columns: Mapping[str, Kind], separator: str) -> tuple[str, str, str] | None:
+    """What is wrong with a header, what is expected and what to do; None where each column is there once."""
+    absent = [name for name in columns if name not in names]
+    twice = [name for name in columns if names.count(name) > 1]
+    if not absent and not twice:
+        return None
+    return (
+        f"no column {', '.join(absent)}" if absent else f"more than one column {', '.join(twice)}",
+        f"a header with each of {separator.join(columns)} once",
+        other_separator(names, separator),
+    )

@@ -1,92 +1,206 @@
-"""Sets with one folder per class: three official ones, ImageNet's two, and a user's own images."""
+"""A user's own images, one folder per class: which folders are splits and which are classes, said or refused, never guessed by order.
+
+What a folder is follows from where images lie and from what it is called. A split holds class folders; a class holds images. Where both
+readings are possible, nothing is read and the fault says how to choose.
+"""
 
 from __future__ import annotations
 
-from models.faults import unknown
-from tasks.prepare.lists import spoken
-from tasks.prepare.names import names_of
+import unicodedata
+from pathlib import Path
+
+from tasks.prepare.classes import named
+from tasks.prepare.columns import told
+from tasks.prepare.places import Place, places
+from tasks.prepare.splits import ROLES, is_role, role_of, settle
 from tasks.prepare.tree import Item, Layout, Tree
 
-SPLIT_FOLDERS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
-
-
-def country211(tree: Tree) -> Layout:
-    """country211: train, valid and test, folders by country code; names in the order of the sorted codes."""
-    return Layout(names_of("country211"), _splits(tree.below("country211"))[1])
-
-
-def sst2(tree: Tree) -> Layout:
-    """rendered-sst2: train, valid and test with `negative` and `positive`."""
-    classes, splits = _splits(tree.below("rendered-sst2"))
-    return Layout(classes, splits)
-
-
-def imagenet_v2(tree: Tree) -> Layout:
-    """ImageNet-V2 matched frequency: the label is the folder's number, whatever order the folders sort in."""
-    tree = tree.below("imagenetv2-matched-frequency-format-val")
-    listed = []
-    for folder in tree.folders():
-        if folder.isdigit() and int(folder) < 1000:
-            listed += [(path, int(folder)) for path in tree.files(folder)]
-        else:
-            tree.fault(tree.root / folder, "an unknown folder", "folders 0 to 999")
-    return Layout(names_of("imagenet_v2"), {"test": tree.items(sorted(listed, key=lambda row: (row[1], row[0])))})
-
-
-def imagenet(tree: Tree) -> Layout:
-    """ImageNet-1k validation: folders by synset (sorted = label), or the flat archive beside the development kit."""
-    kit = tree.below("ILSVRC2012_devkit_t12")
-    tree = tree.below("ILSVRC2012_img_val", "val")
-    folders = tree.folders()
-    if folders:
-        listed = [(path, label) for label, folder in enumerate(folders) for path in tree.files(folder)]
-        return Layout(names_of("imagenet"), {"test": tree.items(listed)})
-    truth = kit.lines("data/ILSVRC2012_validation_ground_truth.txt", "ILSVRC2012_ID of each validation image, in order")
-    synsets = kit.matlab("data/meta.mat", "the synsets of ILSVRC 2012").get("synsets", ())
-    wnid = {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in synsets if int(row["num_children"]) == 0}
-    order = sorted(wnid.values())
-    listed = []
-    for number, line in enumerate(truth, start=1):
-        if line.isdigit() and int(line) in wnid:
-            listed.append((f"ILSVRC2012_val_{number:08d}.JPEG", order.index(wnid[int(line)])))
-        else:
-            kit.fault(f"{kit.root}/data/ILSVRC2012_validation_ground_truth.txt line {number}", line, "an ILSVRC2012_ID")
-    return Layout(names_of("imagenet"), {"test": tree.items(listed)})
+_FORM = "<split>/<class>/<images>, or <class>/<images> alone"
+_WRAPPERS = ("images", "imgs", "img", "image", "jpegimages", "data")  # between a split and its classes
+_TABLE = "where a file says the labels: --reader table"
+_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
 def folder(tree: Tree) -> Layout:
-    """Any images: `<split>/<class>/...`, or `<class>/...` alone, which all count as test. Labels follow the sorted names."""
-    known = {name for names in SPLIT_FOLDERS.values() for name in names}
-    inside = tree.folders()
-    if known & set(inside):
-        for stray in sorted(set(inside) - known):
-            tree.faults.append(unknown(str(tree.root / stray), stray, known, "split"))
-        classes, splits = _splits(tree)
-        return Layout(tuple(spoken(name) for name in classes), splits)
-    classes, items = _classes(tree, "", tuple(inside))
-    return Layout(tuple(spoken(name) for name in classes), {"test": items})
+    """Any images: `<split>/<class>/...`, or `<class>/...` alone, which count as test. Classes are matched by the names of their folders.
+
+    A folder that holds nothing but one other is entered, and that is said. Faults: splits whose role nothing tells, a folder that is
+    itself a train split, splits without class folders, folders one level too high or too low, domains above classes, two folders of one
+    name in two Unicode forms.
+    """
+    top = places(tree)
+    if _by_table(tree, top):
+        return Layout((), {})
+    here = _entered(tree, top)
+    kids = list(here.inside.values())
+    where = tree.root / here.path
+    before = len(tree.faults)
+    notes: tuple[str, ...] = ()
+    if here is not top:
+        notes = (f"read from {where}, the only folder with images below {tree.root}",)
+    if not kids:
+        _too_low(tree, where, here)
+        return Layout((), {})
+    if any(kid.name in tree.asked.splits or (kid.deep and role_of(kid.name)) for kid in kids):
+        roles = settle([kid.name for kid in kids], tree.asked.splits, str(where), tree.faults)
+        splits = {kid.name: _classes(tree, _unwrapped(kid)) for kid in kids if roles.get(kid.name)}
+        for image in here.images:
+            tree.leave(image, "an image outside the splits")
+        if "test" not in roles.values():
+            first = next((name for name in roles), "NAME")
+            tree.fault(
+                where / "test",
+                "missing",
+                f"a test split beside {told(list(roles), len(roles))}",
+                f"--split {first}=test takes it for one",
+            )
+        taken: dict[str, tuple[str, ...]] = {
+            role: tuple(kid for kid, is_ in roles.items() if is_ == role) for role in ROLES
+        }
+        found = {role: [splits[kid] for kid in names] for role, names in taken.items() if names}
+    else:
+        role = _sole_role(tree, where, here, kids)
+        found, taken = {role: [_classes(tree, here)]}, {role: (here.name or tree.root.resolve().name,)}
+        if role_of(here.name or tree.root.resolve().name) != role:
+            notes += ("no folder says train or test: all images are taken for test",)
+    if len(tree.faults) > before:
+        return Layout((), {})
+    return _layout(tree, found, {role: names for role, names in taken.items() if names}, notes)
 
 
-def _splits(tree: Tree) -> tuple[tuple[str, ...], dict[str, list[Item]]]:
-    """Every split that is there; the classes are those of all of them."""
-    there = {
-        split: next((name for name in names if (tree.root / name).is_dir()), "")
-        for split, names in SPLIT_FOLDERS.items()
-    }
-    if not there["test"]:
-        tree.fault(tree.root / "test", "missing", "a folder with one folder per class")
-    order = tuple(sorted({name for place in there.values() if place for name in tree.folders(place)}))
-    return order, {split: _classes(tree, place, order)[1] for split, place in there.items() if place}
+def _layout(
+    tree: Tree, found: dict[str, list[dict[str, Place]]], taken: dict[str, tuple[str, ...]], notes: tuple[str, ...]
+) -> Layout:
+    names = dict.fromkeys(name for parts in found.values() for part in parts for name in part)
+    classes = named(tree, names, (), "names of the class folders")
+    splits: dict[str, list[Item]] = {}
+    nested = 0
+    for role, parts in found.items():
+        listed = []
+        for part in parts:
+            for name in sorted(part, key=lambda name: classes.place.get(name, -1)):
+                nested += sum(place.count for place in part[name].inside.values())
+                listed += [(path, classes.place[name]) for path in part[name].all() if name in classes.place]
+        splits[role] = tree.items(listed)
+    if nested:
+        notes += (f"{nested:,} images lie in folders inside their class's and count for it",)
+    return Layout(
+        classes.classes, splits, evidence=classes.evidence, unnamed=classes.unnamed, taken=taken, notes=notes
+    )  # fmt: skip
 
 
-def _classes(tree: Tree, place: str, order: tuple[str, ...]) -> tuple[tuple[str, ...], list[Item]]:
-    prefix = f"{place}/" if place else ""
-    if not order:
-        tree.fault(tree.root / place, "no folders", "one folder per class")
-    listed = [
-        (path, label)
-        for label, name in enumerate(order)
-        if (tree.root / f"{prefix}{name}").is_dir()
-        for path in tree.files(f"{prefix}{name}")
+def _by_table(tree: Tree, top: Place) -> bool:
+    """Whether a metadata file says the labels, which folders would then not be asked for; a fault that names the reader for it."""
+    spots = [tree.root, *(tree.root / kid.path for kid in top.inside.values())]
+    listed = [spot / name for spot in spots for name in _METADATA if (spot / name).is_file()]
+    if listed:
+        tree.fault(
+            listed[0],
+            "a table of what the images are",
+            "folders that say it alone",
+            "--reader table reads it, or move it away",
+        )
+    return bool(listed)
+
+
+def _entered(tree: Tree, top: Place) -> Place:
+    """Down to the first folder that holds images, several folders, or one that is a split."""
+    here = top
+    while not here.images and len(here.inside) == 1:
+        (only,) = here.inside.values()
+        if not only.deep or only.name in tree.asked.splits or is_role(only.name):
+            break
+        if role_of(only.name) and any(place.images for place in only.inside.values()):
+            break
+        here = only
+    return here
+
+
+def _unwrapped(split: Place) -> Place:
+    """A split's classes may lie in one more folder, such as `images`."""
+    if not split.images and len(split.inside) == 1:
+        (only,) = split.inside.values()
+        if only.deep and not only.images and only.name.lower() in _WRAPPERS:
+            return only
+    return split
+
+
+def _classes(tree: Tree, place: Place) -> dict[str, Place]:
+    """The class folders of one place by their names in composed Unicode; images beside them are left out, with a word."""
+    where = tree.root / place.path
+    if not place.inside:
+        tree.fault(where, f"{len(place.images):,} images and no folders", f"one folder per class: {_FORM}", _TABLE)
+        return {}
+    for image in place.images:
+        tree.leave(f"{place.path}/{image}" if place.path else image, "an image outside the class folders")
+    found: dict[str, Place] = {}
+    for name, inner in place.inside.items():
+        composed = unicodedata.normalize("NFC", name)
+        if composed in found:
+            tree.fault(
+                where,
+                f"two folders called {composed!r}, in two Unicode forms",
+                "one folder per class",
+                "put their images into one",
+            )
+        found[composed] = inner
+    return found
+
+
+def _sole_role(tree: Tree, where: Path, here: Place, kids: list[Place]) -> str:
+    """The split of classes that lie in no split: test, unless the folder's own name or the user says another. Faults: see `folder`."""
+    own = here.name or where.resolve().name
+    roles = {kid.name: role_of(kid.name) for kid in kids}
+    exact = [kid.name for kid in kids if is_role(kid.name)]
+    if len({roles[name] for name in exact}) > 1 or len(exact) == len(kids):
+        tree.fault(where, f"{told(exact, len(exact))}: splits that hold images and no class folders", _FORM, _TABLE)
+    above = [
+        kid
+        for kid in kids
+        if any(is_role(inner.name) or (inner.deep and role_of(inner.name)) for inner in kid.inside.values())
     ]
-    return order, tree.items(listed)
+    if above:
+        first = above[0]
+        tree.fault(
+            where, f"{told([kid.name for kid in above], len(above))}: each holds splits ({', '.join(first.inside)})", _FORM,
+            f"one data set a time: --from {tree.root / first.path}; classes above their splits have to change places with them",
+        )  # fmt: skip
+    elif tree.asked.classes == () and (domains := _domains(kids)):
+        shared, outer = domains
+        tree.fault(
+            where, f"{told(outer, len(outer))}: each holds {told(shared, len(shared))}, as domains above classes do", _FORM,
+            f"one domain: --from {tree.root / kids[0].path}; or their roles: --split {outer[0]}=test --split {outer[1]}=none; "
+            f"if {outer[0]} is a class, name the classes: --classes FILE",
+        )  # fmt: skip
+    given = tree.asked.splits.get(own)
+    said = given or role_of(own)
+    if given is None and said in ("train", "val") and is_role(own):
+        tree.fault(
+            where, f"a folder called {own}: it would be scored as test", "the folder that holds the splits",
+            f"--from {where.resolve().parent}, or --split {own}=test if it is to be scored",
+        )  # fmt: skip
+    return said if said in ROLES and (given or is_role(own)) else "test"
+
+
+def _domains(kids: list[Place]) -> tuple[list[str], list[str]] | None:
+    """(names of inner folders that stand in several of these folders, the folders), where every one holds folders alone."""
+    if len(kids) < 2 or any(kid.images for kid in kids):
+        return None
+    holders: dict[str, list[str]] = {}
+    for kid in kids:
+        for name in kid.inside:
+            holders.setdefault(name, []).append(kid.name)
+    shared = [name for name, of in holders.items() if len(of) > 1]
+    return (shared, list(dict.fromkeys(name for inner in shared for name in holders[inner]))) if shared else None
+
+
+def _too_low(tree: Tree, where: Path, here: Place) -> None:
+    """No folders at all: nothing, or images of which nothing says the class."""
+    if not here.images:
+        tree.fault(where, "no images", _FORM)
+        return
+    parent = where.resolve().parent
+    hint = f"--from {parent if not is_role(parent.name) else parent.parent}" if tree.root == where else _TABLE
+    tree.fault(
+        where, f"{len(here.images):,} images and no folders", _FORM, f"{hint} if this folder is one class, or {_TABLE}"
+    )

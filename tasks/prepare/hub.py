@@ -1,84 +1,173 @@
-"""A Hugging Face `datasets` folder (save_to_disk) or Parquet files with an image column: read through pyarrow alone."""
+"""A Hugging Face set as people have it on disk: saved by `datasets`, in its cache, or a repository of Parquet files. Through pyarrow alone.
+
+What is read is what the set says of itself: the files that its records list, its features for columns and class names, its names for
+splits and configurations. What none of that tells is asked for and never guessed: no row of train is ever scored as test.
+"""
 
 from __future__ import annotations
 
-import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from models.faults import unknown
-from tasks.prepare.tree import Item, Layout, Tree
+from tasks.prepare.counted import fault_each
+from tasks.prepare.hub_agree import agree
+from tasks.prepare.hub_choice import chosen_config, chosen_place
+from tasks.prepare.hub_columns import columns_of
+from tasks.prepare.hub_configs import configs_of
+from tasks.prepare.hub_files import DAMAGED, NotDataError, open_data
+from tasks.prepare.hub_labels import read_labels
+from tasks.prepare.hub_names import stems
+from tasks.prepare.hub_parts import Config, check_parts
+from tasks.prepare.hub_places import listed
+from tasks.prepare.hub_rows import Source, cells_of, items_of
+from tasks.prepare.splits import ROLES, settle
+from tasks.prepare.tree import Layout, Tree
 
-IMAGE, LABEL = "image", "label"
-SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "test": "test"}
+_DATA = "an Arrow stream or a Parquet file"
+_PARTIAL = "partial-"  # begins a split of which the hub converted the first part alone
+_NOTHING = Layout((), {})
 
 
 def hub(tree: Tree) -> Layout:
-    """Columns `image` (a struct with bytes, or bytes) and `label` (a class number or a name).
+    """Splits, columns and classes as `--split`, `--image`, `--label`, `--config` and `--classes` say, else as the set itself says.
 
-    Splits: folders of `save_to_disk`, or the beginning of a Parquet file's name (`train-00000-of-00002.parquet`). Class names come
-    from the features that `datasets` writes; else the sorted labels stand for themselves.
+    Ids: `<split>/<file>/<row>`. Images are read one at a time when they are asked for. Faults: several sets, revisions or configurations
+    that nobody chose between, splits whose role nothing tells, missing parts and rows, columns or class names that do not agree, rows
+    without an image or a label, Git LFS pointers.
     """
-    tables: dict[str, list[tuple[Path, pa.Table]]] = {}
-    for path in sorted(p for p in tree.root.rglob("*") if p.suffix in (".arrow", ".parquet") and p.is_file()):
-        named = path.name if path.suffix == ".parquet" else path.parent.name
-        split = SPLITS.get(named.split("-")[0].split(".")[0], "test")
-        table = _read(tree, path)
-        if table is not None:
-            tables.setdefault(split, []).append((path, table))
-    if not tables:
-        tree.fault(tree.root, "no .arrow or .parquet file", "a datasets folder saved to disk, or Parquet files")
-    schemas = [table.schema for rows in tables.values() for _, table in rows]
-    lacking = [column for column in (IMAGE, LABEL) if any(column not in schema.names for schema in schemas)]
-    for column in lacking:
-        tree.faults.append(unknown(str(tree.root), column, schemas[0].names, "column"))
-    if lacking or not schemas:
-        return Layout((), {})
-    values = {value for rows in tables.values() for _, table in rows for value in table[LABEL].unique().to_pylist()}
-    if None in values:
-        tree.fault(tree.root, f"{LABEL} is empty in some rows", "a label in every row")
-        return Layout((), {})
-    names = _class_names(schemas[0])
-    order = list(range(len(names))) if names else sorted(values)
-    splits = {
-        split: [item for path, table in rows for item in _items(split, path, table, order)]
-        for split, rows in tables.items()
-    }
-    return Layout(names or tuple(str(value) for value in order), splits)
+    here = chosen_place(tree)
+    if here is None:
+        return _NOTHING
+    there = listed(here)
+    of = stems(there.data)
+    configs = configs_of(here, there, of)
+    config = chosen_config(here, configs, there)
+    if config is None:
+        return _NOTHING
+    check_parts(here, config, of)
+    sources = _opened(here, config)
+    roles = _roles(here, config)
+    _check_rows(here, config, sources, roles)
+    taken = {role: tuple(name for name in config.splits if roles.get(name) == role) for role in ROLES}
+    ordered = [source for role in ROLES for source in sources if source.split in taken[role]]
+    used: set[str] = set()
+    layout = _layout(here, config, ordered, taken, used) if ordered and len(roles) == len(config.splits) else _NOTHING
+    if here.root != tree.root and layout.splits:
+        layout = replace(
+            layout, notes=(f"read from {here.root}, the only data set and revision below {tree.root}", *layout.notes)
+        )
+    for path in (*there.others, *there.images):
+        if path not in used:
+            here.leave(path, "no Arrow or Parquet file")
+    return layout
 
 
-def _items(split: str, path: Path, table: pa.Table, order: list[Any]) -> list[Item]:
-    place = {value: row for row, value in enumerate(order)}
+def _layout(
+    tree: Tree, config: Config, sources: Sequence[Source], taken: Mapping[str, tuple[str, ...]], used: set[str]
+) -> Layout:  # fmt: skip
+    columns = columns_of(tree, [source.opened for source in sources], config.info)
+    if columns is None:
+        return _NOTHING
+    image, label = columns
+    read = []
+    for source in sources:
+        try:
+            read.append(read_labels(source.opened, label, source.name, source.split, config.said_of(source.split)))
+        except DAMAGED as error:
+            tree.fault(source.opened.path, f"unreadable ({error})", _DATA)
+    agreed = agree(tree, read, label) if len(read) == len(sources) else None
+    cells = cells_of(tree, sources, image, used)
+    if agreed is None:
+        return _NOTHING
+    splits = {}
+    for role, names in taken.items():
+        mine = [n for n, source in enumerate(sources) if source.split in names]
+        if mine:
+            parts = ([sources[n] for n in mine], [cells[n] for n in mine], [agreed.labels[n] for n in mine])
+            splits[role] = items_of(role, *parts)
+    return Layout(
+        agreed.named.classes,
+        {role: items for role, items in splits.items() if items},
+        numbered=True,
+        evidence=agreed.named.evidence,
+        unnamed=agreed.named.unnamed,
+        used={"image": image, "label": label},
+        taken={role: names for role, names in taken.items() if names},
+        notes=(*config.notes, *agreed.notes),
+    )
 
-    def load(row: int) -> bytes:
-        value = table[IMAGE][row].as_py()
-        data = value.get("bytes") if isinstance(value, dict) else value
-        return data if isinstance(data, bytes) else b""
 
-    return [
-        Item(f"{split}/{path.stem}/{row:06d}", place.get(value, -1), f"{path} row {row}", lambda row=row: load(row))  # type: ignore[misc]
-        for row, value in enumerate(table[LABEL].to_pylist())
-    ]
+def _opened(tree: Tree, config: Config) -> list[Source]:
+    """The files of a configuration that can be read; faults for the others, for Arrow streams that were cut, and for row numbers."""
+    found, pointers, cut, views = [], [], [], []
+    for split, files in config.splits.items():
+        for file in files:
+            path = Path(tree.root / file)
+            try:
+                opened = open_data(path)
+            except NotDataError as error:
+                pointers.append(str(file)) if "Git LFS" in str(error) else tree.fault(path, str(error), _DATA)
+                continue
+            except DAMAGED as error:
+                tree.fault(path, f"unreadable ({error})", _DATA)
+                continue
+            if not opened.whole:
+                cut.append(str(file))
+            if opened.schema.names == ["indices"]:
+                views.append(str(file))
+            else:
+                found.append(Source(split, str(file), opened))
+    fault_each(
+        tree,
+        tree.root,
+        pointers,
+        "pointers of Git LFS, not the data itself",
+        "the data",
+        "git lfs pull there, or hf download",
+    )
+    fault_each(tree, tree.root, cut, "Arrow streams that do not end: cut off", "whole files", "save or copy them again")
+    fault_each(tree, tree.root, views, "files of row numbers", "the rows themselves", "save dataset.flatten_indices()")
+    return found
 
 
-def _read(tree: Tree, path: Path) -> pa.Table | None:
-    try:
-        if path.suffix == ".parquet":
-            return pq.read_table(path, memory_map=True)
-        with pa.memory_map(str(path)) as source:
-            return pa.ipc.open_stream(source).read_all()
-    except (pa.ArrowInvalid, OSError) as error:
-        tree.fault(path, f"unreadable ({error})", "an Arrow stream or a Parquet file")
-        return None
+def _roles(tree: Tree, config: Config) -> dict[str, str]:
+    """What each split is for, by `--split` or its name; fewer than there are splits where faults leave that open."""
+    given, names = tree.asked.splits, list(config.splits)
+    before = len(tree.faults)
+    roles = settle(names, given, str(tree.root / config.folder), tree.faults)
+    tree.faults.extend(unknown("--split", name, names, "split") for name in given if name not in names)
+    shared = Counter(file for name, files in config.splits.items() if roles.get(name) for file in set(files))
+    twice = [str(file) for file, count in shared.items() if count > 1]
+    fault_each(
+        tree, tree.root, twice, "files are of several splits", "a file of one split", "leave one out: --split NAME=none"
+    )
+    settled = len(tree.faults) == before
+    for name, role in roles.items():
+        if not role:
+            for file in config.splits[name]:
+                tree.leave(str(file), "left out by --split")
+        elif name.startswith(_PARTIAL):
+            tree.fault(
+                tree.root / config.folder,
+                f"{name}: the hub converted the first part of this split alone",
+                "the whole split",
+                "take the files of the repository's main branch",
+            )
+    return roles if settled else {}
 
 
-def _class_names(schema: pa.Schema) -> tuple[str, ...]:
-    """The names that `datasets` keeps in the schema's metadata for a ClassLabel column; () where there are none."""
-    try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return tuple(features[LABEL]["names"])
-    except (KeyError, TypeError, ValueError):
-        return ()
+def _check_rows(tree: Tree, config: Config, sources: Sequence[Source], roles: Mapping[str, str]) -> None:
+    """Faults for splits with other numbers of rows than the set itself says, where all of their files are there."""
+    expected = sum(len(files) for files in config.splits.values())
+    if len(sources) < expected:
+        return
+    for stated in config.stated:
+        rows = sum(source.opened.rows for source in sources if source.split in stated.splits)
+        if rows != stated.rows and any(roles.get(name, name) for name in stated.splits):
+            found = f"{rows:,} rows of {' and '.join(stated.splits)}"
+            tree.fault(
+                stated.where, found, f"{stated.rows:,}, as it says itself", stated.why or "download what is missing"
+            )

@@ -9,6 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import overload
 
+from tasks.prepare.litter import is_litter
 from tasks.prepare.recordio import records
 from tasks.prepare.tree import Item, Layout, Tree
 
@@ -25,7 +26,8 @@ def identities(tree: Tree) -> Layout:
     """
     inside = tree.folders()
     for place in (tree, *([tree.below(inside[0])] if len(inside) == 1 else [])):
-        names = sorted(entry.name for entry in place.root.iterdir() if entry.suffix in (".rec", ".idx", ".mdb"))
+        listed = (entry.name for entry in place.root.iterdir() if entry.suffix in (".rec", ".idx", ".mdb"))
+        names = sorted(name for name in listed if not is_litter(name))
         recs = [name for name in names if name.endswith(".rec")]
         stems = {name.rpartition(".")[0] for name in names if not name.endswith(".mdb")}
         if recs or stems:
@@ -39,7 +41,13 @@ def identities(tree: Tree) -> Layout:
     if not inside:
         tree.fault(tree.root, "no .rec and no folders", _WANTED)
         return Layout((), {}, protocols=_PROTOCOLS)
-    return Layout(tuple(inside), {"train": Folders(tree, inside)}, protocols=_PROTOCOLS, numbered=True)
+    return Layout(
+        tuple(inside),
+        {"train": Folders(tree, inside)},
+        protocols=_PROTOCOLS,
+        numbered=True,
+        evidence="the names of folders, sorted, an identity each",
+    )
 
 
 def _recorded(tree: Tree, stems: list[str]) -> Layout:
@@ -51,7 +59,14 @@ def _recorded(tree: Tree, stems: list[str]) -> Layout:
     if found is None:
         return Layout((), {}, protocols=_PROTOCOLS)
     images, count = found
-    return Layout(tuple(map(str, range(count))), {"train": images}, protocols=_PROTOCOLS, numbered=True)
+    return Layout(
+        tuple(map(str, range(count))),
+        {"train": images},
+        protocols=_PROTOCOLS,
+        numbered=True,
+        evidence=f"the labels of {stem}.rec, numbers of identities",
+        taken={"train": (f"{stem}.rec",)},
+    )
 
 
 class Folders(Sequence[Item]):

@@ -7,6 +7,7 @@ else strings.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 from tasks.prepare.align import POINTS, POINTS_APART, points_of, similarities, upright
 from tasks.prepare.columns import Kind, named, read_columns, read_nothing, told
+from tasks.prepare.litter import is_litter
+from tasks.prepare.located import on_disk
 from tasks.prepare.tree import Item, Layout, Tree
 
 _MEMBERS = "_face_tid_mid.txt"
@@ -35,7 +38,8 @@ def ijb(tree: Tree, target: str) -> Layout:
 
 def templates(tree: Tree) -> Layout:
     """A user's own set in the layout of `ijb`, its files called `meta/<prefix>_face_tid_mid.txt` and so on."""
-    found = sorted(file.name for file in (tree.root / "meta").glob(f"*{_MEMBERS}"))
+    listed = sorted(file.name for file in (tree.root / "meta").glob(f"*{_MEMBERS}"))
+    found = [name for name in listed if not is_litter(name)]
     if len(found) != 1:
         tree.fault(tree.root / "meta", told(found, len(found)) or "no such file", f"one file called <prefix>{_MEMBERS}")
         return Layout((), {"test": []})
@@ -57,7 +61,18 @@ def _layout(tree: Tree, prefix: str) -> Layout:
     if identification is not None:
         tables["identification"] = identification
     protocols = ("templates", "identification") if identification is not None else ("templates",)
-    return Layout((), {"test": upright(items, turns)}, tables=tables, protocols=protocols)
+    counts = f"{len(there):,} members in {len(kept):,} templates, {len(tables['pairs']):,} pairs of templates"
+    if identification is not None:
+        roles = Counter(identification["role"].to_pylist())
+        counts += f", {', '.join(f'{n:,} templates of {role}' for role, n in sorted(roles.items()))}"
+    return Layout(
+        (),
+        {"test": upright(items, turns)},
+        tables=tables,
+        protocols=protocols,
+        taken={"test": (f"{prefix}{_MEMBERS}",)},
+        notes=(counts,),
+    )
 
 
 def _members(tree: Tree, prefix: str) -> tuple[pa.Table, Path | str]:
@@ -102,7 +117,8 @@ def _images(
     usable = np.append(~lost & (scores >= 0), False)[rows]
     items: list[Item | None] = [None] * len(images)
     if (tree.root / "loose_crop").is_dir():
-        items = [tree.image(f"loose_crop/{name}", 0) for name in images.to_pylist()]
+        spelt = on_disk(tree)
+        items = [tree.image(spelt(f"loose_crop/{name}"), 0) for name in images.to_pylist()]
     else:
         tree.fault(tree.root / "loose_crop", "missing", "the folder of images")
     usable &= np.array([item is not None for item in items], dtype=bool)

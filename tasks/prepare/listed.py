@@ -9,16 +9,18 @@ from __future__ import annotations
 import csv
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
 from models.faults import unknown
 from tasks.prepare.columns import told
-from tasks.prepare.located import locator
+from tasks.prepare.litter import is_litter
+from tasks.prepare.located import locator, on_disk
 from tasks.prepare.tree import Item, Layout, Tree
 from tasks.protocols.detection import BONA_FIDE
 from tasks.protocols.tally import part_faults
+from tasks.textfile import NotTextError, other_separator, read_rows
 
 SPLITS = ("train", "dev", "test")
 PATH, LABEL = "image_path", "label"
@@ -30,12 +32,17 @@ _FORM = f"a CSV with the columns {PATH},{LABEL}, if need be {', '.join(OPTIONAL)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One image: its path within the tree, 1 = bona fide and 0 = attack, its split, and protocol columns, `attack` always among them."""
+    """One image: its path within the tree, 1 = bona fide and 0 = attack, its split, and protocol columns, `attack` always among them.
+
+    source: the list or folders that say it. said: the columns of the list itself.
+    """
 
     id: str
     label: int
     split: str
     columns: Mapping[str, str]
+    source: str = field(default="", compare=False)
+    said: tuple[str, ...] = field(default=(), compare=False)
 
 
 def plain(word: str) -> str:
@@ -53,10 +60,18 @@ def kind_of(label: int, attack: str) -> str | None:
 def csvs(tree: Tree, *places: str) -> list[str]:
     """Paths of the .csv files directly in the first of these folders that has one, sorted."""
     for place in places:
-        found = sorted(p.name for p in (tree.root / place).glob("*.csv") if not p.name.startswith("."))
+        found = sorted(p.name for p in (tree.root / place).glob("*.csv") if not is_litter(p.name))
         if found:
             return [posixpath.join(place, name) for name in found]
     return []
+
+
+def role(tree: Tree, name: str) -> str | None:
+    """train, dev or test for a source's name of a split: as `--split` says ("" leaves it out), else itself; None for any other name."""
+    given = tree.asked.splits.get(name)
+    if given is None:
+        return name if name in SPLITS else None
+    return "dev" if given == "val" else given
 
 
 def read_listing(tree: Tree, file: str, split: str, attack: str) -> list[Row]:
@@ -75,8 +90,10 @@ def read_listing(tree: Tree, file: str, split: str, attack: str) -> list[Row]:
     read: list[tuple[int, dict[str, str], int]] = []
     for number, fields in lines:
         row = dict(zip(header, fields, strict=False))
-        if problem := _problem(row, len(fields) - len(header)):
+        if problem := _problem(tree, row, len(fields) - len(header)):
             bad.setdefault(problem, []).append(number)
+        elif role(tree, row.get("split", split)) == "":
+            tree.leave(row[PATH], f"split {row['split']}, left out by --split")
         else:
             read.append((number, row, LABELS[plain(row[LABEL])]))
     for (found, expected), numbers in bad.items():
@@ -98,15 +115,21 @@ def read_listing(tree: Tree, file: str, split: str, attack: str) -> list[Row]:
             if both:
                 del rows[identity]
         else:
-            rows[identity] = Row(identity, label, row.get("split", split), columns)
+            chosen = role(tree, row["split"]) if "split" in row else split
+            rows[identity] = Row(identity, label, str(chosen), columns, file, tuple(header))
     if twice:
         tree.fault(path, f"{len(twice):,} images listed twice: {told(twice, len(twice))}", "each image once")
     return list(rows.values())
 
 
 def layout(
-    tree: Tree, rows: Iterable[Row], classes: tuple[str, ...], protocol: str, columns: Sequence[str] = ("attack",)
-) -> Layout:  # fmt: skip
+    tree: Tree,
+    rows: Iterable[Row],
+    classes: tuple[str, ...],
+    protocol: str,
+    columns: Sequence[str] = ("attack",),
+    notes: tuple[str, ...] = (),
+) -> Layout:
     """The images of these rows by split; for a user's own `protocol` where there is a test split, training where there is one to train on.
 
     An optional column that some rows lack is a fault, and is left out.
@@ -118,39 +141,55 @@ def layout(
         tree.fault(tree.root, f"column {', '.join(halved)} in some CSVs only", "in all of them or in none")
     kept = (*columns, *(name for name in ("subject", "video", "domain") if name in given - {*columns, *halved}))
     splits: dict[str, list[Item]] = {split: [] for split in SPLITS}
+    taken: dict[str, dict[str, None]] = {split: {} for split in SPLITS}
+    spelt = on_disk(tree)
     for row in rows:
-        item = tree.image(row.id, row.label)
+        item = tree.image(spelt(row.id), row.label)
         if item is not None:
-            splits[row.split].append(replace(item, columns={name: row.columns[name] for name in kept}))
+            splits[row.split].append(replace(item, id=row.id, columns={name: row.columns[name] for name in kept}))
+            taken[row.split][row.source] = None
     filled = {split: items for split, items in splits.items() if items}
     protocols = [name for name, split in (("training", "train"), (protocol, "test")) if split in filled]
-    return Layout(classes, filled, kept, protocols=tuple(protocols))
+    said = {name: name for row in rows for name in row.said if name in (*OPTIONAL, LABEL)}
+    sources = list(dict.fromkeys(row.source for row in rows))
+    return Layout(
+        classes,
+        filled,
+        kept,
+        protocols=tuple(protocols),
+        evidence=f"labels bonafide and attack of {', '.join(sources[:8])}{', ...' if len(sources) > 8 else ''}",
+        used={"image": PATH, **said} if said else {},
+        taken={split: tuple(taken[split]) for split in filled},
+        notes=notes,
+    )
 
 
 def _lines(tree: Tree, path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The header and the lines with their numbers, fields stripped; nothing where the header or the file is none."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, skipinitialspace=True, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            lines = [(reader.line_num, [field.strip() for field in fields]) for fields in reader if any(fields)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        tree.fault(path, f"no CSV ({error})", _FORM)
+        rows = read_rows(path)
+        top, header = next(rows, (1, []))
+        lines = list(rows)
+    except (NotTextError, csv.Error) as error:
+        tree.fault(path, f"no CSV ({error})", _FORM, error.remedy if isinstance(error, NotTextError) else "")
         return [], []
     before = len(tree.faults)
+    where = f"{path} line {top}"
     for name in (PATH, LABEL):
         if name not in header:
-            tree.fault(f"{path} line 1", f"no column {name} in {','.join(header)!r}", f"a header with {PATH},{LABEL}")
+            tree.fault(
+                where, f"no column {name} in {','.join(header)!r}", f"a header with {PATH},{LABEL}", other_separator(header)
+            )  # fmt: skip
     known = (PATH, LABEL, *OPTIONAL)
-    tree.faults += [unknown(f"{path} line 1", name, known, "column") for name in header if name not in known]
+    tree.faults += [unknown(where, name, known, "column") for name in header if name not in known]
     if len(set(header)) < len(header):
-        tree.fault(f"{path} line 1", f"a column twice in {','.join(header)!r}", "each column once")
+        tree.fault(where, f"a column twice in {','.join(header)!r}", "each column once")
     if not lines:
         tree.fault(path, "no images", _FORM)
     return (header, lines) if len(tree.faults) == before else ([], [])
 
 
-def _problem(row: dict[str, str], surplus: int) -> tuple[str, str] | None:
+def _problem(tree: Tree, row: dict[str, str], surplus: int) -> tuple[str, str] | None:
     """What is wrong with one line, and what is expected."""
     if surplus:
         return "another number of fields than the header", "one field a column"
@@ -159,7 +198,7 @@ def _problem(row: dict[str, str], surplus: int) -> tuple[str, str] | None:
         return f"empty {', '.join(empty)}", "a value in each line, or no such column"
     if plain(row[LABEL]) not in LABELS:
         return f"label {row[LABEL]!r}", "bonafide or attack"
-    if row.get("split", SPLITS[0]) not in SPLITS:
+    if "split" in row and role(tree, row["split"]) is None:
         return f"split {row['split']!r}", f"one of {', '.join(SPLITS)}"
     label = LABELS[plain(row[LABEL])]
     if "attack" in row and kind_of(label, row["attack"]) is None:

@@ -3,24 +3,45 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
-from tasks.prepare.names import names_of
+from tasks.prepare.names import identifiers_of, names_of
 from tasks.prepare.tree import Item, Layout, Tree
 
+OFFICIAL_ORDER = "the publisher's own identifiers"
 FLOWER_SPLITS = {"train": "trnid", "val": "valid", "test": "tstid"}  # smaller train than test, as published
 
 
 def spoken(name: str) -> str:
-    """A folder's name as a prompt says it."""
-    return name.replace("_", " ").replace("/", " ").strip()
+    """A folder's name as a prompt says it: underscores as blanks, in Unicode's composed form whatever the file system keeps."""
+    return unicodedata.normalize("NFC", name).replace("_", " ").replace("/", " ").strip()
+
+
+def label_of(tree: Tree, dataset: str, there: Iterable[str], where: Path) -> dict[str, int]:
+    """The official label of each class that is there, whichever others are missing; one fault for names that the set does not have."""
+    order = {name: label for label, name in enumerate(identifiers_of(dataset))}
+    there = list(dict.fromkeys(there))
+    strange = [name for name in there if name not in order]
+    if strange:
+        shown = ", ".join(map(repr, strange[:8])) + (f" and {len(strange) - 8:,} more" if len(strange) > 8 else "")
+        some = ", ".join(list(order)[:2])
+        numbers = (
+            "; a number would have to be matched by the publisher's own list"
+            if all(n.isdecimal() for n in strange)
+            else ""
+        )
+        tree.fault(where, f"{shown}: no class of {dataset}", f"the publisher's names, such as {some}{numbers}")
+    return {name: order[name] for name in there if name in order}
 
 
 def food101(tree: Tree) -> Layout:
     """food-101: meta/train.json and test.json map a class to its images."""
     tree = tree.below("food-101")
-    splits, names = {}, set[str]()
+    splits = {}
     for split in ("train", "test"):
         listed = tree.json(f"meta/{split}.json", "the split of Food-101: class -> list of class/number")
         if not isinstance(listed, dict) or not all(
@@ -28,16 +49,15 @@ def food101(tree: Tree) -> Layout:
         ):
             tree.fault(tree.root / f"meta/{split}.json", "other content", "a mapping from class to a list of images")
             listed = {}
-        names |= set(listed)
         splits[split] = listed
-    order = sorted(names)
+    place = label_of(tree, "food101", [name for listed in splits.values() for name in listed], tree.root / "meta")
     found = {
         split: tree.items(
-            (f"images/{image}.jpg", order.index(name)) for name in sorted(listed) for image in listed[name]
+            (f"images/{image}.jpg", place[name]) for name in sorted(listed) if name in place for image in listed[name]
         )
         for split, listed in splits.items()
     }
-    return Layout(tuple(spoken(name) for name in order), found)
+    return Layout(tuple(spoken(name) for name in identifiers_of("food101")), found, evidence=OFFICIAL_ORDER)
 
 
 def sun397(tree: Tree, partition: int = 1) -> Layout:
@@ -102,12 +122,13 @@ def dtd(tree: Tree, partition: int = 1) -> Layout:
         split: tree.lines(f"labels/{split}{partition}.txt", "a split of DTD: class/image.jpg")
         for split in ("train", "val", "test")
     }
-    order = sorted({line.partition("/")[0] for lines in listed.values() for line in lines})
+    class_of = {line: line.partition("/")[0] for lines in listed.values() for line in lines}
+    place = label_of(tree, "dtd", class_of.values(), tree.root / "labels")
     splits = {
-        split: tree.items((f"images/{line}", order.index(line.partition("/")[0])) for line in lines)
+        split: tree.items((f"images/{line}", place[class_of[line]]) for line in lines if class_of[line] in place)
         for split, lines in listed.items()
     }
-    return Layout(tuple(spoken(name) for name in order), splits)
+    return Layout(tuple(spoken(name) for name in identifiers_of("dtd")), splits, evidence=OFFICIAL_ORDER)
 
 
 def flowers102(tree: Tree) -> Layout:

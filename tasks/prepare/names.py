@@ -1,7 +1,8 @@
 """Class names and templates of the official sets, in the wording of OpenAI's release (openai/CLIP: data/prompts.md).
 
-`prompts.json` holds the facts: templates of thirteen sets, and the class names that no publisher's file spells as a prompt does. The
-names of the other sets come with their download; ImageNet's names and 80 templates from open_clip.
+`prompts.json` holds the facts: templates of thirteen sets, the class names that no publisher's file spells as a prompt does, and the
+identifiers (folder names) of sets that come without a list of their classes. The names of the other sets come with their download;
+ImageNet's names and 80 templates from open_clip, its synsets from timm.
 """
 
 from __future__ import annotations
@@ -31,6 +32,15 @@ def names_of(dataset: str) -> tuple[str, ...]:
 
         return tuple(IMAGENET_CLASSNAMES)
     return tuple(_facts()["classes"][dataset])
+
+
+def identifiers_of(dataset: str) -> tuple[str, ...]:
+    """What the publisher calls each class's folder, in label order: WordNet ids, country codes, names. Raises KeyError for another set."""
+    if dataset == "imagenet":
+        from timm.data import ImageNetInfo
+
+        return tuple(ImageNetInfo("imagenet-1k").label_names())
+    return tuple(_facts()["identifiers"][dataset])
 
 
 def templates_of(dataset: str, classes: tuple[str, ...] = ()) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tasks.prepare import arrays, folders, lists
+from tasks.prepare import arrays, foldered, lists
 from tasks.prepare.tree import Layout
 
 Metric = Literal["top1", "mean_per_class"]
@@ -81,20 +81,20 @@ OFFICIAL: dict[str, Official] = {
             "270 MB", "free to use with citation",
         ),
         Official(
-            "country211", folders.country211, 211, {"train": 31_650, "val": 10_550, "test": 21_100},
+            "country211", foldered.country211, 211, {"train": 31_650, "val": 10_550, "test": 21_100},
             "OpenAI, CLIP's data page (from YFCC100M)", "11 GB", "Creative Commons by image",
             each={"train": 150, "val": 50, "test": 100},
         ),
         Official(
-            "sst2", folders.sst2, 2, {"train": 6_920, "val": 872, "test": 1_821}, "OpenAI, CLIP's data page (Stanford Sentiment, drawn)",
+            "sst2", foldered.sst2, 2, {"train": 6_920, "val": 872, "test": 1_821}, "OpenAI, CLIP's data page (Stanford Sentiment, drawn)",
             "131 MB", "none stated",
         ),
         Official(
-            "imagenet_v2", folders.imagenet_v2, 1_000, {"test": 10_000}, "ImageNetV2 project, matched-frequency format-val", "1.2 GB",
+            "imagenet_v2", foldered.imagenet_v2, 1_000, {"test": 10_000}, "ImageNetV2 project, matched-frequency format-val", "1.2 GB",
             "MIT for the collection", each={"test": 10},
         ),
         Official(
-            "imagenet", folders.imagenet, 1_000, {"test": 50_000}, "image-net.org, ILSVRC 2012 validation and devkit_t12", "6.3 GB",
+            "imagenet", foldered.imagenet, 1_000, {"test": 50_000}, "image-net.org, ILSVRC 2012 validation and devkit_t12", "6.3 GB",
             "non-commercial research, by agreement", each={"test": 50},
         ),
     )

@@ -7,12 +7,14 @@ as Python 2 or 3 pickles them, or the uint8 array that OpenCV's encoder returns.
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from tasks.prepare.litter import is_litter
 from tasks.prepare.safe_pickle import SafePickleError, load_plain
 from tasks.prepare.tree import Item, Layout, Tree
 
@@ -37,7 +39,7 @@ def verification(tree: Tree, name: str) -> Layout:
 
 def pairs(tree: Tree) -> Layout:
     """A user's own pairs: the only .bin file in the folder."""
-    files = sorted(path.name for path in tree.root.glob("*.bin"))
+    files = sorted(path.name for path in tree.root.glob("*.bin") if not is_litter(path.name))
     if len(files) != 1:
         tree.fault(
             tree.root, f"{len(files)} .bin files: {', '.join(files[:10])}" if files else "no .bin file", f"one: {_FORM}"
@@ -80,11 +82,11 @@ def _read(tree: Tree, file: str) -> Layout:
                 f"all {len(same):,} pairs are of one kind: {bool(same[0])}",
                 "pairs of the same and of different persons",
             )
-        return _layout(images, same, str(path))
+        return _layout(images, same, path)
     return _EMPTY
 
 
-def _layout(images: list[Any], same: NDArray[np.bool_], where: str) -> Layout:
+def _layout(images: list[Any], same: NDArray[np.bool_], where: Path) -> Layout:
     width = max(6, len(str(len(images) - 1)))
     items = [
         Item(f"{row:0{width}d}", 0, f"{where} image {row} (pair {row // 2})", partial(bytes, image))
@@ -101,7 +103,15 @@ def _layout(images: list[Any], same: NDArray[np.bool_], where: str) -> Layout:
             "fold": pa.array(np.repeat(np.arange(FOLDS), sizes), pa.int64()),
         }
     )
-    return Layout((), {"test": items}, tables={"pairs": table}, protocols=("verification",), numbered=True)
+    return Layout(
+        (),
+        {"test": items},
+        tables={"pairs": table},
+        protocols=("verification",),
+        numbered=True,
+        taken={"test": (where.name,)},
+        notes=(f"{len(same):,} pairs in {FOLDS} folds, tenths of {where.name} in its order",),
+    )
 
 
 def _encoded(image: object) -> bool:

@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.faults import Fault
+from tasks.prepare.litter import is_litter
 from tasks.prompts import Prompts
+from tasks.textfile import NotTextError, read_lines
 
 IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 
@@ -139,9 +141,9 @@ class Tree:
         if path is None:
             return []
         try:
-            return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-        except UnicodeDecodeError:
-            self.fault(path, "not text", what)
+            return [line.strip() for line in read_lines(path) if line.strip()]
+        except NotTextError as error:
+            self.fault(path, f"not text ({error})", what, error.remedy)
             return []
 
     def json(self, relative: str, what: str) -> Any:
@@ -196,25 +198,36 @@ class Tree:
             return []
         return sorted(
             f"{'' if inside == '.' else f'{inside}/'}{name}"
-            for place, _, names in os.walk(top)
-            for inside in (os.path.relpath(place, self.root).replace(os.sep, "/"),)
+            for place, folders, names in os.walk(top)
+            for inside in (self._within(place, folders),)
             for name in names
-            if name.lower().endswith(suffixes) and not name.startswith(".")
+            if name.lower().endswith(suffixes) and not is_litter(name)
         )
 
+    def _within(self, place: str, folders: list[str]) -> str:
+        """A walked folder as a path within the tree; what is litter in it is not walked."""
+        folders[:] = [name for name in folders if not is_litter(name)]
+        return os.path.relpath(place, self.root).replace(os.sep, "/")
+
     def folders(self, folder: str = "") -> list[str]:
-        """Names of the folders directly inside, sorted."""
+        """Names of the folders directly inside, sorted; litter is passed over."""
         top = self.root / folder
         if not top.is_dir():
             self.fault(top, "missing", "a folder with one folder per class")
             return []
-        return sorted(entry.name for entry in top.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(entry.name for entry in top.iterdir() if entry.is_dir() and not is_litter(entry.name))
 
     def _inside(self, path: str) -> bool:
         """Whether a path, links followed, lies below the root; asked once for each folder."""
         if path not in self._known:
             self._known[path] = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root))
         return self._known[path]
+
+
+def labels_of(items: Sequence[Item]) -> NDArray[np.int64]:
+    """Labels (N,) of the items of a split; a sequence that loads its items one by one has them as an attribute `labels`."""
+    known: NDArray[np.int64] | None = getattr(items, "labels", None)
+    return np.fromiter((item.label for item in items), np.int64, len(items)) if known is None else known
 
 
 def _read(path: str) -> bytes:

@@ -34,7 +34,7 @@ def curves_of(result: Result, per_item: pa.Table, limit: int = LIMIT) -> pa.Tabl
     schema's metadata says of each part under `points` how many were kept of how many (`det.kept`), so whether it is thinned.
     """
     tables, said = [], []
-    for part in _parts(result, per_item):
+    for part in _parts(result, per_item) if per_item.num_rows else ():
         if not part.genuine.size or not part.impostor.size:
             continue
         roc = curve(Scores(part.genuine), Scores(part.impostor))

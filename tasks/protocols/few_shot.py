@@ -13,13 +13,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tasks.protocols.inputs import learnt_from, normalised
+from tasks.protocols.inputs import learnt_from, normalised, why_not_learnt
 from tasks.protocols.tally import Context, Tally
 from tasks.results import Result
 
 PROTOCOL = "few-shot probe: logistic regression (C = 10) on n images a class, L2-normalised post-projection features, five draws"
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 SHOTS = (1, 2, 4, 8, 16)
+LEAVES = tuple(f"{leaf}_{shots}_shots" for shots in SHOTS for leaf in ("top1", "sd"))
 DRAWS = 5
 STRENGTH = 10.0
 
@@ -32,11 +33,14 @@ def score(
     test_features: NDArray[np.floating],
     test_labels: NDArray[np.integer],
     seed: int,
+    *,
+    classes: Sequence[str] = (),
     **context: Unpack[Context],
 ) -> tuple[Result, pa.Table]:
     """`top1_<n>_shots`, the mean over the draws, and `sd_<n>_shots`, their standard deviation (n - 1), on test features (M, d).
 
-    The table has one row a draw: shots, draw, top1. Raises UserError for duplicate ids and for features that are not finite or
+    Absent when train has fewer than two classes or lacks one of the test images'; classes: names in label order, for the reason. The
+    table has one row a draw: shots, draw, top1. Raises UserError for duplicate ids and for features that are not finite or
     zero, naming ids.
     """
     from tasks.logistic import path
@@ -48,11 +52,12 @@ def score(
     train, test = normalised(train_features), normalised(test_features)
     drawn: list[tuple[int, int, float]] = []
     sizes = np.unique(labels, return_counts=True)[1]
+    unlearnt = why_not_learnt(labels, test_labels, classes)
     for shots in SHOTS:
-        reason = _why_not(sizes, names.size, shots)
+        reason = unlearnt or (f"no class has {shots} training images" if sizes.max() < shots else "")
         if reason:
-            tally.lack(dataset, f"top1_{shots}_shots", reason)
-            tally.lack(dataset, f"sd_{shots}_shots", reason)
+            tally.lack(dataset, f"top1_{shots}_shots", f"few-shot probe: {reason}")
+            tally.lack(dataset, f"sd_{shots}_shots", f"few-shot probe: {reason}")
             continue
         scores = []
         for draw in range(DRAWS):
@@ -84,13 +89,3 @@ def pick(labels: NDArray[np.integer], shots: int, seed: int, draw: int) -> NDArr
     rng = np.random.default_rng([seed, draw])
     chosen = [rng.permutation(np.flatnonzero(labels == label))[:shots] for label in np.unique(labels)]
     return np.sort(np.concatenate(chosen))
-
-
-def _why_not(sizes: NDArray[np.integer], tested: int, shots: int) -> str:
-    if tested == 0:
-        return "few-shot probe: no test images, at least 1 needed"
-    if sizes.size < 2:
-        return f"few-shot probe: {sizes.size} classes in training, at least 2 needed"
-    if sizes.max() < shots:
-        return f"few-shot probe: no class has {shots} training images"
-    return ""

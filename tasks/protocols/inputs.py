@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 from models.faults import Fault, UserError
+from models.words import counted
 
 _NAMED = 8  # ids spelled out in one fault
 _BLOCK = 1 << 14  # rows of features looked at together
@@ -79,6 +80,27 @@ def label_faults(labels: ArrayLike, ids: ArrayLike, classes: int, where: str = "
         return [Fault(where, f"type {values.dtype}", f"whole numbers, 0 to {classes - 1}")]
     bad = (values < 0) | (values >= classes)
     return [_of_ids(where, f"outside 0 to {classes - 1}", names[bad], "a class index")] if bad.any() else []
+
+
+def why_not_learnt(
+    train_labels: NDArray[np.integer], test_labels: NDArray[np.integer], classes: Sequence[str] = ()
+) -> str:
+    """Why nothing can be said of these test images by what train shows, "" where it can: too few classes, or one that it lacks.
+
+    classes: names in label order, for the reason.
+    """
+    if not np.size(test_labels):
+        return "no test images, at least 1 needed"
+    known = np.unique(train_labels).size
+    if known < 2:
+        return f"{counted(known, 'class')} in training, at least 2 needed"
+    strange = np.asarray(test_labels)[~np.isin(test_labels, train_labels)]
+    if not strange.size:
+        return ""
+    lacking = [classes[label] if label < len(classes) else f"class {label}" for label in np.unique(strange).tolist()]
+    return (
+        f"{counted(strange.size, 'test image')} of {counted(len(lacking), 'class')} that train lacks: {naming(lacking)}"
+    )
 
 
 def learnt_from(

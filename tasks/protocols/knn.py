@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from tasks.metrics import classification
 from tasks.metrics.intervals import wilson
-from tasks.protocols.inputs import learnt_from, normalised
+from tasks.protocols.inputs import learnt_from, normalised, why_not_learnt
 from tasks.protocols.tally import Context, Tally
 from tasks.results import Result
 
 PROTOCOL = "k-NN: cosine on L2-normalised post-projection features, k = 20, votes weighted by exp(cosine / 0.07)"
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
+LEAVES = ("top1",)
 NEIGHBOURS = 20
 TEMPERATURE = 0.07
 _AT_ONCE = 1024  # test images whose similarities are held at once
@@ -33,21 +34,28 @@ def score(
     test_ids: Sequence[str] | NDArray[np.object_],
     test_features: NDArray[np.floating],
     test_labels: NDArray[np.integer],
+    *,
+    classes: Sequence[str] = (),
     **context: Unpack[Context],
 ) -> tuple[Result, pa.Table]:
     """`top1` of test features (M, d) by their neighbours among train features (N, d); labels are class indices from 0.
 
-    The table has one row an image: id, label, predicted. Raises UserError for duplicate ids and for features that are not
-    finite or zero, naming ids.
+    Absent when train has fewer than two classes or lacks one of the test images'; classes: names in label order, for the reason. The
+    table has one row an image: id, label, predicted (null where absent). Raises UserError for duplicate ids and for features that are
+    not finite or zero, naming ids.
     """
     names = np.asarray(test_ids).astype(str)
-    classes = learnt_from(f"k-NN on {dataset}", train_features, train_labels, names, test_features, test_labels)
-    predicted = nearest(train_features, np.asarray(train_labels), test_features, classes)
-    right = predicted == test_labels
+    known = learnt_from(f"k-NN on {dataset}", train_features, train_labels, names, test_features, test_labels)
     tally = Tally("knn")
-    tally.attempt(
-        dataset, "top1", lambda: (classification.top1(predicted, test_labels), wilson(int(right.sum()), right.size))
-    )
+    predicted = pa.nulls(names.size, pa.int64())
+    reason = why_not_learnt(train_labels, test_labels, classes)
+    if reason:
+        tally.lack(dataset, "top1", f"k-NN: {reason}")
+    else:
+        found = nearest(train_features, np.asarray(train_labels), test_features, known)
+        right = int(np.sum(found == test_labels))
+        tally.give(dataset, "top1", classification.top1(found, test_labels), wilson(right, names.size))
+        predicted = pa.array(found)
     counts = {
         "train_images": len(train_features),
         "test_images": names.size,

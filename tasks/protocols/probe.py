@@ -16,16 +16,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from models.faults import Fault
 from tasks.metrics import classification
 from tasks.metrics.intervals import wilson
-from tasks.protocols.inputs import feature_faults, id_faults, label_faults, naming, normalised, refuse
+from tasks.protocols.inputs import feature_faults, id_faults, label_faults, normalised, refuse, why_not_learnt
 from tasks.protocols.tally import Context, Tally
 from tasks.results import Result, Suite
 
 PROTOCOL = "linear probe: logistic regression (L-BFGS) on L2-normalised features"
 SUITES: tuple[Suite, ...] = ("probe", "probe_train", "probe_trunk", "probe_trunk_train")
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
+LEAVES = ("top1",)
 GRID = tuple(float(f"{10 ** (step / 3):.3g}") for step in range(-6, 14))  # C from 0.01 to 21500, three a decade
 HELD_OUT = 0.25
 ITERATIONS = 1000
@@ -43,17 +43,17 @@ def score(
     *,
     suite: Suite = "probe",
     device: str = "cpu",
+    classes: Sequence[str] = (),
     **context: Unpack[Context],
 ) -> tuple[Result, pa.Table]:
     """`top1` on test features (M, d) of a classifier fitted on train features (N, d); labels are class indices from 0.
 
     validation: features (V, d) and labels (V,) of the split on which C is chosen. suite: one of `SUITES`; those in `_train` fit in the
-    end on train alone. device: where the solver works.
+    end on train alone. device: where the solver works. classes: names in label order, for reasons.
 
-    Absent when the training set has fewer than two classes, or no class with two images to hold one out. The table has
-    one row an image: id, label, predicted, probability (of the predicted class). Raises UserError for duplicate ids,
-    features that are not finite or zero, and test classes that were never trained, naming ids (training images by
-    position).
+    Absent when what it is fitted on has fewer than two classes or lacks a class of the test images, and where no class has two images
+    to hold one out. The table has one row an image: id, label, predicted, probability (of the predicted class). Raises UserError for
+    duplicate ids and features that are not finite or zero, naming ids (training images by position).
     """
     from tasks.logistic import path
 
@@ -71,18 +71,20 @@ def score(
         feature_faults(train_features, rows, "train features"),
         feature_faults(test_features, names, "test features"),
         label_faults(train_labels, rows, max(known, 1), "train labels"),
-        _untrained(train_labels, test_labels, names),
+        label_faults(test_labels, names, int(np.max(test_labels, initial=0)) + 1, "test labels"),
     )
     tally = Tally(suite)
     counts = {"train_images": rows.size, "test_images": names.size, "classes": int(np.unique(train_labels).size)}
     held = np.arange(rows.size) >= trained if validation is not None else hold_out(np.asarray(train_labels), seed)
-    reason = _why_not(np.asarray(train_labels), names, held)
+    fitted = slice(0, trained if suite.endswith("_train") else None)
+    reason = why_not_learnt(np.asarray(train_labels)[fitted], test_labels, classes) or _why_not_chosen(
+        np.asarray(train_labels), held
+    )
     if reason:
-        tally.lack(dataset, "top1", reason)
+        tally.lack(dataset, "top1", f"linear probe: {reason}")
         return tally.result(dataset, PROTOCOL, PROTOCOL_VERSION, counts, {}, **context), _table(names, test_labels)
     train, test, known_labels = normalised(train_features), normalised(test_features), np.asarray(train_labels)
     best, held_out = choose(train, known_labels, held, device)
-    fitted = slice(0, trained if suite.endswith("_train") else None)
     fit = path(train[fitted], known_labels[fitted], [best], iterations=ITERATIONS, device=device)[0]
     chances = softmax(fit.logits(test), axis=1)
     predicted = fit.predict(test)
@@ -129,29 +131,12 @@ def hold_out(labels: NDArray[np.integer], seed: int) -> NDArray[np.bool_]:
     return held
 
 
-def _why_not(labels: NDArray[np.integer], names: NDArray[np.str_], held: NDArray[np.bool_]) -> str:
-    sizes = np.unique(labels, return_counts=True)[1]
-    if names.size == 0:
-        return "linear probe: no test images, at least 1 needed"
-    if sizes.size < 2:
-        return f"linear probe: {sizes.size} classes in training, at least 2 needed"
+def _why_not_chosen(labels: NDArray[np.integer], held: NDArray[np.bool_]) -> str:
     if not held.any():
-        return "linear probe: every class has a single training image, none can be held out to choose C"
+        return "every class has a single training image, none can be held out to choose C"
     if np.unique(labels[~held]).size < 2:
-        return "linear probe: fewer than 2 classes in training beside what C is chosen on"
+        return "fewer than 2 classes in training beside what C is chosen on"
     return ""
-
-
-def _untrained(
-    train_labels: NDArray[np.integer], test_labels: NDArray[np.integer], names: NDArray[np.str_]
-) -> list[Fault]:
-    if np.shape(test_labels) != names.shape:
-        return [Fault("test labels", f"shape {np.shape(test_labels)}", f"({names.size},), one for each id")]
-    strange = names[~np.isin(test_labels, train_labels)].tolist()
-    if not strange:
-        return []
-    found = f"{len(strange)} of classes never trained: {naming(strange)}"
-    return [Fault("test labels", found, "classes of the training split")]
 
 
 def _table(

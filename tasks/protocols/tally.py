@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, NotRequired, TypedDict, Unpack
 
 import numpy as np
@@ -14,16 +14,18 @@ from models.faults import Fault
 from tasks.metrics.intervals import Interval, percentile
 from tasks.metrics.scores import UndefinedMetric
 from tasks.results import MEAN, Result, Suite, metric_name
+from tasks.understood import Reading
 
 
 class Context(TypedDict):
-    """What a Result says of its making: fingerprints of the data set and of both towers, and the scale."""
+    """What a Result says of its making: fingerprints of the data set and of both towers, the scale and the reading rule."""
 
     data: str
     vision: str
     text: str
     scale: Literal["miniature", "full"]
     partial: NotRequired[bool]
+    reading: NotRequired[Reading]
 
 
 class Tally:
@@ -90,6 +92,24 @@ class Tally:
             suite=self.suite, dataset=dataset, protocol=protocol, protocol_version=version, values=self.values,
             intervals=self.intervals, absent=self.absent, counts=counts, notes=notes, **context,
         )  # fmt: skip
+
+
+def undefined(
+    suite: Suite,
+    part: str,
+    leaves: Iterable[str],
+    reason: str,
+    *,
+    dataset: str,
+    protocol: str,
+    version: int,
+    **context: Unpack[Context],
+) -> tuple[Result, pa.Table]:
+    """What a protocol gives that cannot be run on a data set: every leaf of `part` absent for one reason, and a table without rows."""
+    tally = Tally(suite)
+    for leaf in leaves:
+        tally.lack(part, leaf, reason)
+    return tally.result(dataset, protocol, version, {}, {}, **context), pa.table({"id": pa.array([], pa.string())})
 
 
 def per_class(per_item: pa.Table) -> pa.Table:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.faults import Fault
+from models.words import counted
 from tasks.metrics import classification
 from tasks.metrics.intervals import REPLICATES, strata_interval, wilson
 from tasks.protocols.inputs import feature_faults, id_faults, label_faults, normalised, refuse
@@ -19,7 +20,8 @@ from tasks.protocols.tally import Context, Tally
 from tasks.results import Result
 
 PROTOCOL = "zero_shot: 100 f_hat w, argmax; w = normalised mean of normalised prompt embeddings"
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
+LEAVES = ("top1", "mean_per_class", "top5")
 SCALE = 100.0
 
 
@@ -54,8 +56,9 @@ def score(
 ) -> tuple[Result, pa.Table]:
     """`top1`, `mean_per_class` and (beyond five classes) `top5` of features (N, d) against classifier (d, K); labels (N,) in 0..K - 1.
 
-    The table has one row an image: id, label, predicted, logit (of the predicted class), label_logit. Raises UserError
-    for duplicate ids, features that are not finite or zero, and labels outside the classes, naming ids.
+    Absent for fewer than two classes to choose from; where all images are of one class of several, a warning says so. The table has one
+    row an image: id, label, and where something was given predicted, logit (of the predicted class), label_logit. Raises UserError for
+    duplicate ids, features that are not finite or zero, and labels outside the classes, naming ids.
     """
     names = np.asarray(ids).astype(str)
     classes = classifier.shape[1]
@@ -65,15 +68,21 @@ def score(
         feature_faults(features, names),
         label_faults(labels, names, classes),
     )
+    tally, truth = Tally("zero_shot"), np.asarray(labels, dtype=np.int64)
+    shown = np.bincount(truth, minlength=classes)
+    counts = {"images": names.size, "classes": classes, "classes_shown": int((shown > 0).sum())}
+    if classes < 2:
+        for leaf in LEAVES:
+            tally.lack(dataset, leaf, f"zero-shot: {counted(classes, 'class')}, at least 2 needed")
+        nothing = pa.table({"id": names, "label": truth})
+        return tally.result(dataset, PROTOCOL, PROTOCOL_VERSION, counts, {}, **context), nothing
     logits = SCALE * (normalised(features) @ np.asarray(classifier, np.float64))
-    truth = np.asarray(labels, dtype=np.int64)
     predicted = np.argmax(logits, axis=1)
     right = predicted == truth
-    tally = Tally("zero_shot")
+    found = np.bincount(truth[right], minlength=classes)
     tally.attempt(
         dataset, "top1", lambda: (classification.top1(predicted, truth), wilson(int(right.sum()), right.size))
     )
-    found, shown = np.bincount(truth[right], minlength=classes), np.bincount(truth, minlength=classes)
     tally.attempt(
         dataset,
         "mean_per_class",
@@ -87,7 +96,8 @@ def score(
         "top5",
         lambda: (value := classification.topk(logits, truth, 5), wilson(round(value * right.size), right.size)),
     )
-    counts = {"images": names.size, "classes": classes, "classes_shown": int((shown > 0).sum())}
+    alone = f"all {names.size:,} images are of one of the {classes:,} classes: the accuracy is that class's alone"
+    notes = {"warning": alone} if counts["classes_shown"] == 1 else {}
     table = pa.table(
         {
             "id": names,
@@ -97,4 +107,4 @@ def score(
             "label_logit": np.take_along_axis(logits, truth[:, None], axis=1)[:, 0],
         }
     )
-    return tally.result(dataset, PROTOCOL, PROTOCOL_VERSION, counts, {}, **context), table
+    return tally.result(dataset, PROTOCOL, PROTOCOL_VERSION, counts, notes, **context), table

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from models.faults import UserError
 from tasks.catalogue import COLLECTIONS, ENTRIES, SUITES, datasets_for, locate
+from tasks.manifest import write_dataset
+from tasks.records import Record
 from tasks.suites import WIRING
 from tasks.training import TASKS
 
@@ -60,6 +63,36 @@ def test_unknown_names_are_answered_with_the_nearest(tmp_path: Path) -> None:
         datasets_for("miniatures", "probe")
     with pytest.raises(UserError, match="nearest: probe"):
         datasets_for("miniature", "prob")
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"), [("shapes", "full"), ("faces", "full"), ("lfw", "miniature"), ("food101", "miniature")]
+)
+def test_a_card_of_another_scale_under_a_name_of_gelos_is_another_set(tmp_path: Path, name: str, scale: Any) -> None:
+    """Case 10, in catalogue.locate: whoever prepared it, before names were refused or by hand."""
+    written(tmp_path, name, scale)
+    with pytest.raises(
+        UserError, match=r"expected .*, which has this name.*under a name that no set of gelo's has .*a test"
+    ):
+        locate(name, tmp_path, build=True)
+    written(tmp_path / "right", name, "full" if scale == "miniature" else "miniature")
+    assert locate(name, tmp_path / "right").name == name
+
+
+@pytest.mark.parametrize("name", ["mean", "réd", "a b", "a+b"])
+def test_a_set_of_ones_own_must_not_have_a_name_that_metrics_cannot_carry(tmp_path: Path, name: str) -> None:
+    written(tmp_path, name, "full")
+    with pytest.raises(UserError, match="a name that metrics can carry"):
+        locate(name, tmp_path)
+    written(tmp_path, "my-set_1", "full")
+    assert locate("my-set_1", tmp_path).name == "my-set_1"
+
+
+def written(data: Path, name: str, scale: Any) -> None:
+    write_dataset(
+        data / name, name=name, version="1", scale=scale, classes=("a",), splits={"test": [Record("0", b"", 0)]},
+        source="a test", licence="none",
+    )  # fmt: skip
 
 
 def test_missing_is_built_only_on_request_and_only_where_gelo_can(tmp_path: Path) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, recall_score, top_k_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -13,6 +18,7 @@ from models.faults import UserError
 from tasks.protocols import few_shot, knn, probe, zeroshot
 from tasks.protocols.heads import head_scores, text_scores
 from tasks.protocols.tally import Context, per_class
+from tasks.results import Result
 
 CONTEXT: Context = {"data": "d" * 16, "vision": "v" * 16, "text": "t" * 16, "scale": "miniature"}
 
@@ -212,7 +218,8 @@ def test_shots_that_no_class_can_fill_are_absent() -> None:
     result, _ = few_shot.score("x", train, train_labels, names(18), train, train_labels, 0, **CONTEXT)
     assert result.absent["few_shot/x/top1_16_shots"] == "few-shot probe: no class has 16 training images"
     alone, _ = few_shot.score("x", train[:3], np.zeros(3, np.int64), names(18), train, train_labels, 0, **CONTEXT)
-    assert "1 classes in training" in alone.absent["few_shot/x/top1_1_shots"]
+    reason = "few-shot probe: 1 class in training, at least 2 needed"
+    assert set(alone.absent.values()) == {reason} and len(alone.absent) == 2 * len(few_shot.SHOTS)
 
 
 def test_hold_out_is_stratified_and_leaves_every_class_in_training() -> None:
@@ -224,7 +231,7 @@ def test_hold_out_is_stratified_and_leaves_every_class_in_training() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "reason"), [([0, 0, 0], "1 classes in training"), ([0, 1, 2], "none can be held out")]
+    ("labels", "reason"), [([0, 0, 0], "1 class in training, at least 2 needed"), ([0, 1, 2], "none can be held out")]
 )
 def test_probe_undefined_is_absent(labels: list[int], reason: str) -> None:
     result, table = probe.score(
@@ -234,14 +241,92 @@ def test_probe_undefined_is_absent(labels: list[int], reason: str) -> None:
     assert table.column("predicted").null_count == 1
 
 
+CLASSES = ("red", "green", "blue", "yellow", "black", "white")
+
+
+@pytest.mark.parametrize("suite", ["probe", "knn", "few_shot"])
+def test_a_class_that_train_lacks_leaves_the_number_absent_and_is_named(suite: str) -> None:
+    train, train_labels = clusters(1, 180)
+    test, test_labels = clusters(2, 60)
+    seen = train_labels != 3
+    both = train[seen], train_labels[seen], names(60), test, test_labels
+    scorer: dict[str, Callable[[], tuple[Result, pa.Table]]] = {
+        "probe": lambda: probe.score("x", *both, 0, classes=CLASSES, **CONTEXT),
+        "knn": lambda: knn.score("x", *both, classes=CLASSES, **CONTEXT),
+        "few_shot": lambda: few_shot.score("x", *both, 0, classes=CLASSES, **CONTEXT),
+    }
+    result, table = scorer[suite]()
+    assert not result.values
+    assert all(
+        reason.endswith("10 test images of 1 class that train lacks: yellow") for reason in result.absent.values()
+    )
+    assert "predicted" not in table.column_names or table["predicted"].null_count == 60
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sets(st.integers(0, 3)), st.sets(st.integers(0, 3)))
+def test_whatever_classes_train_and_test_lack_it_is_scikit_learns_number_or_none(
+    train_lacks: set, test_lacks: set
+) -> None:
+    train, train_labels = clusters(1, 48, classes=4, noise=1.0)
+    test, test_labels = clusters(2, 24, classes=4, noise=1.0)
+    keep, shown = ~np.isin(train_labels, list(train_lacks)), ~np.isin(test_labels, list(test_lacks))
+    train, train_labels, test, test_labels = train[keep], train_labels[keep], test[shown], test_labels[shown]
+    both = train, train_labels, names(len(test)), test, test_labels
+    defined = len(set(train_labels)) > 1 and len(test) > 0 and set(test_labels) <= set(train_labels)
+    result, _ = probe.score("x", *both, 0, **CONTEXT)
+    near, _ = knn.score("x", *both, **CONTEXT)
+    few, _ = few_shot.score("x", *both, 0, **CONTEXT)
+    assert bool(result.values) == bool(near.values) == ("few_shot/x/top1_1_shots" in few.values) == defined
+    if defined:
+        model = LogisticRegression(C=float(result.notes["C"]), max_iter=10_000, tol=1e-9)
+        model.fit(normalize(train.astype(np.float64)), train_labels)
+        assert result.values["probe/x/top1"] == model.score(normalize(test.astype(np.float64)), test_labels)
+
+
+def test_a_class_that_only_validation_shows_counts_for_the_variants_that_fit_on_it() -> None:
+    train, train_labels = clusters(1, 120)
+    val, val_labels = clusters(4, 60)
+    test, test_labels = clusters(2, 60)
+    seen = train_labels != 2
+    both = train[seen], train_labels[seen], names(60), test, test_labels, 0, (val, val_labels)
+    joined, _ = probe.score("x", *both, classes=CLASSES, **CONTEXT)
+    alone, _ = probe.score("x", *both, suite="probe_train", classes=CLASSES, **CONTEXT)
+    everything = normalize(np.concatenate([train[seen], val]).astype(np.float64))
+    model = LogisticRegression(C=float(joined.notes["C"]), max_iter=10_000, tol=1e-9)
+    model.fit(everything, np.concatenate([train_labels[seen], val_labels]))
+    assert joined.values["probe/x/top1"] == model.score(normalize(test.astype(np.float64)), test_labels)
+    assert alone.absent == {"probe_train/x/top1": "linear probe: 10 test images of 1 class that train lacks: blue"}
+
+
+def test_one_class_to_choose_from_is_no_measurement() -> None:
+    features, _ = clusters(0, 12)
+    result, table = zeroshot.score("x", names(12), features, np.zeros(12, np.int64), np.ones((24, 1)), **CONTEXT)
+    leaves = ("top1", "mean_per_class", "top5")
+    assert result.absent == {f"zero_shot/x/{leaf}": "zero-shot: 1 class, at least 2 needed" for leaf in leaves}
+    assert not result.values and table.column_names == ["id", "label"]
+    near, _ = knn.score("x", features, np.zeros(12, np.int64), names(12), features, np.zeros(12, np.int64), **CONTEXT)
+    assert near.absent == {"knn/x/top1": "k-NN: 1 class in training, at least 2 needed"}
+
+
+def test_images_of_one_of_two_classes_are_scored_with_a_warning() -> None:
+    features, _ = clusters(0, 12)
+    weights = np.random.default_rng(0).normal(size=(24, 2))
+    result, table = zeroshot.score("x", names(12), features, np.ones(12, np.int64), weights, **CONTEXT)
+    assert result.values["zero_shot/x/top1"] == np.mean(table["predicted"].to_numpy() == 1)
+    assert result.notes["warning"].startswith("all 12 images are of one of the 2 classes")
+    other, _ = zeroshot.score("x", names(12), features, np.arange(12) % 2, weights, **CONTEXT)
+    assert not other.notes
+
+
 def test_probe_names_bad_rows() -> None:
     train, train_labels = clusters(1, 12)
     test, test_labels = clusters(2, 6)
     train[3, 0], test[1] = np.inf, 0
-    test_labels[2] = 9
+    test_labels[2] = -1
     with pytest.raises(UserError) as caught:
         probe.score("shapes", train, train_labels, names(6), test, test_labels, 0, **CONTEXT)
-    for piece in ("1 not finite: train row 3", "1 all zero: image-001", "1 of classes never trained: image-002"):
+    for piece in ("1 not finite: train row 3", "1 all zero: image-001", "1 outside 0 to 5: image-002"):
         assert piece in str(caught.value)
 
 

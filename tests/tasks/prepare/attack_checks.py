@@ -12,9 +12,9 @@ from models.durable import is_done
 from models.faults import UserError
 from tasks.manifest import Dataset
 from tasks.prepare import attacks
-from tasks.prepare import prepare as module
 from tasks.prepare.official import Official
 from tasks.prepare.prepare import prepare
+from tasks.prepare.readers import KNOWN
 from tasks.results import Result
 from tasks.suites import WIRING, Head, Scoring
 from tests.tasks.prepare.attack_trees import BONA_FIDE, MAD22
@@ -43,9 +43,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attacks, "BONA_FIDE_IMAGES", BONA_FIDE)
     monkeypatch.setattr(attacks, "SYN_MAD_MORPHS", sum(MAD22.values()) - MAD22["MorDIFF"])
     monkeypatch.setattr(attacks, "SMDD", {1: 5, 0: 3})
-    known = module.KNOWN["smdd"]
+    known = KNOWN["smdd"]
     fewer = Official("smdd", known.read, 2, {"train": 8}, known.home, known.size, known.licence)
-    monkeypatch.setitem(module.KNOWN, "smdd", fewer)
+    monkeypatch.setitem(KNOWN, "smdd", fewer)
 
 
 def scored(protocol: Any, dataset: Dataset, angles: dict[str, float]) -> dict[str, Result]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from models.faults import UserError
+from tasks import contents
 from tasks.manifest import Dataset, read_chunk
 from tasks.prepare.biometric import BIOMETRIC
 from tasks.prepare.ijb import ijb, templates
@@ -54,7 +56,7 @@ def test_a_tree_is_read_as_it_was_written(target: str, letter: str, folder: str,
     assert rows(dataset.table("members")) == [(*member, SCORES[member[0]]) for member in MEMBERS]
     assert rows(dataset.table("pairs")) == [(one, two, label == 1) for one, two, label in PAIRS]
     assert rows(dataset.table("identification")) == IDENTIFICATION
-    types = {name: dataset.table(name).schema.types for name in dataset.card.tables}
+    types = {name: dataset.table(name).schema.types for name in dataset.card.tables if name != contents.TABLE}
     assert types == {
         "members": [pa.string(), pa.int64(), pa.int64(), pa.float64()],
         "pairs": [pa.int64(), pa.int64(), pa.bool_()],
@@ -93,7 +95,7 @@ def test_a_set_of_ones_own_may_have_names_for_ids_and_no_identification(tmp_path
     dataset, _ = prepare("lab_faces", tmp_path / "tree", tmp_path / "data", reader="templates")
     assert dataset.card.protocols == ("templates",)
     assert not dataset.card.partial
-    assert list(dataset.card.tables) == ["members", "pairs"]
+    assert dataset.card.tables.keys() - {contents.TABLE} == {"members", "pairs"}
     assert dataset.table("members")["template"].to_pylist() == ["anna", "20", "20", "20", "30", "007"]
     assert dataset.table("members").schema.types == [pa.string(), pa.string(), pa.int64(), pa.float64()]
     assert dataset.table("pairs")["template_1"].to_pylist() == ["anna", "anna", "20", "30"]
@@ -124,7 +126,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda m: replace_line(m / "lab_face_tid_mid.txt", 2, "2.jpg 20"), "1 lines of another width: '2.jpg 20'; expected 3 columns"
     ),
     "member with empty media": (
-        lambda m: replace_line(m / "lab_face_tid_mid.txt", 2, "2.jpg 20 "), "1 lines whose media is not a name: '2.jpg 20 '"
+        lambda m: replace_line(m / "lab_face_tid_mid.txt", 2, "2.jpg 20 "), "1 lines of another width: '2.jpg 20'; expected 3 columns"
     ),
     "member twice": (
         lambda m: replace_line(m / "lab_face_tid_mid.txt", 4, "3.jpg 20 509"),
@@ -251,3 +253,75 @@ def test_a_file_full_of_faults_names_a_few_and_counts_the_rest(tmp_path: Path) -
         "1,000 lines of another width",
     ]
     assert all(len(str(fault)) < 400 and "more" in fault.found for fault in tree.faults)
+
+
+WRITTEN = {
+    "Windows": lambda text: text.replace("\n", "\r\n").encode(),
+    "old Mac": lambda text: text.replace("\n", "\r").encode(),
+    "Windows, twice": lambda text: text.replace("\n", "\r\r\n").encode(),
+    "a mark": lambda text: text.encode("utf-8-sig"),
+    "UTF-16": lambda text: text.replace("\n", "\r\n").encode("utf-16"),
+    "UTF-16, big end first": lambda text: b"\xfe\xff" + text.encode("utf-16-be"),
+    "blank lines at the end": lambda text: (text + "\n\n").encode(),
+    "no end": lambda text: text.removesuffix("\n").encode(),
+    "blanks in lines": lambda text: text.replace("\n", " \n").replace(" ", "  ").encode(),
+    "tabs": lambda text: text.replace(" ", "\t").encode(),
+}
+
+
+@pytest.mark.parametrize("how", WRITTEN)
+def test_whatever_wrote_the_meta_files_the_tables_are_the_same(how: str, tmp_path: Path) -> None:
+    meta = ijb_tree(tmp_path / "tree", "lab")
+    replace_line(meta / "lab_1N_probe_mixed.csv", 2, "30,s 7,img/é.jpg,1,5,6,70,80")
+    replace_line(meta / "lab_1N_probe_mixed.csv", 3, '"30","s 7",frames/30.png,2,5,6,70,80')
+    expected, before = prepared(tmp_path / "tree", tmp_path / "one")
+    for path in meta.iterdir():
+        if path.suffix == ".txt" or how not in ("blanks in lines", "tabs"):
+            path.write_bytes(WRITTEN[how](path.read_text(encoding="utf-8")))
+    (meta / "._lab_face_tid_mid.txt").write_bytes(b"\x00\x05\x16\x07")
+    found, after = prepared(tmp_path / "tree", tmp_path / "two")
+    assert found == expected
+    assert after == before
+    assert [row[2] for row in found["identification"]] == ["gallery_1", "gallery_2", "probe", "probe"]
+
+
+def prepared(tree: Path, data: Path) -> tuple[dict[str, list[tuple[Any, ...]]], dict[str, bytes]]:
+    dataset, _ = prepare("lab_faces", tree, data, reader="templates")
+    return {name: rows(dataset.table(name)) for name in ("members", "pairs", "identification")}, images(dataset)
+
+
+def test_blanks_round_the_fields_of_the_galleries_are_no_part_of_a_name(tmp_path: Path) -> None:
+    meta = ijb_tree(tmp_path / "tree", "lab")
+    expected, _ = prepared(tmp_path / "tree", tmp_path / "one")
+    path = meta / "lab_1N_gallery_G1.csv"
+    path.write_text(path.read_text().replace(",", " , "))
+    assert prepared(tmp_path / "tree", tmp_path / "two")[0] == expected
+
+
+def test_a_quote_that_is_not_closed_swallows_no_probe(tmp_path: Path) -> None:
+    meta = ijb_tree(tmp_path / "tree", "lab")
+    replace_line(meta / "lab_1N_probe_mixed.csv", 2, '30,"7,img/30.jpg,1,5,6,70,80')
+    with pytest.raises(UserError, match=r"probe_mixed\.csv: not a text of columns \(quotes: unexpected end of data"):
+        prepare("lab_faces", tmp_path / "tree", tmp_path / "data", reader="templates")
+
+
+def test_a_list_with_names_of_another_encoding_is_named(tmp_path: Path) -> None:
+    meta = ijb_tree(tmp_path / "tree", "lab")
+    path = meta / "lab_face_tid_mid.txt"
+    path.write_bytes(path.read_text().replace("2.jpg", "M\u00fcller.jpg").encode("latin-1"))
+    with pytest.raises(
+        UserError, match=r"line 2: invalid start byte: byte 0xfc .Windows-1252 would read 'Müller\.jpg'"
+    ):
+        prepare("lab_faces", tmp_path / "tree", tmp_path / "data", reader="templates")
+
+
+def test_an_image_in_the_other_form_of_unicode_is_found(tmp_path: Path) -> None:
+    meta = ijb_tree(tmp_path / "tree", "lab")
+    composed, split = (unicodedata.normalize(form, "Zoë.jpg") for form in ("NFC", "NFD"))
+    for file, form in (("face_tid_mid", composed), ("name_5pts_score", split)):
+        path = meta / f"lab_{file}.txt"
+        path.write_text(path.read_text().replace("2.jpg", form), encoding="utf-8")
+    (tmp_path / "tree" / "loose_crop" / "2.jpg").rename(tmp_path / "tree" / "loose_crop" / split)
+    found, pictures = prepared(tmp_path / "tree", tmp_path / "one")
+    assert [row[0] for row in found["members"]] == ["1.jpg", composed, "3.jpg", "4.jpg", "3.jpg", "5.jpg"]
+    assert composed in pictures

@@ -24,9 +24,9 @@ from PIL import Image
 from models.durable import is_done
 from models.faults import Fault, UserError
 from tasks.manifest import open_dataset, read_chunk
-from tasks.prepare import prepare as module
 from tasks.prepare.official import OFFICIAL
 from tasks.prepare.prepare import prepare
+from tasks.prepare.readers import KNOWN
 from tasks.prompts import prompts_for
 from tests.tasks.prepare import trees
 from tests.tasks.prepare.trees import TREES, picture
@@ -66,16 +66,23 @@ def test_a_tree_that_is_not_whole_is_refused_with_every_count(name: str, tmp_pat
     assert dataset.card.partial
 
 
+def _as_sst2(own: Path) -> None:
+    for split in ("train", "test"):
+        (own / split / "blå hund").rename(own / split / "negative")
+        (own / split / "red_cat").rename(own / split / "positive")
+
+
 def test_counts_by_class_are_checked_where_a_split_is_balanced(
     own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (own / "test" / "red_cat" / "bild 0é.jpg").rename(own / "test" / "blå hund" / "moved.jpg")
+    _as_sst2(own)
+    (own / "test" / "positive" / "bild 0é.jpg").rename(own / "test" / "negative" / "moved.jpg")
     small = replace(OFFICIAL["sst2"], images={"train": 6, "test": 6}, each={"train": 3, "test": 3})
-    monkeypatch.setitem(module.KNOWN, "sst2", small)
+    monkeypatch.setitem(KNOWN, "sst2", small)
     faults = refused("sst2", own, tmp_path / "data")
     assert [(f.where, f.found, f.expected) for f in faults[:-1]] == [
-        ("split test, class 'blå hund'", "4 images", "3"),
-        ("split test, class 'red_cat'", "2 images", "3"),
+        ("split test, class 'negative'", "4 images", "3"),
+        ("split test, class 'positive'", "2 images", "3"),
     ]
 
 
@@ -126,7 +133,7 @@ def test_a_link_out_of_the_tree_is_refused_and_one_within_is_read(own: Path, tmp
     assert prepare("mine", own, tmp_path / "data", reader="folder")[0].card.counts()["test"] == 7
 
 
-@pytest.mark.parametrize("line", ["../../etc/passwd", "/etc/passwd"])
+@pytest.mark.parametrize("line", ["banded/../../../../../etc/passwd", "banded//etc/passwd"])
 def test_a_list_that_points_out_of_the_tree_is_refused(line: str, tmp_path: Path) -> None:
     TREES["dtd"](tmp_path)
     with (tmp_path / "dtd" / "dtd" / "labels" / "test1.txt").open("a") as stream:
@@ -210,8 +217,9 @@ def test_a_replacement_that_fails_leaves_the_old_one(own: Path, tmp_path: Path) 
 def test_fewer_classes_than_official_are_one_fault_and_no_crash(
     own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    _as_sst2(own)
     small = replace(OFFICIAL["sst2"], classes=3, images={"train": 6, "test": 6}, each={"train": 2, "test": 2})
-    monkeypatch.setitem(module.KNOWN, "sst2", small)
+    monkeypatch.setitem(KNOWN, "sst2", small)
     assert [(f.where, f.found, f.expected) for f in refused("sst2", own, tmp_path / "data")[:-1]] == [
         ("classes", "2", "3")
     ]
@@ -229,13 +237,14 @@ def test_a_killed_preparation_leaves_nothing_visible_and_is_done_again(own: Path
     program = f"""
 import time
 from pathlib import Path
+import tasks.prepare.decoded as d
 import tasks.prepare.prepare as p
-plain = p._record
-def slow(item):
+plain = d._record
+def slow(*given):
     print("reading", flush=True)
     time.sleep(3)
-    return plain(item)
-p._record = slow
+    return plain(*given)
+d._record = slow
 p.prepare("mine", Path({str(own)!r}), Path({str(tmp_path / "data")!r}), reader="folder")
 """
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
@@ -313,4 +322,4 @@ def test_without_prompts_of_its_own_a_set_is_asked_in_clips_way(own: Path, tmp_p
     assert prompts_for(prepare("mine", own, tmp_path / "data", reader="folder")[0]).templates == ("a photo of a {}.",)
     trees.dtd(tmp_path / "dtd")
     dtd, _ = prepare("dtd", tmp_path / "dtd", tmp_path / "data", allow_partial=True)
-    assert prompts_for(dtd).texts()[1][0] == "a photo of a polka-dotted texture."
+    assert prompts_for(dtd).texts()[dtd.card.classes.index("polka-dotted")][0] == "a photo of a polka-dotted texture."

@@ -1,0 +1,51 @@
+"""Every way to read files: official sets by their names, and readers for a user's own, each with what it may be told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tasks.prepare.attacks import morphs, spoofs
+from tasks.prepare.biometric import BIOMETRIC
+from tasks.prepare.folders import folder
+from tasks.prepare.hub import hub
+from tasks.prepare.identities import identities
+from tasks.prepare.ijb import templates
+from tasks.prepare.lfw import lfw
+from tasks.prepare.official import OFFICIAL, Official
+from tasks.prepare.pairs import pairs
+from tasks.prepare.table import table
+from tasks.prepare.tree import Layout, Tree
+from tasks.prepare.webdataset import webdataset
+
+KNOWN: dict[str, Official] = OFFICIAL | BIOMETRIC
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """about: the files that it reads, in a few words. takes: the fields of `Asked` that it heeds. faces: of people, so no preview unless
+    asked for."""
+
+    read: Callable[[Tree], Layout]
+    about: str
+    takes: tuple[str, ...] = ()
+    faces: bool = False
+
+
+READERS: dict[str, Reader] = {
+    "folder": Reader(folder, "one folder per class", ("splits", "classes")),
+    "datasets": Reader(hub, "Hugging Face folders, Parquet", ("splits", "image", "label", "config", "classes")),
+    "webdataset": Reader(webdataset, "tar shards", ("splits", "image", "label", "classes")),
+    "table": Reader(table, "CSV, TSV or Parquet of paths and labels", ("splits", "image", "label", "classes")),
+    "pairs": Reader(pairs, "insightface's .bin", faces=True),
+    "lfw": Reader(lfw, "LFW's folders of persons with pairs.txt", faces=True),
+    "identities": Reader(identities, ".rec or folders of faces", faces=True),
+    "templates": Reader(templates, "IJB's files", faces=True),
+    "morphs": Reader(morphs, "CSVs of morphs", ("splits",), faces=True),
+    "spoofs": Reader(spoofs, "CSVs or folders of presentation attacks", ("splits",), faces=True),
+}
+
+
+def of_faces(name: str, reader: str | None) -> bool:
+    """Whether a set shows people, so that no picture of it is made unless somebody asks."""
+    return READERS[reader].faces if reader in READERS else name in BIOMETRIC
