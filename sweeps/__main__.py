@@ -5,6 +5,7 @@ Exit codes: 0 success, 2 a user's mistake (no traceback), 1 a fault of gelo or o
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -156,20 +157,42 @@ def prepare(
     reader: Annotated[
         str | None,
         typer.Option(
-            help="For your own: folder (one folder per class), datasets (Hugging Face, Parquet), pairs (.bin), identities "
-            "(.rec or folders), templates (IJB's files), morphs or spoofs (CSV)."
+            help="For your own: folder (one folder per class), table (CSV, JSON lines or Parquet of path,label), datasets (Hugging Face, "
+            "Parquet with images), webdataset (tar shards), pairs (.bin), lfw (folders and pairs.txt), identities (.rec or folders), "
+            "templates (IJB's files), morphs or spoofs (CSV)."
         ),
     ] = None,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=train, val, test or none: what a split of the source is; may be repeated."),
+    ] = None,
+    image: Annotated[str | None, typer.Option(help="Column of the images or their paths.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the labels.")] = None,
+    config: Annotated[str | None, typer.Option(help="One of several configurations or snapshots.")] = None,
+    classes: Annotated[
+        Path | None, typer.Option(help="Names of the labels: a name a line, or YAML from label to name.")
+    ] = None,
+    reading: Annotated[
+        str, typer.Option(help="How files become pixels: faithful, or open_clip (docs/protocols.md).")
+    ] = "faithful",
     partition: Annotated[int | None, typer.Option(help="Official partition of sun397 or dtd. [default: 1]")] = None,
     prompts: Annotated[Path | None, typer.Option(help="YAML with `templates` and, if you like, `classes`.")] = None,
     landmarks: Annotated[
         Path | None,
         typer.Option(help="CSV of five points an image (id,x1,y1,...,x5,y5): align faces to 112 x 112 by them."),
     ] = None,
+    near_duplicates: Annotated[
+        bool, typer.Option("--near-duplicates", help="Look for images that look alike in two splits, too.")
+    ] = False,
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Take a tree that is not whole; tables say so.")
     ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Make it anew where it is there already.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and say what it is; write nothing.")] = False,
+    preview: Annotated[
+        bool | None,
+        typer.Option("--preview/--no-preview", help="Make a contact sheet. [default: yes, but not of faces]"),
+    ] = None,
     data: Data = None,
 ) -> None:
     """Turn an official download, or your own images, into a data set; nothing is visible before all of it is.
@@ -177,20 +200,22 @@ def prepare(
     Example: `gelo prepare food101 --from ~/downloads`, `gelo prepare mine --from photos --reader folder`, `gelo prepare --list`
     """
     from sweeps.preparing import catalogue_table, prepare_one
+    from sweeps.told import wanted_of
 
-    folder = Path(_settings(data=data).data)
+    settings = _settings(data=data)
+    _refuse(settings, reads=("data",))
+    folder = Path(settings.data)
     if list_:
         console.print(catalogue_table(folder))
         return
-    missing = [
-        Fault(what, "missing", example)
-        for what, given, example in (("NAME", name, "such as food101"), ("--from", source, "--from DIR"))
-        if given is None
-    ]
-    if missing:
-        raise UserError("prepare", [*missing])
-    assert name is not None and source is not None
-    prepare_one(name, source, folder, console, reader, partition, prompts, landmarks, allow_partial, replace)
+    wanted = wanted_of(
+        name, source, reader=reader, split=split or [], image=image, label=label, config=config, classes=classes,
+        reading=reading, partition=partition, prompts=prompts, landmarks=landmarks, near=near_duplicates,
+        allow_partial=allow_partial,
+    )  # fmt: skip
+    if not dry_run:
+        _refuse(settings, writes=("data",))
+    prepare_one(wanted, folder, console, replace=replace, dry_run=dry_run, preview=preview)
 
 
 @app.command()
@@ -229,9 +254,6 @@ def evaluate(
     Example: `gelo evaluate mini-s --suite general`, `gelo evaluate demo/3f9c0a11b2c4 --suite biometric --json`,
     `gelo evaluate mini-s --dataset mine`, `gelo evaluate --scores scores.csv --protocol morph`
     """
-    from sweeps.shown import remarks, results_table
-    from tasks.prepare.official import OFFICIAL
-
     if encoder is None or scores is not None or protocol is not None:
         from sweeps.scorefile import evaluate_file
 
@@ -239,16 +261,28 @@ def evaluate(
             "ENCODER": encoder, "--suite": suite, "--weights": weights, "--collection": collection, "--dataset": dataset,
         }  # fmt: skip
         results = [evaluate_file(scores, protocol, [option for option, given in beside.items() if given])]
+        faults: list[Fault] = []
     else:
         from sweeps.single import evaluate_one
 
-        settings = _settings(storage=storage, data=data, cache=cache)
+        settings = _settings(storage=storage, data=data, cache=cache, cache_limit=cache_limit)
+        _refuse(settings, reads=("storage", "data"), writes=("cache",))
         suites = tuple((suite or "general,biometric").split(","))
-        results = evaluate_one(encoder, suites, weights, collection, settings, tuple(dataset or ()))
+        results, faults = evaluate_one(encoder, suites, weights, collection, settings, tuple(dataset or ()))
     if as_json:
         typer.echo(json.dumps([result.model_dump(mode="json") for result in results], indent=1))
-        return
-    console.print(results_table(encoder or str(scores), results))
+    else:
+        _show_results(encoder or str(scores), results)
+    if faults:  # the others are scored and shown
+        raise UserError("not scored", faults)
+
+
+def _show_results(title: str, results: list[Any]) -> None:
+    from sweeps.shown import remarks, results_table
+    from tasks.prepare.official import OFFICIAL
+
+    if any(result.values for result in results):
+        console.print(results_table(title, results))
     for remark in remarks(results):
         console.print(remark, highlight=False, markup=False)
     said = sorted({f"{n} {OFFICIAL[n].metric}" for n in {r.dataset for r in results} if n in OFFICIAL})
@@ -321,6 +355,7 @@ def cache(
     from tasks.cache import prune
 
     settings = _settings(data=data, cache=cache)
+    _refuse(settings, reads=("cache", "data"))
     if limit is not None:
         gone = prune(Path(settings.cache), int(limit * 1e9))
         freed = sum(entry.bytes for entry in gone) / 1e9
@@ -354,6 +389,18 @@ def main() -> None:
     except UserError as error:
         _print_faults(error, errors)
         sys.exit(2)
+    except OSError as error:
+        if error.errno not in _PLACE_ERRORS or not error.filename:
+            traceback.print_exc()
+            sys.exit(1)
+        remedy = (
+            "free some room, or choose another place" if error.errno in _FULL else "mend it, or choose another place"
+        )
+        found = error.strerror or str(error)
+        _print_faults(
+            UserError("storage", Fault(str(error.filename), found, "a place that gelo can use", remedy)), errors
+        )
+        sys.exit(2)
     except KeyboardInterrupt:
         errors.print("interrupted; everything finished is saved" + _RESUME.get("hint", ""))
         sys.exit(130)
@@ -369,6 +416,11 @@ def main() -> None:
 
 
 _RESUME: dict[str, str] = {}
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_PLACE_ERRORS = (  # of a user's folder or disk, not of gelo
+    *(*_FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
+    *(errno.ENAMETOOLONG, errno.ELOOP),
+)
 
 
 def _run(spec: Any, settings: Any) -> None:
@@ -388,6 +440,9 @@ def _run(spec: Any, settings: Any) -> None:
         errors.print(f"stopped; the running trials saved a checkpoint. Go on with: gelo resume {spec.name}{where}")
         sys.exit(130)
     _report(outcome.folder, settings.tracking)
+    if outcome.faults:
+        _print_faults(UserError("not scored, the others are", list(outcome.faults)), errors)
+        errors.print(f"after mending, go on with: gelo resume {spec.name}{where}")
     if outcome.failures:
         for label, failure in outcome.failures.items():
             errors.print(f"[red]failed[/red] {label}: {escape(_in_short(failure))}", highlight=False)
@@ -395,6 +450,8 @@ def _run(spec: Any, settings: Any) -> None:
             f"{len(outcome.failures)} trials failed, the others are complete; after mending, go on with: gelo resume {spec.name}{where}"
         )
         sys.exit(2 if all(failure["kind"] in ("user", "storage") for failure in outcome.failures.values()) else 1)
+    if outcome.faults:
+        sys.exit(2)
 
 
 def _in_short(failure: dict[str, Any]) -> str:
@@ -427,13 +484,23 @@ def _folder(storage: str | None, name: str) -> Any:
 
     from sweeps.folder import SweepFolder
 
+    _refuse(_settings(storage=storage), reads=("storage",))
     return SweepFolder(UPath(storage or "out"), name)
 
 
+def _refuse(settings: Any, reads: tuple[str, ...] = (), writes: tuple[str, ...] = ()) -> None:
+    from sweeps.places import refuse
+
+    refuse(settings, reads, writes)
+
+
 def _print_faults(error: UserError, to: Console) -> None:
-    count = "1 fault" if len(error.faults) == 1 else f"{len(error.faults)} faults"
+    from sweeps.troubles import folded
+
+    faults = folded(error.faults)
+    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
     to.print(f"[bold]{escape(error.subject)}[/bold]: {count}", highlight=False)
-    for fault in error.faults:
+    for fault in faults:
         to.print(f"  {escape(fault.where)}: [red]{escape(fault.found)}[/red]", highlight=False)
         to.print(
             f"      expected {fault.expected}" + (f"; {fault.remedy}" if fault.remedy else ""),

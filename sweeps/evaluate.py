@@ -1,25 +1,25 @@
-"""What is missing -> embed (one pass, many encoders) -> score -> save. Nothing here decides by memory: only by files."""
+"""What is missing -> embed (one pass, many encoders); `sweeps.scoring` then scores it. Nothing here decides by memory: only by files."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from upath import UPath
-
-from models.durable import fetched
+from models.faults import Fault, UserError
 from models.specs import Transform
 from sweeps.folder import TrialFolder
 from sweeps.trial import Trial
+from sweeps.troubles import Troubles
 from tasks.catalogue import SUITES, Protocol, datasets_for, entry_of
-from tasks.embed import EncoderRef, Need, embed, features, needs, text_features
+from tasks.defined import reads_of, why_not
+from tasks.embed import EncoderRef, Need, embed, needs
 from tasks.manifest import Dataset, open_dataset
-from tasks.prompts import prompts_for
-from tasks.stream import Executor
-from tasks.suites import WIRING, Head, Scoring, Wiring
+from tasks.stream import Executor, Work
+from tasks.suites import WIRING, Wiring
+from tasks.tokens import ask
 from tasks.training import TASKS
 from tasks.training.preprocess import transforms
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 class Subject:
     """An encoder to score: its trial, where its results go, and where its weights lie.
 
-    detector: the same weights as its trained head is tested: behind the transform that they were trained with.
+    detector: the same weights as its trained head is tested: behind the transform that they were trained with. trained_on: fingerprint of
+    the data that it was trained on, "" where training.json is of an older gelo.
     """
 
     trial: Trial
@@ -40,6 +41,7 @@ class Subject:
     detector: EncoderRef
     text: str
     logit_scale: float
+    trained_on: str = ""
 
     def suites(self, wiring: Wiring) -> tuple[str, ...]:
         """The suites that a protocol yields here: a detector's only where the head was trained for it."""
@@ -59,6 +61,11 @@ class Job:
     suites: tuple[str, ...]
     ref: EncoderRef
 
+    @property
+    def label(self) -> str:
+        """For messages: what is scored on which set, of which trial."""
+        return f"{', '.join(self.suites)} on {self.dataset.name}, {self.subject.trial.label}"
+
     def done(self) -> bool:
         """True when every result is there, of these fingerprints and this version of the protocol."""
         wiring = WIRING[self.protocol]
@@ -68,11 +75,18 @@ class Job:
                 return False
             if (result.data, result.vision) != (self.dataset.fingerprint, self.ref.vision):
                 return False
+            if wiring.prompted and result.text != self.subject.text:
+                return False
         return True
 
     def needs(self) -> list[Need]:
-        reads = WIRING[self.protocol].reads_of(self.dataset)
+        reads = reads_of(self.protocol, self.dataset)
         return [need for split, views in reads for need in needs(self.ref, self.dataset, split, views)]
+
+    def prompted(self) -> bool:
+        """Whether a text tower is asked."""
+        wiring = WIRING[self.protocol]
+        return wiring.prompted and self.suites != (wiring.detector,) and not why_not(self.protocol, self.dataset)
 
 
 def protocols_of(
@@ -105,11 +119,13 @@ def verified(root: Path, cache: Path) -> Dataset:
 def jobs_of(
     subjects: Sequence[Subject], datasets: dict[str, Dataset], pairs: Sequence[tuple[str, Protocol]]
 ) -> list[Job]:
-    """The jobs that are not done. A head trained behind a transform of its own is a job of its own, beside that of the text prompts."""
+    """The jobs that are not done, of the data sets that are there. A head trained behind a transform of its own is a job of its own,
+    beside that of the text prompts."""
     jobs = (
         Job(subject, protocol, datasets[name], suites, ref)
         for subject in subjects
         for name, protocol in pairs
+        if name in datasets
         for suites, ref in _by_transform(subject, WIRING[protocol])
     )
     return [job for job in jobs if not job.done()]
@@ -124,15 +140,23 @@ def _by_transform(subject: Subject, wiring: Wiring) -> list[tuple[tuple[str, ...
 
 def subject_of(trial: Trial, folder: TrialFolder, base: Encoder, weights: str | None) -> Subject:
     """The untouched backbone for a baseline, else the trained encoder of the trial's folder."""
+    learnt = ""
     if trial.training is None:
         ref = detector = EncoderRef(base.vision_fingerprint, trial.backbone, weights, None)
     else:
         trained, made = str(folder.trained), folder.training()
         ref = detector = EncoderRef(made["vision"], trial.backbone, weights, trained)
+        learnt = made.get("data", "")
         if trial.training.preprocess != "backbone":
             shown = transforms(trial.training.preprocess, base.transform).test
             detector = EncoderRef(made["detector"], trial.backbone, weights, trained, shown)
-    return Subject(trial, folder, ref, detector, base.text_fingerprint, base.logit_scale)
+    return Subject(trial, folder, ref, detector, base.text_fingerprint, base.logit_scale, learnt)
+
+
+def undecoded(images: Iterable[Work], transform: Transform, cache: Path) -> set[Work]:
+    """What decoding has left out: chunks with an unreadable image."""
+    root = cache / "decoded" / transform.fingerprint
+    return {work for work in images if not work.place(root, "").exists()}
 
 
 def embed_jobs(
@@ -143,140 +167,31 @@ def embed_jobs(
     *,
     gpus: float = 0,
     tick: Callable[[int], None] = lambda n: None,
-) -> int:
-    """Fill the embedding cache for `jobs`, one pass for each transform, and the text features on the way; returns images encoded."""
+    lost: Collection[Work] = (),
+) -> tuple[list[Job], list[Fault]]:
+    """Fill the embedding cache for `jobs`, one pass for each transform, and what is asked of text towers on the way.
+
+    Returns the jobs that can be scored, and the faults of the others, one that stands in the way of several told once. lost: chunks
+    whose faults are known; the jobs that need them are left out.
+    """
+    troubles = Troubles()
+    ready: list[Job] = []
     by_transform: dict[Transform, list[Job]] = defaultdict(list)
     for job in jobs:
+        if lost and any(need.work in lost for need in job.needs()):
+            continue
         base = bases[job.subject.trial.backbone]
-        by_transform[job.ref.transform or base.transform].append(job)
-        if WIRING[job.protocol].prompted:
-            text_features(base, prompts_for(job.dataset), cache)
-    encoded = 0
+        with troubles.of(job.label):
+            if job.prompted():
+                ask(base, job.dataset, cache)
+            by_transform[job.ref.transform or base.transform].append(job)
     for transform, group in by_transform.items():
-        wanted = [need for job in group for need in job.needs()]
-        encoded += embed(wanted, transform, cache, executor, gpus=gpus, tick=tick)
-    return encoded
-
-
-@dataclass(frozen=True)
-class Score:
-    """A job in plain values, to be run by any process of this machine: `run` scores and saves it."""
-
-    root: str
-    ref: EncoderRef
-    protocol: Protocol
-    dataset: str
-    suites: tuple[str, ...]
-    seed: int
-    text: str
-    logit_scale: float
-    cache: str
-    device: str = "cpu"
-
-    def run(self) -> None:
-        """Raises UserError (bad features or tables) and OSError (storage)."""
-        from threadpoolctl import threadpool_limits
-
-        dataset, wiring, cache = open_dataset(Path(self.dataset)), WIRING[self.protocol], Path(self.cache)
-        texts = None
-        if wiring.prompted and self.suites != (wiring.detector,):
-            import numpy as np
-
-            texts = list(np.load(cache / "text" / self.text / f"{prompts_for(dataset).fingerprint}.npy"))
-        scoring = Scoring(
-            dataset=dataset,
-            features=lambda split, view: features(self.ref, dataset, split, cache, view),
-            texts=texts,
-            logit_scale=self.logit_scale,
-            head=self._head() if wiring.detector in self.suites else None,
-            seed=self.seed,
-            vision=self.ref.vision,
-            text=self.text,
-            device=self.device,
-        )
-        folder = TrialFolder(UPath(self.root))
-        with threadpool_limits(1):
-            for result, per_item in wiring.score(scoring):
-                folder.save_result(result, per_item)
-
-    def _head(self) -> Head | None:
-        from safetensors.numpy import load_file
-
-        assert self.ref.trained is not None
-        with fetched(UPath(self.ref.trained)) as place:
-            tensors = load_file(place / "head.safetensors")
-        return Head(tensors["weight"], tensors["bias"])
-
-
-def score_of(job: Job, cache: Path, device: str) -> Score:
-    """The job as a value that another process can run."""
-    subject = job.subject
-    return Score(
-        root=str(subject.folder.root),
-        ref=job.ref,
-        protocol=job.protocol,
-        dataset=str(job.dataset.root),
-        suites=job.suites,
-        seed=subject.trial.seed,
-        text=subject.text,
-        logit_scale=subject.logit_scale,
-        cache=str(cache),
-        device=device,
-    )
-
-
-def score_jobs(
-    jobs: Sequence[Job],
-    cache: Path,
-    executor: Executor,
-    tick: Callable[[int], None] = lambda n: None,
-    *,
-    gpus: float = 0,
-) -> None:
-    """Score and save every job; with Ray on this machine's CPUs (where the cache is), else here. gpus: of each task; solvers use it."""
-    if executor == "ray" and gpus:
-        gpus = gpus if _gpus_here() >= gpus else 0  # the cache is on this machine; the GPUs may be on others
-    scores = [score_of(job, cache, "cuda" if gpus else "cpu") for job in jobs]
-    if executor == "local":
-        for score in scores:
-            score.run()
-            tick(1)
-        return
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    remote = ray.remote(num_cpus=1, num_gpus=gpus or None, scheduling_strategy=here, max_retries=2)(run_scores)
-    batches = [scores[start : start + 8] for start in range(0, len(scores), 8)]
-    pending = {remote.remote(batch): len(batch) for batch in batches}
-    error: Exception | None = None
-    while pending:
-        done, _ = ray.wait(list(pending), num_returns=1)
-        count = pending.pop(done[0])
         try:
-            ray.get(done[0])
-        except ray.exceptions.RayTaskError as failed:
-            error = error or (failed.cause if isinstance(failed.cause, Exception) else failed)
-        tick(count)
-    if error is not None:
-        raise error
-
-
-def _gpus_here() -> float:
-    """GPUs of the machine that this process runs on, as Ray counts them."""
-    import ray
-
-    node = ray.get_runtime_context().get_node_id()
-    return sum(each["Resources"].get("GPU", 0) for each in ray.nodes() if each["NodeID"] == node)
-
-
-def run_scores(scores: Sequence[Score]) -> None:
-    """Run each; all are tried before the first error is raised."""
-    error: Exception | None = None
-    for score in scores:
-        try:
-            score.run()
-        except Exception as failed:  # the others' results must not be lost
-            error = error or failed
-    if error is not None:
-        raise error
+            embed([need for job in group for need in job.needs()], transform, cache, executor, gpus=gpus, tick=tick)
+            ready += group
+        except UserError:  # of some job: each on its own, and what is cached is not done again
+            for job in group:
+                with troubles.of(job.label):
+                    embed(job.needs(), transform, cache, executor, gpus=gpus, tick=tick)
+                    ready.append(job)
+    return ready, troubles.faults()

@@ -70,12 +70,23 @@ class TrialFolder:
         except (FileNotFoundError, ValidationError, ValueError):
             return None
 
+    def results(self) -> list[Result]:
+        """Every saved result, by suite and data set; damaged ones count as none."""
+        place = self.root / "results"
+        suites = sorted(entry.name for entry in place.iterdir()) if place.exists() else []
+        files = [(suite, entry.name) for suite in suites for entry in (place / suite).iterdir()]
+        found = (self.result(suite, name[: -len(".json")]) for suite, name in sorted(files) if name.endswith(".json"))
+        return [result for result in found if result is not None]
+
     def save_result(self, result: Result, per_item: pa.Table) -> None:
         """Per-item scores, accuracy by class where a class was told, and curves of two classes, first: where the result is, they are."""
         place = self.root / "results" / result.suite
         tables = {"": per_item, ".curves": curves_of(result, per_item)}
         if {"label", "predicted"} <= set(per_item.column_names) and not per_item["predicted"].null_count:
             tables[".classes"] = per_class(per_item)
+        for kind in (".classes", ".curves"):  # of an older result that had them
+            if tables.get(kind) is None:
+                (place / f"{result.dataset}{kind}.parquet").unlink(missing_ok=True)
         for kind, table in tables.items():
             if table is not None:
                 buffer = io.BytesIO()

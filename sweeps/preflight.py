@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from upath import UPath
-
-from models.durable import is_done, is_local
+from models.durable import is_done
 from models.faults import Fault, UserError
 from models.specs import faults_for, vision_layers
+from models.words import counted
 from sweeps.evaluate import protocols_of
+from sweeps.places import place_faults
 from sweeps.settings import Settings
 from sweeps.spec import SweepSpec
-from tasks.catalogue import ENTRIES, FITTED, entry_of, locate
+from tasks.catalogue import ENTRIES, entry_of, locate
 
 
 def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
@@ -39,28 +39,17 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
             continue
         if name in trained_on and "train" not in dataset.card.splits:
             faults.append(Fault(f"data: {name}", "no train split", "a data set to train on"))
-        if (
-            name in spec.also
-            and set(FITTED) & set(spec.evaluate) & set(entry_of(name, Path(settings.data)).protocols)
-            and "train" not in dataset.card.splits
-        ):
-            faults.append(
-                Fault(
-                    f"also.{name}",
-                    "no train split",
-                    "one for the probes to learn from",
-                    "leave it out, or evaluate: [zero_shot]",
-                )
-            )
     pairs = protocols_of(spec.collection, spec.evaluate, Path(settings.data), spec.also)
     for kind in ("morph", "spoof"):
         same = [name for name, protocol in pairs if protocol == kind and name in ENTRIES]
         if len(same) > 1:  # their metrics are named by attack or domain, and have one mean
             faults.append(Fault("also", ", ".join(same), f"one {kind} set of the catalogue", "give the other a sweep"))
-    storage = UPath(settings.storage)
-    if is_local(storage):
-        faults += _writable(Path(str(storage)), "--storage")
-    faults += _writable(Path(settings.cache), "--cache") + _writable(Path(settings.data), "--data")
+    faults += place_faults(settings, ("storage", "cache", "data"), write=True)
+    cpus = settings.cpus or os.cpu_count() or 1
+    if settings.address == "local" and spec.resources.cpus > cpus:
+        found = f"{counted(cpus, 'CPU')} {'given with --cpus' if settings.cpus else 'on this machine'}"
+        remedy = f"set resources.cpus={cpus} or less, or run on a cluster with --address"
+        faults.append(Fault("resources.cpus", found, f"{spec.resources.cpus:,}, which one trial asks for", remedy))
     if spec.resources.gpus and settings.address == "local":
         import torch
 
@@ -83,21 +72,3 @@ def needed_datasets(spec: SweepSpec, data: Path) -> list[str]:
     return list(
         dict.fromkeys([*training, *(name for name, _ in protocols_of(spec.collection, spec.evaluate, data, spec.also))])
     )
-
-
-def _writable(folder: Path, option: str) -> list[Fault]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".gelo-{os.getpid()}"
-        probe.write_bytes(b"gelo")
-        probe.unlink()
-    except OSError as error:
-        return [
-            Fault(
-                f"{option} {folder}",
-                error.strerror or str(error),
-                "a folder that can be written",
-                f"choose another {option}",
-            )
-        ]
-    return []

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 
@@ -12,9 +15,14 @@ from rich.table import Table
 
 from models.durable import is_done
 from models.faults import UserError
+from models.words import counted
+from sweeps.listing import say
+from sweeps.set_shown import About, about, print_about
 from tasks.cache import entries
-from tasks.manifest import open_dataset
-from tasks.prepare.prepare import KNOWN, prepare
+from tasks.manifest import Dataset, open_dataset
+from tasks.prepare.prepare import Wanted, look, prepare, prompts_of_seen
+from tasks.prepare.readers import KNOWN, of_faces
+from tasks.preview import write_preview
 
 
 def catalogue_table(data: Path) -> Table:
@@ -62,39 +70,75 @@ def cache_table(cache: Path, data: Path) -> Table:
 
 
 def prepare_one(
-    name: str,
-    source: Path,
-    data: Path,
-    console: Console,
-    reader: str | None,
-    partition: int | None,
-    prompts: Path | None,
-    landmarks: Path | None,
-    allow_partial: bool,
-    replace: bool,
+    wanted: Wanted, data: Path, console: Console, *, replace: bool, dry_run: bool, preview: bool | None
 ) -> None:
-    """Prepare one set and say what came of it. Raises UserError."""
-    with Progress(
-        TextColumn("{task.description}"), TextColumn("{task.completed:,} images"), console=console, transient=True,
-        disable=not console.is_terminal,
-    ) as progress:  # fmt: skip
-        task = progress.add_task(f"prepare {name}", total=None)
+    """Prepare one set and say what it was taken for. preview: of everything but faces where nothing is said. Raises UserError."""
+    if dry_run:
+        _look(wanted, console)
+        return
+    with _progress(wanted, console) as tick:
         dataset, made = prepare(
-            name, source, data, reader=reader, partition=partition, prompts=prompts, landmarks=landmarks,
-            allow_partial=allow_partial, replace=replace, tick=lambda n: progress.advance(task, n),
+            wanted.name, wanted.source, data, replace=replace, tick=tick,
+            **{field.name: getattr(wanted, field.name) for field in fields(Wanted) if field.name not in ("name", "source")},
         )  # fmt: skip
-    counts = ", ".join(f"{n:,} {split}" for split, n in dataset.card.counts().items())
     state = (
         "prepared"
         if made
         else f"was there already, from {dataset.card.source}; --from was not read (--replace makes it anew)"
     )
-    unchecked = f"; {KNOWN[name].unchecked}" if name in KNOWN and KNOWN[name].unchecked else ""
+    unchecked = f"; {KNOWN[wanted.name].unchecked}" if wanted.name in KNOWN and KNOWN[wanted.name].unchecked else ""
     partial = "; PARTIAL, and every table made from it will say so" if dataset.card.partial else ""
-    console.print(
-        f"{name} {state}: {counts}, {len(dataset.card.classes):,} classes in {dataset.root}{partial}{unchecked}",
-        highlight=False,
+    say(
+        console,
+        f"{wanted.name} {state}: {_counts(dataset.card.counts(), len(dataset.card.classes))} in {dataset.root}{partial}{unchecked}",
     )
+    if not made:
+        return
+    print_about(about(dataset), console)
+    if preview if preview is not None else not of_faces(wanted.name, wanted.reader):
+        show_preview(dataset, console)
+
+
+def show_preview(dataset: Dataset, console: Console) -> None:
+    """Make the contact sheet, or say why not: the set is whole without it."""
+    try:
+        say(console, f"look at it: {write_preview(dataset)}", 2)
+    except OSError as error:
+        say(console, f"no preview: {error}", 2)
+
+
+def _look(wanted: Wanted, console: Console) -> None:
+    seen = look(wanted)
+    images: Counter[str] = Counter()
+    shown: dict[str, set[int]] = {}
+    with _progress(wanted, console) as tick:
+        for split, records in seen.splits(tick).items():
+            for record in records:
+                images[split] += 1
+                shown.setdefault(split, set()).add(record.label)
+    layout, prompted = seen.layout, not seen.layout.protocols or set(seen.layout.protocols) & {"morph", "spoof"}
+    say(console, f"{wanted.name}, dry run: {_counts(images, len(layout.classes))}; nothing was written")
+    this = About(
+        wanted.name, images, {split: len(labels) for split, labels in shown.items()}, layout.classes,
+        prompts_of_seen(seen) if prompted and layout.classes else None, wanted.reading, seen.understood(),
+        undefined=seen.undefined(), partial=bool(seen.lost.faults),
+    )  # fmt: skip
+    print_about(this, console)
+    say(console, "leaks are looked for when it is written", 2)
+
+
+@contextmanager
+def _progress(wanted: Wanted, console: Console) -> Iterator[Callable[[int], None]]:
+    with Progress(
+        TextColumn("{task.description}"), TextColumn("{task.completed:,} images"), console=console, transient=True,
+        disable=not console.is_terminal,
+    ) as progress:  # fmt: skip
+        task = progress.add_task(f"prepare {wanted.name}", total=None)
+        yield lambda n: progress.advance(task, n)
+
+
+def _counts(images: Mapping[str, int], classes: int) -> str:
+    return f"{', '.join(f'{n:,} {split}' for split, n in images.items())}, {counted(classes, 'class')}"
 
 
 def _ready(root: Path) -> str:

@@ -16,36 +16,41 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from models.durable import is_done, is_local
 from models.faults import Fault, UserError
 from models.specs import Transform
 from models.zoo import load_backbone
-from sweeps.cluster import started, unshared
-from sweeps.evaluate import Subject, embed_jobs, jobs_of, protocols_of, score_jobs, subject_of, verified
+from sweeps.cluster import must_grant, started, unshared
+from sweeps.evaluate import Subject, embed_jobs, jobs_of, protocols_of, subject_of, undecoded, verified
 from sweeps.folder import SweepFolder
 from sweeps.preflight import needed_datasets, preflight
 from sweeps.progress import Display
+from sweeps.scoring import score_jobs
 from sweeps.settings import Settings
 from sweeps.spec import SweepSpec
-from sweeps.summary import is_complete, metrics_of
+from sweeps.summary import WHOLE, is_complete, metrics_of, not_averaged
 from sweeps.tracking import Tracker
 from sweeps.train import merge
 from sweeps.trial import Trial
 from sweeps.tune import StopFlag, train_all
 from tasks.cache import touch, using
 from tasks.catalogue import COLLECTIONS, locate
+from tasks.defined import reads_of
 from tasks.manifest import Dataset
 from tasks.stream import Work, decode_all, works
-from tasks.suites import WIRING
 from tasks.training.preprocess import transforms
 
 
 @dataclass
 class Outcome:
-    """How a run ended. failures: label -> failure; stopped: on Ctrl-C, after saving."""
+    """How a run ended. failures: label -> failure; faults: what kept results from being there, all others being saved; stopped: on
+    Ctrl-C, after saving."""
 
     folder: SweepFolder
     failures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    faults: dict[Fault, None] = field(default_factory=dict)
     stopped: bool = False
 
 
@@ -64,12 +69,13 @@ def run_sweep(spec: SweepSpec, settings: Settings, display: Display) -> Outcome:
             f"sweep [bold]{spec.name}[/bold]: {len(trials)} trials on {COLLECTIONS[spec.collection]} data, results in {folder.root}"
         )
         with started(settings.address, settings.cpus, display):
+            must_grant(spec.resources.cpus, spec.resources.gpus, settings.address, display)
             unshared(folder.storage, settings.tracking, settings.data)
             sweep = _Sweep(spec, settings, folder, display, tracker, parent, trials)
             with using(Path(settings.cache).absolute(), settings.cache_limit) as trim:
                 outcome = sweep.run(trim)
         if not outcome.stopped:
-            tracker.finish(parent, "FAILED" if outcome.failures else "FINISHED")
+            tracker.finish(parent, "FAILED" if outcome.failures or outcome.faults else "FINISHED")
     return outcome
 
 
@@ -85,6 +91,7 @@ class _Sweep:
 
     def run(self, trim: Callable[[], object]) -> Outcome:
         self.outcome = Outcome(self.folder)
+        self.lost: set[Work] = set()
         self.cache = Path(self.settings.cache).absolute()
         self.weights = {name: str(Path(given).absolute()) for name, given in self.spec.weights.items()}
         self.bases = {name: load_backbone(name, self._weights(name)) for name in dict.fromkeys(self.spec.backbones)}
@@ -103,11 +110,15 @@ class _Sweep:
         return self.outcome
 
     def _wave(self, wave: Sequence[Trial]) -> None:
-        todo = [
-            t
-            for t in {t.source.key: t.source for t in wave if t.training}.values()
-            if not self.folder.trial(t).is_trained()
-        ]
+        todo = []
+        for trial in {t.source.key: t.source for t in wave if t.training}.values():
+            if self.folder.trial(trial).is_trained():
+                continue
+            if trial.training is not None and trial.training.data in self.datasets:
+                todo.append(trial)
+            else:
+                error = f"data set {trial.training.data if trial.training else ''}: not whole, as told before"
+                self.outcome.failures[trial.label] = {"kind": "user", "error": error}
         if todo:
             with self.display.stage("train", len(todo), "trials") as stage:
                 cache, data = str(self.cache), str(Path(self.settings.data).absolute())
@@ -132,15 +143,27 @@ class _Sweep:
 
     def _score(self, subjects: Sequence[Subject]) -> None:
         jobs = jobs_of(subjects, self.datasets, self.pairs)
-        missing = {need for job in jobs for need in job.needs() if not need.path(self.cache).exists()}
+        needed = {need for job in jobs for need in job.needs() if need.work not in self.lost}
+        missing = [need for need in needed if not need.path(self.cache).exists()]
+        gpus = self.spec.resources.gpus
         if missing:
             with self.display.stage("embed", sum(need.work.chunk.rows for need in missing), "images") as stage:
-                embed_jobs(jobs, self.bases, self.cache, "ray", gpus=self.spec.resources.gpus, tick=stage.tick)
-        elif jobs:
-            embed_jobs(jobs, self.bases, self.cache, "ray")  # the text features
-        if jobs:
-            with self.display.stage("score", len(jobs), "results") as stage:
-                score_jobs(jobs, self.cache, "ray", stage.tick, gpus=self.spec.resources.gpus)
+                ready, faults = embed_jobs(
+                    jobs, self.bases, self.cache, "ray", gpus=gpus, tick=stage.tick, lost=self.lost
+                )
+        else:  # what is asked of the text towers
+            ready, faults = embed_jobs(jobs, self.bases, self.cache, "ray", lost=self.lost)
+        self._trouble(faults)
+        if ready:
+            with self.display.stage("score", len(ready), "results") as stage:
+                self._trouble(score_jobs(ready, self.cache, "ray", stage.tick, gpus=gpus))
+
+    def _trouble(self, faults: Sequence[Fault]) -> None:
+        """Say what keeps results from being there, once, and go on with the others; all of it is told again at the end."""
+        for fault in faults:
+            if fault not in self.outcome.faults:
+                self.display.say(f"[red]not scored[/red] {escape(str(fault))}")
+        self.outcome.faults |= dict.fromkeys(faults)
 
     def _log(self, subjects: Sequence[Subject]) -> None:
         baselines = {t.backbone: self._subject(t) for t in self.trials if t.task == "none"}
@@ -149,9 +172,10 @@ class _Sweep:
             trial = subject.trial
             tags = {**_tags(self.spec), "gelo.vision": subject.ref.vision, "gelo.text": subject.text}
             run = self.tracker.ensure_trial(self.parent, trial.key, trial.flat(), tags, name=trial.label)
-            written += self.tracker.log(run, metrics_of(subject, baselines[trial.backbone], self.pairs))
-            if is_complete(subject, self.pairs):
-                self.tracker.finish(run, "FINISHED")
+            written += self.tracker.log(run, metrics_of(subject, baselines[trial.backbone], self.pairs), WHOLE)
+            self.tracker.finish(run, "FINISHED" if is_complete(subject, self.pairs) else "FAILED")
+        for line in not_averaged(subjects, self.pairs):
+            self.display.say(escape(line))
         self.display.say(f"log: {written:,} metrics of {len(subjects)} trials written to MLflow")
         for trial in self.trials:
             failure = self.folder.trial(trial.source).failure()
@@ -192,7 +216,7 @@ class _Sweep:
             raise UserError(f"sweep {self.spec.name}", faults)
 
     def _datasets(self) -> dict[str, Dataset]:
-        """Make what gelo makes itself, then open and verify all; every fault of every set in one UserError."""
+        """Make what gelo makes itself, then open and verify all: those that are whole. Raises UserError where none is."""
         import ray
 
         data = Path(self.settings.data).absolute()
@@ -207,32 +231,35 @@ class _Sweep:
                     ray.get(done[0])
                     stage.tick()
         found: dict[str, Dataset] = {}
-        faults: list[Fault] = []
         for name in names:
             try:
                 found[name] = verified(data / name, self.cache)
             except UserError as error:
-                faults += error.faults
-        if faults:
-            raise UserError("data sets", faults)
+                self._trouble(error.faults)
+        if not found:
+            raise UserError("data sets", list(self.outcome.faults))
         return found
 
     def _decode(self) -> None:
-        """Every image that the sweep reads, once per transform."""
+        """Every image that the sweep reads, once per transform. Chunks with an unreadable one are `lost`; a trial on them fails."""
         by_transform: dict[Transform, dict[Work, None]] = defaultdict(dict)
         for name, protocol in self.pairs:
-            for split, _ in WIRING[protocol].reads_of(self.datasets[name]):
+            for split, _ in reads_of(protocol, self.datasets[name]) if name in self.datasets else ():
                 for base in self.bases.values():
                     by_transform[base.transform].update(dict.fromkeys(works(self.datasets[name], split)))
         for trial in self.trials:
-            if trial.training is not None:
+            if trial.training is not None and trial.training.data in self.datasets:
                 seen = transforms(trial.training.preprocess, self.bases[trial.backbone].transform).train
                 by_transform[seen].update(dict.fromkeys(works(self.datasets[trial.training.data], "train")))
         for transform, wanted in by_transform.items():
             missing = [w for w in wanted if not w.place(self.cache / "decoded" / transform.fingerprint, "").exists()]
             if missing:
                 with self.display.stage("decode", sum(w.chunk.rows for w in missing), "images") as stage:
-                    decode_all(missing, transform, self.cache, "ray", stage.tick)
+                    try:
+                        decode_all(missing, transform, self.cache, "ray", stage.tick)
+                    except UserError as error:
+                        self._trouble(error.faults)
+                        self.lost |= undecoded(missing, transform, self.cache)
             for dataset in {work.fingerprint for work in wanted}:
                 touch(self.cache, "decoded", transform.fingerprint, dataset)
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from rich.table import Table
-
-from tasks.results import Result
+from sweeps.listing import Listing
+from tasks.results import LEAK, NO_LEAK, UNCHECKED, Result
 
 SAID = (
     "rule_of_30",
@@ -20,43 +19,59 @@ SAID = (
 )  # the other notes are for readers of the JSON
 
 
-def results_table(title: str, results: Sequence[Result]) -> Table:
+def results_table(title: str, results: Sequence[Result]) -> Listing:
     """Every metric with its value in per cent, its interval and, once a result, what was compared; the title says miniature or partial."""
     partial = sorted({result.dataset for result in results if result.partial})
-    table = Table(
-        title=title
+    table = Listing(
+        title
         + (" (MINIATURE data)" if any(result.scale == "miniature" for result in results) else "")
-        + (f" (PARTIAL: {', '.join(partial)})" if partial else "")
+        + (f" (PARTIAL: {', '.join(partial)})" if partial else ""),
+        ("metric", "per cent", "95 % interval", "compared"),
     )
-    for heading in ("metric", "per cent", "95 % interval", "compared"):
-        last = heading == "compared"
-        table.add_column(
-            heading, no_wrap=not last, overflow="fold" if last else "ellipsis", min_width=24 if last else None
-        )
     for result in results:
         counts = ", ".join(f"{n:,} {what}" for what, n in result.counts.items())
         for place, (metric, value) in enumerate(result.values.items()):
             low, high = result.intervals.get(metric, (None, None))
-            table.add_row(
+            table.add(
                 metric,
                 f"{100 * value:.2f}",
                 "" if low is None or high is None else f"{100 * low:.1f} - {100 * high:.1f}",
                 "" if place else counts,
             )
-        table.add_section()
+        table.section()
     return table
 
 
 def remarks(results: Sequence[Result]) -> list[str]:
-    """Warnings first, then notes that change how a number is read, then the metrics that are not there, gathered by reason."""
+    """Warnings first, then notes that change how a number is read, then the metrics that are not there, gathered by reason.
+
+    Images that were learnt from and are scored are a warning, told once for all results that they are in.
+    """
     warnings, notes = [], []
     absent: dict[str, list[str]] = defaultdict(list)
+    leaks: dict[str, list[str]] = defaultdict(list)
+    unchecked: dict[str, list[str]] = defaultdict(list)
     for result in results:
+        where = f"{result.suite}/{result.dataset}"
         for kind, text in result.notes.items():
             if kind == "warning":
-                warnings.append(f"WARNING {result.suite}/{result.dataset}: {text}")
+                warnings.append(f"WARNING {where}: {text}")
+            elif kind == LEAK and text != NO_LEAK:
+                leaks[text].append(where)
+            elif kind == UNCHECKED:
+                unchecked[text].append(where)
             elif kind in SAID:
-                notes.append(f"{result.suite}/{result.dataset}, {kind}: {text}")
+                notes.append(f"{where}, {kind}: {text}")
         for metric, reason in result.absent.items():
             absent[reason].append(metric)
-    return warnings + notes + [f"not given: {', '.join(metrics)} ({reason})" for reason, metrics in absent.items()]
+    return [
+        *_gathered("WARNING {}: {}", leaks),
+        *warnings,
+        *notes,
+        *_gathered("{}, leaks not checked: {}", unchecked),
+        *_gathered("not given: {} ({})", absent),
+    ]
+
+
+def _gathered(form: str, by_text: Mapping[str, Sequence[str]]) -> list[str]:
+    return [form.format(", ".join(names), text) for text, names in by_text.items()]

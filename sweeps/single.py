@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,16 +13,17 @@ from upath import UPath
 from models.faults import Fault, UserError, unknown
 from models.specs import resolve
 from models.zoo import load_backbone
-from sweeps.evaluate import embed_jobs, jobs_of, protocols_of, score_jobs, subject_of, verified
+from sweeps.evaluate import embed_jobs, jobs_of, protocols_of, subject_of, undecoded, verified
 from sweeps.folder import SweepFolder, TrialFolder
+from sweeps.scoring import score_jobs
 from sweeps.settings import Settings
 from sweeps.summary import results_of
 from sweeps.trial import Trial
 from tasks.cache import using
-from tasks.catalogue import COLLECTIONS, FITTED, SUITES, Protocol, entry_of, locate
+from tasks.catalogue import COLLECTIONS, SUITES, Protocol, entry_of, locate
 from tasks.manifest import Dataset
 from tasks.results import Result
-from tasks.stream import decode_all
+from tasks.stream import Work, decode_all
 
 _GROUPS = {"general": ("zero_shot", "probe")}
 
@@ -33,12 +35,14 @@ def evaluate_one(
     collection: str | None,
     settings: Settings,
     only: tuple[str, ...] = (),
-) -> list[Result]:
-    """Score a backbone's name or `SWEEP/KEY`; returns its results. A trial's results go to a scratch folder: its sweep owns its own.
+) -> tuple[list[Result], list[Fault]]:
+    """Score a backbone's name or `SWEEP/KEY`; returns its results, and the faults that kept others from being there. A trial's results
+    go to a scratch folder: its sweep owns its own.
 
-    only: these prepared data sets in place of the collection's.
+    weights: of the backbone; those of the sweep where it is of one and nothing is said. only: these prepared data sets in place of the
+    collection's.
 
-    Raises UserError for unknown suites, encoders or collections and for missing data sets, all that can be seen at once.
+    Raises UserError for unknown suites, encoders or collections, and where no data set at all can be scored.
     """
     chosen = [name for suite in suites for name in _GROUPS.get(suite, (suite,))]
     faults = [
@@ -46,7 +50,10 @@ def evaluate_one(
         for suite in suites
         if suite not in SUITES and suite not in _GROUPS
     ]
-    trial, source, backbone = _which(encoder, settings, faults)
+    if only and collection is not None:
+        faults.append(Fault("--collection", "given with --dataset", "one of them: both name the sets to score"))
+    trial, source, backbone, own = _which(encoder, settings, faults)
+    weights = weights or own
     if collection is None and backbone is not None:
         collection = "miniature" if resolve(backbone).scale == "miniature" else "paper"
     if collection is not None and collection not in COLLECTIONS:
@@ -55,78 +62,85 @@ def evaluate_one(
         raise UserError("evaluate", faults)
     trial = trial or Trial(backbone=backbone, task="none", collection=collection)
     base = load_backbone(backbone, weights)
-    pairs = (
-        _pairs_of(only, chosen, Path(settings.data)) if only else protocols_of(collection, chosen, Path(settings.data))
-    )
-    cache = Path(settings.cache).absolute()
-    datasets: dict[str, Dataset] = {}
-    missing: list[Fault] = []
-    for name, _ in pairs:
-        try:
-            datasets[name] = verified(locate(name, Path(settings.data).absolute(), build=True).root, cache)
-        except UserError as error:
-            missing += error.faults
-    if missing:
-        raise UserError("data sets", list(dict.fromkeys(missing)))
+    data, cache = Path(settings.data).absolute(), Path(settings.cache).absolute()
+    pairs = _pairs_of(only, chosen, data, faults) if only else protocols_of(collection, chosen, data)
+    datasets = _opened(dict.fromkeys(name for name, _ in pairs), data, cache, faults)
+    if not datasets:
+        raise UserError(
+            "data sets", faults or Fault("--suite", ", ".join(chosen), f"a suite that {collection} has sets for")
+        )
     with tempfile.TemporaryDirectory() as scratch, using(cache, settings.cache_limit):
         subject = subject_of(trial, source or TrialFolder(UPath(scratch)), base, str(weights) if weights else None)
         subject = replace(subject, folder=TrialFolder(UPath(scratch)))
         jobs = jobs_of([subject], datasets, pairs)
+        lost: set[Work] = set()
         for transform in {job.ref.transform or base.transform for job in jobs}:
             of_it = [job for job in jobs if (job.ref.transform or base.transform) == transform]
-            images = dict.fromkeys(need.work for job in of_it for need in job.needs())
-            decode_all(list(images), transform, cache, "local", lambda n: None)  # every unreadable image in one message
+            images = list(dict.fromkeys(need.work for job in of_it for need in job.needs()))
+            try:
+                decode_all(images, transform, cache, "local", lambda n: None)  # every unreadable image in one message
+            except UserError as error:
+                faults += error.faults
+                lost |= undecoded(images, transform, cache)
         gpus = float(torch.cuda.is_available())
-        embed_jobs(jobs, {backbone: base}, cache, "local", gpus=gpus)
-        score_jobs(jobs, cache, "local", gpus=gpus)
-        return results_of(subject, pairs)
+        ready, unembedded = embed_jobs(jobs, {backbone: base}, cache, "local", gpus=gpus, lost=lost)
+        faults += [*unembedded, *score_jobs(ready, cache, "local", gpus=gpus)]
+        results = results_of(subject, pairs)
+    if not results:
+        raise UserError("evaluate", faults or Fault(", ".join(datasets), "no result", "at least one"))
+    return results, list(dict.fromkeys(faults))
 
 
-def _pairs_of(names: tuple[str, ...], suites: list[str], data: Path) -> list[tuple[str, Protocol]]:
-    """What the suites score on these sets alone; a probe only where there is a split to fit it on. Raises UserError."""
-    faults: list[Fault] = []
+def _opened(names: Iterable[str], data: Path, cache: Path, faults: list[Fault]) -> dict[str, Dataset]:
+    """The data sets that are whole, made where gelo makes them itself; what is wrong with the others joins `faults`."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = verified(locate(name, data, build=True).root, cache)
+        except UserError as error:
+            faults += error.faults
+    return found
+
+
+def _pairs_of(names: Sequence[str], suites: list[str], data: Path, faults: list[Fault]) -> list[tuple[str, Protocol]]:
+    """What the suites score on these sets alone; a set that they cannot score is a fault."""
     pairs: list[tuple[str, Protocol]] = []
+    wanted = {protocol for suite in suites for protocol in SUITES[suite]}
     for name in dict.fromkeys(names):
         try:
-            splits = locate(name, data, build=True).card.splits
+            locate(name, data, build=True)
         except UserError as error:
             faults += error.faults
             continue
-        wanted = {protocol for suite in suites for protocol in SUITES[suite]} & set(entry_of(name, data).protocols)
-        pairs += [
-            (name, protocol)
-            for protocol in entry_of(name, data).protocols
-            if protocol in wanted and (protocol not in FITTED or "train" in splits)
-        ]
-    if not pairs and not faults:
-        for name in names:
-            scored = [protocol for protocol in entry_of(name, data).protocols if protocol != "training"]
+        scored = [protocol for protocol in entry_of(name, data).protocols if protocol != "training"]
+        pairs += [(name, protocol) for protocol in scored if protocol in wanted]
+        if not wanted & set(scored):
             found = f"{name}: scored with {', '.join(scored)}" if scored else f"{name}: a set to train on, not to score"
             faults.append(Fault("--dataset", found, f"sets that {', '.join(suites)} can score"))
-    if faults:
-        raise UserError("evaluate", faults)
     return pairs
 
 
 def _which(
     encoder: str, settings: Settings, faults: list[Fault]
-) -> tuple[Trial | None, TrialFolder | None, str | None]:
-    """(trial, its folder, backbone); a sweep's trial when `encoder` is SWEEP/KEY of a sweep that is there."""
+) -> tuple[Trial | None, TrialFolder | None, str | None, Path | None]:
+    """(trial, its folder, backbone, the sweep's weights of it); a sweep's trial when `encoder` is SWEEP/KEY of a sweep that is there."""
     sweep, slash, key = encoder.rpartition("/")
     storage = UPath(settings.storage)
     if slash and (storage / sweep / "sweep.json").exists():
         folder = SweepFolder(storage, sweep)
-        trials = {trial.key: trial for trial in folder.spec().trials()}
+        spec = folder.spec()
+        trials = {trial.key: trial for trial in spec.trials()}
         if key not in trials:
             faults.append(unknown("ENCODER", key, trials, f"trial of {sweep}"))
-            return None, None, None
+            return None, None, None, None
         trial, place = trials[key], folder.trial(trials[key])
         if trial.training is not None and not place.is_trained():
             faults.append(Fault(encoder, "not trained yet", "a trained trial", f"gelo resume {sweep}"))
-        return trial, place, trial.backbone
+        own = spec.weights.get(trial.backbone)
+        return trial, place, trial.backbone, Path(own) if own else None
     try:
         resolve(encoder)
     except UserError as error:
         faults += error.faults
-        return None, None, None
-    return None, None, encoder
+        return None, None, None, None
+    return None, None, encoder, None

@@ -11,14 +11,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from models.faults import Fault, UserError, unknown
 from sweeps.expand import Expansion
 from sweeps.trial import Trial
+from sweeps.yamlfile import parse_yaml, read_yaml
 from tasks.catalogue import COLLECTIONS, SUITES
 
+LARGEST_SEED = 2**63 - 1  # what every generator takes: torch's, numpy's and Python's
 RESERVED_NAMES = ("data", "cache", "mlflow", "mlartifacts")
 
 
@@ -31,10 +32,17 @@ class Resources(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     cpus: int = Field(1, ge=1)
-    gpus: float = Field(0, ge=0)
+    gpus: float = Field(0, ge=0, allow_inf_nan=False)
     retries: int = Field(1, ge=0)
     checkpoint_minutes: float = Field(10, gt=0)
     wave: int = Field(24, ge=1)
+
+    @field_validator("gpus")
+    @classmethod
+    def _whole_above_one(cls, value: float) -> float:
+        if value > 1 and value != int(value):
+            raise ValueError("a fraction of one GPU, or whole GPUs")
+        return value
 
 
 class SweepSpec(BaseModel):
@@ -49,7 +57,7 @@ class SweepSpec(BaseModel):
     collection: Literal["miniature", "paper"] = "miniature"
     backbones: tuple[str, ...] = Field(min_length=1)
     tasks: dict[str, Any] = {}
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, le=LARGEST_SEED)], ...] = Field((0,), min_length=1)
     also: tuple[str, ...] = ()
     evaluate: tuple[str, ...] = Field(("zero_shot", "probe", "biometric"), min_length=1)
     resources: Resources = Resources()
@@ -76,9 +84,9 @@ def load_spec(source: str, overrides: tuple[str, ...] = ()) -> SweepSpec:
             faults.append(Fault(f"--set {override}", "no `key=value`", "e.g. --set seeds=[0,1]"))
             continue
         try:
-            _assign(raw, key.split("."), yaml.safe_load(value))
-        except yaml.YAMLError as error:
-            faults.append(Fault(f"--set {override}", f"not YAML ({error})", "e.g. --set seeds=[0,1]"))
+            _assign(raw, key.split("."), parse_yaml(value, f"--set {override}", source, "e.g. --set seeds=[0,1]"))
+        except UserError as error:
+            faults += error.faults
         except (AttributeError, TypeError):
             faults.append(Fault(f"--set {override}", f"{key} lies below no mapping", "e.g. --set tasks.faces.epochs=2"))
     if faults:
@@ -156,24 +164,11 @@ def presets() -> dict[str, Path]:
 def _read(source: str) -> Any:
     known = presets()
     path = known.get(source, Path(source))
+    if path.is_dir():
+        raise UserError("sweep", Fault(f"SWEEP {source}", "a folder, not a file", "a preset's name or a YAML file"))
     if not path.is_file():
         raise UserError("sweep", unknown("SWEEP", source, known, "preset or YAML file"))
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(source, Fault(str(path), f"not YAML ({error})", "a YAML mapping")) from None
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Safe, and refuses a key given twice: YAML would let the last one win without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen and isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is given twice", key.start_mark)
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep=deep)
+    return read_yaml(path, source)
 
 
 def _assign(raw: Any, keys: list[str], value: object) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from models.faults import Fault, UserError
 
 SQLITE = "sqlite:///"
+_MAGIC = b"SQLite format 3\x00"  # what such a file begins with
 
 
 def resolve_uri(uri: str) -> str:
@@ -47,7 +48,13 @@ def ui_command(uri: str, host: str = "127.0.0.1", port: int = 5000) -> list[str]
         raise UserError("ui", Fault("tracking", "an MLflow server", "a SQLite file to serve", f"open {shown}"))
     database = Path(resolved.removeprefix(SQLITE))
     if not database.is_file():
-        raise UserError("ui", Fault(str(database), "no such file", "a tracking database", "first `gelo run demo`"))
+        found = "a folder, not a file" if database.is_dir() else "no such file"
+        raise UserError("ui", Fault(str(database), found, "a tracking database", "first `gelo run demo`"))
+    with database.open("rb") as stream:
+        if stream.read(len(_MAGIC)) not in (_MAGIC, b""):
+            raise UserError(
+                "ui", Fault(str(database), "not a SQLite file", "a tracking database", "give another --tracking")
+            )
     artifacts = as_uri(str(database.parent / "mlflow-artifacts"))
     return [
         *(sys.executable, "-m", "mlflow", "server", "--backend-store-uri", resolved),

@@ -1,21 +1,23 @@
 """From the result files of a trial to the metrics that MLflow gets: results, training curves, averages and GELO.
 
-Steps are fixed: a result's step is its protocol's version, a training row's its epoch, an average's the number of data sets in it, so
-that a replay writes nothing twice and a sweep that grew by a data set shows both averages.
+The files are the truth: MLflow gets all that stands in them now, and nothing else; only a training row has a step, its epoch.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
+from models.words import counted
 from sweeps.evaluate import Subject
-from sweeps.tracking import Metric
+from sweeps.logged import Metric
 from tasks.catalogue import Protocol
 from tasks.protocols import probe
-from tasks.results import MEAN, Result, metric_name
+from tasks.results import MEAN, SUITES, Result, metric_name
 from tasks.suites import WIRING
 
 AVERAGED = ("zero_shot", *probe.SUITES)  # suites with a mean over all sets, and a GELO
+WHOLE = (*(f"{suite}/" for suite in SUITES), "gelo/")  # beginnings of the names that `metrics_of` says all of
 _TRAINING = ("loss", "images_per_second")
 
 
@@ -32,26 +34,31 @@ def is_complete(subject: Subject, pairs: Sequence[tuple[str, Protocol]]) -> bool
     return len(results_of(subject, pairs)) == sum(len(subject.suites(WIRING[protocol])) for _, protocol in pairs)
 
 
-def average(subject: Subject, suite: str, pairs: Sequence[tuple[str, Protocol]]) -> tuple[float, int] | None:
-    """(mean top-1 over all data sets of the suite, how many), or None while one is missing or undefined."""
-    names = [name for name, protocol in pairs if suite in WIRING[protocol].suites]
-    values = []
-    for name in names:
-        result = subject.folder.result(suite, name)
-        value = result.values.get(metric_name(suite, name, "top1")) if result else None
-        if value is None:
-            return None
-        values.append(value)
-    return (sum(values) / len(values), len(values)) if values else None
+def average(subject: Subject, suite: str, pairs: Sequence[tuple[str, Protocol]]) -> tuple[float | None, str]:
+    """(mean top-1 over all data sets of the suite, ""), or (None, why not): one is missing or undefined."""
+    values, reasons = [], []
+    for name in (name for name, protocol in pairs if suite in WIRING[protocol].suites):
+        result, metric = subject.folder.result(suite, name), metric_name(suite, name, "top1")
+        if result is None:
+            reasons.append(f"{name}: no result")
+        elif metric in result.values:
+            values.append(result.values[metric])
+        else:
+            reasons.append(f"{name}: {result.absent.get(metric, 'no top1')}")
+    if reasons or not values:
+        return None, "; ".join(reasons)
+    return sum(values) / len(values), ""
 
 
 def metrics_of(subject: Subject, baseline: Subject, pairs: Sequence[tuple[str, Protocol]]) -> list[Metric]:
-    """Everything that the trial's MLflow run should hold, as far as it is known."""
-    metrics = [
-        Metric(name, value, result.protocol_version)
-        for result in results_of(subject, pairs)
-        for name, value in result.values.items()
-    ]
+    """Everything that the trial's MLflow run should hold, as far as it is known: of every result that is there, asked for now or not."""
+    values: dict[str, float] = {}
+    for result in [
+        *subject.folder.results(),
+        *results_of(subject, pairs),
+    ]:  # two sets of faces may share names: those asked for win
+        values |= result.values
+    metrics = [Metric(name, value) for name, value in values.items()]
     own_training = subject.folder.training() if subject.trial.trains else {}
     metrics += [
         Metric(f"train/{name}", row[name], int(row["epoch"]))
@@ -59,9 +66,25 @@ def metrics_of(subject: Subject, baseline: Subject, pairs: Sequence[tuple[str, P
         for name in _TRAINING
     ]
     for suite in AVERAGED:
-        after, before = average(subject, suite, pairs), average(baseline, suite, pairs)
+        (after, _), (before, _) = average(subject, suite, pairs), average(baseline, suite, pairs)
         if after is not None:
-            metrics.append(Metric(metric_name(suite, MEAN, "top1"), after[0], after[1]))
-        if after is not None and before is not None and before[0] > 0 and subject is not baseline:
-            metrics.append(Metric(f"gelo/{suite}", after[0] / before[0], after[1]))
+            metrics.append(Metric(metric_name(suite, MEAN, "top1"), after))
+        if after is not None and before and subject is not baseline:
+            metrics.append(Metric(f"gelo/{suite}", after / before))
     return metrics
+
+
+def not_averaged(subjects: Sequence[Subject], pairs: Sequence[tuple[str, Protocol]]) -> list[str]:
+    """In words: which averages are not given, and why; trials that lack one for the same reason together."""
+    lacking: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for subject in subjects:
+        for suite in AVERAGED:
+            _, reason = average(subject, suite, pairs)
+            if reason:
+                lacking[suite, reason].append(subject.trial.label)
+    return [
+        f"not given: {metric_name(suite, MEAN, 'top1')} of {', '.join(labels[:2])}"
+        + (f" and {counted(len(labels) - 2, 'other trial')}" if len(labels) > 2 else "")
+        + f" ({reason})"
+        for (suite, reason), labels in lacking.items()
+    ]

@@ -1,27 +1,25 @@
-"""MLflow's only writer: find-or-create runs by tag, log what is absent, so that any replay changes nothing.
+"""MLflow's only writer: find-or-create runs by tag, log what is new, so that any replay changes nothing.
 
-Decisions: a run is created together with the tag it is found by, so no kill leaves a run that a replay would double. A
-metric's timestamp is its run's start plus its step (ms), so a batch written twice gives the very rows that are there
-and MLflow's primary key drops them. A new SQLite store is built beside its place and renamed, an old one upgraded as a
-copy: a kill in a migration leaves no half a schema. MLflow's file store is refused: MLflow retired it.
+Decisions: a run is created together with the tag it is found by, so no kill leaves a run that a replay would double; which rows are
+new says `sweeps.logged`, and MLflow's primary key drops those that were written twice. A new SQLite store is built beside its place and
+renamed, an old one upgraded as a copy: a kill in a migration leaves no half a schema. MLflow's file store is refused: MLflow retired it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import math
 import os
-import re
 import shutil
 import sqlite3
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from models.faults import Fault, UserError
+from sweeps.logged import Metric, Row, check_names, checked, new_rows, unsure
 from sweeps.store import SQLITE, as_uri, locked, must_answer, resolve_uri, ui_command
 
 if TYPE_CHECKING:
@@ -35,16 +33,6 @@ Scalar = str | int | float | bool
 LONGEST_PARAM = 500  # characters; longer values go to the artifact params/<key>.txt
 _METRICS_PER_BATCH = 1000  # MLflow's limits
 _ENTRIES_PER_BATCH = 100
-_LONGEST_NAME = 250
-_LEGAL = re.compile(r"[A-Za-z0-9_\-.:]+(/[A-Za-z0-9_\-.:]+)*")
-
-
-class Metric(NamedTuple):
-    """One number: `name` as tasks.results builds it, `value` finite, `step` >= 0 (epoch or batch; 0 for a result)."""
-
-    name: str
-    value: float
-    step: int = 0
 
 
 class Tracker:
@@ -92,11 +80,11 @@ class Tracker:
     ) -> str:
         """Id of the run of trial `key` below `parent`, made if absent, shown as `name` (default: the key).
 
-        params (flat) are written once: one that is there keeps its first value. Tags that are absent are added. Values
-        over 500 characters become the artifact params/<key>.txt, and the param names it. Raises ValueError for a key
+        params (flat) are written once: one that is there keeps its first value. Tags that are absent are added, those of gelo kept
+        current. Values over 500 characters become the artifact params/<key>.txt, and the param names it. Raises ValueError for a key
         that MLflow does not take.
         """
-        _check_names(params)
+        check_names(params)
         more = {**(tags or {}), "mlflow.runName": name or key, "mlflow.parentRunId": parent, "gelo.role": "trial"}
         run = self._find_or_create({"gelo.trial": key}, more)
         run_id = str(run.info.run_id)
@@ -112,42 +100,41 @@ class Tracker:
             self._client.log_batch(run_id, params=batch)
         return run_id
 
-    def log(self, run_id: str, metrics: Sequence[Metric]) -> int:
-        """Write those of `metrics` whose (name, step) the run does not have; returns how many. The first value stays.
+    def log(self, run_id: str, metrics: Sequence[Metric], whole: tuple[str, ...] = ()) -> int:
+        """Write those of `metrics` that the run does not have, or has with another value; returns how many rows were written.
 
-        Raises ValueError, before anything is written, for a name that MLflow does not take, a value that is not finite,
-        a negative step, or two values for one (name, step).
+        whole: beginnings of names of which `metrics` is all there is: what the run has beside becomes NaN. Raises ValueError, before
+        anything is written, for a name that MLflow does not take, a value that is not finite, a negative step, or two values for one
+        (name, step).
         """
-        wanted = _checked(metrics)
-        if not wanted:
-            return 0
+        wanted = checked(metrics)
         run = self._client.get_run(run_id)
-        last = {entry.key: int(entry.step) for entry in run.data.to_proto().metrics}
-        # Above a metric's last step nothing is there, at it something is; only below it must the history be read.
-        unsure = {name for name, step in wanted if step < last.get(name, 0)}
-        there = self._histories(run_id, unsure) | set(last.items())
-        from mlflow.entities import Metric as Row
-
-        rows = [
-            Row(name, value, int(run.info.start_time) + step, step)
-            for (name, step), value in wanted.items()
-            if (name, step) not in there
+        last = [
+            Row(entry.key, entry.value, int(entry.timestamp), int(entry.step)) for entry in run.data.to_proto().metrics
         ]
+        histories = self._histories(run_id, unsure(wanted, last))
+        from mlflow.entities import Metric as Entry
+
+        rows = [Entry(*row) for row in new_rows(wanted, last, histories, int(run.info.start_time), whole)]
         for batch in _batches(rows, _METRICS_PER_BATCH):
             self._client.log_batch(run_id, metrics=batch)
         return len(rows)
 
     def existing(self, run_id: str) -> set[tuple[str, int]]:
         """Every (name, step) that the run has, from the whole histories."""
-        return self._histories(run_id, self._client.get_run(run_id).data.metrics)
+        return {(row.name, row.step) for row in self._histories(run_id, self._client.get_run(run_id).data.metrics)}
 
     def finish(self, run_id: str, status: Status) -> None:
         """End the run; said again with the same status it changes nothing, the end time included."""
         if self._client.get_run(run_id).info.status != status:
             self._client.set_terminated(run_id, status)
 
-    def _histories(self, run_id: str, names: Iterable[str]) -> set[tuple[str, int]]:
-        return {(name, int(row.step)) for name in names for row in self._client.get_metric_history(run_id, name)}
+    def _histories(self, run_id: str, names: Iterable[str]) -> list[Row]:
+        return [
+            Row(name, entry.value, int(entry.timestamp), int(entry.step))
+            for name in names
+            for entry in self._client.get_metric_history(run_id, name)
+        ]
 
     def _find_or_create(self, found_by: Mapping[str, str], more: Mapping[str, str]) -> Any:
         """The run with the tags `found_by`; made with them, and with `more`, in one request where there is none."""
@@ -157,7 +144,11 @@ class Tracker:
             run = self._find(found_by) or made  # another driver may have made the same run meanwhile: the oldest counts
         from mlflow.entities import RunTag
 
-        tags = [RunTag(tag, value) for tag, value in more.items() if tag not in run.data.tags]
+        tags = [
+            RunTag(tag, value)
+            for tag, value in more.items()
+            if tag not in run.data.tags or (tag.startswith("gelo.") and run.data.tags[tag] != value)
+        ]
         for batch in _batches(tags, _ENTRIES_PER_BATCH):
             self._client.log_batch(run.info.run_id, tags=batch)
         return run
@@ -192,28 +183,6 @@ def text_of(value: Scalar) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return repr(value) if isinstance(value, float) else str(value)
-
-
-def _checked(metrics: Sequence[Metric]) -> dict[tuple[str, int], float]:
-    wanted: dict[tuple[str, int], float] = {}
-    _check_names(metric.name for metric in metrics)
-    for name, value, step in metrics:
-        if not math.isfinite(value):
-            raise ValueError(f"metric {name} at step {step} is {value}: only finite values are logged")
-        if step < 0:
-            raise ValueError(f"metric {name} has step {step}: steps are >= 0")
-        if wanted.setdefault((name, step), float(value)) != value:
-            raise ValueError(f"metric {name} has two values at step {step}: {wanted[name, step]} and {value}")
-    return wanted
-
-
-def _check_names(names: Iterable[str]) -> None:
-    for name in names:
-        legal = _LEGAL.fullmatch(name) and not {".", ".."} & set(name.split("/"))
-        if not legal or len(name) > _LONGEST_NAME:
-            raise ValueError(
-                f"{name!r} is no MLflow name: letters, digits, _ - . : and / between, up to {_LONGEST_NAME}"
-            )
 
 
 def _quotable(value: str) -> str:

@@ -170,6 +170,7 @@ def train(
         "history": history,
         "ledger": [row.as_dict() for row in rows],
         "base": base.vision_fingerprint,
+        "data": dataset.fingerprint,
         **_fingerprints(base.with_visual(merged), shown),
         "source": trial.key,
     }

@@ -112,8 +112,10 @@ def test_mlflow_must_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     client.create_run(experiment, tags={"gelo.trial": "c"})
     client.log_metric(logged["b"], "zero_shot/shapes/top1", 0.31, step=1)
     client.log_metric(logged["a"], "zero_shot/gone/top1", 0.5)
+    client.log_metric(logged["a"], "zero_shot/undefined/top1", float("nan"))  # what is defined no more
     faults = " | ".join(str(fault) for fault in read_runs(tmp_path, "demo", uri).faults)
     assert "2 of 2 metrics missing" in faults and "0.31" in faults and "zero_shot/gone/top1" in faults
+    assert "zero_shot/undefined/top1" not in faults
 
 
 def test_the_saved_spec_says_what_is_expected(tmp_path: Path) -> None:

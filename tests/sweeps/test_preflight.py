@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,34 @@ def test_a_set_without_train_split_is_refused_before_anything_starts(tmp_path: P
     prepared(tmp_path, "tests", "test", ("morph",))
     (fault,) = faults(tmp_path, tasks={"morphs": {"data": "tests"}}, also=["tests"])
     assert (fault.where, fault.found) == ("data: tests", "no train split")
+
+
+def test_a_set_without_train_split_does_not_keep_a_sweep_from_scoring_the_rest(tmp_path: Path) -> None:
+    prepared(tmp_path, "tests", "test", ())
+    assert faults(tmp_path, also=["tests"], evaluate=["zero_shot", "probe"]) == []
+
+
+def test_more_cpus_than_there_are_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    """Case 42: this machine's, or those that --cpus grants; a cluster is asked once it is there."""
+    here = os.cpu_count() or 1
+    (fault,) = faults(tmp_path, resources={"cpus": here + 1})
+    assert fault.where == "resources.cpus" and str(here) in fault.found and str(here + 1) in fault.expected
+    assert faults(tmp_path, resources={"cpus": here}) == []
+    spec = parse_spec({"name": "own", "backbones": ["mini-s"], "resources": {"cpus": 3}}, "own.yaml")
+    places = {"storage": str(tmp_path / "out"), "data": str(tmp_path), "cache": str(tmp_path / "cache")}
+    assert [fault.found for fault in preflight(spec, Settings(cpus=2, **places))] == ["2 CPUs given with --cpus"]
+    assert preflight(spec, Settings(cpus=3, **places)) == []
+    assert preflight(spec, Settings(address="10.0.0.1:6379", cpus=2, **places)) == []
+
+
+def test_a_users_own_files_under_the_name_of_a_set_of_gelos_are_refused(tmp_path: Path) -> None:
+    """Case 10: they would enter the averages as the drawn shapes."""
+    write_dataset(
+        tmp_path / "shapes", name="shapes", version="1", scale="full", classes=("a", "b"), source="photos", licence="none",
+        splits={"test": [Record("0", b"", 0)], "train": [Record("1", b"", 0)]},
+    )  # fmt: skip
+    (fault,) = faults(tmp_path, evaluate=["zero_shot"])
+    assert fault.where.endswith("shapes/dataset.json") and fault.found == "the card of a set of real files"
 
 
 def test_two_sets_whose_metrics_would_have_the_same_names_are_refused(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from models.adapt import Full
 from models.encoder import Encoder
 from models.head_specs import Binary
 from models.zoo import load_backbone
-from sweeps.evaluate import Subject, embed_jobs, jobs_of, score_jobs, subject_of
+from sweeps.evaluate import Subject, embed_jobs, jobs_of, subject_of
 from sweeps.folder import TrialFolder
+from sweeps.scoring import score_jobs
 from sweeps.train import train
 from sweeps.trial import Training, Trial
 from tasks.manifest import Dataset, read_chunk, write_dataset
@@ -81,8 +82,9 @@ def subject(dataset: Dataset, base: Encoder, tmp_path_factory: pytest.TempPathFa
     assert {job.suites: job.ref.transform is None for job in jobs} == {
         ("mad_text",): True, ("mad",): False, ("zero_shot",): True,
     }  # fmt: skip
-    embed_jobs(jobs, {"mini-s": base}, place / "cache", "local")
-    score_jobs(jobs, place / "cache", "local")
+    ready, faults = embed_jobs(jobs, {"mini-s": base}, place / "cache", "local")
+    assert ready == jobs
+    assert not faults + score_jobs(jobs, place / "cache", "local")
     return made
 
 

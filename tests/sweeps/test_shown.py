@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.console import Console
 
 from sweeps.shown import remarks, results_table
@@ -36,3 +37,31 @@ def test_the_table_says_what_was_compared_at_which_scale() -> None:
         "1,200 bona_fide, 300 attack_warp",
     ):
         assert part in text
+
+
+def test_a_leak_is_a_warning_told_once() -> None:
+    leak = "12 of 12 images of test stand in train too, byte for byte: a = b"
+    probe = RESULT.model_copy(update={"suite": "probe", "dataset": "mine", "absent": {}, "notes": {"leak": leak}})
+    knn = probe.model_copy(update={"suite": "knn"})
+    clean = probe.model_copy(update={"suite": "zero_shot", "notes": {"leak": "none found"}})
+    old = probe.model_copy(update={"dataset": "old", "notes": {"leak_unchecked": "prepared by an older gelo"}})
+    assert remarks([clean, probe, knn, old]) == [
+        f"WARNING probe/mine, knn/mine: {leak}",
+        "probe/old, leaks not checked: prepared by an older gelo",
+    ]
+
+
+def test_nothing_is_cut_off_at_any_width() -> None:
+    long = "mad_text/a_generator_of_morphs_with_a_long_name/bpcer_at_apcer_10"
+    result = RESULT.model_copy(
+        update={"values": {long: 0.8125, "mad_text/warp/eer": 0.5}, "counts": {"bona_fide": 1_234_567}}
+    )
+    for width in (30, 40, 80, 200):
+        console = Console(width=width)
+        with console.capture() as shown:
+            console.print(results_table("mini-s", [result]))
+        text = shown.get()
+        assert max(map(cell_len, text.splitlines())) <= width
+        assert "…" not in text
+        assert "1,234,567" in text
+        assert long in "".join(line.strip() for line in text.splitlines()).replace("│", "")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -176,6 +179,67 @@ def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(SOUND) + "seeds: [0]\nseeds: [1]\n")
     with pytest.raises(UserError, match="key 'seeds' is given twice"):
         load_spec(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("? [a, b]\n: 1\n", "a key that is no text: line 5, ['a', 'b'] (a list)"),
+        ("tasks: {faces: {3: 1}}\n", "a key that is no text: line 5, 3 (a number)"),
+        ("weights: {on: x}\n", "a key that is no text: line 5, on (a yes or no)"),
+        (
+            "~: 1\n1.5: 2\n2026-11-26: 3\n{a: b}: 4\n",
+            "4 keys that are no text: line 5, ~ (nothing); line 6, 1.5 (a number); line 7",
+        ),
+        ("seeds: 2026-13-45\n", "month must be in 1..12"),
+        ("tasks: " + "[" * 5000, "nested too deeply"),
+        ("tasks: !!python/object/apply:os.getcwd []\n", "could not determine a constructor"),
+    ],
+)
+def test_yaml_that_is_no_sweep_is_one_fault(tmp_path: Path, text: str, found: str) -> None:
+    """Case 42: keys that Python cannot look up, or that YAML took for something other than text."""
+    path = tmp_path / "odd.yaml"
+    path.write_text("name: odd\nbackbones:\n- mini-s\nsamples: 2\n" + text)
+    with pytest.raises(UserError) as caught:
+        load_spec(str(path))
+    (fault,) = caught.value.faults
+    assert fault.where == str(path) and found in fault.found
+
+
+def test_keys_in_quotes_and_merged_ones_are_keys(tmp_path: Path) -> None:
+    path = tmp_path / "fine.yaml"
+    path.write_text(
+        """{name: fine, "backbones": [mini-s], tasks: {faces: &f {epochs: 1, batch: 8}, morphs: {<<: *f, epochs: 2}}}"""
+    )
+    trials = load_spec(str(path)).trials()
+    assert [(t.task, t.training.epochs, t.training.batch) for t in trials if t.training] == [
+        ("faces", 1, 8), ("morphs", 2, 8),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ["tasks={faces: {1: 2}}", "tasks={[a]: 2}", "seeds=[2026-13-45]"])
+def test_an_override_that_is_no_yaml_is_named(value: str) -> None:
+    with pytest.raises(UserError, match=r"--set .*: (a key that is no text|not YAML)"):
+        load_spec("demo", (value,))
+
+
+def test_seeds_are_what_every_generator_takes() -> None:
+    largest = 2**63 - 1
+    assert parse_spec({**SOUND, "seeds": [0, largest]}, "any.yaml").seeds == (0, largest)
+    torch.Generator().manual_seed(largest)
+    np.random.default_rng([largest, 1, 2])
+    random.Random(largest)
+    for seed in (largest + 1, 2**64, -1):
+        with pytest.raises(UserError, match=r"seeds\.1"):
+            parse_spec({**SOUND, "seeds": [0, seed]}, "any.yaml")
+
+
+def test_gpus_are_whole_or_a_part_of_one() -> None:
+    for gpus in (0, 0.25, 1, 2, 8.0):
+        assert parse_spec({**SOUND, "resources": {"gpus": gpus}}, "any.yaml").resources.gpus == gpus
+    for gpus in (1.5, 2.25, -1, float("inf"), float("nan")):
+        with pytest.raises(UserError, match=r"resources\.gpus"):
+            parse_spec({**SOUND, "resources": {"gpus": gpus}}, "any.yaml")
 
 
 def test_demo_is_two_baselines_and_every_task_by_adaptation_by_backbone() -> None:

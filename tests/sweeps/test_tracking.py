@@ -146,15 +146,88 @@ def test_replay_changes_nothing(store: Store) -> None:
     assert store.rows(f"select value from tags where run_uuid = '{run}' and key = 'mlflow.parentRunId'") == [(parent,)]
 
 
-def test_gaps_are_filled_and_first_values_stay(store: Store) -> None:
+def test_gaps_are_filled_and_a_changed_value_is_written_at_its_step(store: Store) -> None:
     tracker = Tracker(store.uri, "gaps")
     run = tracker.ensure_trial(tracker.ensure_sweep("gaps", "{}"), "key", {})
     assert tracker.log(run, [LOSSES[1], LOSSES[5]]) == 2
-    assert tracker.log(run, [*LOSSES[:8], Metric("train/loss", 9.0, 5)][-1:]) == 0
+    assert tracker.log(run, [LOSSES[1], LOSSES[5]]) == 0
     assert tracker.log(run, LOSSES[:8] + LOSSES[:2]) == 6
     found = store.rows(f"select step, value, timestamp from metrics where run_uuid = '{run}' order by step")
     start = store.rows(f"select start_time from runs where run_uuid = '{run}'")[0][0]
     assert found == [(step, value, start + step) for _, value, step in LOSSES[:8]]
+    changed = Metric("train/loss", 9.0, 5)
+    assert [tracker.log(run, [*LOSSES[:5], changed]) for _ in range(2)] == [1, 0]
+    query = f"select value, timestamp from metrics where run_uuid = '{run}' and step = 5 order by timestamp"
+    assert store.rows(query) == [(LOSSES[5].value, start + 5), (9.0, start + 6)]
+    assert tracker.log(run, LOSSES[:8]) == 1, "the old value again"
+
+
+def test_mlflow_shows_what_the_files_say_now_whatever_was_recomputed(store: Store) -> None:
+    """Values that change, go back, are defined no more and come again: each time the client reads what was last said, at step 0."""
+    from mlflow import MlflowClient
+
+    client, tracker = MlflowClient(tracking_uri=store.uri), Tracker(store.uri, "current")
+    run = tracker.ensure_trial(tracker.ensure_sweep("current", "{}"), "key", {})
+    kept = [Metric("train/loss", 0.5, 3), Metric("zero_shot/other/top1", 0.1)]
+    for value in (0.75, 0.25, 0.75, None, None, 0.75, 0.0, None):
+        said = kept if value is None else [*kept, Metric("zero_shot/mine/top1", value)]
+        tracker.log(run, said, whole=("zero_shot/",))
+        assert tracker.log(run, said, whole=("zero_shot/",)) == 0, "a replay writes nothing"
+        found = client.get_run(run).data.metrics
+        assert {name: found[name] for name in ("train/loss", "zero_shot/other/top1")} == {
+            "train/loss": 0.5, "zero_shot/other/top1": 0.1,
+        }  # fmt: skip
+        assert math.isnan(found["zero_shot/mine/top1"]) if value is None else found["zero_shot/mine/top1"] == value
+    assert {step for name, step in tracker.existing(run) if name != "train/loss"} == {0}
+    assert store.rows(f"select count(*) from metrics where run_uuid = '{run}' and key = 'zero_shot/mine/top1'") == [
+        (7,)
+    ]
+
+
+def test_numbers_of_an_older_gelo_are_mended_where_they_stand(store: Store) -> None:
+    """It logged a result at its protocol's version and an average at its number of sets, and let the first value stay."""
+    from mlflow import MlflowClient
+
+    client, tracker = MlflowClient(tracking_uri=store.uri), Tracker(store.uri, "older")
+    run = tracker.ensure_trial(tracker.ensure_sweep("older", "{}"), "key", {})
+    for name, value, step in (
+        ("zero_shot/mine/top1", 0.8333, 3),
+        ("zero_shot/mean/top1", 0.9027, 11),
+        ("gelo/probe", 0.9, 9),
+    ):
+        client.log_metric(run, name, value, step=step, timestamp=client.get_run(run).info.start_time + step)
+    said = [
+        Metric("zero_shot/mine/top1", 0.5),
+        Metric("zero_shot/mean/top1", 0.8723),
+        Metric("zero_shot/new/top1", 0.3),
+    ]
+    assert tracker.log(run, said, whole=("zero_shot/", "gelo/")) == 4
+    assert tracker.log(run, said, whole=("zero_shot/", "gelo/")) == 0
+    found = client.get_run(run).data.metrics
+    assert {name: found[name] for name, *_ in said} == {name: value for name, value, _ in said}
+    assert math.isnan(found["gelo/probe"])
+
+
+def test_two_that_write_a_changed_value_at_once_write_one_row() -> None:
+    from sweeps.logged import Row, new_rows
+
+    last = [Row("zero_shot/mine/top1", 0.75, 1_000, 0)]
+    assert new_rows({("zero_shot/mine/top1", None): 0.5}, last, [], 1_000) == [
+        Row("zero_shot/mine/top1", 0.5, 1_001, 0)
+    ]
+    assert new_rows({("zero_shot/mine/top1", None): 0.75}, last, [], 1_000) == []
+
+
+def test_tags_of_gelo_are_current_and_those_of_others_stay(sqlite_store: Store) -> None:
+    from mlflow import MlflowClient
+
+    client, tracker = MlflowClient(tracking_uri=sqlite_store.uri), Tracker(sqlite_store.uri, "tags")
+    parent = tracker.ensure_sweep("tags", "{}")
+    run = tracker.ensure_trial(parent, "key", {}, {"gelo.vision": "old", "mine": "first"}, name="a name")
+    client.set_tag(run, "mlflow.runName", "a user's own name")
+    tracker.ensure_trial(parent, "key", {}, {"gelo.vision": "new", "mine": "second"}, name="a name")
+    tags = client.get_run(run).data.tags
+    assert (tags["gelo.vision"], tags["mine"], tags["mlflow.runName"]) == ("new", "first", "a user's own name")
 
 
 def test_kill_9_then_replay_gives_each_metric_once(store: Store) -> None:

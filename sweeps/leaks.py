@@ -1,0 +1,98 @@
+"""Images that were learnt from and are scored: a note of every result, so that they stand where the numbers stand.
+
+What was learnt from: the splits that a probe fits, and the data that a trial was trained on. A note says what was found, or that nothing
+was; another why nobody could look.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from models.faults import UserError
+from sweeps.evaluate import Job
+from tasks.contents import UNCHECKED as OLD
+from tasks.contents import alike, is_known, shared, within
+from tasks.defined import reads_of
+from tasks.manifest import CARD, Dataset, open_dataset
+from tasks.results import LEAK, NO_LEAK, UNCHECKED
+from tasks.understood import Leak
+
+_SCORED, _LEARNT = ("test", "dev"), ("train", "val")
+
+
+def leak_notes(job: Job) -> dict[str, str]:
+    """The notes that each result of the job carries: `LEAK`, `UNCHECKED`, or both where one side could be looked at."""
+    reads = [split for split, _ in reads_of(job.protocol, job.dataset)]
+    scored = [split for split in reads if split in _SCORED]
+    if not scored:  # the protocol is undefined here
+        return {}
+    leaks: list[Leak] = []
+    unchecked: list[str] = []
+    if is_known(job.dataset):
+        leaks += [leak for leak in _own(job.dataset) if _counts(leak, scored, reads)]
+    elif set(reads) & set(_LEARNT):
+        unchecked.append(f"{job.dataset.name} was {OLD}")
+    training = job.subject.trial.training
+    if training is not None:
+        learnt = _opened(job.dataset.root.parent / training.data)
+        why = _why_not(job, learnt, training.data)
+        if why:
+            unchecked.append(why)
+        elif learnt is not None:
+            leaks += [leak for split in scored for leak in _between(job.dataset, split, learnt)]
+    found = {UNCHECKED: "; ".join(dict.fromkeys(unchecked))} if unchecked else {}
+    if leaks or not unchecked:
+        found[LEAK] = "; ".join(dict.fromkeys(map(str, leaks))) or NO_LEAK
+    return found
+
+
+def _counts(leak: Leak, scored: list[str], reads: list[str]) -> bool:
+    """Whether a leak within a data set touches what is scored by these reads: images learnt from, or one image under two labels."""
+    if leak.split not in scored:
+        return False
+    return leak.relabelled if leak.other == leak.split else leak.other in reads
+
+
+def _why_not(job: Job, learnt: Dataset | None, name: str) -> str:
+    if learnt is None:
+        return f"{name}, which the encoder was trained on, is not prepared here"
+    if job.subject.trained_on not in ("", learnt.fingerprint):
+        return f"{name} was prepared anew after the encoder was trained on it"
+    old = [dataset.name for dataset in (job.dataset, learnt) if not is_known(dataset)]
+    return f"{old[0]} was {OLD}" if old else ""
+
+
+def _own(dataset: Dataset) -> tuple[Leak, ...]:
+    understood = dataset.card.understood
+    return understood.leaks if understood is not None else _within(dataset.root, dataset.fingerprint)
+
+
+def _between(dataset: Dataset, split: str, learnt: Dataset) -> tuple[Leak, ...]:
+    return _shared(dataset.root, dataset.fingerprint, split, learnt.root, learnt.fingerprint)
+
+
+def _opened(root: Path) -> Dataset | None:
+    try:
+        return _at(root, (root / CARD).stat().st_mtime_ns)
+    except (OSError, UserError):
+        return None
+
+
+# Once for each data set and each pair of them, whatever the number of encoders; the fingerprint tells a set that was made anew.
+
+
+@lru_cache
+def _at(root: Path, stamp: int) -> Dataset:
+    return open_dataset(root)
+
+
+@lru_cache
+def _within(root: Path, fingerprint: str) -> tuple[Leak, ...]:
+    return within(open_dataset(root))
+
+
+@lru_cache(maxsize=1024)
+def _shared(root: Path, fingerprint: str, split: str, other: Path, other_fingerprint: str) -> tuple[Leak, ...]:
+    first, second = open_dataset(root), open_dataset(other)
+    return tuple(leak for compare in (shared, alike) if (leak := compare(first, split, second, "train")) is not None)

@@ -1,0 +1,52 @@
+"""What went wrong with one thing while the others went on: told at the end, a fault that stands in the way of many of them once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from models.faults import Fault, UserError
+
+_NAMED = 2  # of those that one fault stands in the way of
+_FEW = 5  # faults of one kind that are lines of their own
+
+
+@dataclass
+class Troubles:
+    """Faults by what they kept from being done."""
+
+    _of: dict[Fault, dict[str, None]] = field(default_factory=dict)
+
+    def add(self, what: str, error: UserError) -> None:
+        for fault in error.faults:
+            self._of.setdefault(fault, {})[what] = None
+
+    @contextmanager
+    def of(self, what: str) -> Iterator[None]:
+        """Keep a UserError of the block, as one of `what`."""
+        try:
+            yield
+        except UserError as error:
+            self.add(what, error)
+
+    def faults(self) -> list[Fault]:
+        """Each fault once, saying what it was in the way of."""
+        return [replace(fault, where=f"{_first(list(many))}: {fault.where}") for fault, many in self._of.items()]
+
+
+def folded(faults: Sequence[Fault]) -> list[Fault]:
+    """Faults that differ in their place alone as one with a count and the first places, where they are many."""
+    kinds: dict[Fault, list[str]] = {}
+    for fault in faults:
+        kinds.setdefault(replace(fault, where=""), []).append(fault.where)
+    out = []
+    for kind, places in kinds.items():
+        many = [f"{len(places):,} places: {_first(places, _FEW)}"] if len(places) > _FEW else places
+        out += [replace(kind, where=where) for where in many]
+    return out
+
+
+def _first(many: Sequence[str], shown: int = _NAMED) -> str:
+    more = len(many) - shown
+    return "; ".join(many[:shown]) + (f"; and {more:,} more" if more > 0 else "")

@@ -1,0 +1,114 @@
+"""A path that a user gives: what stands there in place of the folder or the file that is needed, in every command, without a traceback."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from models.faults import UserError
+from sweeps import __main__ as command_line
+from sweeps.places import file_fault, place_faults, refuse
+from sweeps.settings import Settings
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("GELO_DATA", "GELO_CACHE", "GELO_CACHE_LIMIT"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "astray").symlink_to("nowhere")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("place", "found"),
+    [
+        ("file", "a file, not a folder"),
+        ("file/deep/er", "Not a directory: "),
+        ("astray", "a link to nowhere, which is not there"),
+        ("x" * 300, "File name too long"),
+    ],
+)
+@pytest.mark.parametrize("write", [False, True])
+def test_what_is_no_folder_is_named(here: Path, place: str, found: str, write: bool) -> None:
+    settings = Settings(storage=place, data=place, cache=place)
+    faults = place_faults(settings, ("storage", "data", "cache"), write=write)
+    assert [fault.where for fault in faults] == [f"--{name} {place}" for name in ("storage", "data", "cache")]
+    assert all(fault.found.startswith(found) for fault in faults)
+
+
+def test_a_folder_that_is_not_there_is_made_only_to_be_written_to(here: Path) -> None:
+    settings = Settings(storage="s3://bucket/gelo", data="new/data", cache="folder")
+    refuse(settings, reads=("storage", "data", "cache"))
+    assert not (here / "new").exists()
+    refuse(settings, writes=("storage", "data", "cache"))
+    assert list((here / "new" / "data").iterdir()) == [] == list((here / "folder").iterdir())
+    with pytest.raises(UserError, match="--cache /proc/gelo"):
+        refuse(Settings(cache="/proc/gelo"), writes=("cache",))
+
+
+def test_a_file_is_told_from_a_folder_and_from_nothing(here: Path) -> None:
+    assert file_fault("--scores", Path("file"), "a CSV") is None
+    found = {name: file_fault("--scores", Path(name), "a CSV") for name in ("folder", "gone", "file/in", "x" * 300)}
+    assert {name: fault and fault.found for name, fault in found.items()} == {
+        "folder": "a folder, not a file", "gone": "no such file", "file/in": "no such file", "x" * 300: "File name too long",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "prepare mine --from folder --reader folder --data file",
+        "prepare --list --data file",
+        "evaluate mini-s --dataset mine --cache file",
+        "evaluate mini-s --dataset mine --data file/deep",
+        "evaluate mini-s --dataset mine --storage file",
+        "evaluate mini-s --dataset mine --weights folder",
+        "evaluate --scores folder --protocol morph",
+        "status demo --storage file",
+        "resume demo --storage file/deep",
+        "report demo --storage file",
+        "doctor demo --storage file",
+        "run demo --cache file",
+        "run folder",
+        "cache --cache file",
+        "cache --data file",
+        "cache --limit 0 --cache file",
+        "ui --tracking sqlite:///file",
+        "ui --tracking sqlite:///folder",
+    ],
+)
+def test_every_command_refuses_what_is_in_the_way(here: Path, line: str) -> None:
+    """Case 18 and its siblings."""
+    told = CliRunner().invoke(command_line.app, line.split())
+    if isinstance(told.exception, UserError):
+        assert "a file" in str(told.exception) or "SQLite" in str(told.exception)
+    else:
+        assert told.exit_code == 2 and "a file, not a folder" in told.output
+    assert sorted(entry.name for entry in here.iterdir() if entry.name != "out") == ["astray", "file", "folder"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "part"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "out/cache/x.npy"), 2, "free some room"),
+        (PermissionError(errno.EACCES, "Permission denied", "out/data"), 2, "out/data: Permission denied"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "weights"), 1, "Traceback"),
+        (OSError("something else"), 1, "Traceback"),
+    ],
+)
+def test_a_disk_that_gives_way_is_a_message_and_a_fault_of_gelo_a_traceback(
+    error: OSError, code: int, part: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(**given: object) -> None:
+        raise error
+
+    monkeypatch.setattr(command_line, "app", fails)
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    assert ended.value.code == code and part in capsys.readouterr().err
