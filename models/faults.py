@@ -44,7 +44,7 @@ class UserError(Exception):
 def unknown(where: str, name: object, known: Iterable[str], what: str) -> Fault:
     """The fault of a name that is not in a registry: offers the nearest one, then the whole list."""
     names = sorted(known)
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
     remedy = f"nearest: {near[0]}" if near else ""
     return Fault(where, f"unknown {what} {name!r}", f"one of {', '.join(names) or '(none known)'}", remedy)
 

@@ -271,7 +271,7 @@ def _unknown_name(name: str, where: str = "backbone") -> Fault | None:
     architecture = name.partition(":")[0]
     if architecture in _config_files():
         return None
-    near = difflib.get_close_matches(name, [*BACKBONES, *_config_files()], n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, [*BACKBONES, *_config_files()], n=1, cutoff=0.6)
     expected = f"one of {', '.join(sorted(BACKBONES))}, or an open_clip architecture"
     return Fault(where, f"unknown backbone {name!r}", expected, f"nearest: {near[0]}" if near else "")
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from models.faults import Fault, UserError, unknown
+from tasks.textfile import NotTextError, read_lines
+from tasks.wordlists import read_words
 
 if TYPE_CHECKING:
     from tasks.manifest import Dataset
+
+_YAML = (".yaml", ".yml", ".json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +66,7 @@ def read_prompts(path: Path, classes: tuple[str, ...]) -> Prompts:
 
     Raises UserError with every fault.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(
-            "prompts", Fault(str(path), f"unreadable ({error})", "YAML with templates and classes")
-        ) from None
+    raw = read_words(path, "prompts", "YAML with templates and classes")
     if not isinstance(raw, dict):
         raise UserError("prompts", Fault(str(path), f"a {type(raw).__name__}", "a mapping with templates and classes"))
     faults = [
@@ -88,14 +86,20 @@ def read_classes(path: Path) -> tuple[str, ...] | dict[str, str]:
 
     Raises UserError with every fault.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        raw = yaml.safe_load(text) if path.suffix.lower() in (".yaml", ".yml", ".json") else text.splitlines()
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError("--classes", Fault(str(path), f"unreadable ({error})", "names, one a line, or YAML")) from None
+    form = "names, one a line, or YAML"
+    if path.suffix.lower() in _YAML:
+        raw = read_words(path, "--classes", form)
+    else:
+        try:
+            raw = read_lines(path)
+        except (OSError, NotTextError) as error:
+            raise UserError("--classes", Fault(str(path), f"unreadable ({error})", form)) from None
     faults: list[Fault] = []
     if isinstance(raw, dict):
-        found = {str(key).strip(): _word(path, f"{key}", value, faults) for key, value in raw.items()}
+        found = {
+            unicodedata.normalize("NFC", key.strip()): _word(path, f"{key}", value, faults)
+            for key, value in raw.items()
+        }
     else:
         found = {}
         while isinstance(raw, list) and raw and raw[-1] == "":
@@ -103,9 +107,19 @@ def read_classes(path: Path) -> tuple[str, ...] | dict[str, str]:
         if not isinstance(raw, list) or not raw:
             faults.append(Fault(str(path), "no names", "names of classes, one a line, or YAML"))
         names = [_word(path, f"name {n}", value, faults) for n, value in enumerate(raw or (), start=1)]
+        if path.suffix.lower() not in _YAML and len(names) > 1 and _are_numbered(names):
+            first = f"lines that begin with numbers: {names[0]!r}, {names[1]!r}, ..."
+            faults.append(Fault(str(path), first, form, "leave the numbers out, or write YAML, `number: name` a line"))
     if faults:
         raise UserError("--classes", faults)
     return found or tuple(names)
+
+
+def _are_numbered(names: list[str]) -> bool:
+    """Whether every line begins with the next number, as in `0 red`, `1: green`: an index that would be asked for as part of a name."""
+    numbers = [re.match(r"(\d+)[\s,;:.)]+\S", name) for name in names]
+    found = [int(number[1]) for number in numbers if number is not None]
+    return len(found) == len(names) and found == list(range(found[0], found[0] + len(found)))
 
 
 def _templates(path: Path, given: object, faults: list[Fault]) -> list[str]:
@@ -126,7 +140,10 @@ def _words(path: Path, given: object, classes: tuple[str, ...], faults: list[Fau
     where, before = f"{path}: classes", len(faults)
     label = {name: row for row, name in enumerate(classes)}
     if isinstance(given, dict):
-        words = {str(key): _word(path, f"class {key}", value, faults) for key, value in given.items()}
+        words = {
+            unicodedata.normalize("NFC", key): _word(path, f"class {key}", value, faults)
+            for key, value in given.items()
+        }
         faults += [unknown(where, key, classes, "class") for key in words if key not in label]
         return [words.get(name, name) for name in classes]
     if not isinstance(given, list) or len(given) != len(classes):
@@ -163,23 +180,12 @@ def _words(path: Path, given: object, classes: tuple[str, ...], faults: list[Fau
 
 
 def _word(path: Path, what: str, value: object, faults: list[Fault]) -> str:
-    """A class's name as text; a fault for one that YAML took for something else, and for one that is empty."""
-    if isinstance(value, bool):
-        faults.append(
-            Fault(
-                f"{path}: {what}",
-                f"{value!r}, as YAML reads on, off, yes, no, true and false",
-                "text",
-                'put it in quotes: "on"',
-            )
-        )
-    elif isinstance(value, int | float):
-        return str(value)
-    elif not isinstance(value, str):
+    """A class's name; a fault for what is no text, and for one that is empty."""
+    if not isinstance(value, str):
         faults.append(Fault(f"{path}: {what}", repr(value), "text"))
     elif not value.strip():
         faults.append(Fault(f"{path}: {what}", "empty", "a name that a prompt can ask for"))
-    return str(value).strip()
+    return unicodedata.normalize("NFC", str(value).strip())
 
 
 def reads_alike(name: str) -> str:

@@ -44,7 +44,7 @@ def hub(tree: Tree) -> Layout:
     there = listed(here)
     of = stems(there.data)
     configs = configs_of(here, there, of)
-    config = chosen_config(here, configs, there)
+    config = chosen_config(here, configs)
     if config is None:
         return _NOTHING
     check_parts(here, config, of)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from models.faults import unknown
 from tasks.prepare.hub_configs import configs_of
 from tasks.prepare.hub_files import DAMAGED, open_data
 from tasks.prepare.hub_names import stems
 from tasks.prepare.hub_parts import Config
-from tasks.prepare.hub_places import Listed, current, listed, repositories
+from tasks.prepare.hub_places import current, listed, repositories
 from tasks.prepare.tree import Tree
 
 _SHOWN = 8
 _FORM = "a folder of `save_to_disk`, or Parquet files of images and labels"
-_ELSE = ((".tar", "webdataset"), (".csv", "table"), (".tsv", "table"), (".jsonl", "table"))
 
 
 def chosen_place(tree: Tree) -> Tree | None:
@@ -43,7 +41,7 @@ def chosen_place(tree: Tree) -> Tree | None:
     return None
 
 
-def chosen_config(tree: Tree, configs: Sequence[Config], there: Listed) -> Config | None:
+def chosen_config(tree: Tree, configs: Sequence[Config]) -> Config | None:
     """The user's configuration, or the only one; what belongs to the others is left out. None with a fault otherwise."""
     asked = tree.asked.config
     fitting = [config for config in configs if config.name == asked] if asked else configs
@@ -54,7 +52,7 @@ def chosen_config(tree: Tree, configs: Sequence[Config], there: Listed) -> Confi
         tree.faults.extend(one.faults)
         return one
     if not configs:
-        _nothing(tree, there)
+        tree.fault(tree.root, "no .arrow or .parquet file", _FORM)
     elif asked:
         tree.faults.append(unknown("--config", asked, [config.name for config in configs], "configuration"))
     else:
@@ -83,18 +81,6 @@ def _contents(tree: Tree, place: Path) -> str:
     there = listed(alone)
     configs = configs_of(alone, there, stems(there.data))
     return "; ".join(f"{config.name} ({rows_of(alone, config)})" for config in configs[:_SHOWN]) or "no data"
-
-
-def _nothing(tree: Tree, there: Listed) -> None:
-    kinds = Counter(PurePosixPath(path).suffix.lower() for path in (*there.images, *there.others))
-    few = ", ".join(f"{n:,} {suffix}" for suffix, n in kinds.most_common(4))
-    reader = next((reader for suffix, reader in _ELSE if kinds[suffix]), "folder" if there.images else "")
-    tree.fault(
-        tree.root,
-        f"no .arrow or .parquet file{f' ({few})' if few else ''}",
-        _FORM,
-        f"--reader {reader}" if reader else "",
-    )
 
 
 def _quoted(name: str) -> str:

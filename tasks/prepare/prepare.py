@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from dataclasses import replace as changed
 from pathlib import Path
 
 from filelock import FileLock
@@ -18,6 +19,7 @@ from tasks.prepare.align import aligned
 from tasks.prepare.check import lacks_of, notes_of, refusals_of
 from tasks.prepare.decoded import Lost, checked
 from tasks.prepare.lost import without
+from tasks.prepare.meant import meant
 from tasks.prepare.named import reader_of
 from tasks.prepare.official import Official
 from tasks.prepare.tree import Asked, Layout, Tree
@@ -147,6 +149,8 @@ def look(wanted: Wanted) -> Seen:
     kept = any(layout.splits.values()) and not refusals
     if not kept and not refusals and not lacks:
         lacks.append(Fault(str(wanted.source), "no images", "images to score"))
+    if not any(layout.splits.values()) and wanted.reader and lacks and (other := meant(wanted.source, wanted.reader)):
+        lacks[0] = changed(lacks[0], remedy=f"{lacks[0].remedy}; {other}".removeprefix("; "))
     if refusals or (lacks and not (wanted.allow_partial and kept)):
         raise UserError(f"data set {wanted.name}", _in_short([*refusals, *lacks], official, kept))
     asked = read_prompts(wanted.prompts, layout.classes) if wanted.prompts is not None else layout.prompts

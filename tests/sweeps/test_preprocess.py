@@ -83,7 +83,7 @@ def subject(dataset: Dataset, base: Encoder, tmp_path_factory: pytest.TempPathFa
         ("mad_text",): True, ("mad",): False, ("zero_shot",): True,
     }  # fmt: skip
     ready, faults = embed_jobs(jobs, {"mini-s": base}, place / "cache", "local")
-    assert ready == jobs
+    assert len(ready) == len(jobs) and all(job in ready for job in jobs)
     assert not faults + score_jobs(jobs, place / "cache", "local")
     return made
 

@@ -367,9 +367,8 @@ def test_revisions_and_sets_of_the_cache_are_listed(tmp_path: Path) -> None:
     assert meant(understood(tmp_path / "two", config="ns___dogs/default/0.0.0/63b5f82c221bf36c")) == MEANT
 
 
-def test_a_folder_without_data_says_what_is_there(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("path,label\n")
-    refused(tmp_path, "no .arrow or .parquet file (1 .csv)", "--reader table")
+def test_a_folder_without_data_and_files_that_hold_none(tmp_path: Path) -> None:
+    refused(tmp_path, "no .arrow or .parquet file")
     (tmp_path / "test.parquet").write_bytes(b"")
     refused(tmp_path, "test.parquet: empty")
     (tmp_path / "test.parquet").write_bytes(b"<html>Entry not found</html>")

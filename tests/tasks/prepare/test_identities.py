@@ -145,7 +145,7 @@ def test_a_damaged_record_and_an_image_that_is_none_are_named(tmp_path: Path) ->
     rec.write_bytes(rec.read_bytes()[:offset] + b"\0\0\0\0" + rec.read_bytes()[offset + 4 :])
     with pytest.raises(UserError) as error:
         prepare("mine", tmp_path, tmp_path / "data", reader="identities")
-    assert f"{rec} key 2: unreadable image (magic 0x00000000 in place of 0xCED7230A)" in str(error.value)
+    assert f"{rec} key 2: unreadable file (magic 0x00000000 in place of 0xCED7230A)" in str(error.value)
     assert f"{rec} key 8: unreadable image (no format that Pillow knows)" in str(error.value)
     dataset, _ = prepare("mine", tmp_path, tmp_path / "data", reader="identities", allow_partial=True)
     assert dataset.card.partial
