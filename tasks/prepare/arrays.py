@@ -40,7 +40,7 @@ def mnist(tree: Tree) -> Layout:
         if len(images) != len(labels):
             tree.fault(tree.root, f"{split}: {len(images)} images, {len(labels)} labels", "as many labels as images")
         splits[split] = arrays(split, images, labels[: len(images)], f"{stem}-images-idx3-ubyte")
-    return Layout(names_of("mnist"), splits)
+    return Layout(names_of("mnist"), splits, evidence="the digits of the label files")
 
 
 def stl10(tree: Tree) -> Layout:
@@ -54,7 +54,7 @@ def stl10(tree: Tree) -> Layout:
         raw = np.frombuffer(tree.bytes(f"{split}_X.bin", "images of 3 x 96 x 96 bytes", size), np.uint8)
         images = raw.reshape(-1, 3, STL10_SIDE, STL10_SIDE).transpose(0, 3, 2, 1)
         splits[split] = arrays(split, images, labels[: len(images)].astype(np.int64) - 1, f"{split}_X.bin")
-    return Layout(classes, splits)
+    return Layout(classes, splits, evidence="class_names.txt")
 
 
 def _cifar(tree: Tree, train: list[str], test: list[str], meta: str, key: str, names_key: str) -> Layout:
@@ -80,7 +80,7 @@ def _cifar(tree: Tree, train: list[str], test: list[str], meta: str, key: str, n
             stacks.append(data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
             labels += given
         splits[split] = arrays(split, np.concatenate(stacks), np.array(labels, np.int64), str(tree.root))
-    return Layout(tuple(str(name).replace("_", " ") for name in names), splits)
+    return Layout(tuple(str(name).replace("_", " ") for name in names), splits, evidence=f"{names_key} of {meta}")
 
 
 def _pickled(tree: Tree, file: str) -> dict[str, Any]:

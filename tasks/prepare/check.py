@@ -106,14 +106,17 @@ def _counts(layout: Layout, official: Official | None) -> list[Fault]:
     return faults
 
 
-def _unbalanced(layout: Layout, split: str, items: Sequence[Item], each: int) -> list[Fault]:
+def _unbalanced(layout: Layout, split: str, items: Sequence[Item], each: int | tuple[int, ...]) -> list[Fault]:
     by_class = Counter(labels_of(items).tolist())
-    odd = [(label, by_class[label]) for label in range(len(layout.classes)) if by_class[label] != each]
+    expected = (each,) * len(layout.classes) if isinstance(each, int) else each
+    odd = [(label, by_class[label], n) for label, n in enumerate(expected) if by_class[label] != n]
     if len(odd) > 20:
-        first, n = odd[0]
+        first, n, one = odd[0]
         found = f"{len(odd):,} classes have another number of images, such as {layout.classes[first]!r}: {n}"
-        return [Fault(f"split {split}", found, f"{each} of each class")]
-    return [Fault(f"split {split}, class {layout.classes[label]!r}", f"{n} images", f"{each}") for label, n in odd]
+        return [Fault(f"split {split}", found, f"{one} of each class" if isinstance(each, int) else f"{one}")]
+    return [
+        Fault(f"split {split}, class {layout.classes[label]!r}", f"{found} images", f"{n}") for label, found, n in odd
+    ]
 
 
 def _stated(layout: Layout) -> list[Fault]:

@@ -76,7 +76,7 @@ def sun397(tree: Tree, partition: int = 1) -> Layout:
             else:
                 tree.fault(f"{tree.root / file}: {line}", f"class {folder!r}", "a class of ClassName.txt")
         splits[split] = tree.items(listed)
-    return Layout(tuple(spoken(name[3:]) for name in names), splits)
+    return Layout(tuple(spoken(name[3:]) for name in names), splits, evidence="ClassName.txt")
 
 
 def stanford_cars(tree: Tree) -> Layout:
@@ -94,7 +94,7 @@ def stanford_cars(tree: Tree) -> Layout:
             tree.fault(tree.root / file, f"fields {rows.dtype.names}", "fields fname and class")
             rows = rows[:0]
         splits[split] = tree.items((f"{folder}/{row['fname']}", int(row["class"]) - 1) for row in rows)
-    return Layout(classes, splits)
+    return Layout(classes, splits, evidence="class_names of devkit/cars_meta.mat")
 
 
 def fgvc_aircraft(tree: Tree) -> Layout:
@@ -112,7 +112,7 @@ def fgvc_aircraft(tree: Tree) -> Layout:
             else:
                 tree.fault(f"{tree.root / file}: {line}", f"variant {name!r}", "a variant of variants.txt")
         splits[split] = tree.items(listed)
-    return Layout(tuple(names), splits)
+    return Layout(tuple(names), splits, evidence="variants.txt")
 
 
 def dtd(tree: Tree, partition: int = 1) -> Layout:
@@ -145,7 +145,7 @@ def flowers102(tree: Tree) -> Layout:
             tree.fault(tree.root / "setid.mat", f"{key} names image {number}", f"1 to {len(labels)}")
         listed = [(f"jpg/image_{n:05d}.jpg", int(labels[n - 1]) - 1) for n in chosen if 1 <= n <= len(labels)]
         splits[split] = tree.items(listed)
-    return Layout(names_of("flowers102"), splits)
+    return Layout(names_of("flowers102"), splits, evidence="the numbers of imagelabels.mat, from 1")
 
 
 def gtsrb(tree: Tree) -> Layout:
@@ -165,4 +165,7 @@ def gtsrb(tree: Tree) -> Layout:
             test.append((f"GTSRB/Final_Test/Images/{row['Filename']}", int(row["ClassId"])))
         else:
             tree.fault(f"{tree.root / 'GT-final_test.csv'} line {number}", str(dict(row)), "Filename and ClassId")
-    return Layout(names_of("gtsrb"), {"train": tree.items(train), "test": tree.items(test)})
+    return Layout(
+        names_of("gtsrb"), {"train": tree.items(train), "test": tree.items(test)},
+        evidence="the numbers of the folders, and ClassId of GT-final_test.csv",
+    )  # fmt: skip

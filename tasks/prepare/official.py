@@ -1,7 +1,8 @@
 """The official general sets: reader, images and classes by split, the metric of CLIP's authors, and where the download lives.
 
-Counts: docs/protocols.md, the docstrings of torchvision's readers and the publishers' pages. `each`: images of every class, where a split
-is balanced. Licences are notes, not advice: the publisher's page decides.
+Counts: docs/protocols.md, the docstrings of torchvision's readers and the publishers' pages. `each`: images of every class where a split
+is balanced, or of each in label order: Fashion-MNIST and its kin have MNIST's file names and totals, and other images of each class.
+Licences are notes, not advice: the publisher's page decides.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Official:
     size: str
     licence: str
     metric: Metric = "top1"
-    each: Mapping[str, int] = field(default_factory=dict)
+    each: Mapping[str, int | tuple[int, ...]] = field(default_factory=dict)
     partitions: int = 0
     unchecked: str = ""
 
@@ -66,7 +67,10 @@ OFFICIAL: dict[str, Official] = {
         ),
         Official(
             "mnist", arrays.mnist, 10, {"train": 60_000, "test": 10_000}, "LeCun, Cortes, Burges: the MNIST database", "12 MB",
-            "CC BY-SA 3.0",
+            "CC BY-SA 3.0", each={
+                "train": (5_923, 6_742, 5_958, 6_131, 5_842, 5_421, 5_918, 6_265, 5_851, 5_949),
+                "test": (980, 1_135, 1_032, 1_010, 982, 892, 958, 1_028, 974, 1_009),
+            },
         ),
         Official(
             "flowers102", lists.flowers102, 102, {"train": 1_020, "val": 1_020, "test": 6_149}, "Oxford VGG, 102 Category Flowers",

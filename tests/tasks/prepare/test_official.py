@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,26 @@ def test_files_keep_their_bytes(made: Callable[..., Dataset], tmp_path: Path) ->
         for chunk in dataset.chunks("test"):
             for identity, data in zip(*read_chunk(chunk), strict=True):
                 assert data == (tmp_path / name / base / identity).read_bytes()
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_every_set_says_what_its_labels_come_from(name: str, made: Callable[..., Dataset]) -> None:
+    understood = made(name).card.understood
+    assert understood is not None and understood.evidence
+
+
+def test_another_set_in_the_files_of_mnist_is_told_by_its_classes(tmp_path: Path) -> None:
+    """Fashion-MNIST: MNIST's file names, 60,000 and 10,000 images of 28 x 28, ten classes; but as many images of each."""
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for stem, count in (("train", 60_000), ("t10k", 10_000)):
+        (raw / f"{stem}-images-idx3-ubyte").write_bytes(struct.pack(">IIII", 2051, count, 28, 28) + bytes(count * 784))
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        (raw / f"{stem}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 2049, count) + labels.tobytes())
+    with pytest.raises(UserError) as error:
+        prepare("mnist", tmp_path, tmp_path / "data")
+    assert "split test, class '0': 1000 images; expected 980" in str(error.value)
+    assert "split train, class '9': 6000 images; expected 5949" in str(error.value)
 
 
 def test_every_set_of_the_paper_has_a_reader_a_tree_and_prompts() -> None:
