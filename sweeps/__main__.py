@@ -17,7 +17,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from models.faults import Fault, UserError
 
@@ -129,19 +128,18 @@ def status(name: Name, storage: Storage = None, as_json: AsJson = False) -> None
 
     Example: `gelo status demo`
     """
-    from sweeps.status import standing
+    from sweeps.listing import say
+    from sweeps.status import standing, status_table
 
     rows = standing(_folder(storage, name))
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
-    table = Table("key", "trial", "state", "results", "note", title=f"sweep {name}")
-    for row in rows:
-        table.add_row(row["key"], row["label"], row["state"], f"{row['results']} of {row['expected']}", row["note"])
-    console.print(table)
+    console.print(status_table(name, rows))
     left = sum(row["state"] != "complete" for row in rows)
-    console.print(
-        f"{len(rows) - left} of {len(rows)} trials complete" + (f"; go on with: gelo resume {name}" if left else "")
+    say(
+        console,
+        f"{len(rows) - left} of {len(rows)} trials complete" + (f"; go on with: gelo resume {name}" if left else ""),
     )
 
 
@@ -219,6 +217,27 @@ def prepare(
 
 
 @app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A prepared data set.")],
+    near_duplicates: Annotated[
+        bool, typer.Option("--near-duplicates", help="Look now for images that look alike in two splits.")
+    ] = False,
+    preview: Annotated[bool, typer.Option("--preview", help="Make the contact sheet again, also of faces.")] = False,
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """Say what a data set was taken for: splits, classes and what their names come from, prompts, what was left out, leaks.
+
+    Example: `gelo show mine`, `gelo show mine --near-duplicates`, `gelo show mine --json`
+    """
+    from sweeps.preparing import show_one
+
+    settings = _settings(data=data)
+    _refuse(settings, reads=("data",), writes=("data",) if preview else ())
+    show_one(name, Path(settings.data), console, near=near_duplicates, preview=preview, as_json=as_json)
+
+
+@app.command()
 def evaluate(
     encoder: Annotated[
         str | None, typer.Argument(help="A backbone (mini-s), or a trained trial as SWEEP/KEY; none with --scores.")
@@ -278,16 +297,17 @@ def evaluate(
 
 
 def _show_results(title: str, results: list[Any]) -> None:
+    from sweeps.listing import say
     from sweeps.shown import remarks, results_table
     from tasks.prepare.official import OFFICIAL
 
     if any(result.values for result in results):
         console.print(results_table(title, results))
     for remark in remarks(results):
-        console.print(remark, highlight=False, markup=False)
+        say(console, remark)
     said = sorted({f"{n} {OFFICIAL[n].metric}" for n in {r.dataset for r in results} if n in OFFICIAL})
     if said:
-        console.print(f"CLIP's authors report: {', '.join(said)}", highlight=False)
+        say(console, f"CLIP's authors report: {', '.join(said)}")
 
 
 @app.command()
@@ -314,7 +334,7 @@ def doctor(
 
     Example: `gelo doctor`, `gelo doctor paper`
     """
-    from sweeps.status import machine
+    from sweeps.status import machine, machine_table
 
     facts = machine()
     faults: tuple[Fault, ...] = ()
@@ -327,10 +347,7 @@ def doctor(
         lacks = [{"where": f.where, "found": f.found, "expected": f.expected, "remedy": f.remedy} for f in faults]
         typer.echo(json.dumps({"machine": facts, "sweep": sweep, "lacks": lacks}, indent=1))
     else:
-        table = Table("what", "here", title="this machine")
-        for key, value in facts.items():
-            table.add_row(key, str(value))
-        console.print(table)
+        console.print(machine_table(facts))
         if faults:
             _print_faults(UserError(f"{sweep}: this machine lacks", faults), console)
         elif sweep is not None:

@@ -12,7 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 _BESIDE = 3  # columns that a cell's frame takes
-_LAST = 12  # columns that the last cell of a row has at least, where it holds more
+_LAST, _WORD = (
+    12,
+    24,
+)  # columns that the last cell of a row has at least where it holds more, and where it has a long word
 
 
 class Listing:
@@ -36,7 +39,7 @@ class Listing:
         columns = list(zip(self.headings, *self.rows, strict=True))
         widths = [max(map(cell_len, column)) for column in columns]
         longest = max((cell_len(word) for cell in columns[-1] for word in cell.split()), default=0)
-        needed = [*widths[:-1], max(longest, min(widths[-1], _LAST))]
+        needed = [*widths[:-1], max(min(longest, _WORD), min(widths[-1], _LAST))]
         if sum(needed) + _BESIDE * len(needed) + 1 > options.max_width:
             yield from self._blocks(options.max_width)
             return
@@ -44,7 +47,11 @@ class Listing:
         for place, heading in enumerate(self.headings):
             last = place == len(self.headings) - 1
             table.add_column(
-                heading, no_wrap=not last, min_width=needed[place], justify="right" if heading in self.right else "left"
+                heading,
+                no_wrap=not last,
+                min_width=needed[place],
+                overflow="fold",
+                justify="right" if heading in self.right else "left",
             )
         for number, row in enumerate(self.rows):
             table.add_row(*map(Text, row), end_section=number in self._ends)

@@ -11,46 +11,47 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress, TextColumn
-from rich.table import Table
 
 from models.durable import is_done
 from models.faults import UserError
 from models.words import counted
-from sweeps.listing import say
+from sweeps.listing import Listing, say
 from sweeps.set_shown import About, about, print_about
+from sweeps.set_shown import as_json as shown_as_json
 from tasks.cache import entries
+from tasks.catalogue import locate
 from tasks.manifest import Dataset, open_dataset
 from tasks.prepare.prepare import Wanted, look, prepare, prompts_of_seen
 from tasks.prepare.readers import KNOWN, of_faces
 from tasks.preview import write_preview
 
 
-def catalogue_table(data: Path) -> Table:
+def catalogue_table(data: Path) -> Listing:
     """Every official set and every set that is prepared below `data`."""
-    table = Table(title=f"official data sets, prepared ones in {data}")
-    for heading in ("name", "classes", "images", "here"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("official download, size, licence")
+    table = Listing(
+        f"official data sets, prepared ones in {data}",
+        ("name", "classes", "images", "here", "official download, size, licence"), right=("classes", "images"),
+    )  # fmt: skip
     for name, official in KNOWN.items():
         where = f"{official.home}; {official.size}; {official.licence}"
         count = official.images.get("test", official.images.get("train"))
         shown = (f"{official.classes:,}" if official.classes else "", f"{count:,}" if count else "")
-        table.add_row(name, *shown, _ready(data / name), where)
+        table.add(name, *shown, _ready(data / name), where)
     own = sorted(p.name for p in data.iterdir() if p.name not in KNOWN and is_done(p)) if data.is_dir() else []
     for name in own:
         try:
             card = open_dataset(data / name).card
         except UserError:
-            table.add_row(name, "", "", "damaged", "")
+            table.add(name, "", "", "damaged", "")
             continue
         if card.scale == "full":
-            table.add_row(
+            table.add(
                 name, f"{len(card.classes):,}", f"{card.counts().get('test', 0):,}", _ready(data / name), card.source
             )
     return table
 
 
-def cache_table(cache: Path, data: Path) -> Table:
+def cache_table(cache: Path, data: Path) -> Listing:
     """Entries of the cache, the longest unused first, with the names of the data sets that are still prepared."""
     known = {}
     for card in data.glob("*/dataset.json"):
@@ -58,14 +59,13 @@ def cache_table(cache: Path, data: Path) -> Table:
             dataset = open_dataset(card.parent)
             known[dataset.fingerprint] = dataset.name
     found = entries(cache)
-    table = Table(title=f"cache {cache}: {sum(entry.bytes for entry in found) / 1e9:.2f} GB")
-    for heading in ("kind", "data set", "transform or encoder", "MB", "last used"):
-        table.add_column(heading, no_wrap=True, justify="right" if heading == "MB" else "left")
+    table = Listing(
+        f"cache {cache}: {sum(entry.bytes for entry in found) / 1e9:.2f} GB",
+        ("kind", "data set", "transform or encoder", "MB", "last used"), right=("MB",),
+    )  # fmt: skip
     for entry in found:
         used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
-        table.add_row(
-            entry.kind, known.get(entry.dataset, entry.dataset), entry.made_by, f"{entry.bytes / 1e6:,.1f}", used
-        )
+        table.add(entry.kind, known.get(entry.dataset, entry.dataset), entry.made_by, f"{entry.bytes / 1e6:,.1f}", used)
     return table
 
 
@@ -99,6 +99,19 @@ def prepare_one(
         show_preview(dataset, console)
 
 
+def show_one(name: str, data: Path, console: Console, *, near: bool, preview: bool, as_json: bool) -> None:
+    """Say again what a set was taken for. Raises UserError for one that is not prepared."""
+    dataset = locate(name, data, build=True)
+    this = about(dataset, near)
+    if as_json:
+        console.print_json(data=shown_as_json(this))
+    else:
+        say(console, f"{name}: {_counts(dataset.card.counts(), len(dataset.card.classes))} in {dataset.root}")
+        print_about(this, console)
+    if preview:
+        show_preview(dataset, console)
+
+
 def show_preview(dataset: Dataset, console: Console) -> None:
     """Make the contact sheet, or say why not: the set is whole without it."""
     try:
@@ -120,7 +133,7 @@ def _look(wanted: Wanted, console: Console) -> None:
     say(console, f"{wanted.name}, dry run: {_counts(images, len(layout.classes))}; nothing was written")
     this = About(
         wanted.name, images, {split: len(labels) for split, labels in shown.items()}, layout.classes,
-        prompts_of_seen(seen) if prompted and layout.classes else None, wanted.reading, seen.understood(),
+        prompts_of_seen(seen) if prompted and layout.classes else None, wanted.reading, seen.understood(), seen.understood().notes,
         undefined=seen.undefined(), partial=bool(seen.lost.faults),
     )  # fmt: skip
     print_about(this, console)

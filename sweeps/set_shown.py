@@ -12,7 +12,7 @@ from rich.console import Console
 from models.words import counted
 from sweeps.listing import say
 from tasks.catalogue import entry_of
-from tasks.contents import UNCHECKED, is_known, within
+from tasks.contents import UNCHECKED, is_known, known_of, said_of_looks, within
 from tasks.manifest import Dataset
 from tasks.prompts import Prompts, prompts_for
 from tasks.suites import WIRING
@@ -33,7 +33,7 @@ class About:
     """All that is said of a data set, prepared or only read.
 
     images, shown: images, and classes with an image, by split. prompts: None where no protocol asks any. checked: whether leaks were
-    looked for.
+    looked for. notes: what a user should know before scoring.
     """
 
     name: str
@@ -43,6 +43,7 @@ class About:
     prompts: Prompts | None
     reading: Reading
     understood: Understood | None = None
+    notes: tuple[str, ...] = ()
     leaks: tuple[Leak, ...] = ()
     checked: bool = True
     undefined: Mapping[str, str] = field(default_factory=dict)
@@ -51,18 +52,22 @@ class About:
     source: str = ""
 
 
-def about(dataset: Dataset, near: tuple[Leak, ...] = ()) -> About:
-    """What a prepared data set says of itself, also one of an older gelo. near: leaks that were looked for just now."""
+def about(dataset: Dataset, near: bool = False) -> About:
+    """What a prepared data set says of itself, also one of an older gelo. near: images that look alike are looked for now."""
     card = dataset.card
     understood, checked = card.understood, is_known(dataset)
-    if understood is not None and checked:
+    leaks: tuple[Leak, ...] = ()
+    notes = understood.notes if understood is not None else ()
+    if checked and understood is not None and not near:
         leaks = understood.leaks
-    else:
-        leaks = within(dataset) if checked else ()
+    elif checked:
+        known = known_of(dataset, near)
+        leaks, said = within(dataset, known), said_of_looks(known)
+        notes = tuple(dict.fromkeys((*notes, *([said] if said else []))))
     prompted = any(WIRING[p].prompted for p in entry_of(dataset.name, dataset.root.parent).protocols if p in WIRING)
     return About(
         dataset.name, card.counts(), {split: len(np.unique(dataset.labels(split))) for split in card.splits}, card.classes,
-        prompts_for(dataset) if prompted and card.classes else None, card.reading, understood, (*leaks, *near), checked,
+        prompts_for(dataset) if prompted and card.classes else None, card.reading, understood, notes, leaks, checked,
         card.undefined, card.partial, card.scale == "miniature", card.source,
     )  # fmt: skip
 
@@ -97,7 +102,7 @@ def sentences(this: About) -> Iterator[tuple[int, str]]:
         yield 1, f"left out, {left.reason}: {counted(left.count, 'file')}: {', '.join(left.first)}{more}"
     for protocol, reason in this.undefined.items():
         yield 1, f"not given: {protocol} ({reason})"
-    for note in known.notes if known is not None else ():
+    for note in this.notes:
         yield 1, f"note: {note}"
     if not this.checked:
         yield 1, f"leaks not checked: {UNCHECKED}"
@@ -125,7 +130,10 @@ def as_json(this: About) -> dict[str, Any]:
         "miniature": this.miniature,
         "leaks_checked": this.checked,
         "leaks": [leak.model_dump(mode="json") for leak in this.leaks],
-        "understood": None if this.understood is None else this.understood.model_dump(mode="json", exclude={"leaks"}),
+        "notes": list(this.notes),
+        "understood": None
+        if this.understood is None
+        else this.understood.model_dump(mode="json", exclude={"leaks", "notes"}),
     }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from models import durable
 from sweeps.evaluate import protocols_of
 from sweeps.folder import SweepFolder
+from sweeps.listing import Listing
 from tasks.suites import WIRING
 from tasks.training import TASKS
 
@@ -77,3 +78,19 @@ def machine() -> dict[str, Any]:
         "free disk here": f"{shutil.disk_usage('.').free / 2**30:.0f} GiB",
     }
     return facts | {name: version(name) for name in _PACKAGES}
+
+
+def status_table(name: str, rows: list[dict[str, Any]]) -> Listing:
+    """The rows of `standing` for a terminal."""
+    table = Listing(f"sweep {name}", ("key", "trial", "state", "results", "note"))
+    for row in rows:
+        table.add(row["key"], row["label"], row["state"], f"{row['results']} of {row['expected']}", row["note"])
+    return table
+
+
+def machine_table(facts: dict[str, Any]) -> Listing:
+    """The facts of `machine` for a terminal."""
+    table = Listing("this machine", ("what", "here"))
+    for key, value in facts.items():
+        table.add(key, str(value))
+    return table

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from models.words import counted
-from tasks.near import DISTANCE, nearest
+from tasks.near import DISTANCE, looks_of, nearest
 from tasks.understood import Leak
 
 if TYPE_CHECKING:
@@ -82,13 +82,19 @@ def content_of(dataset: Dataset, split: str) -> Content:
     return Content(digests, pc.fill_null(table["look"], 0).to_numpy().astype(np.uint64), plain)
 
 
-def within(dataset: Dataset) -> tuple[Leak, ...]:
+def known_of(dataset: Dataset, near: bool = False) -> dict[str, Content]:
+    """The contents of every split, those that are scored first. near: with looks, decoding images where nobody asked before."""
+    splits = sorted(dataset.card.splits, key=lambda s: (_SCORED_FIRST.index(s) if s in _SCORED_FIRST else 9, s))
+    return {split: _looked_at(dataset, split) if near else content_of(dataset, split) for split in splits}
+
+
+def within(dataset: Dataset, known: Mapping[str, Content] | None = None) -> tuple[Leak, ...]:
     """Images of one split that stand in another, and those that stand in one split twice, each also counted where the label differs.
 
     A set whose labels are free (pairs, templates) names an image as often as it needs it: there nothing is said of one split alone.
     """
-    splits = sorted(dataset.card.splits, key=lambda s: (_SCORED_FIRST.index(s) if s in _SCORED_FIRST else 9, s))
-    known = {split: content_of(dataset, split) for split in splits}
+    known = known or known_of(dataset)
+    splits = list(known)
     groups = dict(zip(splits, _groups([known[split].digests for split in splits]), strict=True))
     leaks: list[Leak | None] = []
     for split, other in [*combinations(splits, 2), *((split, split) for split in splits if dataset.card.classes)]:
@@ -119,14 +125,23 @@ def alike(first: Dataset, split: str, second: Dataset, other: str) -> Leak | Non
     return _leak(first, split, second, other, _close(one, two, same), kind="near")
 
 
-def said_of_looks(dataset: Dataset) -> str:
+def said_of_looks(known: Mapping[str, Content]) -> str:
     """By which rule images were taken to look alike, and how many are too plain for it; "" where nobody asked."""
-    known = [content_of(dataset, split) for split in dataset.card.splits]
-    if any(content.looks is None for content in known):
+    each = known.values()
+    if any(content.looks is None for content in each):
         return ""
-    plain, total = sum(int(content.plain.sum()) for content in known), sum(len(content.plain) for content in known)
+    plain, total = sum(int(content.plain.sum()) for content in each), sum(len(content.plain) for content in each)
     left = f"; {plain:,} of {counted(total, 'image')} too plain to compare" if plain else ""
     return f"near-duplicates between splits: perceptual hashes at most {DISTANCE} of 64 bits apart{left}"
+
+
+def _looked_at(dataset: Dataset, split: str) -> Content:
+    content = content_of(dataset, split)
+    if content.looks is not None:
+        return content
+    looks = looks_of(dataset, split)
+    plain = np.array([look is None for look in looks], bool)
+    return Content(content.digests, np.array([look or 0 for look in looks], np.uint64), plain)
 
 
 def _groups(parts: Sequence[NDArray[np.uint64]]) -> list[NDArray[np.int64]]:

@@ -231,8 +231,9 @@ def _with_contents(folder: Path, card: Card, known: contents.Contents, near: boo
     if card.understood is None:
         return card
     draft = Dataset(folder, card)
-    said = contents.said_of_looks(draft)
-    found = {"leaks": contents.within(draft), "notes": (*card.understood.notes, *([said] if said else []))}
+    content = contents.known_of(draft)
+    said = contents.said_of_looks(content)
+    found = {"leaks": contents.within(draft, content), "notes": (*card.understood.notes, *([said] if said else []))}
     return card.model_copy(update={"understood": card.understood.model_copy(update=found)})
 
 
@@ -244,7 +245,8 @@ def open_dataset(root: Path, *, verify: bool = False) -> Dataset:
     path = root / CARD
     if not path.is_file():
         raise UserError(
-            f"data set {root.name}", Fault(str(path), "missing", "a prepared data set", f"gelo prepare {root.name}")
+            f"data set {root.name}",
+            Fault(str(path), "missing", "a prepared data set", f"gelo prepare {root.name} --from DIR"),
         )
     try:
         card = Card.model_validate_json(path.read_bytes())

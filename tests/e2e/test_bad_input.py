@@ -130,7 +130,8 @@ def test_a_corrupt_image_is_named_by_its_id(gelo: Gelo, data: Path, tmp_path: Pa
     grey(data, "digits", damaged=True)
     said = gelo("evaluate", "mini-s", "--suite", "probe")
     said.refused("2 faults", "digits/train id 'train-2'", "digits/test id 'test-2'", "unreadable image")
-    assert not list((tmp_path / "out" / "cache").glob("embeddings/**/*.npy")), "nothing was scored without it"
+    assert "probe/digits" not in said.text, "nothing was scored without it"
+    assert "probe/signs/top1" in said.text, "the others are scored"
 
 
 def test_a_report_before_anything_ran_and_a_resume_of_an_unknown_name(gelo: Gelo, tmp_path: Path) -> None:

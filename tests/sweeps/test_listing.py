@@ -68,3 +68,21 @@ def test_a_sentence_is_whole_where_it_goes_to_a_program(monkeypatch: pytest.Monk
     with narrow.capture() as shown:
         say(narrow, sentence, 2)
     assert max(map(len, shown.get().splitlines())) <= 40
+
+
+@given(st.lists(st.tuples(st.text("abc", min_size=1, max_size=6), _WORDS), min_size=1, max_size=4), st.integers(16, 90))
+def test_rows_keep_every_character_at_any_width(rows: list[tuple[str, str]], width: int) -> None:
+    listing = Listing("", ("name", "note"))
+    for row in rows:
+        listing.add(*row)
+    console = Console(width=width)
+    with console.capture() as capture:
+        console.print(listing)
+    lines = capture.get().splitlines()
+    assert max(map(cell_len, lines)) <= width
+    if any(line.startswith("│") for line in lines):
+        cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+        found = ["".join(column) for column in zip(*cells, strict=True)]
+        assert found == ["".join(name for name, _ in rows), "".join(note for _, note in rows)]
+    else:
+        assert "".join("".join(lines).split()) == "".join(f"{name}note:{note}" for name, note in rows)
