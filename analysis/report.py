@@ -22,6 +22,7 @@ from analysis.published import kept
 from analysis.runs import read_runs
 from analysis.tables import Cell, Row, Table, build, to_csv
 from models.durable import publish_bytes
+from tasks.results import NO_LEAK
 
 _LOGIN = re.compile(r"(\w+://)[^/\s@]+@")
 _SIGNED = re.compile(r"(?i)([?&;\s](?:[\w-]*(?:token|secret|password|signature|credential|key)[\w-]*)=)[^&\s\"']+")
@@ -85,6 +86,8 @@ def page(comparison: Comparison, tables: Mapping[str, Table], found: list[Findin
         total=len(described),
         complete=sum(status.state == "complete" for status in comparison.status.values()),
         faults=[clean(str(fault)) for fault in runs.faults],
+        leaks=_leaks(runs.metrics, "leak"),
+        unchecked=_leaks(runs.metrics, "unchecked"),
         tracked=runs.tracked,
         protocols=_protocols(runs.metrics),
         encoders=_encoders(comparison),
@@ -197,6 +200,19 @@ def _pictures(comparison: Comparison) -> list[dict[str, str]]:
 def _protocols(metrics: pd.DataFrame) -> list[dict[str, str]]:
     columns = ["suite", "dataset", "protocol", "version", "counts", "data", "scale"]
     return metrics[columns].drop_duplicates().sort_values(columns, kind="stable").astype(str).to_dict("records")
+
+
+def _leaks(metrics: pd.DataFrame, kind: str) -> list[dict[str, Any]]:
+    """Images that were learnt from and are scored, or why nobody could look (`unchecked`): each text once, with its results."""
+    told = metrics[~metrics[kind].isin(["", NO_LEAK])]
+    return [
+        {
+            "text": clean(str(text)),
+            "where": sorted({f"{row.suite}/{row.dataset}" for row in rows.itertuples()}),
+            "trials": rows["trial"].nunique(),
+        }
+        for text, rows in told.groupby(kind, sort=True)
+    ]
 
 
 def _encoders(comparison: Comparison) -> list[dict[str, str]]:

@@ -6,6 +6,8 @@ was; another why nobody could look.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,9 +17,10 @@ from tasks.contents import UNCHECKED as OLD
 from tasks.contents import alike, is_known, shared, within
 from tasks.defined import reads_of
 from tasks.manifest import CARD, Dataset, open_dataset
-from tasks.results import LEAK, NO_LEAK, UNCHECKED
+from tasks.results import LEAK, NO_LEAK, UNCHECKED, Result
 from tasks.understood import Leak
 
+_TAG = 5000  # characters that a tag of MLflow holds
 _SCORED, _LEARNT = ("test", "dev"), ("train", "val")
 
 
@@ -45,6 +48,17 @@ def leak_notes(job: Job) -> dict[str, str]:
     if leaks or not unchecked:
         found[LEAK] = "; ".join(dict.fromkeys(map(str, leaks))) or NO_LEAK
     return found
+
+
+def leaks_told(results: Sequence[Result]) -> str:
+    """One text for a run's tag: each leak with the results that it is in, what could not be checked, or that there is nothing."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for result in results:
+        for kind, form in ((LEAK, "{}"), (UNCHECKED, "not checked: {}")):
+            if result.notes.get(kind, NO_LEAK) != NO_LEAK:
+                found[form.format(result.notes[kind])].append(f"{result.suite}/{result.dataset}")
+    told = "; ".join(f"{', '.join(names)}: {text}" for text, names in found.items()) or NO_LEAK
+    return told if len(told) <= _TAG else f"{told[: _TAG - 4]} ..."
 
 
 def _counts(leak: Leak, scored: list[str], reads: list[str]) -> bool:

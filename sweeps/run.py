@@ -25,12 +25,13 @@ from models.zoo import load_backbone
 from sweeps.cluster import must_grant, started, unshared
 from sweeps.evaluate import Subject, embed_jobs, jobs_of, protocols_of, subject_of, undecoded, verified
 from sweeps.folder import SweepFolder
+from sweeps.leaks import leaks_told
 from sweeps.preflight import needed_datasets, preflight
 from sweeps.progress import Display
 from sweeps.scoring import score_jobs
 from sweeps.settings import Settings
 from sweeps.spec import SweepSpec
-from sweeps.summary import WHOLE, is_complete, metrics_of, not_averaged
+from sweeps.summary import WHOLE, is_complete, metrics_of, not_averaged, results_of
 from sweeps.tracking import Tracker
 from sweeps.train import merge
 from sweeps.trial import Trial
@@ -170,7 +171,10 @@ class _Sweep:
         written = 0
         for subject in subjects:
             trial = subject.trial
-            tags = {**_tags(self.spec), "gelo.vision": subject.ref.vision, "gelo.text": subject.text}
+            tags = {
+                **_tags(self.spec), "gelo.vision": subject.ref.vision, "gelo.text": subject.text,
+                "gelo.leaks": leaks_told(results_of(subject, self.pairs)),
+            }  # fmt: skip
             run = self.tracker.ensure_trial(self.parent, trial.key, trial.flat(), tags, name=trial.label)
             written += self.tracker.log(run, metrics_of(subject, baselines[trial.backbone], self.pairs), WHOLE)
             self.tracker.finish(run, "FINISHED" if is_complete(subject, self.pairs) else "FAILED")

@@ -38,6 +38,7 @@ def write_result(folder: Path, suite: str, dataset: str, values: Mapping[str, fl
         absent={f"{suite}/{name}": reason for name, reason in more.get("absent", {}).items()},
         counts=more.get("counts", {"images": 300}),
         vision=more.get("vision", ""),
+        notes=more.get("notes", {}),
     )
     target = folder / "results" / suite / f"{dataset}.json"
     target.parent.mkdir(parents=True, exist_ok=True)

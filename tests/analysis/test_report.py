@@ -116,3 +116,22 @@ def test_colours_go_from_worse_to_better() -> None:
     assert tint(None, 1.0) == ""
     assert (tint(-1.0, 1.0), tint(0.0, 1.0), tint(1.0, 1.0)) == ("#f09854", "#ffffff", "#74a9d8")
     assert tint(5.0, 1.0) == tint(1.0, 1.0)
+
+
+def test_leaks_stand_on_the_page_with_the_results_that_they_are_in(tmp_path: Path) -> None:
+    root = write_sweep(tmp_path, backbones=["mini-s"])
+    leak = "12 of 12 images of test stand in train too, byte for byte: <a> = b"
+    for key, task in (("b0", "none"), ("f0", "faces")):
+        trial = write_trial(root, key, "mini-s", task, "none" if task == "none" else "full")
+        write_result(trial, "probe", "mine", {"mine/top1": 0.5}, notes={"leak": leak})
+        write_result(trial, "zero_shot", "mine", {"mine/top1": 0.5}, notes={"leak": "none found"})
+        write_result(
+            trial, "probe", "old", {"old/top1": 0.5}, notes={"leak_unchecked": "old was prepared by an older gelo"}
+        )
+    page = (write_report(tmp_path, "demo").path / "index.html").read_text()
+    assert "LEAKS: images that were learnt from are scored." in page
+    assert f"<strong>probe/mine</strong>, 2 trials: {leak.replace('<', '&lt;').replace('>', '&gt;')}" in page
+    assert "<li>probe/old: old was prepared by an older gelo</li>" in page
+    assert "zero_shot/mine</strong>" not in page
+    clean = write_report(demo(tmp_path / "clean").parent, "demo").path / "index.html"
+    assert "LEAKS" not in clean.read_text()

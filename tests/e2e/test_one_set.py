@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -29,15 +30,17 @@ def colours(
     swap: bool = False,
     scale: str = "full",
     shade: int = 0,
+    leak: bool = False,
 ) -> None:
-    """Plain colours. damaged: an image that cannot be read; unseen: a class that train lacks; swap: red is called green and back."""
+    """Plain colours. damaged: an image that cannot be read; unseen: a class that train lacks; swap: red is called green and back; leak:
+    test holds the images of train."""
     shutil.rmtree(data / name, ignore_errors=True)
     splits: dict[str, list[Record]] = {"train": [], "test": []}
     for split, records in splits.items():
         for label, (colour, rgb) in enumerate(COLOURS.items()):
             for step in range(0 if split == "train" and colour == unseen else 3):
                 stream, shown = io.BytesIO(), {0: 1, 1: 0}.get(label, label) if swap else label
-                moved = shade + 5 * step + 2 * (split == "test")
+                moved = shade + 5 * step + 2 * (split == "test" and not leak)
                 Image.new("RGB", (64, 64), tuple(max(0, v - moved) for v in rgb)).save(stream, "PNG")
                 key = f"{split}/{colour}{step}"
                 records.append(Record(key, stream.getvalue()[: 40 if key == damaged else None], shown))
@@ -105,9 +108,16 @@ def test_a_sweep_saves_and_logs_all_that_it_can_score_and_mlflow_follows_the_fil
     assert mlflow == files
     before = files["zero_shot/mine/top1"]
 
-    colours(data, "torn")
+    assert tags(tmp_path)["gelo.leaks"] == "none found"
+    colours(data, "torn", leak=True)
     colours(data, "mine", unseen="blue", swap=True)
     said, files, mlflow = run()
+    assert tags(tmp_path)["gelo.leaks"].startswith(
+        "probe/torn: 9 of 9 images of test stand in train too, byte for byte: "
+    )
+    assert (
+        "<strong>probe/torn</strong>, 1 trial: 9 of 9 images" in (tmp_path / "out/small/report/index.html").read_text()
+    )
     assert said.code == 0, said.text
     assert files["zero_shot/mine/top1"] != before and {"zero_shot/torn/top1", "probe/torn/top1"} <= files.keys()
     sets = [value for name, value in files.items() if name.startswith("zero_shot/") and name.endswith("/top1")]
@@ -123,13 +133,22 @@ def filed(folder: Path) -> dict[str, float]:
     return {name: value for result in results for name, value in result["values"].items()}
 
 
+def tags(folder: Path) -> dict[str, str]:
+    return dict(trial_run(folder).data.tags)
+
+
 def logged(folder: Path) -> dict[str, float]:
     """What the client reads, and every step is 0."""
+    run = trial_run(folder)
+    assert {entry.step for entry in run.data.to_proto().metrics} == {0}
+    return dict(run.data.metrics)
+
+
+def trial_run(folder: Path) -> Any:
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=f"sqlite:///{folder}/out/mlflow.db")
     experiment = client.get_experiment_by_name("small")
     assert experiment is not None
     (run,) = (run for run in client.search_runs([experiment.experiment_id]) if "gelo.trial" in run.data.tags)
-    assert {entry.step for entry in run.data.to_proto().metrics} == {0}
-    return dict(run.data.metrics)
+    return run
