@@ -106,8 +106,8 @@ def test_why_nobody_could_look(untouched: Subject, tmp_path: Path) -> None:
 def test_the_tag_of_a_run_names_each_leak_once() -> None:
     def result(suite: str, **notes: str) -> Result:
         return Result(
-            suite=suite, dataset="mine", protocol="p", protocol_version=1, scale="full", values={}, counts={}, absent={f"{suite}/mine/top1": "x"},
-            notes=notes,
+            suite=suite, dataset="mine", protocol="p", protocol_version=1, scale="full", values={}, counts={},
+            absent={f"{suite}/mine/top1": "x"}, notes=notes,
         )  # type: ignore[arg-type]  # fmt: skip
 
     assert leaks_told([result("zero_shot", leak=NO_LEAK)]) == NO_LEAK
