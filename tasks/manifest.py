@@ -340,8 +340,11 @@ def _write_shards(
                         seen.add(record.id)
                     if classes and not 0 <= record.label < classes:
                         faults.append(Fault(f"id {record.id}", f"label {record.label}", f"0 to {classes - 1}"))
-                rows_of = [{"id": r.id, "image": r.image, "label": r.label, **r.columns} for r in pending]
-                writer.write_table(pa.Table.from_pylist(rows_of, schema=schema), row_group_size=CHUNK)
+                by_column = {
+                    "id": [r.id for r in pending], "image": [r.image for r in pending], "label": [r.label for r in pending],
+                    **{name: [r.columns.get(name) for r in pending] for name in columns},
+                }  # fmt: skip
+                writer.write_table(pa.Table.from_pydict(by_column, schema=schema), row_group_size=CHUNK)
                 rows += len(pending)
                 pending = list(islice(stream, CHUNK))
         yield _entry(path, rows)

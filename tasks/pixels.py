@@ -15,6 +15,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -29,6 +30,8 @@ for _kind in (
 ):  # odd metadata; what is too large is refused, with a fault of ours
     warnings.filterwarnings("ignore", category=_kind, module=r"PIL\.")
 _STATED = ("PNG", "PPM", "TIFF", "JPEG2000")  # formats that say which integer is white
+_USUAL = {b"\x89PN": ["PNG"], b"\xff\xd8\xff": ["JPEG"]}  # the one format that begins so
+_SURE = ("RGB", "L")  # modes that are RGB or become it whatever the values
 _BITS, _PHOTOMETRIC, _SAMPLES = 258, 262, 339  # tags of TIFF
 _UNSIGNED = 1  # sample format of TIFF
 _AT_ONCE = 1 << 20  # values scaled together
@@ -81,20 +84,26 @@ def check_image(data: bytes, reading: Reading = "faithful") -> None:
             _as_open_clip(image)
         elif _deep(image):
             _eight_bits(image)
-        else:
+        elif image.mode not in _SURE:
             _rgb(image.crop((0, 0, 1, 1)))  # whether a mode has colours shows at one pixel
 
 
 def _loaded(data: bytes, small: bool = False) -> Image.Image:
-    Image.preinit()  # the usual formats are tried first
-    Image.init()
-    image = Image.open(io.BytesIO(data), formats=[name for name in Image.ID if name != "EPS"])
+    image = Image.open(io.BytesIO(data), formats=_USUAL.get(data[:3]) or _formats())
     if not 0 < image.width * image.height <= MAX_PIXELS:
         raise UnreadableError(f"unreadable image ({image.width} x {image.height} pixels, 1 to {MAX_PIXELS:,} are read)")
     if small:
         image.draft(None, (1, 1))
     image.load()
     return image
+
+
+@cache
+def _formats() -> list[str]:
+    """Every format of Pillow's but EPS, in the order in which it tries them."""
+    Image.preinit()
+    Image.init()
+    return [name for name in Image.ID if name != "EPS"]
 
 
 def _as_open_clip(image: Image.Image) -> Image.Image:

@@ -81,7 +81,7 @@ def _layout(
             for name in sorted(part, key=lambda name: classes.place.get(name, -1)):
                 nested += sum(place.count for place in part[name].inside.values())
                 listed += [(path, classes.place[name]) for path in part[name].all() if name in classes.place]
-        splits[role] = tree.items(listed)
+        splits[role] = tree.walked(listed)
     if nested:
         notes += (f"{nested:,} images lie in folders inside their class's and count for it",)
     return Layout(

@@ -52,7 +52,8 @@ class Place:
 
 
 def places(tree: Tree) -> Place:
-    """The whole tree as it lies; what is left out is noted in it. Links to folders are followed within the tree."""
+    """The whole tree as it lies, its images regular files or links to some; what is left out is noted in it. Links to folders are followed
+    within the tree."""
     return _place(tree, "", str(tree.root))
 
 
@@ -73,7 +74,10 @@ def _place(tree: Tree, path: str, absolute: str) -> Place:
         elif entry.is_dir():
             continue
         elif _is_image(entry):
-            here.images.append(entry.name)
+            if (
+                entry.is_file(follow_symlinks=False) or tree.image(inner, 0) is not None
+            ):  # a link is to be followed within the tree
+                here.images.append(entry.name)
         else:
             tree.leave(inner, NO_IMAGE)
     return here

@@ -186,6 +186,11 @@ class Tree:
         path = self._file(relative, "an image that the split lists")
         return None if path is None else Item(relative, label, path, partial(_read, path))
 
+    def walked(self, listed: Iterable[tuple[str, int]]) -> list[Item]:
+        """Items of (path, label) that a walk has just seen: nothing is looked up again."""
+        root = os.fspath(self.root)
+        return [Item(relative, label, path := f"{root}/{relative}", partial(_read, path)) for relative, label in listed]
+
     def items(self, listed: Iterable[tuple[str, int]]) -> list[Item]:
         """`image` of each (path, label), those that are there."""
         return [item for relative, label in listed if (item := self.image(relative, label)) is not None]
