@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from upath import UPath
 
 from models.faults import Fault, UserError, unknown
-from tasks.results import LEAK, SUITES, UNCHECKED, Result, higher_is_better, parse_metric
+from tasks.results import SUITES, Result, higher_is_better, parse_metric
 
 
 def read_spec(storage: UPath, root: UPath, sweep: str) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _row(result: Result, key: str, metric: str) -> dict[str, Any]:
         "counts": ", ".join(f"{count} {name}" for name, count in result.counts.items()), "reason": result.absent.get(metric, ""),
         "protocol": result.protocol, "version": result.protocol_version, "scale": result.scale, "partial": result.partial,
         "higher_is_better": higher_is_better(metric), "data": result.data, "vision": result.vision, "text": result.text,
-        "leak": result.notes.get(LEAK, ""), "unchecked": result.notes.get(UNCHECKED, ""),
+        "leak": result.leak, "unchecked": result.unchecked,
     }  # fmt: skip
 
 

@@ -22,7 +22,6 @@ from analysis.published import kept
 from analysis.runs import read_runs
 from analysis.tables import Cell, Row, Table, build, to_csv
 from models.durable import publish_bytes
-from tasks.results import NO_LEAK
 
 _LOGIN = re.compile(r"(\w+://)[^/\s@]+@")
 _SIGNED = re.compile(r"(?i)([?&;\s](?:[\w-]*(?:token|secret|password|signature|credential|key)[\w-]*)=)[^&\s\"']+")
@@ -204,7 +203,7 @@ def _protocols(metrics: pd.DataFrame) -> list[dict[str, str]]:
 
 def _leaks(metrics: pd.DataFrame, kind: str) -> list[dict[str, Any]]:
     """Images that were learnt from and are scored, or why nobody could look (`unchecked`): each text once, with its results."""
-    told = metrics[~metrics[kind].isin(["", NO_LEAK])]
+    told = metrics[metrics[kind] != ""]
     return [
         {
             "text": clean(str(text)),

@@ -16,9 +16,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from models.faults import Fault, UserError
+from sweeps.listing import say
+from sweeps.troubles import print_faults
 
 app = typer.Typer(
     name="gelo",
@@ -128,7 +130,6 @@ def status(name: Name, storage: Storage = None, as_json: AsJson = False) -> None
 
     Example: `gelo status demo`
     """
-    from sweeps.listing import say
     from sweeps.status import standing, status_table
 
     rows = standing(_folder(storage, name))
@@ -291,23 +292,11 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps([result.model_dump(mode="json") for result in results], indent=1))
     else:
-        _show_results(encoder or str(scores), results)
+        from sweeps.shown import print_results
+
+        print_results(encoder or str(scores), results, console)
     if faults:  # the others are scored and shown
         raise UserError("not scored", faults)
-
-
-def _show_results(title: str, results: list[Any]) -> None:
-    from sweeps.listing import say
-    from sweeps.shown import remarks, results_table
-    from tasks.prepare.official import OFFICIAL
-
-    if any(result.values for result in results):
-        console.print(results_table(title, results))
-    for remark in remarks(results):
-        say(console, remark)
-    said = sorted({f"{n} {OFFICIAL[n].metric}" for n in {r.dataset for r in results} if n in OFFICIAL})
-    if said:
-        say(console, f"CLIP's authors report: {', '.join(said)}")
 
 
 @app.command()
@@ -349,9 +338,9 @@ def doctor(
     else:
         console.print(machine_table(facts))
         if faults:
-            _print_faults(UserError(f"{sweep}: this machine lacks", faults), console)
+            print_faults(UserError(f"{sweep}: this machine lacks", faults), console)
         elif sweep is not None:
-            console.print(f"{sweep}: everything is here; start it with: gelo run {sweep}")
+            say(console, f"{sweep}: everything is here; start it with: gelo run {sweep}")
     if faults:
         raise typer.Exit(2)
 
@@ -376,7 +365,7 @@ def cache(
     if limit is not None:
         gone = prune(Path(settings.cache), int(limit * 1e9))
         freed = sum(entry.bytes for entry in gone) / 1e9
-        console.print(f"{len(gone)} entries removed, {freed:.2f} GB freed", highlight=False)
+        say(console, f"{len(gone)} entries removed, {freed:.2f} GB freed")
     console.print(cache_table(Path(settings.cache), Path(settings.data)))
 
 
@@ -395,7 +384,7 @@ def ui(
     from sweeps.tracking import ui_command
 
     command = ui_command(tracking or "sqlite:///out/mlflow.db", host, port)
-    console.print(f"MLflow: http://{host}:{port}  (Ctrl-C ends it)")
+    say(console, f"MLflow: http://{host}:{port} (Ctrl-C ends it)")
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 
@@ -404,7 +393,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)  # click hands the code of a typer.Exit back, it does not raise it
     except UserError as error:
-        _print_faults(error, errors)
+        print_faults(error, errors)
         sys.exit(2)
     except OSError as error:
         if error.errno not in _PLACE_ERRORS or not error.filename:
@@ -414,12 +403,12 @@ def main() -> None:
             "free some room, or choose another place" if error.errno in _FULL else "mend it, or choose another place"
         )
         found = error.strerror or str(error)
-        _print_faults(
+        print_faults(
             UserError("storage", Fault(str(error.filename), found, "a place that gelo can use", remedy)), errors
         )
         sys.exit(2)
     except KeyboardInterrupt:
-        errors.print("interrupted; everything finished is saved" + _RESUME.get("hint", ""))
+        say(errors, "interrupted; everything finished is saved" + _RESUME.get("hint", ""))
         sys.exit(130)
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "show"):  # click's own usage errors
@@ -454,17 +443,18 @@ def _run(spec: Any, settings: Any) -> None:
     display = Display(console)
     outcome = run_sweep(spec, settings, display)
     if outcome.stopped:
-        errors.print(f"stopped; the running trials saved a checkpoint. Go on with: gelo resume {spec.name}{where}")
+        say(errors, f"stopped; the running trials saved a checkpoint. Go on with: gelo resume {spec.name}{where}")
         sys.exit(130)
     _report(outcome.folder, settings.tracking)
     if outcome.faults:
-        _print_faults(UserError("not scored, the others are", list(outcome.faults)), errors)
-        errors.print(f"after mending, go on with: gelo resume {spec.name}{where}")
+        print_faults(UserError("not scored, the others are", list(outcome.faults)), errors)
+        say(errors, f"after mending, go on with: gelo resume {spec.name}{where}")
     if outcome.failures:
         for label, failure in outcome.failures.items():
-            errors.print(f"[red]failed[/red] {label}: {escape(_in_short(failure))}", highlight=False)
-        errors.print(
-            f"{len(outcome.failures)} trials failed, the others are complete; after mending, go on with: gelo resume {spec.name}{where}"
+            say(errors, Text.assemble(("failed", "red"), f" {label}: {_in_short(failure)}"))
+        say(
+            errors,
+            f"{len(outcome.failures)} trials failed, the others are complete; after mending, go on with: gelo resume {spec.name}{where}",
         )
         sys.exit(2 if all(failure["kind"] in ("user", "storage") for failure in outcome.failures.values()) else 1)
     if outcome.faults:
@@ -483,10 +473,11 @@ def _report(folder: Any, tracking: str | None) -> None:
     written = write_report(folder.storage, folder.name, tracking)
     console.print()
     for finding in written.main:
-        console.print(f"- {finding}", highlight=False, markup=False)
+        say(console, f"- {finding}")
     for fault in written.faults:
-        errors.print(f"report: {fault}", highlight=False, markup=False)
-    console.print(f"\nreport: {written.path / 'index.html'}", highlight=False, markup=False)
+        say(errors, f"report: {fault}")
+    console.print()
+    say(console, f"report: {written.path / 'index.html'}")
 
 
 def _settings(saved: dict[str, Any] | None = None, **given: str | int | float | None) -> Any:
@@ -509,21 +500,6 @@ def _refuse(settings: Any, reads: tuple[str, ...] = (), writes: tuple[str, ...] 
     from sweeps.places import refuse
 
     refuse(settings, reads, writes)
-
-
-def _print_faults(error: UserError, to: Console) -> None:
-    from sweeps.troubles import folded
-
-    faults = folded(error.faults)
-    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-    to.print(f"[bold]{escape(error.subject)}[/bold]: {count}", highlight=False)
-    for fault in faults:
-        to.print(f"  {escape(fault.where)}: [red]{escape(fault.found)}[/red]", highlight=False)
-        to.print(
-            f"      expected {fault.expected}" + (f"; {fault.remedy}" if fault.remedy else ""),
-            markup=False,
-            highlight=False,
-        )
 
 
 if __name__ == "__main__":

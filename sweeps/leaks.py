@@ -54,9 +54,9 @@ def leaks_told(results: Sequence[Result]) -> str:
     """One text for a run's tag: each leak with the results that it is in, what could not be checked, or that there is nothing."""
     found: dict[str, list[str]] = defaultdict(list)
     for result in results:
-        for kind, form in ((LEAK, "{}"), (UNCHECKED, "not checked: {}")):
-            if result.notes.get(kind, NO_LEAK) != NO_LEAK:
-                found[form.format(result.notes[kind])].append(f"{result.suite}/{result.dataset}")
+        unchecked = f"not checked: {result.unchecked}" if result.unchecked else ""
+        for text in filter(None, (result.leak, unchecked)):
+            found[text].append(f"{result.suite}/{result.dataset}")
     told = "; ".join(f"{', '.join(names)}: {text}" for text, names in found.items()) or NO_LEAK
     return told if len(told) <= _TAG else f"{told[: _TAG - 4]} ..."
 

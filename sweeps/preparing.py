@@ -19,7 +19,7 @@ from sweeps.listing import Listing, say
 from sweeps.set_shown import About, about, print_about
 from sweeps.set_shown import as_json as shown_as_json
 from tasks.cache import entries
-from tasks.catalogue import locate
+from tasks.catalogue import named
 from tasks.manifest import Dataset, open_dataset
 from tasks.prepare.prepare import Wanted, look, prepare, prompts_of_seen
 from tasks.prepare.readers import KNOWN, of_faces
@@ -101,13 +101,14 @@ def prepare_one(
 
 def show_one(name: str, data: Path, console: Console, *, near: bool, preview: bool, as_json: bool) -> None:
     """Say again what a set was taken for. Raises UserError for one that is not prepared."""
-    dataset = locate(name, data, build=True)
+    dataset = named(name, data)
     this = about(dataset, near)
     if as_json:
-        console.print_json(data=shown_as_json(this))
-    else:
-        say(console, f"{name}: {_counts(dataset.card.counts(), len(dataset.card.classes))} in {dataset.root}")
-        print_about(this, console)
+        sheet = {"preview": str(write_preview(dataset))} if preview else {}
+        console.print_json(data=shown_as_json(this) | sheet)
+        return
+    say(console, f"{name}: {_counts(dataset.card.counts(), len(dataset.card.classes))} in {dataset.root}")
+    print_about(this, console)
     if preview:
         show_preview(dataset, console)
 

@@ -16,6 +16,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
+
+from sweeps.listing import say
 
 _LINE_EVERY = 10.0  # seconds between plain lines of one stage
 
@@ -29,7 +32,7 @@ class Display:
 
     def say(self, text: str) -> None:
         """One line, with the seconds since the start."""
-        self.console.print(f"[dim]{time.monotonic() - self.started:7.1f} s[/dim]  {text}", highlight=False)
+        say(self.console, Text.from_markup(f"[dim]{time.monotonic() - self.started:7.1f} s[/dim]  {text}"))
 
     @contextmanager
     def stage(self, title: str, total: int, unit: str) -> Iterator[Stage]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from sweeps.listing import Listing
-from tasks.results import LEAK, NO_LEAK, UNCHECKED, Result
+from rich.console import Console
+
+from sweeps.listing import Listing, say
+from tasks.prepare.official import OFFICIAL
+from tasks.results import LEAK, UNCHECKED, Result
 
 SAID = (
     "rule_of_30",
@@ -17,6 +20,17 @@ SAID = (
     "domain",
     "intervals",
 )  # the other notes are for readers of the JSON
+
+
+def print_results(title: str, results: Sequence[Result], console: Console) -> None:
+    """The table, its remarks, and what the authors of CLIP report on official sets."""
+    if any(result.values for result in results):
+        console.print(results_table(title, results))
+    for remark in remarks(results):
+        say(console, remark)
+    said = sorted({f"{name} {OFFICIAL[name].metric}" for name in {r.dataset for r in results} if name in OFFICIAL})
+    if said:
+        say(console, f"CLIP's authors report: {', '.join(said)}")
 
 
 def results_table(title: str, results: Sequence[Result]) -> Listing:
@@ -56,7 +70,7 @@ def remarks(results: Sequence[Result]) -> list[str]:
         for kind, text in result.notes.items():
             if kind == "warning":
                 warnings.append(f"WARNING {where}: {text}")
-            elif kind == LEAK and text != NO_LEAK:
+            elif kind == LEAK and result.leak:
                 leaks[text].append(where)
             elif kind == UNCHECKED:
                 unchecked[text].append(where)

@@ -20,7 +20,7 @@ from sweeps.settings import Settings
 from sweeps.summary import results_of
 from sweeps.trial import Trial
 from tasks.cache import using
-from tasks.catalogue import COLLECTIONS, SUITES, Protocol, entry_of, locate
+from tasks.catalogue import COLLECTIONS, SUITES, Protocol, entry_of, locate, named
 from tasks.manifest import Dataset
 from tasks.results import Result
 from tasks.stream import Work, decode_all
@@ -108,7 +108,7 @@ def _pairs_of(names: Sequence[str], suites: list[str], data: Path, faults: list[
     wanted = {protocol for suite in suites for protocol in SUITES[suite]}
     for name in dict.fromkeys(names):
         try:
-            locate(name, data, build=True)
+            named(name, data)
         except UserError as error:
             faults += error.faults
             continue

@@ -6,7 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from rich.console import Console
+from rich.text import Text
+
 from models.faults import Fault, UserError
+from models.words import counted
+from sweeps.listing import say
 
 _NAMED = 2  # of those that one fault stands in the way of
 _FEW = 5  # faults of one kind that are lines of their own
@@ -45,6 +50,15 @@ def folded(faults: Sequence[Fault]) -> list[Fault]:
         many = [f"{len(places):,} places: {_first(places, _FEW)}"] if len(places) > _FEW else places
         out += [replace(kind, where=where) for where in many]
     return out
+
+
+def print_faults(error: UserError, to: Console) -> None:
+    """Every fault in two sentences: what was found where, and what is expected."""
+    faults = folded(error.faults)
+    say(to, Text.assemble((error.subject, "bold"), f": {counted(len(faults), 'fault')}"))
+    for fault in faults:
+        say(to, Text.assemble(f"{fault.where}: ", (fault.found, "red")), 2)
+        say(to, f"expected {fault.expected}" + (f"; {fault.remedy}" if fault.remedy else ""), 6)
 
 
 def _first(many: Sequence[str], shown: int = _NAMED) -> str:

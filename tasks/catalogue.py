@@ -7,7 +7,7 @@ those of `docs/protocols.md`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Literal, get_args
@@ -142,8 +142,7 @@ def locate(name: str, data: Path, *, build: bool = False, verify: bool = False) 
     """
     root = data / name
     if name not in ENTRIES and not is_done(root):
-        own = [folder.name for folder in data.iterdir() if is_done(folder)] if data.is_dir() else []
-        raise UserError("data set", unknown("data set", name, {*ENTRIES, *own}, "data set"))
+        raise UserError("data set", _not_there(name, data))
     if build and not is_done(root) and ENTRIES[name].builder:
         return ENTRIES[name].build(root)
     dataset = open_dataset(root, verify=verify)
@@ -157,3 +156,24 @@ def locate(name: str, data: Path, *, build: bool = False, verify: bool = False) 
         remedy = f"delete the folder, and prepare those files under a name that no set of gelo's has (it is from {dataset.card.source})"
         raise UserError(f"data set {name}", Fault(str(root / CARD), found, f"{expected}, which has this name", remedy))
     return dataset
+
+
+def named(name: str, data: Path) -> Dataset:
+    """`locate` of a set that a user names to look at or to score: one that gelo draws is made; of one that is missing the fault also
+    says which are prepared."""
+    if not is_done(data / name) and not (name in ENTRIES and ENTRIES[name].builder):
+        raise UserError("data set", _not_there(name, data))
+    return locate(name, data, build=True)
+
+
+def _not_there(name: str, data: Path) -> Fault:
+    """The fault of a set that is not prepared: the nearest name, how to prepare it, and which are there."""
+    there = sorted(folder.name for folder in data.iterdir() if is_done(folder)) if data.is_dir() else []
+    expected = f"a set prepared in {data} ({', '.join(there) or 'there is none'})"
+    if name in ENTRIES:
+        return Fault(str(data / name / CARD), "missing", expected, f"gelo prepare {name} --from DIR")
+    drawn = [entry.name for entry in ENTRIES.values() if entry.builder]
+    fault = unknown("data set", name, {*ENTRIES, *there}, "data set")
+    own = [f"your own: gelo prepare {name} --from DIR --reader READER"] if name != MEAN and is_piece(name) else []
+    remedy = "; ".join([*filter(None, [fault.remedy]), *own, "official ones: gelo prepare --list"])
+    return replace(fault, expected=f"{expected} or one that gelo draws ({', '.join(drawn)})", remedy=remedy)

@@ -24,6 +24,7 @@ LEAK, UNCHECKED = (
     "leak_unchecked",
 )  # notes of a result: images that were learnt from and are scored; why nobody could look
 NO_LEAK = "none found"
+OLD = "scored by an older gelo, which did not look for leaks"
 
 _LEGAL = re.compile(r"^[A-Za-z0-9_\-.:]+$")  # a subset of what MLflow 3 takes, without blanks
 _LOWER_IS_BETTER = ("eer", "hter", "apcer", "bpcer", "acer")
@@ -88,6 +89,18 @@ class Result(BaseModel):
     partial: bool = False
     reading: Reading = "open_clip"
     notes: dict[str, str] = {}
+
+    @property
+    def leak(self) -> str:
+        """Images that were learnt from and are scored here; "" where none was found."""
+        found = self.notes.get(LEAK, NO_LEAK)
+        return "" if found == NO_LEAK else found
+
+    @property
+    def unchecked(self) -> str:
+        """Why nobody could look for leaks; "" where somebody did, and where nothing was scored."""
+        old = self.values and not {LEAK, UNCHECKED} & self.notes.keys()
+        return OLD if old else self.notes.get(UNCHECKED, "")
 
     @field_validator("values", "intervals", "absent")
     @classmethod
