@@ -20,6 +20,7 @@ from sweeps.set_shown import About, about, print_about
 from sweeps.set_shown import as_json as shown_as_json
 from tasks.cache import entries
 from tasks.catalogue import named
+from tasks.defined import prompted
 from tasks.manifest import Dataset, open_dataset
 from tasks.prepare.prepare import Wanted, look, prepare, prompts_of_seen
 from tasks.prepare.readers import KNOWN, of_faces
@@ -130,12 +131,13 @@ def _look(wanted: Wanted, console: Console) -> None:
             for record in records:
                 images[split] += 1
                 shown.setdefault(split, set()).add(record.label)
-    layout, prompted = seen.layout, not seen.layout.protocols or set(seen.layout.protocols) & {"morph", "spoof"}
+    layout, undefined = seen.layout, seen.undefined()
+    asked = bool(layout.classes) and prompted(layout.protocols or ("zero_shot",), undefined)
     say(console, f"{wanted.name}, dry run: {_counts(images, len(layout.classes))}; nothing was written")
     this = About(
         wanted.name, images, {split: len(labels) for split, labels in shown.items()}, layout.classes,
-        prompts_of_seen(seen) if prompted and layout.classes else None, wanted.reading, seen.understood(), seen.understood().notes,
-        undefined=seen.undefined(), partial=bool(seen.lost.faults),
+        prompts_of_seen(seen) if asked else None, wanted.reading, seen.understood(), seen.understood().notes,
+        undefined=undefined, partial=bool(seen.lost.faults),
     )  # fmt: skip
     print_about(this, console)
     say(console, "leaks are looked for when it is written", 2)

@@ -11,11 +11,10 @@ from rich.console import Console
 
 from models.words import counted
 from sweeps.listing import say
-from tasks.catalogue import entry_of
 from tasks.contents import UNCHECKED, is_known, known_of, said_of_looks, within
+from tasks.defined import prompts_asked
 from tasks.manifest import Dataset
-from tasks.prompts import Prompts, prompts_for
-from tasks.suites import WIRING
+from tasks.prompts import Prompts
 from tasks.understood import Leak, Reading, Understood
 
 _PROMPTS = (
@@ -64,10 +63,9 @@ def about(dataset: Dataset, near: bool = False) -> About:
         known = known_of(dataset, near)
         leaks, said = within(dataset, known), said_of_looks(known)
         notes = tuple(dict.fromkeys((*notes, *([said] if said else []))))
-    prompted = any(WIRING[p].prompted for p in entry_of(dataset.name, dataset.root.parent).protocols if p in WIRING)
     return About(
         dataset.name, card.counts(), {split: len(np.unique(dataset.labels(split))) for split in card.splits}, card.classes,
-        prompts_for(dataset) if prompted and card.classes else None, card.reading, understood, notes, leaks, checked,
+        prompts_asked(dataset), card.reading, understood, notes, leaks, checked,
         card.undefined, card.partial, card.scale == "miniature", card.source,
     )  # fmt: skip
 
@@ -92,7 +90,7 @@ def sentences(this: About) -> Iterator[tuple[int, str]]:
         yield 1, f"classes by {known.evidence}"
     if known is not None and known.columns:
         yield 1, "columns: " + ", ".join(f"{role} from {name!r}" for role, name in known.columns.items())
-    if this.prompts is not None and "zero_shot" not in this.undefined:
+    if this.prompts is not None:
         yield 1, f"prompts, {counted(len(this.prompts.templates), 'template')}:"
         for label in _chosen(len(this.prompts.classes)):
             yield 2, f"{label}: {this.prompts.texts()[label][0]}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import partial
 from typing import cast
 
-from tasks.catalogue import Protocol
+from tasks.catalogue import Protocol, entry_of
 from tasks.embed import View
 from tasks.manifest import Dataset
+from tasks.prompts import Prompts, prompts_for
 from tasks.protocols.tally import undefined
 from tasks.results import MEAN, Suite
 from tasks.suites import WIRING, Scored, Scoring
@@ -25,6 +26,18 @@ def why_not(protocol: Protocol, dataset: Dataset) -> str:
 def reads_of(protocol: Protocol, dataset: Dataset) -> list[tuple[str, tuple[View, ...]]]:
     """The splits and views that are to be embedded; none where the protocol cannot be run."""
     return [] if why_not(protocol, dataset) else WIRING[protocol].reads_of(dataset)
+
+
+def prompted(protocols: Iterable[str], undefined: Container[str]) -> bool:
+    """Whether any of the protocols asks a text tower, but for those that are undefined here."""
+    return any(wiring.prompted for name, wiring in WIRING.items() if name in protocols and name not in undefined)
+
+
+def prompts_asked(dataset: Dataset) -> Prompts | None:
+    """The prompts that the data set's protocols ask; None where none of them asks any."""
+    protocols = entry_of(dataset.name, dataset.root.parent).protocols
+    asked = bool(dataset.card.classes) and prompted(protocols, dataset.card.undefined)
+    return prompts_for(dataset) if asked else None
 
 
 def run(protocol: Protocol, suites: Sequence[str], scoring: Scoring) -> list[Scored]:

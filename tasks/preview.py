@@ -19,9 +19,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from models.durable import publish_bytes
 from models.words import counted
+from tasks.defined import prompts_asked
 from tasks.manifest import Dataset
 from tasks.pixels import UnreadableError, open_image
-from tasks.prompts import Prompts, prompts_for
+from tasks.prompts import Prompts
 from tasks.understood import Reading
 
 FILE = "preview.html"
@@ -40,12 +41,12 @@ class Picture:
     why: str = ""
 
 
-def write_preview(dataset: Dataset, prompts: Prompts | None = None) -> Path:
-    """Write the contact sheet into the data set's folder and return its path. prompts: those of the set where nothing is given.
+def write_preview(dataset: Dataset) -> Path:
+    """Write the contact sheet into the data set's folder and return its path.
 
     Raises OSError where the folder cannot be written. An image that cannot be decoded has its place, with the reason.
     """
-    prompts = prompts or (prompts_for(dataset) if dataset.card.classes else None)
+    prompts = prompts_asked(dataset)
     chosen, total = _chosen(dataset)
     environment = Environment(
         loader=PackageLoader("tasks"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -117,4 +118,4 @@ def _name(dataset: Dataset, label: int) -> str:
 
 def _prompt(prompts: Prompts | None, label: int) -> str:
     """As the first template asks for the class."""
-    return prompts.templates[0].format(prompts.classes[label]) if prompts is not None else ""
+    return prompts.templates[0].replace("{}", prompts.classes[label]) if prompts is not None else ""

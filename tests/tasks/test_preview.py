@@ -6,6 +6,7 @@ import base64
 import io
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,21 +63,14 @@ def plain(value: int) -> bytes:
     return encoded(np.full((30, 60, 3), value, np.uint8))
 
 
-def made(root: Path, classes: tuple[str, ...], splits: dict[str, list[Record]]) -> Dataset:
+def made(root: Path, classes: tuple[str, ...], splits: dict[str, list[Record]], **said: Any) -> Dataset:
     return write_dataset(
-        root / "mine",
-        name="mine",
-        version="1",
-        scale="full",
-        classes=classes,
-        splits=splits,
-        source="a test",
-        licence="none",
-    )
+        root / "mine", name="mine", version="1", scale="full", classes=classes, splits=splits, source="a test", licence="none", **said,
+    )  # fmt: skip
 
 
-def page(dataset: Dataset, prompts: Prompts | None = None) -> Page:
-    return Page(write_preview(dataset, prompts).read_text())
+def page(dataset: Dataset) -> Page:
+    return Page(write_preview(dataset).read_text())
 
 
 def test_each_class_has_its_label_its_prompt_and_pictures_of_each_split_in_turn(tmp_path: Path) -> None:
@@ -84,8 +78,8 @@ def test_each_class_has_its_label_its_prompt_and_pictures_of_each_split_in_turn(
         split: [Record(f"{split}/{label}/{n}", plain(50 * label + n), label) for label in (0, 2) for n in range(6)]
         for split in ("train", "test")
     }
-    dataset = made(tmp_path, ("red fox", "owl", "cat"), splits)
-    shown = page(dataset, Prompts(("fox", "bird", "tomcat"), ("a sketch of a {}.", "another {}")))
+    asked = Prompts(("fox", "bird", "tomcat"), ("a sketch of a {}.", "another {}"))
+    shown = page(made(tmp_path, ("red fox", "owl", "cat"), splits, prompts=asked))
     assert len(shown.cards) == 2, "classes without an image are not shown"
     assert "0 red fox a sketch of a fox." in " ".join(shown.cards[0].split())
     assert "2 cat a sketch of a tomcat." in " ".join(shown.cards[1].split())
@@ -146,6 +140,14 @@ def test_the_page_fetches_nothing(tmp_path: Path) -> None:
     assert all(value.startswith("data:image/jpeg;base64,") for value in links)
     text = (tmp_path / "mine" / "preview.html").read_text()
     assert "http:" not in text and "https:" not in text and "url(" not in text
+
+
+def test_prompts_that_no_protocol_asks_are_not_shown(tmp_path: Path) -> None:
+    records = {"test": [Record(str(n), plain(n), n) for n in range(2)]}
+    people = page(made(tmp_path / "people", ("Ada", "Bob"), records, protocols=("verification",)))
+    assert "Ada" in people.cards[0] and "a photo of" not in people.text
+    numbered = page(made(tmp_path / "numbered", ("0", "1"), records, numbered="labels are numbers without names"))
+    assert len(numbered.cards) == 2 and "a photo of" not in numbered.text
 
 
 def test_a_set_without_classes_shows_images_and_no_prompt(tmp_path: Path) -> None:

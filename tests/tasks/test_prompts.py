@@ -65,16 +65,24 @@ def test_a_mapping_says_which_is_which(tmp_path_factory: pytest.TempPathFactory,
     assert read_prompts(path, classes).classes == tuple(unicodedata.normalize("NFC", name) for name in names)
 
 
-@pytest.mark.parametrize("name", ["010", "on", "No", "1.0e+3", "12:30", "0x1F", "2024-01-02", "1_000", "null", "~"])
+@pytest.mark.parametrize("name", ["010", "1.0e+3", "12:30", "0x1F", "2024-01-02", "1_000", ".inf", "'on'", '"null"'])
 def test_a_name_is_the_text_that_stands_there(tmp_path: Path, name: str) -> None:
-    """YAML's own rules make another thing of each: 8, true, false, 1000.0, 750, 31, a day, 1000, nothing."""
-    assert yaml.safe_load(name) != name
+    """YAML's own rules make another thing of most: 8, 1000.0, 750, 31, a day, 1000, infinity."""
     (tmp_path / "p.yaml").write_text(f"templates: ['a {{}}']\nclasses: [{name}, red]\n")
-    assert read_prompts(tmp_path / "p.yaml", ("a", "b")).classes == (name, "red")
+    assert read_prompts(tmp_path / "p.yaml", ("a", "b")).classes == (name.strip("'\""), "red")
     (tmp_path / "c.yaml").write_text(f"- {name}\n- red\n")
-    assert read_classes(tmp_path / "c.yaml") == (name, "red")
+    assert read_classes(tmp_path / "c.yaml") == (name.strip("'\""), "red")
     (tmp_path / "m.yaml").write_text(f"{name}: red\n")
-    assert read_classes(tmp_path / "m.yaml") == {name: "red"}
+    assert read_classes(tmp_path / "m.yaml") == {name.strip("'\""): "red"}
+
+
+@pytest.mark.parametrize("name", ["on", "No", "YES", "off", "true", "False", "null", "~"])
+def test_a_word_that_yaml_takes_for_a_yes_a_no_or_nothing_is_to_be_quoted(tmp_path: Path, name: str) -> None:
+    assert not isinstance(yaml.safe_load(name), str)
+    (tmp_path / "p.yaml").write_text(f"templates: ['a {{}}']\nclasses:\n- red\n- {name}\n")
+    text = refused(tmp_path / "p.yaml", ("a", "b"))
+    assert f"{name} (line 4): YAML takes that for a yes, a no or nothing; expected text" in text
+    assert f'put it in quotes: "{name}"' in text
 
 
 def test_json_numbers_are_the_text_that_stands_there(tmp_path: Path) -> None:
