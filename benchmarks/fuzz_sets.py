@@ -186,7 +186,12 @@ def _listed(place: Path, listed: Iterable[Mapping[str, Any]]) -> Found:
     for row in listed:
         with suppress(Exception):  # what is no row with a path
             path, label, split = (str(row[name]).strip() for name in ("path", "label", "split"))
-            if (role := role_of(split)) and (place / path).is_file() and _decodes(data := (place / path).read_bytes()):
+            if (
+                label
+                and (role := role_of(split))
+                and (place / path).is_file()
+                and _decodes(data := (place / path).read_bytes())
+            ):
                 found.setdefault(data, (role, _spelt(label)))
     return found
 

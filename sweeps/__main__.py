@@ -6,6 +6,7 @@ Exit codes: 0 success, 2 a user's mistake (no traceback), 1 a fault of gelo or o
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import subprocess
@@ -390,6 +391,9 @@ def ui(
 
 def main() -> None:
     """Entry point: errors become messages and exit codes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names that the terminal's encoding lacks
     try:
         code = app(standalone_mode=False)  # click hands the code of a typer.Exit back, it does not raise it
     except UserError as error:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from models.faults import unknown
 from tasks.prepare.columns import told
-from tasks.prepare.splits import role_of
+from tasks.prepare.splits import role_of, say_splits
 from tasks.prepare.tables import Table
 from tasks.prepare.tree import IMAGES, Tree
 
@@ -89,7 +89,10 @@ def choose(tree: Tree, table: Table) -> Chosen | None:
         tree.fault(
             table.path, f"columns {', '.join(splits)} could each say the split", "one", "remove or rename the other"
         )
-    maybe = [name for name in table.columns if plain(name) in _SPLIT_IF and name not in (image, label)]
+    maybe = [
+        name for name in table.columns
+        if name not in (image, label) and (is_split_if(name) or say_splits(_values(table, name)))
+    ]  # fmt: skip
     return Chosen(image, label, tuple(splits[:1] or maybe))
 
 
@@ -101,6 +104,11 @@ def plain(name: str) -> str:
 def is_split_name(name: str) -> bool:
     """Whether a column of this name can be nothing but the split."""
     return plain(name) in _SPLIT
+
+
+def is_split_if(name: str) -> bool:
+    """Whether a column of this name says the split where one of its values does."""
+    return plain(name) in _SPLIT_IF
 
 
 def flags(table: Table) -> list[str]:

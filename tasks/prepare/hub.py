@@ -23,6 +23,7 @@ from tasks.prepare.hub_names import stems
 from tasks.prepare.hub_parts import Config, check_parts
 from tasks.prepare.hub_places import listed
 from tasks.prepare.hub_rows import Source, cells_of, items_of
+from tasks.prepare.hub_split import of_one_split
 from tasks.prepare.splits import ROLES, settle
 from tasks.prepare.tree import Layout, Tree
 
@@ -72,6 +73,8 @@ def _layout(
     if columns is None:
         return _NOTHING
     image, label = columns
+    if not of_one_split(tree, sources, {name: role for role, names in taken.items() for name in names}, columns):
+        return _NOTHING
     read = []
     for source in sources:
         try:

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.faults import unknown
-from tasks.prepare.chosen import Chosen, is_split_name
+from tasks.prepare.chosen import Chosen, is_split_if, is_split_name
 from tasks.prepare.columns import told
 from tasks.prepare.rows import mapped
-from tasks.prepare.splits import is_role, role_of, settle
+from tasks.prepare.splits import is_role, role_of, say_splits, settle
 from tasks.prepare.tables import Table
 from tasks.prepare.tree import Tree
 
@@ -28,13 +28,15 @@ def check_given(tree: Tree, names: Iterable[str]) -> None:
 
 
 def split_column(tree: Tree, table: Table, chosen: Chosen, rows: pa.Table) -> str:
-    """The column that says the split: one called so, else the only one of the others with a split's name in it; "" without one."""
+    """The column that says the split: one called so, else the only one of the others whose values do; "" without one."""
     given = tree.asked.splits
     texts = {name: rows[name].drop_null().unique().to_pylist() for name in chosen.splits}
     telling = [
         name
         for name, values in texts.items()
-        if is_split_name(name) or any(value in given or role_of(value) for value in values)
+        if is_split_name(name)
+        or (is_split_if(name) and any(value in given or role_of(value) for value in values))
+        or say_splits(values)
     ]
     if len(telling) > 1:
         tree.fault(

@@ -46,6 +46,13 @@ def is_role(name: str) -> bool:
     return len(found) == 1 and found[0] in _WORDS
 
 
+def say_splits(values: Iterable[str]) -> bool:
+    """Whether a column of these values can be nothing but the split, whatever it is called: all are splits' names, or two kinds of them."""
+    values = list(values)
+    roles = [role_of(value) for value in values if is_role(value)]
+    return bool(roles) and (len(roles) == len(values) or len(set(roles)) > 1)
+
+
 def settle(
     names: Iterable[str], given: Mapping[str, str], where: str, faults: list[Fault], used: set[str] | None = None
 ) -> dict[str, str]:

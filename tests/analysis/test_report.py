@@ -133,5 +133,6 @@ def test_leaks_stand_on_the_page_with_the_results_that_they_are_in(tmp_path: Pat
     assert f"<strong>probe/mine</strong>, 2 trials: {leak.replace('<', '&lt;').replace('>', '&gt;')}" in page
     assert "<li>probe/old: old was prepared by an older gelo</li>" in page
     assert "zero_shot/mine</strong>" not in page
-    clean = write_report(demo(tmp_path / "clean").parent, "demo").path / "index.html"
-    assert "LEAKS" not in clean.read_text()
+    older = (write_report(demo(tmp_path / "older").parent, "demo").path / "index.html").read_text()
+    assert "LEAKS" not in older and "None found among those that could be compared." in older
+    assert "scored by an older gelo, which did not look for leaks</li>" in older

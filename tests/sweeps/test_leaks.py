@@ -116,3 +116,12 @@ def test_the_tag_of_a_run_names_each_leak_once() -> None:
     )
     assert told == "probe/mine, knn/mine: one; few_shot/mine: not checked: old"
     assert len(leaks_told([result("probe", leak="x" * 9000)])) == 5000
+
+
+def test_results_of_an_older_gelo_are_not_said_to_be_free_of_leaks() -> None:
+    scored = Result(
+        suite="probe", dataset="mine", protocol="p", protocol_version=1, scale="full", values={"probe/mine/top1": 0.5}, counts={},
+    )  # fmt: skip
+    assert leaks_told([scored]) == "probe/mine: not checked: scored by an older gelo, which did not look for leaks"
+    unscored = scored.model_copy(update={"values": {}, "absent": {"probe/mine/top1": "no train split"}})
+    assert leaks_told([unscored]) == NO_LEAK

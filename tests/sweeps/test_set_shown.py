@@ -112,6 +112,8 @@ def test_the_contact_sheet_is_made_again_when_asked(own: Path) -> None:
     sheet = own / "data" / "mine" / "preview.html"
     assert not sheet.exists()
     assert "look at it" in shown(own, preview=True) and sheet.exists()
+    sheet.unlink()
+    assert json.loads(shown(own, preview=True, json=True))["preview"] == str(sheet) and sheet.exists()
 
 
 def test_a_set_that_gelo_draws_is_made_and_says_that_it_is_a_miniature(own: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from models.faults import UserError
-from tasks.catalogue import COLLECTIONS, ENTRIES, SUITES, datasets_for, locate
+from tasks.catalogue import COLLECTIONS, ENTRIES, SUITES, datasets_for, locate, named
 from tasks.manifest import write_dataset
 from tasks.records import Record
 from tasks.suites import WIRING
@@ -63,6 +63,21 @@ def test_unknown_names_are_answered_with_the_nearest(tmp_path: Path) -> None:
         datasets_for("miniatures", "probe")
     with pytest.raises(UserError, match="nearest: probe"):
         datasets_for("miniature", "prob")
+
+
+def test_a_set_that_is_not_there_is_answered_with_how_to_prepare_it_and_those_that_are(tmp_path: Path) -> None:
+    written(tmp_path, "mine", "full")
+    for name, remedy in (
+        ("mein", "nearest: mine; your own: gelo prepare mein --from DIR --reader READER; official ones: gelo prepare --list"),
+        ("fodd101", "nearest: food101;"), ("lfw", "gelo prepare lfw --from DIR"), ("../mine", "nearest: mine; official ones"),
+    ):  # fmt: skip
+        with pytest.raises(UserError) as caught:
+            named(name, tmp_path)
+        (fault,) = caught.value.faults
+        assert fault.remedy.startswith(remedy) and fault.expected.startswith(f"a set prepared in {tmp_path} (mine)")
+    with pytest.raises(UserError, match="there is none"):
+        named("mine", tmp_path / "elsewhere")
+    assert named("mine", tmp_path).name == "mine" and named("digits", tmp_path).name == "digits"
 
 
 @pytest.mark.parametrize(

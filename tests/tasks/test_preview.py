@@ -146,7 +146,7 @@ def test_prompts_that_no_protocol_asks_are_not_shown(tmp_path: Path) -> None:
     records = {"test": [Record(str(n), plain(n), n) for n in range(2)]}
     people = page(made(tmp_path / "people", ("Ada", "Bob"), records, protocols=("verification",)))
     assert "Ada" in people.cards[0] and "a photo of" not in people.text
-    numbered = page(made(tmp_path / "numbered", ("0", "1"), records, numbered="labels are numbers without names"))
+    numbered = page(made(tmp_path / "numbered", ("0", "1"), records, undefined={"zero_shot": "labels without names"}))
     assert len(numbered.cards) == 2 and "a photo of" not in numbered.text
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from tasks.prepare.hub import hub
@@ -384,3 +385,31 @@ def test_litter_and_other_files_are_left_out_with_a_reason(tmp_path: Path) -> No
     assert meant(hub(tree)) == MEANT
     assert not tree.faults
     assert tree.left["no Arrow or Parquet file"] == ["raw.zip"]
+
+
+@pytest.mark.parametrize("column", ["split", "subset", "belongs_to"])
+@pytest.mark.parametrize("file", ["test.parquet", "data/train-00000-of-00001.parquet"])
+def test_rows_of_several_splits_in_one_file_are_refused(tmp_path: Path, column: str, file: str) -> None:
+    table = rows(TEST).append_column(column, pa.array([("train", "test")[n % 2] for n in range(len(TEST))]))
+    parquet(tmp_path / file, table)
+    layout, faults = read(tmp_path)
+    assert not any(layout.splits.values()), "not with --allow-partial either"
+    assert f"column {column} says 'train', 'test' of rows that are taken for" in faults
+
+
+def test_a_column_that_agrees_or_says_no_split_is_passed_over(tmp_path: Path) -> None:
+    said = {
+        "split": ["testing"] * len(TEST),
+        "caption": ["a train", *["a dog"] * (len(TEST) - 1)],
+        "kind": ["train", *["car"] * (len(TEST) - 1)],
+    }
+    table = rows(TEST)
+    for name, values in said.items():
+        table = table.append_column(name, pa.array(values))
+    parquet(tmp_path / "test.parquet", table)
+    assert meant(understood(tmp_path)) == {"test": dict(TEST)}
+    parquet(tmp_path / "test.parquet", rows(TEST).append_column("split", pa.array(["train"] * len(TEST))))
+    assert "column split says 'train' of rows that are taken for test" in read(tmp_path)[1]
+    parquet(tmp_path / "data.parquet", rows(TEST).append_column("split", pa.array(["train"] * len(TEST))))
+    (tmp_path / "test.parquet").unlink()
+    assert meant(understood(tmp_path, splits={"data": "test"})) == {"test": dict(TEST)}, "the user says so"

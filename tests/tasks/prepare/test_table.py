@@ -400,3 +400,22 @@ def test_a_damaged_parquet_ends_well(tmp_path_factory: pytest.TempPathFactory, s
     (root / "l.parquet").write_bytes(content)
     layout, _ = read(table, root)
     meant(layout)
+
+
+@pytest.mark.parametrize("column", ["splip", "belongs_to", "fold name"])
+def test_a_column_of_splits_is_one_whatever_it_is_called(tmp_path: Path, column: str) -> None:
+    write(tmp_path / "l.csv", pictures(tmp_path), f"path,label,{column}")
+    layout, faults = read(table, tmp_path)
+    assert not faults and meant(layout) == MEANT
+    assert layout.used["split"] == column
+
+
+def test_a_class_called_train_makes_no_split(tmp_path: Path) -> None:
+    lines = ["path,label,seen"]
+    for n, seen in enumerate(("train", "car", "train", "bus")):
+        put(tmp_path / "test" / f"{n}.png", image(n))
+        lines.append(f"test/{n}.png,{('a', 'b')[n % 2]},{seen}")
+    put(tmp_path / "l.csv", "\n".join(lines))
+    layout, faults = read(table, tmp_path)
+    assert not faults and {split: len(items) for split, items in layout.splits.items()} == {"test": 4}
+    assert "split" not in layout.used
