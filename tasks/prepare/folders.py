@@ -11,11 +11,12 @@ from pathlib import Path
 
 from tasks.prepare.classes import named
 from tasks.prepare.columns import told
+from tasks.prepare.domains import FORM, between, inside
 from tasks.prepare.places import Place, places
+from tasks.prepare.roles import check_given
 from tasks.prepare.splits import ROLES, is_role, role_of, settle
 from tasks.prepare.tree import Item, Layout, Tree
 
-_FORM = "<split>/<class>/<images>, or <class>/<images> alone"
 _WRAPPERS = ("images", "imgs", "img", "image", "jpegimages", "data")  # between a split and its classes
 _TABLE = "where a file says the labels: --reader table"
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -42,8 +43,11 @@ def folder(tree: Tree) -> Layout:
         _too_low(tree, where, here)
         return Layout((), {})
     if any(kid.name in tree.asked.splits or (kid.deep and role_of(kid.name)) for kid in kids):
+        check_given(tree, [kid.name for kid in kids])
         roles = settle([kid.name for kid in kids], tree.asked.splits, str(where), tree.faults)
-        splits = {kid.name: _classes(tree, _unwrapped(kid)) for kid in kids if roles.get(kid.name)}
+        unwrapped = {kid.name: _unwrapped(kid) for kid in kids if roles.get(kid.name)}
+        inside(tree, unwrapped)
+        splits = {name: _classes(tree, place) for name, place in unwrapped.items()}
         for image in here.images:
             tree.leave(image, "an image outside the splits")
         if "test" not in roles.values():
@@ -59,6 +63,7 @@ def folder(tree: Tree) -> Layout:
         }
         found = {role: [splits[kid] for kid in names] for role, names in taken.items() if names}
     else:
+        check_given(tree, [here.name])
         role = _sole_role(tree, where, here, kids)
         found, taken = {role: [_classes(tree, here)]}, {role: (here.name or tree.root.resolve().name,)}
         if role_of(here.name or tree.root.resolve().name) != role:
@@ -129,7 +134,7 @@ def _classes(tree: Tree, place: Place) -> dict[str, Place]:
     """The class folders of one place by their names in composed Unicode; images beside them are left out, with a word."""
     where = tree.root / place.path
     if not place.inside:
-        tree.fault(where, f"{len(place.images):,} images and no folders", f"one folder per class: {_FORM}", _TABLE)
+        tree.fault(where, f"{len(place.images):,} images and no folders", f"one folder per class: {FORM}", _TABLE)
         return {}
     for image in place.images:
         tree.leave(f"{place.path}/{image}" if place.path else image, "an image outside the class folders")
@@ -153,7 +158,7 @@ def _sole_role(tree: Tree, where: Path, here: Place, kids: list[Place]) -> str:
     roles = {kid.name: role_of(kid.name) for kid in kids}
     exact = [kid.name for kid in kids if is_role(kid.name)]
     if len({roles[name] for name in exact}) > 1 or len(exact) == len(kids):
-        tree.fault(where, f"{told(exact, len(exact))}: splits that hold images and no class folders", _FORM, _TABLE)
+        tree.fault(where, f"{told(exact, len(exact))}: splits that hold images and no class folders", FORM, _TABLE)
     above = [
         kid
         for kid in kids
@@ -162,16 +167,11 @@ def _sole_role(tree: Tree, where: Path, here: Place, kids: list[Place]) -> str:
     if above:
         first = above[0]
         tree.fault(
-            where, f"{told([kid.name for kid in above], len(above))}: each holds splits ({', '.join(first.inside)})", _FORM,
+            where, f"{told([kid.name for kid in above], len(above))}: each holds splits ({', '.join(first.inside)})", FORM,
             f"one data set a time: --from {tree.root / first.path}; classes above their splits have to change places with them",
         )  # fmt: skip
-    elif tree.asked.classes == () and (domains := _domains(kids)):
-        shared, outer = domains
-        tree.fault(
-            where, f"{told(outer, len(outer))}: each holds {told(shared, len(shared))}, as domains above classes do", _FORM,
-            f"one domain: --from {tree.root / kids[0].path}; or their roles: --split {outer[0]}=test --split {outer[1]}=none; "
-            f"if {outer[0]} is a class, name the classes: --classes FILE",
-        )  # fmt: skip
+    elif tree.asked.classes == ():
+        between(tree, where, kids)
     given = tree.asked.splits.get(own)
     said = given or role_of(own)
     if given is None and said in ("train", "val") and is_role(own):
@@ -182,25 +182,13 @@ def _sole_role(tree: Tree, where: Path, here: Place, kids: list[Place]) -> str:
     return said if said in ROLES and (given or is_role(own)) else "test"
 
 
-def _domains(kids: list[Place]) -> tuple[list[str], list[str]] | None:
-    """(names of inner folders that stand in several of these folders, the folders), where every one holds folders alone."""
-    if len(kids) < 2 or any(kid.images for kid in kids):
-        return None
-    holders: dict[str, list[str]] = {}
-    for kid in kids:
-        for name in kid.inside:
-            holders.setdefault(name, []).append(kid.name)
-    shared = [name for name, of in holders.items() if len(of) > 1]
-    return (shared, list(dict.fromkeys(name for inner in shared for name in holders[inner]))) if shared else None
-
-
 def _too_low(tree: Tree, where: Path, here: Place) -> None:
     """No folders at all: nothing, or images of which nothing says the class."""
     if not here.images:
-        tree.fault(where, "no images", _FORM)
+        tree.fault(where, "no images", FORM)
         return
     parent = where.resolve().parent
     hint = f"--from {parent if not is_role(parent.name) else parent.parent}" if tree.root == where else _TABLE
     tree.fault(
-        where, f"{len(here.images):,} images and no folders", _FORM, f"{hint} if this folder is one class, or {_TABLE}"
+        where, f"{len(here.images):,} images and no folders", FORM, f"{hint} if this folder is one class, or {_TABLE}"
     )

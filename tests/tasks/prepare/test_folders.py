@@ -123,6 +123,27 @@ def test_domains_above_classes_are_refused_with_each_way(tmp_path: Path) -> None
     assert not wrong(read(tmp_path / "photo"))
 
 
+def test_domains_inside_splits_are_refused_unless_they_are_named_as_classes(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for domain in ("photo", "sketch"):
+            tree(tmp_path / "both" / split / domain, {"": 1})
+    refused(tmp_path / "both", "'photo', 'sketch': folders that hold 'black', 'blue'", "--classes FILE")
+    assert read(tmp_path / "both", classes=("photo", "sketch")).classes == ("photo", "sketch")
+    tree(tmp_path / "across" / "train" / "photo", {"": 1})
+    tree(tmp_path / "across" / "test" / "sketch", {"": 1})
+    refused(tmp_path / "across", "'photo': folders that hold", "'sketch': folders that hold")
+
+
+def test_folders_of_folders_alone_are_splits_or_classes_and_are_asked_about(tmp_path: Path) -> None:
+    for top, colour in (("fit", "red"), ("final", "blue")):
+        paint(tmp_path / top / colour / "a.png", colour)
+    refused(tmp_path, "'final', 'fit'", "--split final=train --split fit=test", "--classes FILE")
+    assert counts(read(tmp_path, splits={"fit": "train", "final": "test"})) == {"train": 1, "test": 1}
+    assert read(tmp_path, classes={"fit": "fit", "final": "final"}).classes == ("final", "fit")
+    paint(tmp_path / "fit" / "b.png", "red")
+    assert read(tmp_path).classes == ("final", "fit"), "a folder with images is a class"
+
+
 def test_folders_inside_a_class_count_for_it(tmp_path: Path) -> None:
     for colour in ("red", "blue"):
         for number, day in enumerate((f"{colour} one", f"{colour} two")):
