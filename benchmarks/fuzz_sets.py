@@ -178,7 +178,7 @@ def _decodes(data: bytes) -> bool:
 
 
 def _spelt(name: str) -> str:
-    return " ".join(name.replace("_", " ").split())
+    return " ".join(name.replace("_", " ").replace("/", " ").split())
 
 
 def _listed(place: Path, listed: Iterable[Mapping[str, Any]]) -> Found:
@@ -231,8 +231,9 @@ def _read_csv(place: Path) -> Found:
     text = re.sub("\r\n?", "\n", (place / "l.csv").read_bytes().decode(errors="replace"))
     header, *others = list(csv.reader(io.StringIO(text))) or [[]]
     names = [name.strip().lower() for name in header]
-    columns = names if {"path", "label", "split"} <= set(names) else ["path", "label", "split"]
-    return _listed(place, [dict(zip(columns, row, strict=False)) for row in others])
+    if {"path", "label", "split"} <= set(names):
+        return _listed(place, [dict(zip(names, row, strict=False)) for row in others])
+    return _listed(place, [{"path": row[0], "label": row[1], "split": row[-1]} for row in others if len(row) > 2])
 
 
 def _lower(row: Any) -> dict[str, Any]:

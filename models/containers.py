@@ -6,7 +6,7 @@ Nothing here is converted: gelo reads a plain state dict under open_clip's names
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import takewhile
 from os.path import commonpath
 from pathlib import Path
@@ -23,6 +23,8 @@ _OWN = (
     "text",
     "transformer",
 )  # what names of open_clip's may begin with, all of them where only one tower is there
+_SHARD = re.compile(r"(.+)-\d{5}-of-(\d{5})(\.\w+)")  # of a model that Hugging Face's tools have cut into several files
+_DEEPEST = 3  # levels of dicts that are looked into
 _NAMED = 3
 
 
@@ -36,9 +38,11 @@ class Flaw(NamedTuple):
 def place_flaw(path: Path) -> Flaw | None:
     """Why there is no weight file at `path`; None where there is a file."""
     if path.is_file():
-        return None
+        return _shard_flaw(path.parent, [path.name])
     if path.is_dir():
         return _folder_flaw(path)
+    if path.is_symlink():
+        return Flaw(f"a link to {path.readlink()}, which is not there", "")
     above = next((place for place in path.absolute().parents if place.exists()), path)
     return Flaw("missing" if above.is_dir() else f"missing: {above} is a file, not a folder", "")
 
@@ -47,7 +51,10 @@ def _folder_flaw(folder: Path) -> Flaw:
     names = sorted(entry.name for entry in folder.iterdir())
     if _ADAPTER_FILE in names:
         return Flaw("a folder with a peft adapter, not with weights of its own", _ADAPTER)
-    files = [name for name in names if name.endswith((*SAFETENSORS, *STATE_DICTS))]
+    files = [name for name in names if name.lower().endswith((*SAFETENSORS, *STATE_DICTS))]
+    shards = _shard_flaw(folder, files)
+    if shards is not None:
+        return shards
     if len(files) == 1:
         return Flaw("a folder, not a file", f"name its {files[0]}: {folder / files[0]}")
     return Flaw(
@@ -55,8 +62,27 @@ def _folder_flaw(folder: Path) -> Flaw:
     )
 
 
-def names_flaw(names: Collection[str], path: Path) -> Flaw | None:
-    """Why tensors of these names are not a model's under open_clip's names, where the names alone tell; None where they do not."""
+def _shard_flaw(folder: Path, names: Collection[str]) -> Flaw | None:
+    """Where these files are nothing but shards of one model: how to join them."""
+    cut = [_SHARD.fullmatch(name) for name in names]
+    models = {match.groups() for match in cut if match}
+    if len(models) != 1 or not all(cut):
+        return None
+    ((stem, count, suffix),) = models
+    if int(count) == 1:
+        return None
+    pattern, target = str(folder / f"{stem}-*-of-{count}{suffix}"), str(folder / f"{stem}-joined.safetensors")
+    load = "s.load_file(f)" if suffix in SAFETENSORS else "torch.load(f, weights_only=True)"
+    every = f"{{k: v for f in glob.glob({pattern!r}) for k, v in {load}.items()}}"
+    code = f"import glob, torch, safetensors.torch as s; s.save_file({every}, {target!r})"
+    return Flaw(f"shards of a model in {int(count)} files", f'join them: python -c "{code}"')
+
+
+def names_flaw(names: Collection[str], path: Path, inside: str = "") -> Flaw | None:
+    """Why tensors of these names are not a model's under open_clip's names, where the names alone tell; None where they do not.
+
+    inside: where they stand in what torch loads, such as `['state_dict']`.
+    """
     plain = [name.removeprefix("module.") for name in names]
     if any(part.startswith("lora_") for name in plain for part in name.split(".")):
         return Flaw("a peft adapter: tensors that are added to weights, not the weights", _ADAPTER)
@@ -66,16 +92,20 @@ def names_flaw(names: Collection[str], path: Path) -> Flaw | None:
         remedy = "name open_clip's file of the same weights (open_clip_model.safetensors of the hub), or convert it"
         return Flaw("tensors under the names of Hugging Face's transformers (vision_model., text_model.)", remedy)
     if prefix:
-        return Flaw(f"every key begins with {prefix!r}", f"save the tensors without it: {_renamed(path, prefix)}")
+        return Flaw(
+            f"every key begins with {prefix!r}", f"save the tensors without it: {_renamed(path, prefix, inside, names)}"
+        )
     return None
 
 
-def _renamed(path: Path, prefix: str) -> str:
+def _renamed(path: Path, prefix: str, inside: str, names: Collection[str]) -> str:
     target, without = str(path.with_name(f"{path.stem}-plain.safetensors")), f"k.removeprefix({prefix!r})"
-    if path.suffix in SAFETENSORS:
+    if any(name.startswith("module.") for name in names):
+        without = f"k.removeprefix('module.').removeprefix({prefix!r})"
+    if path.suffix.lower() in SAFETENSORS:
         code = f"import safetensors.torch as s; s.save_file({{{without}: v for k, v in s.load_file({str(path)!r}).items()}}, {target!r})"
     else:
-        load = f"torch.load({str(path)!r}, weights_only=True)"
+        load = f"torch.load({str(path)!r}, weights_only=True){inside}"
         code = f"import torch, safetensors.torch as s; s.save_file({{{without}: v for k, v in {load}.items()}}, {target!r})"
     return f'python -c "{code}"'
 
@@ -87,20 +117,26 @@ def content_flaw(content: Any, is_tensor: Any, path: Path) -> Flaw | None:
     odd = {str(key): value for key, value in content.items() if not is_tensor(value)}
     if not odd and content:
         return None
-    inner = [
-        key
-        for key, value in odd.items()
-        if isinstance(value, Mapping) and value and all(map(is_tensor, value.values()))
-    ]
+    inner = list(_deeper(content, is_tensor))
     if inner:
-        target = path.with_name(f"{path.stem}-plain.pt")
-        save = f"torch.save(torch.load({str(path)!r}, weights_only=True)[{inner[0]!r}], {str(target)!r})"
+        target, first = path.with_name(f"{path.stem}-plain.pt"), "".join(f"[{key!r}]" for key in inner[0])
+        save = f"torch.save(torch.load({str(path)!r}, weights_only=True){first}, {str(target)!r})"
         return Flaw(
-            f"a dict whose tensors stand under {', '.join(map(repr, inner))}, one level down",
+            f"a dict whose tensors stand deeper, under {_first([' -> '.join(map(repr, keys)) for keys in inner])}",
             f'save those alone: python -c "import torch; {save}"',
         )
     named = _first([f"{key!r} ({type(value).__name__})" for key, value in odd.items()]) or "it is empty"
     return Flaw(f"a dict with other things than tensors: {named}", "")
+
+
+def _deeper(content: Mapping[Any, Any], is_tensor: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The keys that lead to each dict of nothing but tensors."""
+    for key, value in content.items():
+        if isinstance(value, Mapping) and value and len(above) < _DEEPEST:
+            if all(map(is_tensor, value.values())):
+                yield (*above, key)
+            else:
+                yield from _deeper(value, is_tensor, (*above, key))
 
 
 def pickle_flaw(error: Exception) -> Flaw:

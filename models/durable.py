@@ -116,17 +116,6 @@ def fetched(folder: UPath | Path) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def sweep_leftovers(folder: Path) -> int:
-    """Remove what killed writers left directly below `folder`; returns how many. Call only while no writer is at work there."""
-    left = list(folder.glob(f"{_TEMPORARY}*")) if folder.is_dir() else []
-    for entry in left:
-        if entry.is_dir():
-            shutil.rmtree(entry, ignore_errors=True)
-        else:
-            entry.unlink(missing_ok=True)
-    return len(left)
-
-
 def is_local(path: UPath | Path) -> bool:
     """True for a path on this machine's file system."""
     return (isinstance(path, Path) and not isinstance(path, UPath)) or getattr(path, "protocol", "") in (

@@ -39,22 +39,31 @@ def weights_fault(path: Path, name: str, remedy: str = "") -> Fault | None:
     place = place_flaw(path)
     if place is not None:
         return Fault(str(path), place.found, aim, place.remedy or put)
-    if path.suffix in SAFETENSORS:
+    if path.suffix.lower() in SAFETENSORS:
         keys: list[str] = []
         flaw = _safetensors_flaw(path, keys)
+        if flaw and zipfile.is_zipfile(path):
+            return Fault(
+                str(path), "a ZIP archive, as PyTorch writes", aim, f"rename it to {path.with_suffix('.pt').name}"
+            )
         if flaw:
             return Fault(str(path), flaw, aim, f"fetch it again; {put}")
         foreign = names_flaw(keys, path)
         return Fault(str(path), foreign.found, aim, foreign.remedy) if foreign else None
-    if path.suffix not in STATE_DICTS:
+    if path.suffix.lower() not in STATE_DICTS:
         return Fault(
             str(path), f"a {path.suffix or 'nameless'} file", f"one of {', '.join(SAFETENSORS + STATE_DICTS)}", put
         )
     if not zipfile.is_zipfile(path):
+        if not _safetensors_flaw(path, []):
+            return Fault(str(path), "a safetensors file", aim, f"rename it to {path.with_suffix('.safetensors').name}")
         return Fault(str(path), "not a PyTorch archive (truncated, or an old pickle)", aim, f"fetch it again; {put}")
     convert = _CONVERT.format(source=str(path), target=str(path.with_suffix(".safetensors")))
     with zipfile.ZipFile(path) as archive:
-        if any(Path(entry).name == "constants.pkl" for entry in archive.namelist()):
+        inside = {Path(entry).name for entry in archive.namelist()}
+        if "data.pkl" not in inside:
+            return Fault(str(path), "a ZIP archive, and none that PyTorch wrote", aim, put)
+        if "constants.pkl" in inside:
             return Fault(
                 str(path), "a TorchScript archive, which runs code to be read", aim, f"{convert}, then name that file"
             )
@@ -70,7 +79,7 @@ def read_state(path: Path, name: str, remedy: str = "") -> dict[str, Tensor]:
     if fault is not None:
         raise UserError(f"backbone {name}", fault)
     try:
-        found = _tensors(path)
+        found, inside = _tensors(path)
     except UserError:
         raise
     except (
@@ -80,7 +89,7 @@ def read_state(path: Path, name: str, remedy: str = "") -> dict[str, Tensor]:
         raise UserError(
             f"backbone {name}", Fault(str(path), flaw.found, "tensors only", flaw.remedy or remedy)
         ) from error
-    foreign = names_flaw(found, path)
+    foreign = names_flaw(found, path, inside)
     if foreign is not None:
         raise UserError(f"backbone {name}", Fault(str(path), foreign.found, f"the weights of {name}", foreign.remedy))
     state: dict[str, Tensor] = {}
@@ -91,18 +100,20 @@ def read_state(path: Path, name: str, remedy: str = "") -> dict[str, Tensor]:
     return state
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
+def _tensors(path: Path) -> tuple[dict[str, Tensor], str]:
+    """The tensors, and where they stand in what torch loads: `['state_dict']`, or "" at the top."""
     import torch
     from safetensors.torch import load_file
 
-    if path.suffix in SAFETENSORS:
-        return load_file(path)
+    if path.suffix.lower() in SAFETENSORS:
+        return load_file(path), ""
     content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    content = content.get("state_dict", content) if isinstance(content, dict) else content
+    inside = "['state_dict']" if isinstance(content, dict) and "state_dict" in content else ""
+    content = content["state_dict"] if inside else content
     flaw = content_flaw(content, torch.is_tensor, path)
     if flaw is not None:
         raise UserError("weights", Fault(str(path), flaw.found, "a state dict: tensors by name", flaw.remedy))
-    return content
+    return content, inside
 
 
 def _safetensors_flaw(path: Path, keys: list[str]) -> str:

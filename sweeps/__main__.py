@@ -288,7 +288,7 @@ def evaluate(
 
         settings = _settings(storage=storage, data=data, cache=cache, cache_limit=cache_limit)
         _refuse(settings, reads=("storage", "data"), writes=("cache",))
-        suites = tuple((suite or "general,biometric").split(","))
+        suites = tuple(("general,biometric" if suite is None else suite).split(","))
         results, faults = evaluate_one(encoder, suites, weights, collection, settings, tuple(dataset or ()))
     if as_json:
         typer.echo(json.dumps([result.model_dump(mode="json") for result in results], indent=1))
@@ -364,7 +364,7 @@ def cache(
     settings = _settings(data=data, cache=cache)
     _refuse(settings, reads=("cache", "data"))
     if limit is not None:
-        gone = prune(Path(settings.cache), int(limit * 1e9))
+        gone = prune(Path(settings.cache), limit * 1e9)
         freed = sum(entry.bytes for entry in gone) / 1e9
         say(console, f"{len(gone)} entries removed, {freed:.2f} GB freed")
     console.print(cache_table(Path(settings.cache), Path(settings.data)))

@@ -45,7 +45,7 @@ def started(address: str, cpus: int | None, display: Display) -> Iterator[None]:
         raise UserError("cluster", fault) from None
     total = ray.cluster_resources()
     display.say(
-        f"Ray {ray.__version__}: {len(ray.nodes())} nodes, {total.get('CPU', 0):g} CPUs, {total.get('GPU', 0):g} GPUs"
+        f"Ray {ray.__version__}: {counted(len(ray.nodes()), 'node')}, {total.get('CPU', 0):g} CPUs, {total.get('GPU', 0):g} GPUs"
     )
     try:
         yield

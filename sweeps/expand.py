@@ -29,7 +29,12 @@ def _kinds_of(union: Any) -> dict[str, type[BaseModel]]:
 ADAPTATIONS, REMEDIES, HEADS = _kinds_of(Adaptation), _kinds_of(Remedy), _kinds_of(HeadKind)
 _BLOCK_KEYS = ("backbones", "adaptation", "remedy", "head", *Training.model_fields)
 _DISTRIBUTIONS = ("uniform", "loguniform", "choice")
+MOST = 20_000  # trials: whoever asks for more has mistyped a number, and would wait for minutes before anything is said
 _TUPLES = ("targets", "blocks")  # fields whose single value is a list already
+
+
+def _too_many(where: str) -> Fault:
+    return Fault(where, f"more than {MOST:,} trials", "fewer", "several sweeps, or search: random with few samples")
 
 
 class Expansion:
@@ -37,7 +42,7 @@ class Expansion:
 
     def __init__(self, collection: str, search: str, samples: int, own: tuple[str, ...] = ()) -> None:
         self.own = own
-        self.collection, self.search, self.samples = collection, search, samples
+        self.collection, self.search, self.samples = collection, search, min(samples, MOST + 1)
         self.faults: list[Fault] = []
 
     def trials(self, backbones: Iterable[str], tasks: Mapping[str, Any], seeds: Iterable[int]) -> list[Trial]:
@@ -65,6 +70,9 @@ class Expansion:
             for number, block in enumerate(blocks if isinstance(blocks, list) else [blocks]):
                 where = f"tasks.{name}" if not isinstance(blocks, list) else f"tasks.{name}[{number}]"
                 for fields in self._block(where, name, block or {}, known):
+                    if len(found) + len(seeds) > MOST:
+                        self.faults.append(_too_many(where))
+                        return []
                     found += [self._make(where, {**fields, "seed": seed}) for seed in seeds]
         with_sources = [each for trial in found if trial is not None for each in (trial.source, trial)]
         return list({trial.key: trial for trial in with_sources}.values())
@@ -161,6 +169,9 @@ class Expansion:
             grids[key] = value if nested else [value]
             if not grids[key]:
                 self.faults.append(Fault(f"{where}.{key}", "an empty list", "at least one value"))
+        if math.prod(map(len, grids.values())) * (self.samples if drawn else 1) > MOST:
+            self.faults.append(_too_many(where))
+            return []
         combined = [dict(zip(grids, values, strict=True)) for values in itertools.product(*grids.values())]
         if not drawn or not all(drawn.values()):
             return [] if drawn else combined

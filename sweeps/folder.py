@@ -13,17 +13,18 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from upath import UPath
 
 from models.durable import is_done, publish_bytes
 from models.faults import Fault, UserError, unknown
-from sweeps.spec import SweepSpec
+from sweeps.settings import Settings
+from sweeps.spec import SweepSpec, validation_faults
 from sweeps.trial import Trial
 from tasks.protocols.curves import curves_of
 from tasks.protocols.tally import per_class
@@ -95,6 +96,13 @@ class TrialFolder:
         publish_bytes(place / f"{result.dataset}.json", result.model_dump_json().encode())
 
 
+class _Saved(BaseModel):
+    """sweep.json."""
+
+    spec: SweepSpec
+    settings: Settings
+
+
 @dataclass(frozen=True)
 class SweepFolder:
     """One sweep below a storage location (a local path or any URI that fsspec knows)."""
@@ -110,19 +118,23 @@ class SweepFolder:
         return TrialFolder(self.root / "trials" / trial.key)
 
     def read(self) -> dict[str, Any]:
-        """sweep.json. Raises UserError, with the nearest name, when there is no such sweep."""
+        """sweep.json, checked. Raises UserError, with the nearest name when there is no such sweep."""
         path = self.root / "sweep.json"
         if not path.exists():
             known = (
                 [e.name for e in self.storage.iterdir() if (e / "sweep.json").exists()] if self.storage.exists() else []
             )
             raise UserError("sweep", unknown(f"{self.storage}", self.name, known, "sweep"))
+        again = "delete this file, and run the sweep's YAML again"
         try:
-            return json.loads(path.read_bytes())
+            document = json.loads(path.read_bytes())
+            settings = _Saved.model_validate(document).settings
+        except ValidationError as error:
+            flaws = ", ".join(f"{fault.where}: {fault.found}" for fault in validation_faults(error))
+            raise UserError("sweep", Fault(str(path), f"not whole ({flaws})", "a saved sweep", again)) from None
         except ValueError as error:
-            raise UserError(
-                "sweep", Fault(str(path), f"not JSON ({error})", "a saved sweep", "run the sweep's YAML again")
-            ) from None
+            raise UserError("sweep", Fault(str(path), f"not JSON ({error})", "a saved sweep", again)) from None
+        return {**document, "settings": asdict(settings)}
 
     def spec(self) -> SweepSpec:
         """The saved spec. Raises UserError."""

@@ -12,6 +12,8 @@ from models.durable import is_local
 from models.faults import Fault, UserError
 from sweeps.settings import Settings
 
+_READ_ONLY = ("http", "https")
+
 
 def refuse(settings: Settings, reads: Iterable[str] = (), writes: Iterable[str] = ()) -> None:
     """Raise UserError for every one of these folders (`storage`, `data`, `cache`) that cannot be used."""
@@ -21,9 +23,8 @@ def refuse(settings: Settings, reads: Iterable[str] = (), writes: Iterable[str] 
 
 
 def place_faults(settings: Settings, names: Iterable[str], *, write: bool) -> list[Fault]:
-    """What keeps these folders of the settings from being used; one to write to is made. A storage that is no folder is not looked at."""
-    places = {f"--{name}": UPath(getattr(settings, name)) for name in names}
-    found = [_folder_fault(option, Path(str(place)), write) for option, place in places.items() if is_local(place)]
+    """What keeps these folders of the settings from being used; one to write to is made. Of a URI only the kind is looked at."""
+    found = [_place_fault(f"--{name}", getattr(settings, name), write) for name in names]
     return [fault for fault in found if fault is not None]
 
 
@@ -40,6 +41,24 @@ def file_fault(option: str, path: Path, expected: str) -> Fault | None:
     except OSError as error:
         found = error.strerror or str(error)
     return Fault(f"{option} {path}", found, expected) if found else None
+
+
+def _place_fault(option: str, given: str, write: bool) -> Fault | None:
+    if not given.strip():
+        return Fault(option, "empty", "a folder", "a shell variable without a value reads so; ./ is the folder here")
+    try:
+        place = UPath(given)
+        if is_local(place):
+            return _folder_fault(option, Path(str(place)), write)
+        if write and place.protocol in _READ_ONLY:
+            return Fault(f"{option} {given}", "an address that can only be read", "a folder, or a URI to write to")
+        _ = place.fs  # made without a connection
+    except (
+        ImportError,
+        ValueError,
+    ) as error:  # a package of fsspec's that is not installed, a kind that it does not know
+        return Fault(f"{option} {given}", str(error), "a folder, or a URI that fsspec can open", "docs/cluster.md")
+    return None
 
 
 def _folder_fault(option: str, folder: Path, write: bool) -> Fault | None:

@@ -106,7 +106,7 @@ def show_one(name: str, data: Path, console: Console, *, near: bool, preview: bo
     this = about(dataset, near)
     if as_json:
         sheet = {"preview": str(write_preview(dataset))} if preview else {}
-        console.print_json(data=shown_as_json(this) | sheet)
+        console.print_json(data=shown_as_json(this) | sheet, indent=1, ensure_ascii=True)
         return
     say(console, f"{name}: {_counts(dataset.card.counts(), len(dataset.card.classes))} in {dataset.root}")
     print_about(this, console)

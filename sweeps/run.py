@@ -21,6 +21,7 @@ from rich.markup import escape
 from models.durable import is_done, is_local
 from models.faults import Fault, UserError
 from models.specs import Transform
+from models.words import counted
 from models.zoo import load_backbone
 from sweeps.cluster import must_grant, started, unshared
 from sweeps.evaluate import Subject, embed_jobs, jobs_of, protocols_of, subject_of, undecoded, verified
@@ -66,9 +67,8 @@ def run_sweep(spec: SweepSpec, settings: Settings, display: Display) -> Outcome:
         folder.save(spec, asdict(settings), needed_datasets(spec, Path(settings.data)))
         tracker = Tracker(settings.tracking, spec.name)
         parent = tracker.ensure_sweep(spec.name, spec.model_dump_json(indent=1), _tags(spec))
-        display.say(
-            f"sweep [bold]{spec.name}[/bold]: {len(trials)} trials on {COLLECTIONS[spec.collection]} data, results in {folder.root}"
-        )
+        where = f"on {COLLECTIONS[spec.collection]} data, results in {folder.root}"
+        display.say(f"sweep [bold]{spec.name}[/bold]: {counted(len(trials), 'trial')} {where}")
         with started(settings.address, settings.cpus, display):
             must_grant(spec.resources.cpus, spec.resources.gpus, settings.address, display)
             unshared(folder.storage, settings.tracking, settings.data)
@@ -180,7 +180,7 @@ class _Sweep:
             self.tracker.finish(run, "FINISHED" if is_complete(subject, self.pairs) else "FAILED")
         for line in not_averaged(subjects, self.pairs):
             self.display.say(escape(line))
-        self.display.say(f"log: {written:,} metrics of {len(subjects)} trials written to MLflow")
+        self.display.say(f"log: {counted(written, 'metric')} of {counted(len(subjects), 'trial')} written to MLflow")
         for trial in self.trials:
             failure = self.folder.trial(trial.source).failure()
             if failure is not None and not self.folder.trial(trial).is_trained():

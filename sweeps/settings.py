@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydantic import ConfigDict
 from upath import UPath
 
 from models.durable import is_local
@@ -20,6 +21,7 @@ class Settings:
     address: str = "local"
     cpus: int | None = None
     cache_limit: float | None = 100
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     def place(self) -> UPath:
         """`storage` as a path that means the same in every process: workers run in folders of their own."""

@@ -41,6 +41,7 @@ def results_table(title: str, results: Sequence[Result]) -> Listing:
         + (" (MINIATURE data)" if any(result.scale == "miniature" for result in results) else "")
         + (f" (PARTIAL: {', '.join(partial)})" if partial else ""),
         ("metric", "per cent", "95 % interval", "compared"),
+        right=("per cent",),
     )
     for result in results:
         counts = ", ".join(f"{n:,} {what}" for what, n in result.counts.items())

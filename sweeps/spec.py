@@ -14,12 +14,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from models.faults import Fault, UserError, unknown
+from models.words import kind_of
 from sweeps.expand import Expansion
 from sweeps.trial import Trial
-from sweeps.yamlfile import parse_yaml, read_yaml
+from sweeps.yamlfile import LARGEST, parse_yaml, read_yaml
 from tasks.catalogue import COLLECTIONS, SUITES
 
-LARGEST_SEED = 2**63 - 1  # what every generator takes: torch's, numpy's and Python's
 RESERVED_NAMES = ("data", "cache", "mlflow", "mlartifacts")
 
 
@@ -53,11 +53,11 @@ class SweepSpec(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)
     collection: Literal["miniature", "paper"] = "miniature"
     backbones: tuple[str, ...] = Field(min_length=1)
     tasks: dict[str, Any] = {}
-    seeds: tuple[Annotated[int, Field(ge=0, le=LARGEST_SEED)], ...] = Field((0,), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, le=LARGEST)], ...] = Field((0,), min_length=1)
     also: tuple[str, ...] = ()
     evaluate: tuple[str, ...] = Field(("zero_shot", "probe", "biometric"), min_length=1)
     resources: Resources = Resources()
@@ -101,7 +101,7 @@ def parse_spec(raw: object, source: str) -> SweepSpec:
             source,
             Fault(
                 "file",
-                f"a {type(raw).__name__}",
+                kind_of(raw),
                 "a mapping with name, backbones, tasks",
                 "see sweeps/presets/demo.yaml",
             ),

@@ -120,10 +120,6 @@ class Tracker:
             self._client.log_batch(run_id, metrics=batch)
         return len(rows)
 
-    def existing(self, run_id: str) -> set[tuple[str, int]]:
-        """Every (name, step) that the run has, from the whole histories."""
-        return {(row.name, row.step) for row in self._histories(run_id, self._client.get_run(run_id).data.metrics)}
-
     def finish(self, run_id: str, status: Status) -> None:
         """End the run; said again with the same status it changes nothing, the end time included."""
         if self._client.get_run(run_id).info.status != status:

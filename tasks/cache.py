@@ -63,7 +63,7 @@ def using(cache: Path, limit: float | None) -> Iterator[Callable[[], list[Entry]
             if limit is None or not _alone(lock):
                 return []
             try:
-                return _remove(cache, int(limit * 1e9), began)
+                return _remove(cache, limit * 1e9, began)
             finally:
                 fcntl.flock(lock, fcntl.LOCK_SH)
 
@@ -71,7 +71,7 @@ def using(cache: Path, limit: float | None) -> Iterator[Callable[[], list[Entry]
         trim()
 
 
-def prune(cache: Path, limit: int) -> list[Entry]:
+def prune(cache: Path, limit: float) -> list[Entry]:
     """Remove entries until the cache holds at most `limit` bytes; returns what went. Raises UserError while a run holds the cache."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / ".in-use").open("w") as lock:
@@ -91,7 +91,7 @@ def _alone(lock: IO[str]) -> bool:
     return True
 
 
-def _remove(cache: Path, limit: int, since: float) -> list[Entry]:
+def _remove(cache: Path, limit: float, since: float) -> list[Entry]:
     """Entries that went: the longest unused, until `limit` bytes are left or all others were used at `since` or later."""
     known = entries(cache)
     total = sum(entry.bytes for entry in known)

@@ -16,7 +16,9 @@ from models.durable import is_done
 from models.faults import Fault, UserError, unknown
 from tasks.manifest import CARD, Dataset, open_dataset
 from tasks.prepare.official import OFFICIAL
-from tasks.results import MEAN, is_piece
+from tasks.prepare.splits import is_role
+from tasks.results import LONGEST_PIECE, is_piece
+from tasks.results import SUITES as METRICS
 
 Protocol = Literal[
     "zero_shot",
@@ -110,6 +112,23 @@ SUITES: dict[str, tuple[Protocol, ...]] = {
     "biometric": ("verification", "templates", "identification", "morph", "spoof"),
 }
 
+_GROUPS = ("mean", "average", "avg", "all", "none", "any", "general", "biometric", "gelo", "forgetting", "default")
+_COLUMNS = ("trial", "backbone", "task", "adaptation", "remedy", "seed")  # of the report's tables, beside the sets
+
+
+def taken(name: str) -> str:
+    """Why a user's own set cannot have this name: what it means already, in whatever case; "" for a free one."""
+    low = name.lower()
+    if not is_piece(name):
+        return f"this one has {len(name):,} signs" if len(name) > LONGEST_PIECE else "this one has other signs"
+    if low in ENTRIES:
+        return "this is a miniature set of gelo's own" if ENTRIES[low].builder else "this is an official set's"
+    if low in {*SUITES, *METRICS, *COLLECTIONS, *_GROUPS}:
+        return "this is a group of metrics or data sets"
+    if low in _COLUMNS:
+        return "this is a column of the report"
+    return "this is a split" if is_role(name) else ""
+
 
 def datasets_for(collection: str, suite: str) -> list[Entry]:
     """The entries that a suite needs, in table order. Raises UserError for an unknown name."""
@@ -146,8 +165,8 @@ def locate(name: str, data: Path, *, build: bool = False, verify: bool = False) 
     if build and not is_done(root) and ENTRIES[name].builder:
         return ENTRIES[name].build(root)
     dataset = open_dataset(root, verify=verify)
-    if name not in ENTRIES and (name == MEAN or not is_piece(name)):
-        expected = "a name that metrics can carry (letters, digits and _) and that is not the average's"
+    if name not in ENTRIES and (why := taken(name)):
+        expected = f"a name that metrics can carry and that means nothing else: {why}"
         fault = Fault(str(root / CARD), f"a data set called {name!r}", expected, "prepare it again under another name")
         raise UserError(f"data set {name}", fault)
     if name in ENTRIES and dataset.card.scale != ENTRIES[name].scale:
@@ -174,6 +193,6 @@ def _not_there(name: str, data: Path) -> Fault:
         return Fault(str(data / name / CARD), "missing", expected, f"gelo prepare {name} --from DIR")
     drawn = [entry.name for entry in ENTRIES.values() if entry.builder]
     fault = unknown("data set", name, {*ENTRIES, *there}, "data set")
-    own = [f"your own: gelo prepare {name} --from DIR --reader READER"] if name != MEAN and is_piece(name) else []
+    own = [] if taken(name) else [f"your own: gelo prepare {name} --from DIR --reader READER"]
     remedy = "; ".join([*filter(None, [fault.remedy]), *own, "official ones: gelo prepare --list"])
     return replace(fault, expected=f"{expected} or one that gelo draws ({', '.join(drawn)})", remedy=remedy)

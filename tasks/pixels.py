@@ -16,12 +16,15 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from models.faults import Fault
-from tasks.understood import Reading
+
+if TYPE_CHECKING:
+    from tasks.understood import Reading
 
 MAX_PIXELS = 64_000_000  # an image above this is refused as a decompression bomb
 for _kind in (

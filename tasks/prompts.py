@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.faults import Fault, UserError, unknown
+from models.words import kind_of
 from tasks.textfile import NotTextError, read_lines
 from tasks.wordlists import read_words
 
@@ -68,7 +69,7 @@ def read_prompts(path: Path, classes: tuple[str, ...]) -> Prompts:
     """
     raw = read_words(path, "prompts", "YAML with templates and classes")
     if not isinstance(raw, dict):
-        raise UserError("prompts", Fault(str(path), f"a {type(raw).__name__}", "a mapping with templates and classes"))
+        raise UserError("prompts", Fault(str(path), kind_of(raw), "a mapping with templates and classes"))
     faults = [
         unknown(f"{path}: {key}", key, ("templates", "classes"), "key")
         for key in raw

@@ -26,19 +26,20 @@ LEAK, UNCHECKED = (
 NO_LEAK = "none found"
 OLD = "scored by an older gelo, which did not look for leaks"
 
-_LEGAL = re.compile(r"^[A-Za-z0-9_\-.:]+$")  # a subset of what MLflow 3 takes, without blanks
+_LEGAL = re.compile(r"[A-Za-z0-9_\-.:]+")  # a subset of what MLflow 3 takes, without blanks
+LONGEST_PIECE = 80  # letters: a set's name before an attack's stays below the 250 of MLflow
 _LOWER_IS_BETTER = ("eer", "hter", "apcer", "bpcer", "acer")
 
 
 def is_piece(text: str) -> bool:
-    """Whether a suite, data set, attack, domain or leaf of this name can stand in a metric's name."""
-    return bool(_LEGAL.match(text))
+    """Whether a data set, attack or domain of this name can stand in a metric's name."""
+    return len(text) <= LONGEST_PIECE and bool(_LEGAL.fullmatch(text))
 
 
 def metric_name(suite: str, part: str, leaf: str) -> str:
     """`suite/part/leaf`. Raises ValueError for a piece that MLflow would refuse or that would not parse back."""
     for piece in (suite, part, leaf):
-        if not is_piece(piece):
+        if not _LEGAL.fullmatch(piece):
             raise ValueError(f"metric name piece {piece!r}: letters, digits and _ - . : only")
     return f"{suite}/{part}/{leaf}"
 
@@ -46,7 +47,7 @@ def metric_name(suite: str, part: str, leaf: str) -> str:
 def parse_metric(name: str) -> tuple[str, str, str]:
     """Inverse of `metric_name`. Raises ValueError."""
     pieces = name.split("/")
-    if len(pieces) != 3 or not all(_LEGAL.match(piece) for piece in pieces):
+    if len(pieces) != 3 or not all(_LEGAL.fullmatch(piece) for piece in pieces):
         raise ValueError(f"{name!r} is not suite/part/leaf")
     return pieces[0], pieces[1], pieces[2]
 

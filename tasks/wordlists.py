@@ -28,7 +28,9 @@ def read_words(path: Path, subject: str, expected: str) -> Any:
         loader = _EachOnce(text)
         found = loader.get_single_data()
     except NotTextError as error:
-        raise UserError(subject, Fault(str(path), f"not text ({error})", expected, error.remedy)) from None
+        raise UserError(
+            subject, Fault(str(path), f"not text ({error})", expected, "save it as text in UTF-8")
+        ) from None
     except OSError as error:
         raise UserError(subject, Fault(str(path), error.strerror or str(error), expected)) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -50,9 +50,8 @@ def aligned(layout: Layout, landmarks: Path, faults: list[Fault]) -> Layout:
         faults.append(Fault("--landmarks", str(landmarks), "nothing: the data set's own five points align its images"))
         return replace(layout, splits={split: [] for split in layout.splits})
     if not landmarks.is_file():
-        faults.append(
-            Fault(f"--landmarks {landmarks}", "no such file", f"a CSV with the columns id,{','.join(POINTS)}")
-        )
+        found = "a folder, not a file" if landmarks.is_dir() else "no such file"
+        faults.append(Fault(f"--landmarks {landmarks}", found, f"a CSV with the columns id,{','.join(POINTS)}"))
         return replace(layout, splits={split: [] for split in layout.splits})  # never images that stand as they stood
     columns: dict[str, Kind] = {"id": "text", **dict.fromkeys(POINTS, "number")}
     table = read_columns(landmarks, columns, faults, separator=",", header=True)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.faults import Fault
+from models.words import legible
 from tasks.prepare.columns import told
 from tasks.prepare.official import Official
 from tasks.prepare.splits import is_role
@@ -22,7 +23,8 @@ def lacks_of(layout: Layout, official: Official | None) -> list[Fault]:
 
 def refusals_of(layout: Layout, official: Official | None) -> list[Fault]:
     """What keeps a user's own labels from meaning what they say: refused, whatever is allowed. Publishers may name two classes alike."""
-    return [] if official is not None or layout.protocols else [*_names(layout), *_labels(layout)]
+    own = [] if official is not None or layout.protocols else [*_names(layout), *_labels(layout)]
+    return [*_illegible(layout), *own]
 
 
 def notes_of(layout: Layout) -> list[str]:
@@ -52,6 +54,17 @@ def notes_of(layout: Layout) -> list[str]:
 
 def _classes(n: int) -> str:
     return "1 class" if n == 1 else f"{n:,} classes"
+
+
+def _illegible(layout: Layout) -> list[Fault]:
+    """Names of classes and files in another encoding than UTF-8, which no table holds."""
+    ids = () if layout.numbered else (item.id for items in layout.splits.values() for item in items)
+    remedy = "rename it, or unpack the archive anew with the encoding of its names (unzip -O CP850)"
+    return [
+        Fault(legible(name), "a name that is not UTF-8", "names in UTF-8", remedy)
+        for name in (*layout.classes, *ids)
+        if not name.isascii() and legible(name) != name
+    ]
 
 
 def _names(layout: Layout) -> list[Fault]:

@@ -22,8 +22,7 @@ from tasks.prepare.hub_files import Arrow, Opened
 from tasks.prepare.hub_footer import Chunk
 from tasks.prepare.hub_pages import IN_FILE, Spans, none_missing, spans
 from tasks.prepare.hub_types import BYTES, PATH, is_bytes, is_list, is_text
-from tasks.prepare.rows import read_file
-from tasks.prepare.tree import Item, png
+from tasks.prepare.tree import Item, png, read_file
 
 HELD, NAMED, NOTHING = 0, 1, 2  # what a row has: the image, a path alone, neither
 _KEPT, _BYTES = 2, 1 << 26  # row groups that are kept, and bytes below which more are

@@ -8,12 +8,12 @@ from dataclasses import fields
 from pathlib import Path
 
 from models.faults import Fault, UserError, unknown
+from tasks.catalogue import taken
 from tasks.prepare.official import Official
 from tasks.prepare.readers import KNOWN, READERS
 from tasks.prepare.tree import Asked, Layout, Tree
 
-_LEGAL = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")  # what every metric's name can carry
-_GROUPS = ("mean", "average", "avg", "all", "none", "any", "general", "biometric", "gelo", "forgetting", "default")
+_LEGAL = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _OPTIONS = {"splits": "--split", "image": "--image", "label": "--label", "config": "--config", "classes": "--classes"}
 
 
@@ -27,12 +27,14 @@ def reader_of(
         faults.append(unknown("--reader", reader, READERS, "reader"))
     if reader is None and official is None:
         faults.append(_which(name))
-    if reader is not None and (why := _taken(name)):
+    if reader is not None and (why := _unfit(name)):
         free = f"a name of letters, digits and _ that no official set has, nor anything else of gelo's: {why}"
-        faults.append(Fault("NAME", name, free, f"such as my_{_plain(name)}"))
+        faults.append(Fault("NAME", name[:100], free, f"such as my_{_plain(name)}"))
     if not source.is_dir():
-        found = "a file" if source.exists() else "no such folder"
-        faults.append(Fault(f"--from {source}", found, "the folder of the unpacked download"))
+        found, remedy = ("a file", f"--from {source.parent}") if source.exists() else ("no such folder", "")
+        faults.append(
+            Fault(f"--from {source}", found, "the folder of the unpacked download, or of your own files", remedy)
+        )
     highest = official.partitions if official is not None else 0
     if partition is not None and not 1 <= partition <= highest:
         faults.append(
@@ -60,23 +62,12 @@ def _which(name: str) -> Fault:
     return Fault(fault.where, fault.found, fault.expected, f"{fault.remedy + '; ' if fault.remedy else ''}{how}")
 
 
-def _taken(name: str) -> str:
-    """What a name means already; "" for a free one."""
-    from tasks.catalogue import COLLECTIONS, ENTRIES, SUITES
-    from tasks.prepare.splits import is_role
-    from tasks.results import SUITES as METRICS
-
-    low = name.lower()
-    if not _LEGAL.match(name):
-        return "this one has other signs" if name else "this one is empty"
-    if low in KNOWN:
-        return "this is an official set's"
-    if low in ENTRIES:
-        return "this is a miniature set of gelo's own"
-    if low in {*SUITES, *METRICS, *COLLECTIONS, *_GROUPS}:
-        return "this is a group of metrics or data sets"
-    return "this is a split" if is_role(name) else ""
+def _unfit(name: str) -> str:
+    """Why a user's own set cannot have this name, "" where it can."""
+    if _LEGAL.fullmatch(name):
+        return taken(name)
+    return "this one has other signs, or no letter first" if name else "this one is empty"
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_") or "set"
+    return re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")[:40] or "set"

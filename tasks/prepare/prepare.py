@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from models.durable import is_done
 from models.faults import Fault, UserError
+from models.words import legible
 from tasks.manifest import Dataset, open_dataset, write_dataset
 from tasks.prepare.align import aligned
 from tasks.prepare.check import lacks_of, notes_of, refusals_of
@@ -94,7 +95,7 @@ class Seen:
             )
         return Understood(
             reader=self.wanted.reader or "official",
-            root=str(self.wanted.source.resolve()),
+            root=legible(str(self.wanted.source.resolve())),
             evidence=self.layout.evidence,
             columns=dict(self.layout.used),
             splits=dict(self.layout.taken),
@@ -172,7 +173,7 @@ def _write(root: Path, seen: Seen, tick: Callable[[int], None]) -> None:
         scale="full",
         classes=layout.classes,
         splits=seen.splits(tick),
-        source=official.home if official is not None else str(wanted.source.resolve()),
+        source=official.home if official is not None else legible(str(wanted.source.resolve())),
         licence=official.licence if official is not None else "the user's own",
         partial=lambda: bool(seen.lost.faults),
         prompts=seen.asked,

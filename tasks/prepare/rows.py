@@ -46,9 +46,3 @@ def mapped(values: pa.ChunkedArray, to: Mapping[str, str] | Mapping[str, int]) -
     kind = pa.int32() if any(isinstance(value, int) for value in to.values()) else pa.string()
     places = pc.index_in(values, value_set=pa.array(list(to), pa.string()))
     return pa.chunked_array([pa.array(list(to.values()), kind).take(chunk) for chunk in places.chunks], kind)
-
-
-def read_file(path: str) -> bytes:
-    """A file whole."""
-    with open(path, "rb") as stream:  # noqa: PTH123
-        return stream.read()

@@ -20,10 +20,10 @@ from tasks.prepare.labels import values_of
 from tasks.prepare.listings import Listing, find_listings
 from tasks.prepare.placed import place
 from tasks.prepare.roles import by_folder, check_column, check_given, roles_of, split_column
-from tasks.prepare.rows import Rows, mapped, read_file
+from tasks.prepare.rows import Rows, mapped
 from tasks.prepare.splits import ROLES
 from tasks.prepare.tables import LINE, Table, open_table
-from tasks.prepare.tree import Item, Layout, Tree
+from tasks.prepare.tree import Item, Layout, Tree, read_file
 from tasks.prepare.walked import Files, files_of, leave_unlisted
 
 LEFT = "of a split that was left out"

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.faults import Fault
+from models.words import legible
 from tasks.prepare.litter import is_litter
 from tasks.prompts import Prompts
 from tasks.textfile import NotTextError, read_lines
@@ -107,7 +108,7 @@ class Tree:
 
     def leave(self, path: Path | str, reason: str) -> None:
         """Note that a file or folder is no part of the data set, and why."""
-        self.left.setdefault(reason, []).append(str(path))
+        self.left.setdefault(reason, []).append(legible(str(path)))
 
     def fault(self, where: Path | str, found: str, expected: str, remedy: str = "") -> None:
         self.faults.append(Fault(str(where), found, expected, remedy))
@@ -184,12 +185,14 @@ class Tree:
     def image(self, relative: str, label: int) -> Item | None:
         """An image file, its id the path within the tree; None with a fault where it is missing."""
         path = self._file(relative, "an image that the split lists")
-        return None if path is None else Item(relative, label, path, partial(_read, path))
+        return None if path is None else Item(relative, label, path, partial(read_file, path))
 
     def walked(self, listed: Iterable[tuple[str, int]]) -> list[Item]:
         """Items of (path, label) that a walk has just seen: nothing is looked up again."""
         root = os.fspath(self.root)
-        return [Item(relative, label, path := f"{root}/{relative}", partial(_read, path)) for relative, label in listed]
+        return [
+            Item(relative, label, path := f"{root}/{relative}", partial(read_file, path)) for relative, label in listed
+        ]
 
     def items(self, listed: Iterable[tuple[str, int]]) -> list[Item]:
         """`image` of each (path, label), those that are there."""
@@ -235,9 +238,10 @@ def labels_of(items: Sequence[Item]) -> NDArray[np.int64]:
     return np.fromiter((item.label for item in items), np.int64, len(items)) if known is None else known
 
 
-def _read(path: str) -> bytes:
-    with open(path, "rb") as stream:  # noqa: PTH123
-        return stream.read()
+def read_file(path: str) -> bytes:
+    """A file whole."""
+    with open(path, "rb", buffering=0) as stream:  # noqa: PTH123
+        return stream.readall()
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:

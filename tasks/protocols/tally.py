@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.faults import Fault
 from tasks.metrics.intervals import Interval, percentile
 from tasks.metrics.scores import UndefinedMetric
-from tasks.results import MEAN, Result, Suite, metric_name
+from tasks.results import LONGEST_PIECE, MEAN, Result, Suite, is_piece, metric_name
 from tasks.understood import Reading
 
 
@@ -127,10 +127,9 @@ def part_faults(where: str, parts: list[str]) -> list[Fault]:
     """Parts (attack, domain) that cannot stand in a metric's name."""
     faults = []
     for part in parts:
-        try:
-            metric_name("mad", part, "eer")
-        except ValueError as error:
-            faults.append(Fault(where, str(error), "letters, digits and _ - . : only"))
+        if not is_piece(part):
+            expected = f"letters, digits and _ - . : only, up to {LONGEST_PIECE}"
+            faults.append(Fault(where, f"metric name piece {part[: LONGEST_PIECE + 20]!r}", expected))
         if part == MEAN:
             faults.append(Fault(where, f"{MEAN!r}", "another name; this one is kept for the average"))
     return faults

@@ -31,7 +31,7 @@ def _is_complete(place: Place) -> bool:
 def test_a_sweep_ends_on_one_cpu(small_world: Path, tmp_path: Path) -> None:
     place = _place(tmp_path, small_world)
     assert place.gelo("run", "small.yaml", "--cpus", "1") == 0, place.log()
-    assert "1 nodes, 1 CPUs" in place.log()
+    assert "1 node, 1 CPUs" in place.log()
     assert _is_complete(place)
 
 

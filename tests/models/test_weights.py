@@ -3,6 +3,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,22 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path
     assert not touched.exists()
 
 
+def test_what_a_file_is_decides_and_not_what_it_is_called(tmp_path: Path) -> None:
+    save_file(STATE, tmp_path / "W.SAFETENSORS")
+    assert read_state(tmp_path / "W.SAFETENSORS", "x").keys() == STATE.keys()
+    save_file(STATE, tmp_path / "s.pt")
+    torch.save(STATE, tmp_path / "t.safetensors")
+    with zipfile.ZipFile(tmp_path / "z.pt", "w") as archive:
+        archive.writestr("readme.txt", "no weights")
+    for name, found in (
+        ("s.pt", "a safetensors file; .*rename it to s.safetensors"),
+        ("t.safetensors", "a ZIP archive, as PyTorch writes; .*rename it to t.pt"),
+        ("z.pt", "none that PyTorch wrote"),
+    ):
+        with pytest.raises(UserError, match=found):
+            read_state(tmp_path / name, "x")
+
+
 def test_torchscript_is_refused_with_the_way_out(tmp_path: Path) -> None:
     path = tmp_path / "ViT-B-16.pt"
     torch.jit.save(torch.jit.script(nn.Linear(2, 2)), path)
@@ -94,12 +111,19 @@ def test_a_folder_is_told_from_a_file_that_is_missing(tmp_path: Path) -> None:
     (tmp_path / "shards").mkdir()
     for n in range(5):
         save_file(KEYS, tmp_path / "shards" / f"model-{n}.safetensors")
+    (tmp_path / "index").mkdir()
+    for n in (1, 2):
+        save_file(KEYS, tmp_path / "index" / f"model-0000{n}-of-00002.safetensors")
+    (tmp_path / "index" / "model.safetensors.index.json").write_text("{}")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "astray.pt").symlink_to("nowhere")
     (tmp_path / "file").write_text("")
     for name, found, remedy in (
         ("adapter", "a folder with a peft adapter", "merge it first"),
         ("hub", "a folder, not a file", f"name its model.safetensors: {tmp_path / 'hub' / 'model.safetensors'}"),
         ("shards", "a folder, not a file", "model-2.safetensors and 2 more"),
+        ("index", "shards of a model in 2 files", "join them"),
+        ("astray.pt", "a link to nowhere", "put it at"),
         ("empty", "a folder, not a file", "no weight file is in it"),
         ("file/w.pt", f"missing: {tmp_path / 'file'} is a file", "put it at"),
         ("none/w.pt", "missing", "put it at"),
@@ -138,10 +162,22 @@ def test_the_way_out_of_a_prefix_and_of_a_level_too_deep_works_as_written(tmp_pa
     save_file({f"model.{name}": tensor for name, tensor in KEYS.items()}, tmp_path / "w.safetensors")
     torch.save({"epoch": 3, "model": KEYS}, tmp_path / "w.pt")
     torch.save({f"model.{name}": tensor for name, tensor in KEYS.items()}, tmp_path / "p.pt")
+    torch.save({"epoch": 3, "model": {"state_dict": KEYS, "step": 1}}, tmp_path / "deep.pt")
+    lightning = {"hyper_parameters": {"lr": 1}, "state_dict": {f"model.{name}": t for name, t in KEYS.items()}}
+    torch.save(lightning, tmp_path / "l.pt")
+    torch.save({f"module.clip.{name}": tensor for name, tensor in KEYS.items()}, tmp_path / "d.pt")
+    for n, (name, tensor) in enumerate(KEYS.items(), start=1):
+        save_file({name: tensor}, tmp_path / f"s-0000{n}-of-00002.safetensors")
+        torch.save({name: tensor}, tmp_path / f"b-0000{n}-of-00002.bin")
     for name, made in (
         ("w.safetensors", "w-plain.safetensors"),
         ("w.pt", "w-plain.pt"),
         ("p.pt", "p-plain.safetensors"),
+        ("deep.pt", "deep-plain.pt"),
+        ("l.pt", "l-plain.safetensors"),
+        ("d.pt", "d-plain.safetensors"),
+        ("s-00001-of-00002.safetensors", "s-joined.safetensors"),
+        ("b-00002-of-00002.bin", "b-joined.safetensors"),
     ):
         with pytest.raises(UserError) as caught:
             read_state(tmp_path / name, "x")

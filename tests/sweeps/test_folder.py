@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from upath import UPath
 
 from models.faults import UserError
 from sweeps.folder import SweepFolder, TrialFolder
+from sweeps.settings import Settings
 from sweeps.spec import SweepSpec, parse_spec
 from tasks.results import Result
 
@@ -53,9 +55,19 @@ def test_an_unknown_sweep_is_answered_with_the_nearest(saved: SweepFolder) -> No
 
 
 def test_a_damaged_sweep_file_is_no_traceback(saved: SweepFolder) -> None:
-    (saved.root / "sweep.json").write_text('{"spec": ')
-    with pytest.raises(UserError, match=r"sweep\.json: not JSON"):
-        saved.read()
+    whole = json.loads((saved.root / "sweep.json").read_bytes())
+    strange = {**whole, "settings": {"colour": "red"}}
+    torn = {**whole, "spec": {**whole["spec"], "seeds": "none"}}
+    for content, found in (
+        ('{"spec": ', "not JSON"), ("[]", "not whole"), ("{}", r"not whole \(spec: missing, settings: missing\)"),
+        (json.dumps(strange), "settings.colour"), (json.dumps(torn), "spec.seeds: 'none'"),
+    ):  # fmt: skip
+        (saved.root / "sweep.json").write_text(content)
+        for look in (saved.read, saved.spec):
+            with pytest.raises(UserError, match=rf"sweep\.json: .*{found}"):
+                look()
+    (saved.root / "sweep.json").write_text(json.dumps({**whole, "settings": {}}))
+    assert saved.read()["settings"] == asdict(Settings()), "of an older gelo: the defaults"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -43,13 +44,26 @@ def test_what_is_no_folder_is_named(here: Path, place: str, found: str, write: b
 
 
 def test_a_folder_that_is_not_there_is_made_only_to_be_written_to(here: Path) -> None:
-    settings = Settings(storage="s3://bucket/gelo", data="new/data", cache="folder")
+    settings = Settings(storage="memory://bucket/gelo", data="new/data", cache="folder")
     refuse(settings, reads=("storage", "data", "cache"))
     assert not (here / "new").exists()
     refuse(settings, writes=("storage", "data", "cache"))
     assert list((here / "new" / "data").iterdir()) == [] == list((here / "folder").iterdir())
     with pytest.raises(UserError, match="--cache /proc/gelo"):
         refuse(Settings(cache="/proc/gelo"), writes=("cache",))
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [("", "empty"), (" ", "empty"), ("nothing://x", "Unsupported filesystem"), ("http://host/x", "can only be read")],
+)
+def test_a_place_that_nothing_can_be_kept_at_is_named(here: Path, given: str, found: str) -> None:
+    """An empty one would be the working folder; a URI of a kind that fsspec does not know, or of a package that is not there."""
+    (fault,) = place_faults(Settings(storage=given), ("storage",), write=True)
+    assert fault.where.startswith("--storage") and found in fault.found
+    if importlib.util.find_spec("s3fs") is None:
+        (fault,) = place_faults(Settings(storage="s3://bucket/x"), ("storage",), write=False)
+        assert "s3fs" in fault.found
 
 
 def test_a_file_is_told_from_a_folder_and_from_nothing(here: Path) -> None:
@@ -69,6 +83,7 @@ def test_a_file_is_told_from_a_folder_and_from_nothing(here: Path) -> None:
         "evaluate mini-s --dataset mine --data file/deep",
         "evaluate mini-s --dataset mine --storage file",
         "evaluate mini-s --dataset mine --weights folder",
+        "prepare mine --from folder --reader folder --landmarks folder",
         "evaluate --scores folder --protocol morph",
         "status demo --storage file",
         "resume demo --storage file/deep",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,7 @@ def test_any_settings_of_a_task_are_a_grid_or_a_list_of_faults(key: str, value: 
 
 
 def test_a_sweep_that_is_no_mapping_or_no_file(tmp_path: Path) -> None:
-    for content, found in (("[1, 2]", "a list"), ("", "a NoneType"), ("a: [", "not YAML")):
+    for content, found in (("[1, 2]", "a list"), ("", "nothing"), ("a: [", "not YAML")):
         (tmp_path / "odd.yaml").write_text(content)
         with pytest.raises(UserError, match=found):
             load_spec(str(tmp_path / "odd.yaml"))
@@ -194,6 +195,14 @@ def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
         ("seeds: 2026-13-45\n", "month must be in 1..12"),
         ("tasks: " + "[" * 5000, "nested too deeply"),
         ("tasks: !!python/object/apply:os.getcwd []\n", "could not determine a constructor"),
+        ("seeds: [010]\n", "010 is 8 in YAML"),
+        ("tasks: {faces: {epochs: 12:30}}\n", "12:30 is 750 in YAML"),
+        (
+            "resources: {wave: 99999999999999999999}\n",
+            "99999999999999999999 is a larger number than 9223372036854775807",
+        ),
+        ("seeds: [-99999999999999999999]\n", "is a larger number"),
+        ("weights: {}\0\0\n", "special characters are not allowed"),
     ],
 )
 def test_yaml_that_is_no_sweep_is_one_fault(tmp_path: Path, text: str, found: str) -> None:
@@ -204,6 +213,29 @@ def test_yaml_that_is_no_sweep_is_one_fault(tmp_path: Path, text: str, found: st
         load_spec(str(path))
     (fault,) = caught.value.faults
     assert fault.where == str(path) and found in fault.found
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_yaml_of_another_program_reads_the_same(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "other.yaml"
+    path.write_bytes(yaml.safe_dump(SOUND).replace("\n", "\r\n").encode(encoding))
+    assert load_spec(str(path)).trials() == parse_spec(SOUND, "").trials()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"search": "random", "samples": 10**12, "tasks": {"faces": {"lr_backbone": {"loguniform": [1e-6, 1e-3]}}}},
+        {"tasks": {"faces": {"lr_backbone": [0.1] * 200, "lr_head": [0.1] * 200}}},
+        {"tasks": {"faces": {"epochs": [1] * 200, "adaptation": {"lora": {"rank": [1] * 200}}}}},
+        {"seeds": list(range(20_001)), "tasks": {"faces": {}}},
+    ],
+)
+def test_a_sweep_of_more_trials_than_anybody_means_is_refused_at_once(more: dict[str, Any]) -> None:
+    started = time.perf_counter()
+    with pytest.raises(UserError, match="more than 20,000 trials"):
+        parse_spec({**SOUND, **more}, "").trials()
+    assert time.perf_counter() - started < 30, "not multiplied out"
 
 
 def test_keys_in_quotes_and_merged_ones_are_keys(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def test_the_longest_unused_go_until_the_rest_fits(tmp_path: Path) -> None:
     touch(tmp_path, "embeddings", "e", "a")
     assert [e.path for e in prune(tmp_path, 300)] == [young.parent]
     assert middle.exists()
+    assert prune(tmp_path, math.inf) == [], "no limit"
     assert [e.dataset for e in prune(tmp_path, 0)] == ["a"]
     assert entries(tmp_path) == []
 
@@ -67,6 +69,8 @@ def test_a_run_spares_what_it_used_and_prunes_the_rest_to_its_limit(tmp_path: Pa
         touch(tmp_path, "embeddings", "e", "b")
     assert used.exists() and new.exists()
     with using(tmp_path, None):
+        pass
+    with using(tmp_path, math.inf):
         pass
     assert used.exists()
     with using(tmp_path, 3e-7):

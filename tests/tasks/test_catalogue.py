@@ -94,7 +94,9 @@ def test_a_card_of_another_scale_under_a_name_of_gelos_is_another_set(tmp_path: 
     assert locate(name, tmp_path / "right").name == name
 
 
-@pytest.mark.parametrize("name", ["mean", "réd", "a b", "a+b"])
+@pytest.mark.parametrize(
+    "name", ["mean", "réd", "a b", "a+b", "average", "Mean", "probe", "backbone", "test", "a\n", "x" * 81]
+)
 def test_a_set_of_ones_own_must_not_have_a_name_that_metrics_cannot_carry(tmp_path: Path, name: str) -> None:
     written(tmp_path, name, "full")
     with pytest.raises(UserError, match="a name that metrics can carry"):

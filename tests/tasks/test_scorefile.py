@@ -242,6 +242,7 @@ def test_every_fault_at_once(tmp_path: Path) -> None:
         ({"score": [1, 2], "label": [1, 0], "attack": ["", "live"]}, "morph", ["attack rows say bona fide: row 2"]),
         ({"score": [1, 2, 3], "label": [1, 0, 0], "attack": ["", "", "y"]}, "morph", ["name none: row 2"]),
         ({"score": [1, 2], "label": [1, 0], "attack": ["", "a b"]}, "morph", ["'a b'", "letters, digits"]),
+        ({"score": [1, 2], "label": [1, 0], "attack": ["", "x" * 81]}, "morph", ["letters, digits", "up to 80"]),
         ({"score": [1, 2], "label": [1, 0], "subject": ["s", ""]}, "morph", ["1 empty: row 2"]),
     ],
 )  # fmt: skip

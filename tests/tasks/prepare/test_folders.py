@@ -55,6 +55,18 @@ def test_a_split_of_an_unknown_name_is_asked_for(tmp_path: Path) -> None:
     assert counts(read(tmp_path, splits={"holdback": "test"})) == {"train": 12, "test": 12}
 
 
+def test_a_split_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """An option that does nothing is a name mistyped."""
+    tree(tmp_path / "two", {"train": 2, "test": 2})
+    for role in ("test", ""):
+        with pytest.raises(UserError, match=r"unknown split 'tset'.* nearest: test"):
+            read(tmp_path / "two", splits={"tset": role})
+    tree(tmp_path / "sole", {"": 2})
+    with pytest.raises(UserError, match="unknown split 'holdback'"):
+        read(tmp_path / "sole", splits={"holdback": "test"})
+    assert counts(read(tmp_path / "sole", splits={"sole": "test"})) == {"test": 12}
+
+
 def test_two_splits_for_one_role_are_chosen_between(tmp_path: Path) -> None:
     tree(tmp_path, {"train": 2, "train_small": 1, "test": 1})
     refused(tmp_path, "'train', 'train_small'", "--split train=train")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 import struct
@@ -323,3 +324,15 @@ def test_without_prompts_of_its_own_a_set_is_asked_in_clips_way(own: Path, tmp_p
     trees.dtd(tmp_path / "dtd")
     dtd, _ = prepare("dtd", tmp_path / "dtd", tmp_path / "data", allow_partial=True)
     assert prompts_for(dtd).texts()[dtd.card.classes.index("polka-dotted")][0] == "a photo of a polka-dotted texture."
+
+
+def test_names_in_another_encoding_are_refused_and_what_is_left_out_is_told_legibly(own: Path, tmp_path: Path) -> None:
+    """As an archive from Windows leaves them: the bytes of a name are no UTF-8."""
+    (own / os.fsdecode(b"test/les caf\xe9s.txt")).write_text("by hand")
+    dataset, _ = prepare("mine", own, tmp_path / "data", reader="folder")
+    assert dataset.card.understood is not None
+    assert [left.first for left in dataset.card.understood.left_out] == [("test/les caf\\udce9s.txt",)]
+    (own / "train" / "red_cat").rename(own / os.fsdecode(b"train/\xe9t\xe9"))
+    (own / "test" / "red_cat").rename(own / os.fsdecode(b"test/\xe9t\xe9"))
+    text = said(refused("again", own, tmp_path / "data", reader="folder"))
+    assert "\\udce9t\\udce9: a name that is not UTF-8" in text and text.count("bild") == 6
