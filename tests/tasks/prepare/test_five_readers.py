@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import io
 import json
+import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import models
+from models.faults import UserError
 from sweeps.settings import Settings
 from sweeps.single import evaluate_one
 from tasks.manifest import open_dataset, read_chunk
@@ -173,3 +176,31 @@ def test_they_are_those_of_open_clip_and_pillow_alone(place: Path, values: dict[
     ours = features_of(place, "folder", "test")
     np.testing.assert_allclose(ours / np.linalg.norm(ours, axis=1, keepdims=True), features, atol=1e-5)
     assert 0.3 < values["folder"]["zero_shot/top1"] < 1, "a number that wrong labels would change"
+
+
+DAMAGED = {
+    "nothing": b"", "zeros": bytes(500), "a page": b"<!DOCTYPE html><title>404</title>", "cut PNG": MADE[0][3][:90],
+    "DDS": b"DDS " + struct.pack("<7I", 124, 0x1007, 8, 8, 0, 0, 0) + bytes(44) + struct.pack("<I", 32) + bytes(48),
+    "TIFF": b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHII", 256, 99, 7, 1 << 31),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_damaged_image_is_named_and_costs_only_itself(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Case 27: whatever a decoder raises, by whichever reader."""
+    reader, write = LAYOUTS[name]
+    few = [picture for picture in MADE if picture[2] < 3]
+    for n, (kind, data) in enumerate(DAMAGED.items()):
+        made = [(s, c, k, data if (s, c, k) == ("test", "red", 1) else whole) for s, c, k, whole in few]
+        monkeypatch.setattr(sys.modules[__name__], "MADE", made)
+        write(tmp_path / f"{n}")
+        with pytest.raises(UserError) as refused:
+            prepare("mine", tmp_path / f"{n}", tmp_path / "data", reader=reader)
+        said = str(refused.value)
+        assert "red/01.png" in said or "red-01" in said or "row 10" in said, f"{kind}: {said}"
+        partial, _ = prepare(f"m{n}", tmp_path / f"{n}", tmp_path / "data", reader=reader, allow_partial=True)
+        assert partial.card.partial and partial.card.understood is not None
+        assert [(left.count, left.reason) for left in partial.card.understood.left_out] == [(1, "cannot be decoded")]
+        assert (len(partial.labels("test")), len(partial.labels("train"))) == (14, 15), kind

@@ -37,7 +37,7 @@ def test_every_problem_of_a_csv_is_told_at_once_by_line(tmp_path: Path) -> None:
         "attack 'live' with label 'attack' in 1 lines: 9",
         "2 images listed twice: '0.png (lines 2 and 10)', '2.png (lines 4 and 11, as bona fide and as attack)'",
         "empty image_path in 1 lines: 12",
-        "'a b': letters, digits and _ - . : only, up to 80 in 1 lines: 13",
+        "metric name piece 'a b' in 1 lines: 13; expected letters, digits and _ - . : only, up to 80",
         "attack 'print' with label 'bonafide' in 1 lines: 14; expected empty or bona_fide",
         "another number of fields than the header in 1 lines: 15",
         "gone.png: missing",
