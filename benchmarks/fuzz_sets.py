@@ -186,12 +186,10 @@ def _listed(place: Path, listed: Iterable[Mapping[str, Any]]) -> Found:
     for row in listed:
         with suppress(Exception):  # what is no row with a path
             path, label, split = (str(row[name]).strip() for name in ("path", "label", "split"))
-            if (
-                label
-                and (role := role_of(split))
-                and (place / path).is_file()
-                and _decodes(data := (place / path).read_bytes())
-            ):
+            file = (
+                place / path if (place / path).is_file() else place / "all" / Path(path).name
+            )  # as where folders are left out
+            if label and (role := role_of(split)) and _decodes(data := file.read_bytes()):
                 found.setdefault(data, (role, _spelt(label)))
     return found
 
@@ -298,7 +296,8 @@ def _write_tars(place: Path) -> None:
 
 def _read_tars(place: Path) -> Found:
     found: Found = {}
-    names = [_spelt(name) for name in (place / "classnames.txt").read_text(errors="replace").splitlines()]
+    text = re.sub("\r\n?", "\n", (place / "classnames.txt").read_bytes().decode(errors="replace"))
+    names = list(map(_spelt, text.split("\n")))
     for split in SPLITS:
         parts: dict[str, dict[str, bytes]] = {}
         with suppress(Exception), tarfile.open(place / split / "0.tar") as tar:

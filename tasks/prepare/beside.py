@@ -24,6 +24,10 @@ def class_names(tree: Tree, base: str) -> tuple[str, ...]:
     for place in dict.fromkeys((base, ".")):
         file = str(PurePosixPath(place, NAMES))
         if (names := _lines(tree, file)) is not None:
+            if not any(names):
+                tree.fault(
+                    tree.root / file, "empty", "a name a line", "get it again, or delete it and give --classes FILE"
+                )
             blank = [number for number, name in enumerate(names, start=1) if not name]
             fault_each(
                 tree,
@@ -32,7 +36,7 @@ def class_names(tree: Tree, base: str) -> tuple[str, ...]:
                 "blank lines among the names",
                 "a name a line: a label counts the lines above its own",
             )
-            return tuple(names)
+            return tuple(names) if any(names) else ()
     above = tree.root.resolve().parent
     if (above / NAMES).is_file() and not tree.asked.classes:
         tree.fault(

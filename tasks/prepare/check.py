@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -68,7 +69,7 @@ def _illegible(layout: Layout) -> list[Fault]:
 
 
 def _names(layout: Layout) -> list[Fault]:
-    """Two classes with one text, names that are empty, names that are splits."""
+    """Two classes with one text, names that are empty or hold control characters, names that are splits."""
     alike: dict[str, list[int]] = defaultdict(list)
     for label, name in enumerate(layout.classes):
         alike[reads_alike(name)].append(label)
@@ -83,6 +84,9 @@ def _names(layout: Layout) -> list[Fault]:
     if "" in alike:
         places = ", ".join(map(str, alike[""]))
         faults.append(Fault("classes", f"class {places} has an empty name", "a name that a prompt can ask for"))
+    for name in layout.classes:
+        if any(unicodedata.category(sign) == "Cc" for sign in name):
+            faults.append(Fault("classes", f"{name!r} holds a control character", "a name that a prompt can ask for"))
     splits = [name for name in layout.classes if is_role(name)]
     if len({name.lower() for name in splits}) > 1 or (splits and len(splits) == len(layout.classes)):
         faults.append(

@@ -28,8 +28,8 @@ def named(tree: Tree, values: Iterable[str | int], names: tuple[str, ...], evide
 
     names: those that the set itself gives, in the order of its numbers (a ClassLabel, classnames.txt); () where it gives none. Else the
     names of `--classes`, a list by number or a mapping from what stands there; else the values: text is its own name, and whole numbers
-    stay unnamed, in the order of their size, so that no prompt asks for "a photo of a 7". Faults: numbers outside the names, a mapping
-    that lacks a value.
+    stay unnamed, in the order of their size, so that no prompt asks for "a photo of a 7". Faults: numbers outside the names,
+    of which those beyond them leave no class at all; a mapping that lacks a value.
     """
     found = sorted(set(values), key=lambda value: (isinstance(value, str), value))
     whole = bool(found) and all(_is_number(value) for value in found)
@@ -54,6 +54,8 @@ def named(tree: Tree, values: Iterable[str | int], names: tuple[str, ...], evide
                 evidence, f"{len(outside):,} labels beyond its {len(names)} names: {told(outside, len(outside))}",
                 f"0 to {len(names) - 1}", _HIDDEN if -1 in map(int, outside) else "",
             )  # fmt: skip
+        if any(int(value) >= len(names) for value in outside):  # a name is missing, and nothing tells which
+            return Named((), {}, evidence)
         return Named(
             tuple(map(spoken, names)), {value: int(value) for value in found if value not in outside}, evidence
         )

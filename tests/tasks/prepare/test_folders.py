@@ -156,6 +156,12 @@ def test_folders_of_folders_alone_are_splits_or_classes_and_are_asked_about(tmp_
     assert read(tmp_path).classes == ("final", "fit"), "a folder with images is a class"
 
 
+def test_a_name_with_a_control_character_is_refused(tmp_path: Path) -> None:
+    for name in ("red\x1b[31m", "blue"):
+        paint(tmp_path / "test" / name / "a.png", "red")
+    refused(tmp_path, "'red\\x1b[31m' holds a control character")
+
+
 def test_folders_inside_a_class_count_for_it(tmp_path: Path) -> None:
     for colour in ("red", "blue"):
         for number, day in enumerate((f"{colour} one", f"{colour} two")):

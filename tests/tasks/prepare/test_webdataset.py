@@ -192,7 +192,6 @@ CHANGES: dict[str, tuple[Callable[[list[tuple[str, bytes]]], object], str]] = {
     "an image": (lambda m: m.pop(0), "1 of 6 samples without an image: 'test/0.tar: s0000000'"),
     "twice": (lambda m: m.append(m[0]), "1 members twice in their tar: 'test/0.tar: s0000000.png'"),
     "two images": (lambda m: m.append(("s0000000.seg.png", image(9))), "1 of 6 samples have several images: 'test/0.tar: s0000000 (.png, "),
-    "beyond": (lambda m: m.__setitem__(1, (m[1][0], b"9")), "1 labels beyond its 4 names: '9'"),
     "hidden": (lambda m: m.__setitem__(1, (m[1][0], b"-1")), "-1 is what the hub writes for hidden labels"),
     "fraction": (lambda m: m.__setitem__(1, (m[1][0], b"0.5")), "labels are numbers with fractions: '0.5'"),
     "binary": (lambda m: m.__setitem__(1, (m[1][0], b"\x93NUMPY\xff")), "1 of 6 samples have a label that is no text"),
@@ -208,6 +207,12 @@ def test_samples_with_a_fault_are_counted_and_left_out(change: str, tmp_path: Pa
     assert faults.count("\n") == 0, "one line"
     kept = {content: name for content, name in TEST if content != TEST[0][0] or change == "twice"}
     assert found == {"test": kept}
+
+
+def test_a_label_beyond_the_names_leaves_nothing_since_no_one_knows_which_name_is_missing(tmp_path: Path) -> None:
+    found, faults = changed(tmp_path, lambda m: m.__setitem__(1, (m[1][0], b"9")))
+    assert "1 labels beyond its 4 names: '9'" in faults
+    assert not found.get("test")
 
 
 def test_litter_and_what_is_no_sample_is_left_out(tmp_path: Path) -> None:
@@ -308,6 +313,7 @@ def test_sizes_that_lead_backwards_or_out_of_the_file(size: bytes, kind: bytes, 
         ("dataset_type.txt", "multilabel\n", "a set for multilabel; expected classification"),
         (NAMES, "red\n\nblue cat\nété\n", "1 blank lines among the names: 2"),
         (NAMES, "red\ngreen\nblue cat\n", "labels beyond its 3 names: '3'"),
+        (NAMES, "", "classnames.txt: empty"), (NAMES, "\n\n", "classnames.txt: empty"),
         (NAMES, "r\xe9d\ngreen\n".encode("latin-1"), "classnames.txt: not text"),
         (TEMPLATES, "a photo of a {c}\na photo of a {}\n", "1 templates of another form: 'a photo of a {}'; expected text with one {c}"),
         ("test/nshards.txt", "1\n", "1 shards too many: 1; expected 1: nshards.txt says so"),
