@@ -47,6 +47,7 @@ def _one(tree: Tree, first: Opened, asked: str, role: str, candidates: list[str]
             return asked
         tree.faults.append(unknown(f"--{role}", asked, names, "column"))
         return ""
+    candidates = [name for name in candidates if name]
     if len(candidates) == 1:
         return candidates[0]
     if candidates:

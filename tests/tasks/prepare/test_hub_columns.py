@@ -121,3 +121,8 @@ def test_every_file_has_the_columns(tmp_path: Path) -> None:
 )
 def test_images_of_other_types_are_refused_by_their_type(cells: pa.Array, words: str, tmp_path: Path) -> None:
     assert words in read(tmp_path, pa.table({"image": cells, "label": NAMES}))[1]
+
+
+def test_a_column_without_a_name_is_none(tmp_path: Path) -> None:
+    parquet(tmp_path / "test.parquet", rows(samples(0, 4)).rename_columns(["", "label"]))
+    assert "no column that is called or described as the image" in read_with(hub, tmp_path)[1]
