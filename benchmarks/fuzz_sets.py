@@ -183,15 +183,16 @@ def _spelt(name: str) -> str:
 
 
 def _listed(place: Path, listed: Iterable[Mapping[str, Any]]) -> Found:
+    """Images by their paths; those that no path leads to, by the names of their files, as where folders are left out."""
     found: Found = {}
-    for row in listed:
-        with suppress(Exception):  # what is no row with a path
-            path, label, split = (str(row[name]).strip() for name in ("path", "label", "split"))
-            file = (
-                place / path if (place / path).is_file() else place / "all" / Path(path).name
-            )  # as where folders are left out
-            if label and (role := role_of(split)) and _decodes(data := file.read_bytes()):
-                found.setdefault(data, (role, _spelt(label)))
+    rows = [row for row in listed if isinstance(row, Mapping)]
+    for top in (place, None):
+        for row in rows:
+            with suppress(Exception):  # what is no row with a path
+                path, label, split = (str(row[name]).strip() for name in ("path", "label", "split"))
+                data = (top / path if top else place / "all" / Path(path).name).read_bytes()
+                if label and (role := role_of(split)) and _decodes(data):
+                    found.setdefault(data, (role, _spelt(label)))
     return found
 
 
