@@ -7,12 +7,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.metrics.curves import Curve, curve
-from tasks.metrics.intervals import REPLICATES, Interval, strata_interval, wilson
+from tasks.metrics.effective import Sample
+from tasks.metrics.intervals import Complement, Interval, mean_of_rates
+from tasks.metrics.roc_intervals import Roc
 from tasks.metrics.scores import Scores, UndefinedMetric, needs_resolution
 from tasks.metrics.verification import fold_accuracy
 from tasks.protocols import morph, spoof
-from tasks.protocols.detection import BONA_FIDE, read_off, warnings_of
+from tasks.protocols.detection import BONA_FIDE, area, warnings_of
 from tasks.protocols.tally import Context, Tally
 from tasks.protocols.templates import RATES
 from tasks.results import Result, rate_label
@@ -22,13 +23,12 @@ VERIFICATION = (
     "scores of pairs: eer interpolated, auc, TAR at the nearest FAR, accuracy over folds from squared distances"
 )
 TEMPLATES = "scores of template pairs: eer interpolated, auc, TAR at the nearest FAR"
-VERSION = 1
+VERSION = 2
 FOLDS = 10
 LARGEST = 4.0  # squared distance of unit vectors, reached by opposite ones
-RESAMPLED = 1_000_000  # comparisons up to which EER and AUC get a bootstrap interval
 
 
-def measure(file: ScoreFile, *, replicates: int = REPLICATES) -> Result:
+def measure(file: ScoreFile) -> Result:
     """The result of one file, its metrics named as those of an encoder, the file's name in the data set's place,
     a domain as the file calls it.
 
@@ -39,11 +39,11 @@ def measure(file: ScoreFile, *, replicates: int = REPLICATES) -> Result:
     context: Context = {"data": file.digest, "vision": "", "text": "", "scale": "full"}
     notes = {"direction": "distance, negated: higher = genuine"} if file.distance else {}
     if file.protocol == "morph":
-        result = _morph(file, notes, replicates, context)
+        result = _morph(file, notes, context)
     elif file.protocol == "spoof":
-        result = _spoof(file, notes, replicates, context)
+        result = _spoof(file, notes, context)
     else:
-        result = _pairs(file, notes, replicates, context)
+        result = _pairs(file, notes, context)
     said = {**notes, **result.notes}
     if "warning" in said and "AUC" in said["warning"]:
         other = "score" if file.distance else "distance"
@@ -51,19 +51,13 @@ def measure(file: ScoreFile, *, replicates: int = REPLICATES) -> Result:
     return result.model_copy(update={"notes": said})
 
 
-def _pairs(file: ScoreFile, notes: dict[str, str], replicates: int, context: Context) -> Result:
-    tally = Tally("fr")
+def _pairs(file: ScoreFile, notes: dict[str, str], context: Context) -> Result:
+    tally = Tally("fr", unit="pair")
     same = file.labels == 1
     genuine, impostor = Scores(file.scores[same]), Scores(file.scores[~same])
-    roc = curve(genuine, impostor)
-    if same.size <= RESAMPLED:
-        groups = (genuine, np.arange(genuine.size)), (impostor, np.arange(impostor.size))
-        read_off(tally, file.name, *groups, {"eer": Curve.eer, "auc": Curve.auc}, stream=0, replicates=replicates)
-        notes["interval_groups"] = "pair"
-    else:
-        tally.give(file.name, "eer", float(roc.eer()))
-        tally.give(file.name, "auc", float(roc.auc()))
-        notes["intervals"] = f"none for eer and auc above {RESAMPLED:,} comparisons"
+    roc = Roc(Sample(genuine), Sample(impostor))
+    for leaf, read in (("eer", roc.equal_error(roc.curve.eer())), ("auc", area(roc))):
+        tally.give(file.name, leaf, read.value, read.interval())
     for rate in RATES:
         tally.attempt(file.name, f"tar_at_far_{rate_label(rate)}", partial(_tar, roc, rate))
     few = [rate_label(rate) for rate in RATES if 1 <= round(rate * impostor.size, 6) < 30]
@@ -94,7 +88,7 @@ def _accuracy(tally: Tally, file: ScoreFile, same: NDArray[np.bool_], notes: dic
         return {}
     sizes = np.bincount(np.searchsorted(outcome.folds, fold))
     hits = np.rint(outcome.accuracies * sizes)
-    tally.give(file.name, "accuracy", outcome.mean, strata_interval(hits, sizes, seed=0))
+    tally.give(file.name, "accuracy", outcome.mean, mean_of_rates(hits, sizes))
     notes["thresholds"] = ", ".join(f"{t:.2f}" for t in outcome.thresholds)
     notes["folds"] = "the column's" if "fold" in file.given else "ten tenths of the file, in its order"
     return {"folds": outcome.folds.size}
@@ -114,14 +108,15 @@ def _folds(file: ScoreFile, same: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.repeat(np.arange(FOLDS), same.size // FOLDS)
 
 
-def _tar(roc: Curve, rate: float) -> tuple[float, Interval | None]:
+def _tar(roc: Roc, rate: float) -> tuple[float, Interval | None]:
     """As `tar_at_far`, off a curve that is there: of millions of pairs, sorting is the longest part."""
-    needs_resolution(rate, int(roc.impostor_total[0]), "FAR", "impostor pairs")
-    accepted, total = int(roc.genuine[int(roc.nearest_far(rate))]), int(roc.genuine_total[0])
-    return accepted / total, wilson(accepted, total)
+    needs_resolution(rate, roc.impostor.scores.size, "FAR", "impostor pairs")
+    missed = float(roc.curve.frr()[roc.curve.nearest_far(rate)])
+    accepted, total = int(roc.curve.genuine[roc.curve.nearest_far(rate)]), roc.genuine.scores.size
+    return accepted / total, Complement(roc.frr_at_far(rate, missed)).interval()
 
 
-def _morph(file: ScoreFile, notes: dict[str, str], replicates: int, context: Context) -> Result:
+def _morph(file: ScoreFile, notes: dict[str, str], context: Context) -> Result:
     attack = file.given.get("attack")
     if attack is None:
         attack = np.where(file.labels == 1, BONA_FIDE, "attack")
@@ -129,29 +124,30 @@ def _morph(file: ScoreFile, notes: dict[str, str], replicates: int, context: Con
     subjects = file.given.get("subject")
     result, _ = morph.score(
         "mad", file.scores, file.labels, attack.tolist(), _ids(file).tolist(), dataset=file.name, subjects=subjects,
-        replicates=replicates, **context,
+        **context,
     )  # fmt: skip
     return result
 
 
-def _spoof(file: ScoreFile, notes: dict[str, str], replicates: int, context: Context) -> Result:
+def _spoof(file: ScoreFile, notes: dict[str, str], context: Context) -> Result:
     ids, split = _ids(file), file.given.get("split", np.full(file.labels.size, "test"))
     if "video" not in file.given:
         notes["video"] = "no such column: each row is a video of its own"
     if "domain" not in file.given:
         notes["domain"] = f"no such column: one domain, named {file.name}"
     video, domain = file.given.get("video", ids), file.given.get("domain", np.full(file.labels.size, file.name))
-    attack = file.given.get("attack")
+    attack, subject = file.given.get("attack"), file.given.get("subject")
 
     def frames(name: str) -> spoof.Frames | None:
         rows = split == name
         kinds = None if attack is None else attack[rows]
-        chosen = spoof.Frames(file.scores[rows], file.labels[rows], video[rows], domain[rows], ids[rows], kinds)
+        who = None if subject is None else subject[rows]
+        chosen = spoof.Frames(file.scores[rows], file.labels[rows], video[rows], domain[rows], ids[rows], kinds, who)
         return chosen if rows.any() else None
 
     test = frames("test")
     assert test is not None  # the reader refuses a file without a row of it
-    result, _ = spoof.score("pad", test, frames("dev"), dataset=file.name, replicates=replicates, **context)
+    result, _ = spoof.score("pad", test, frames("dev"), dataset=file.name, **context)
     return result
 
 

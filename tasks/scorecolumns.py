@@ -100,8 +100,8 @@ def attacks(
 
 
 def video_faults(given: dict[str, NDArray[np.str_]], labels: NDArray[np.int64]) -> list[Fault]:
-    """Videos with two labels, domains or attacks, in each split, which the protocol itself would refuse; and those of several folders,
-    where the ids are paths: frames of different folders never merge, unless the video's name begins with a slash.
+    """Videos with two labels, domains, attacks or subjects, in each split, which the protocol itself would refuse; and those of several
+    folders, where the ids are paths: frames of different folders never merge, unless the video's name begins with a slash.
     """
     faults = []
     if "id" in given:
@@ -118,7 +118,9 @@ def video_faults(given: dict[str, NDArray[np.str_]], labels: NDArray[np.int64]) 
         alike = np.zeros(int(rows.sum()))
         domain = given["domain"][rows] if "domain" in given else alike
         attack = given["attack"][rows] if "attack" in given else None
-        faults += spoof.gather(spoof.Frames(alike, labels[rows], given["video"][rows], domain, alike, attack))[1]
+        subject = given["subject"][rows] if "subject" in given else None
+        frames = spoof.Frames(alike, labels[rows], given["video"][rows], domain, alike, attack, subject)
+        faults += spoof.gather(frames)[1]
     return faults
 
 

@@ -33,7 +33,7 @@ COLUMNS: dict[FileProtocol, tuple[str, ...]] = {
     "verification": ("id", "fold"),
     "templates": ("id",),
     "morph": ("id", "attack", "subject"),
-    "spoof": ("id", "attack", "video", "domain", "split"),
+    "spoof": ("id", "attack", "subject", "video", "domain", "split"),
 }
 
 

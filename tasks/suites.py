@@ -172,7 +172,7 @@ def _identification(s: Scoring) -> list[Scored]:
 def _morph(s: Scoring) -> list[Scored]:
     d, features = s.dataset, s.features("test", "image")
     rest = (d.labels("test"), s.column("test", "attack"), d.ids("test"))
-    subjects = s.column("test", "subject") if "subject" in d.card.columns else None
+    subjects = _subjects(s, "test")
     out = []
     if s.texts is not None:
         by_text = text_scores(features, s.classifier(), s.logit_scale)
@@ -185,6 +185,14 @@ def _morph(s: Scoring) -> list[Scored]:
     return out
 
 
+def _subjects(s: Scoring, split: str) -> np.ndarray | None:
+    """Who each image of a split shows; None where that is not known of all."""
+    if "subject" not in s.dataset.card.columns:
+        return None
+    subjects = s.column(split, "subject")
+    return subjects if all(subjects.tolist()) else None
+
+
 def _spoof(s: Scoring) -> list[Scored]:
     d = s.dataset
 
@@ -192,7 +200,8 @@ def _spoof(s: Scoring) -> list[Scored]:
         domains = np.array([f"domain_{name}" for name in s.column(split, "domain")])
         attacks = s.column(split, "attack")
         known = np.where(attacks == UNNAMED, "", attacks)  # so that no ACER is read from instruments thrown together
-        return spoof.Frames(scores, d.labels(split), s.column(split, "video"), domains, d.ids(split), known)
+        videos = s.column(split, "video")
+        return spoof.Frames(scores, d.labels(split), videos, domains, d.ids(split), known, _subjects(s, split))
 
     features = {split: s.features(split, "image") for split in ("test", "dev") if split in d.card.splits}
     out = []

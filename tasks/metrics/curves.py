@@ -1,32 +1,25 @@
-"""The full ROC of two score sets as integer counts, and what is read off it; the same code reads one curve or many
-resampled ones.
+"""The full ROC of two score sets as integer counts, and what is read off it.
 
-Decisions: every distinct score is a point (scikit-learn's thinning moves "nearest point" metrics by up to two points of
-100), and nearness and ties are decided on integers, so that no rounding of a rate decides which point is read.
+Decisions: every distinct score is a point (`thinned` is scikit-learn's choice of them), and nearness and ties are decided on integers, so
+that no rounding of a rate decides which point is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.metrics.intervals import Resampler
 from tasks.metrics.scores import Scores, Threshold, exact, needs
-
-_T = TypeVar("_T", np.int64, np.float64)
-_BLOCK = 1 << 20  # counts held at a time per class while resampling: 8 MiB
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Accepted counts at each threshold, strictest first. `...` is empty for one curve, (B,) for B resampled ones.
+    """Accepted counts at each threshold, strictest first.
 
-    thresholds: (M,) distinct scores, descending. genuine, impostor: (..., M + 1) int64, how many are accepted (score >=
-    threshold); point 0 accepts none, point k accepts down to thresholds[k - 1]; the last accepts all.
+    thresholds: (M,) distinct scores, descending. genuine, impostor: (M + 1,) int64, how many are accepted (score >= threshold); point 0
+    accepts none, point k accepts down to thresholds[k - 1]; the last accepts all.
     """
 
     thresholds: NDArray[np.float64]
@@ -34,95 +27,99 @@ class Curve:
     impostor: NDArray[np.int64]
 
     @property
-    def genuine_total(self) -> NDArray[np.int64]:
-        return self.genuine[..., -1:]
+    def genuine_total(self) -> int:
+        return int(self.genuine[-1])
 
     @property
-    def impostor_total(self) -> NDArray[np.int64]:
-        return self.impostor[..., -1:]
+    def impostor_total(self) -> int:
+        return int(self.impostor[-1])
 
     def far(self) -> NDArray[np.float64]:
-        """Share of impostors (attacks) accepted, (..., M + 1)."""
+        """Share of impostors (attacks) accepted, (M + 1,)."""
         return self.impostor / self.impostor_total
 
     def frr(self) -> NDArray[np.float64]:
-        """Share of genuine (bona fide) rejected, (..., M + 1)."""
+        """Share of genuine (bona fide) rejected, (M + 1,)."""
         return (self.genuine_total - self.genuine) / self.genuine_total
 
-    def balance(self, point: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(FAR - FRR) x genuine x impostor at `point` (...,), an integer: never falls along the curve, 0 where the errors are equal."""
-        genuine, impostor = self.genuine_total[..., 0], self.impostor_total[..., 0]
-        return _at(self.impostor, point) * genuine + _at(self.genuine, point) * impostor - genuine * impostor
+    def balance(self, point: int) -> int:
+        """(FAR - FRR) x genuine x impostor at `point`, an integer: never falls along the curve, 0 where the errors are equal."""
+        genuine, impostor = self.genuine_total, self.impostor_total
+        return int(self.impostor[point]) * genuine + int(self.genuine[point]) * impostor - genuine * impostor
 
-    def crossing(self) -> NDArray[np.int64]:
-        """First point with FAR >= FRR, (...,); at least 1, since point 0 has FAR 0 and FRR 1."""
-        return self._first(np.zeros(self.genuine.shape[:-1], dtype=np.int64))
+    def crossing(self) -> int:
+        """First point with FAR >= FRR; at least 1, since point 0 has FAR 0 and FRR 1."""
+        return self._first(0)
 
-    def eer(self) -> NDArray[np.float64]:
-        """Where FAR meets FRR on the straight line between the two points that bracket the crossing, (...,)."""
+    def eer(self) -> float:
+        """Where FAR meets FRR on the straight line between the two points that bracket the crossing."""
         after = self.crossing()
         low, high = self.balance(after - 1), self.balance(after)
-        share = -low / (high - low)
-        total = self.impostor_total[..., 0]
-        before = _at(self.impostor, after - 1) / total
-        return before + share * (_at(self.impostor, after) / total - before)
+        before, then = int(self.impostor[after - 1]), int(self.impostor[after])
+        return before / self.impostor_total + -low / (high - low) * (
+            then / self.impostor_total - before / self.impostor_total
+        )
 
-    def nearest_equal(self) -> NDArray[np.int64]:
-        """First point minimising |TPR + FPR - 1|, (...,): the papers' EER point (gurayozgur/MADation:
-        src/utils/utils.py).
-        """
+    def nearest_equal(self) -> int:
+        """First point minimising |TPR + FPR - 1|: the papers' EER point (gurayozgur/MADation: src/utils/utils.py)."""
         after = self.crossing()
         low = self.balance(after - 1)
-        return np.where(-low <= self.balance(after), self._first(low), after)  # `after` is the first of its own level
+        return self._first(low) if -low <= self.balance(after) else after  # `after` is the first of its own level
 
-    def eer_nearest_fpr(self) -> NDArray[np.float64]:
-        """FAR at `nearest_equal`, (...,)."""
-        return _at(self.impostor, self.nearest_equal()) / self.impostor_total[..., 0]
+    def eer_nearest_fpr(self) -> float:
+        """FAR at `nearest_equal`."""
+        return int(self.impostor[self.nearest_equal()]) / self.impostor_total
 
-    def hter_at_nearest_equal(self) -> NDArray[np.float64]:
-        """Half the sum of both errors at `nearest_equal`, (...,)."""
-        point = self.nearest_equal()
-        genuine = self.genuine_total[..., 0]
-        return (
-            _at(self.impostor, point) / self.impostor_total[..., 0] + (genuine - _at(self.genuine, point)) / genuine
-        ) / 2
+    def hter_at_nearest_equal(self) -> float:
+        """Half the sum of both errors at `nearest_equal`."""
+        return self._half(self.nearest_equal())
 
-    def far_at_frr(self, rate: float) -> NDArray[np.float64]:
-        """FAR at the point whose FRR is nearest to `rate`, the last such point (worst FAR) on a tie, (...,)."""
+    def far_at_frr(self, rate: float) -> float:
+        """FAR at the point whose FRR is nearest to `rate`, the last such point (worst FAR) on a tie."""
         distance = _distance(self.genuine_total - self.genuine, self.genuine_total, rate)
-        return _at(self.far(), _last_minimum(distance))
+        return int(self.impostor[_last_minimum(distance)]) / self.impostor_total
 
-    def frr_at_far(self, rate: float) -> NDArray[np.float64]:
-        """FRR at the point whose FAR is nearest to `rate`, the first such point (worst FRR) on a tie, (...,)."""
+    def frr_at_far(self, rate: float) -> float:
+        """FRR at the point whose FAR is nearest to `rate`, the first such point (worst FRR) on a tie."""
         distance = _distance(self.impostor, self.impostor_total, rate)
-        return _at(self.frr(), np.argmin(distance, axis=-1))
+        return (self.genuine_total - int(self.genuine[np.argmin(distance)])) / self.genuine_total
 
-    def nearest_far(self, rate: float) -> NDArray[np.int64]:
-        """Point whose FAR is nearest to `rate`, the last (largest TAR) on a tie, (...,)."""
+    def nearest_far(self, rate: float) -> int:
+        """Point whose FAR is nearest to `rate`, the last (largest TAR) on a tie."""
         return _last_minimum(_distance(self.impostor, self.impostor_total, rate))
 
-    def auc(self) -> NDArray[np.float64]:
-        """Share of genuine-impostor pairs in the right order, a tie counted as half, (...,). Exact in integers up to
-        the division.
+    def auc(self) -> float:
+        """Share of genuine-impostor pairs in the right order, a tie counted as half. Exact in integers up to the division."""
+        twice = int(np.sum(np.diff(self.impostor) * (self.genuine[1:] + self.genuine[:-1])))
+        return twice / (2 * self.genuine_total * self.impostor_total)
+
+    def hter_at(self, threshold: Threshold) -> float:
+        """Half the sum of both errors at a threshold chosen elsewhere."""
+        return self._half(int(np.sum(self.thresholds >= threshold.value)))
+
+    def thinned(self) -> Curve:
+        """The points that scikit-learn's `roc_curve` keeps by default: no point between two neighbours at equal steps.
+
+        The papers' code reads its nearest points off this curve (gurayozgur/MADation: src/utils/utils.py; gurayozgur/FoundPAD:
+        src/training/trainer.py).
         """
-        twice = np.sum(np.diff(self.impostor, axis=-1) * (self.genuine[..., 1:] + self.genuine[..., :-1]), axis=-1)
-        return twice / (2 * self.genuine_total[..., 0] * self.impostor_total[..., 0])
+        if self.thresholds.size < 3:
+            return self
+        corner = (np.diff(self.impostor[1:], 2) != 0) | (np.diff(self.genuine[1:], 2) != 0)
+        kept = np.concatenate([[True], corner, [True]])
+        points = np.concatenate([[True], kept])
+        return Curve(self.thresholds[kept], self.genuine[points], self.impostor[points])
 
-    def hter_at(self, threshold: Threshold) -> NDArray[np.float64]:
-        """Half the sum of both errors at a threshold chosen elsewhere, (...,)."""
-        point = int(np.sum(self.thresholds >= threshold.value))
-        far = self.impostor[..., point] / self.impostor_total[..., 0]
-        frr = (self.genuine_total[..., 0] - self.genuine[..., point]) / self.genuine_total[..., 0]
-        return (far + frr) / 2
+    def _half(self, point: int) -> float:
+        genuine = self.genuine_total
+        return (int(self.impostor[point]) / self.impostor_total + (genuine - int(self.genuine[point])) / genuine) / 2
 
-    def _first(self, level: NDArray[np.int64]) -> NDArray[np.int64]:
-        """First point whose balance is at least `level` (...,), which is at most that of the last point: found by halving."""
-        low = np.zeros_like(level)
-        high = np.full_like(level, self.thresholds.size)
-        while np.any(low < high):
+    def _first(self, level: int) -> int:
+        """First point whose balance is at least `level`, which is at most that of the last point: found by halving."""
+        low, high = 0, self.thresholds.size
+        while low < high:
             middle = (low + high) // 2
-            reached = self.balance(middle) >= level
-            low, high = np.where(reached, low, middle + 1), np.where(reached, middle, high)
+            low, high = (low, middle) if self.balance(middle) >= level else (middle + 1, high)
         return high
 
     def score_at(self, point: int) -> float:
@@ -141,61 +138,16 @@ class Curve:
         return middle if low < middle <= high else high  # neighbouring floats have no middle
 
 
-def curve(
-    genuine: Scores,
-    impostor: Scores,
-    genuine_weights: NDArray[np.int64] | None = None,
-    impostor_weights: NDArray[np.int64] | None = None,
-) -> Curve:
-    """The ROC of genuine (P,) against impostor (N,) scores; with weights (B, P) and (B, N), B resampled ones.
-
-    Raises UndefinedMetric when either class is empty.
-    """
+def curve(genuine: Scores, impostor: Scores) -> Curve:
+    """The ROC of genuine (P,) against impostor (N,) scores. Raises UndefinedMetric when either class is empty."""
     thresholds = _thresholds(genuine, impostor)
-    if genuine_weights is None or impostor_weights is None:
-        return Curve(thresholds, _above(np.sort(genuine), thresholds), _above(np.sort(impostor), thresholds))
-    of_genuine, of_impostor = _side(genuine, thresholds), _side(impostor, thresholds)
-    weights = genuine_weights[:, of_genuine.order], impostor_weights[:, of_impostor.order]
-    return Curve(thresholds, of_genuine.accepted(weights[0]), of_impostor.accepted(weights[1]))
-
-
-def resampled(
-    genuine: Scores, impostor: Scores, draw_genuine: Resampler, draw_impostor: Resampler, replicates: int
-) -> Iterator[Curve]:
-    """Curves of `replicates` bootstrap draws, in blocks of bounded memory; scores are sorted once for all."""
-    thresholds = _thresholds(genuine, impostor)
-    of_genuine, of_impostor = _side(genuine, thresholds), _side(impostor, thresholds)
-    draw_genuine, draw_impostor = draw_genuine.arranged(of_genuine.order), draw_impostor.arranged(of_impostor.order)
-    block = max(1, _BLOCK // (genuine.size + impostor.size))
-    for start in range(0, replicates, block):
-        size = min(block, replicates - start)
-        accepted = of_genuine.accepted(draw_genuine.draw(size)), of_impostor.accepted(draw_impostor.draw(size))
-        yield Curve(thresholds, *accepted)
-
-
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """One class, sorted: order (N,) from the highest score down; above (M + 1,), how many scores each point accepts."""
-
-    order: NDArray[np.intp]
-    above: NDArray[np.int64]
-
-    def accepted(self, weights: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Accepted counts (B, M + 1) where each score, in `order`, counts `weights` (B, N) times."""
-        total = np.zeros((weights.shape[0], self.order.size + 1), dtype=np.int64)
-        np.cumsum(weights, axis=1, out=total[:, 1:])
-        return np.take(total, self.above, axis=1)
+    return Curve(thresholds, _above(np.sort(genuine), thresholds), _above(np.sort(impostor), thresholds))
 
 
 def _thresholds(genuine: Scores, impostor: Scores) -> NDArray[np.float64]:
     needs(genuine, "ROC", "genuine (bona fide) scores")
     needs(impostor, "ROC", "impostor (attack) scores")
     return np.unique(np.concatenate([genuine, impostor]))[::-1]
-
-
-def _side(scores: Scores, thresholds: NDArray[np.float64]) -> _Side:
-    order = np.argsort(scores, kind="stable")
-    return _Side(order[::-1], _above(scores[order], thresholds))
 
 
 def _above(ascending: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -205,15 +157,11 @@ def _above(ascending: NDArray[np.float64], thresholds: NDArray[np.float64]) -> N
     return above
 
 
-def _distance(count: NDArray[np.int64], total: NDArray[np.int64], rate: float) -> NDArray[np.int64]:
+def _distance(count: NDArray[np.int64], total: int, rate: float) -> NDArray[np.int64]:
     """|count / total - rate| x total x denominator, as integers."""
     goal = exact(rate)
     return np.abs(count * goal.denominator - goal.numerator * total)
 
 
-def _last_minimum(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    return values.shape[-1] - 1 - np.argmin(values[..., ::-1], axis=-1)
-
-
-def _at(values: NDArray[_T], index: NDArray[np.int64]) -> NDArray[_T]:
-    return np.take_along_axis(values, np.expand_dims(index, -1), axis=-1)[..., 0]
+def _last_minimum(values: NDArray[np.int64]) -> int:
+    return values.size - 1 - int(np.argmin(values[::-1]))

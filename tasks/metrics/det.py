@@ -22,12 +22,12 @@ def kept(roc: Curve, limit: int = LIMIT) -> NDArray[np.int64]:
     if last + 1 <= limit:
         return np.arange(last + 1, dtype=np.int64)
     genuine, impostor = int(roc.genuine[-1]), int(roc.impostor[-1])
-    after = int(roc.crossing())
+    after = roc.crossing()
     by_far = np.searchsorted(roc.impostor, np.geomspace(1, impostor, limit // 2))
     by_frr = np.searchsorted(roc.genuine, genuine - np.geomspace(1, genuine, limit // 2))
     above = np.searchsorted(roc.impostor, np.ceil(DECADES[DECADES * impostor >= 1] * impostor - 1e-6))
     sides = (
         np.searchsorted(roc.impostor, np.concatenate([roc.impostor[above], roc.impostor[above - 1]]), side="right") - 1
     )
-    fixed = np.array([0, after - 1, after, int(roc.nearest_equal()), last])
+    fixed = np.array([0, after - 1, after, roc.nearest_equal(), last])
     return np.unique(np.concatenate([by_far, by_frr, sides, fixed])).astype(np.int64)

@@ -84,8 +84,8 @@ def eer(genuine: Scores, impostor: Scores, *, chosen_on: str) -> EqualError:
     """
     roc = curve(genuine, impostor)
     after = roc.crossing()
-    point = int(after if roc.balance(after) < -roc.balance(after - 1) else after - 1)
-    return EqualError(float(roc.eer()), Threshold(roc.between(point), "EER, interpolated", chosen_on))
+    point = after if roc.balance(after) < -roc.balance(after - 1) else after - 1
+    return EqualError(roc.eer(), Threshold(roc.between(point), "EER, interpolated", chosen_on))
 
 
 def eer_nearest_fpr(genuine: Scores, impostor: Scores, *, chosen_on: str) -> EqualError:
@@ -97,8 +97,8 @@ def eer_nearest_fpr(genuine: Scores, impostor: Scores, *, chosen_on: str) -> Equ
     """
     roc = curve(genuine, impostor)
     return EqualError(
-        float(roc.eer_nearest_fpr()),
-        Threshold(roc.score_at(int(roc.nearest_equal())), "min |TPR + FPR - 1|", chosen_on),
+        roc.eer_nearest_fpr(),
+        Threshold(roc.score_at(roc.nearest_equal()), "min |TPR + FPR - 1|", chosen_on),
     )
 
 
@@ -107,7 +107,7 @@ def apcer_at_bpcer(bona_fide: Scores, attacks: Scores, rate: float) -> float:
     reads it. Raises UndefinedMetric for one class, and for a rate below 1 / bona fide presentations.
     """
     needs_resolution(rate, bona_fide.size, "BPCER", "bona fide presentations")
-    return float(curve(bona_fide, attacks).far_at_frr(rate))
+    return curve(bona_fide, attacks).far_at_frr(rate)
 
 
 def bpcer_at_apcer(bona_fide: Scores, attacks: Scores, rate: float) -> float:
@@ -115,11 +115,11 @@ def bpcer_at_apcer(bona_fide: Scores, attacks: Scores, rate: float) -> float:
     reads it. Raises UndefinedMetric for one class, and for a rate below 1 / attack presentations.
     """
     needs_resolution(rate, attacks.size, "APCER", "attack presentations")
-    return float(curve(bona_fide, attacks).frr_at_far(rate))
+    return curve(bona_fide, attacks).frr_at_far(rate)
 
 
 def auc(genuine: Scores, impostor: Scores) -> float:
     """Area under the ROC: share of genuine-impostor pairs in the right order, a tie counted as half. Raises
     UndefinedMetric.
     """
-    return float(curve(genuine, impostor).auc())
+    return curve(genuine, impostor).auc()

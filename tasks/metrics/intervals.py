@@ -1,23 +1,24 @@
-"""95 % intervals: Wilson for one rate, percentile bootstrap for the rest, resampled by group (subject, video, pair)
-with a fixed seed.
+"""95 % intervals by exact equations, so that an end has no noise of its own; `benchmarks/coverage.py` measures their coverage.
 
-Draws are vectorised in blocks, so memory is bounded whatever the number of scores; `benchmarks/bootstrap.py` measures them.
+One rate: mid-P. A mean of estimates: from their own intervals. What is read off a ROC: `roc_intervals`. Outcomes that depend on each
+other count as fewer: `effective`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from copy import copy
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
+from scipy.optimize import brentq
+from scipy.special import betainc, ndtr, ndtri
 
+from tasks.metrics.effective import Z95, Sample
 from tasks.metrics.scores import UndefinedMetric
 
-REPLICATES = 200
-_BLOCK = 1 << 21  # weights held at a time: 16 MiB
+LEVEL = 0.95
 ENOUGH = 30  # errors behind a rate: true to within 30 % with 90 % confidence (Doddington et al. 2000)
 
 
@@ -28,8 +29,9 @@ class Interval(NamedTuple):
     high: float
 
 
-def wilson(successes: int, total: int, level: float = 0.95) -> Interval:
-    """Wilson's score interval of a rate, in [0, 1] (Wilson 1927; the roots of (p - rate)^2 = z^2 p (1 - p) / n).
+def rate_interval(successes: float, total: float, level: float = LEVEL) -> Interval:
+    """Mid-P interval of a rate, in [0, 1]: the rates at which half the chance of what was seen, and all of what is more extreme, make
+    up (1 - level) / 2 (Lancaster 1961; Agresti and Gottard 2007). Real numbers are effective ones.
 
     Raises UndefinedMetric for total = 0 and ValueError for successes outside 0..total.
     """
@@ -37,91 +39,134 @@ def wilson(successes: int, total: int, level: float = 0.95) -> Interval:
         raise UndefinedMetric("interval of a rate: 0 trials, at least 1 needed")
     if not 0 <= successes <= total:
         raise ValueError(f"{successes} successes of {total}: 0 to {total} needed")
-    z = float(ndtri((1 + level) / 2))
-    rate = successes / total
-    centre = rate + z * z / (2 * total)
-    half = z * float(np.sqrt(rate * (1 - rate) / total + z * z / (4 * total * total)))
-    scale = 1 + z * z / total
-    # The exact bound at 0 and at all successes is 0 and 1; rounding would miss it by an ulp.
-    low = 0.0 if successes == 0 else max(0.0, (centre - half) / scale)
-    high = 1.0 if successes == total else min(1.0, (centre + half) / scale)
-    return Interval(low, high)
 
+    def above(rate: float) -> float:
+        """Chance of more successes, plus half that of as many."""
+        more = float(betainc(successes + 1, total - successes, rate)) if successes < total else 0.0
+        as_many = float(betainc(successes, total - successes + 1, rate)) if successes > 0 else 1.0
+        return (more + as_many) / 2
 
-def percentile(replicates: ArrayLike, level: float = 0.95) -> Interval:
-    """Percentile interval of bootstrap values (B,), linear between order statistics. UndefinedMetric for B = 0."""
-    values = np.asarray(replicates, dtype=np.float64)
-    if values.size == 0:
-        raise UndefinedMetric("percentile interval: no replicates, at least 1 needed")
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    tail = (1 - level) / 2
+    low = 0.0 if successes == 0 else brentq(lambda rate: above(rate) - tail, 0, 1, xtol=1e-14)
+    high = 1.0 if successes == total else brentq(lambda rate: above(rate) - (1 - tail), 0, 1, xtol=1e-14)
     return Interval(float(low), float(high))
 
 
-class Resampler:
-    """Draws bootstrap weights: how often each of N units is in a replicate when its *group* is drawn with replacement.
+def mean_of_rates(successes: ArrayLike, totals: ArrayLike) -> Interval:
+    """Interval of the mean of S rates, each of a stratum (class, fold) of its own: S whole numbers `successes` of `totals`, none 0.
 
-    groups: (N,) labels of any kind, one per unit (subject, video, ...). seed: integers; equal seeds and groups give
-    equal draws, however the replicates are cut into blocks, so that two curves can share the draw of their common
-    class.
+    `rate_interval` of the number that has the variance of the mean: sum of p (1 - p) / (n - 1) over the strata, by S squared (Korn and
+    Graubard 1998). Strata of one trial have the variance of the mean rate; no mean is worth more than four times its trials.
+    """
+    hits, sizes = np.asarray(successes, dtype=np.float64), np.asarray(totals, dtype=np.float64)
+    rates = hits / sizes
+    mean, total = float(rates.mean()), float(sizes.sum())
+    if mean in (0.0, 1.0):
+        return rate_interval(mean * total, total)
+    alone = mean * (1 - mean)
+    variance = float(np.where(sizes > 1, rates * (1 - rates) / np.maximum(sizes - 1, 1), alone).sum()) / sizes.size**2
+    worth = min(alone / variance, 4 * total) if variance > 0 else 4 * total
+    return rate_interval(mean * worth, worth)
+
+
+class Estimate(Protocol):
+    """A value with intervals of any width. ends: those `z` standard errors away, as a score test has them; the value itself at 0."""
+
+    value: float
+
+    def ends(self, z: float) -> Interval: ...
+
+
+class Rate:
+    """The share of `hits` (N,) among the outcomes of a sample, which counts as their effective number. UndefinedMetric for N = 0."""
+
+    def __init__(self, sample: Sample, hits: NDArray[np.bool_]) -> None:
+        if hits.size == 0:
+            raise UndefinedMetric("interval of a rate: 0 trials, at least 1 needed")
+        self.value = float(hits.mean())
+        self._total = sample.effective((hits.sum() + 0.5) / (hits.size + 1), hits)
+
+    def interval(self, level: float = LEVEL) -> Interval:
+        return rate_interval(self.value * self._total, self._total, level)
+
+    def ends(self, z: float) -> Interval:
+        low, high = self.interval(2 * float(ndtr(z)) - 1)
+        return Interval(min(low, self.value), max(high, self.value))
+
+
+class Highest:
+    """The highest of several rates. Its high end is the highest of theirs; its low end too, at a level that holds for all of them
+    (Sidak 1967), since any may stand first by chance.
     """
 
-    def __init__(self, groups: ArrayLike, seed: int | Sequence[int]) -> None:
-        names, self._group = np.unique(np.asarray(groups), return_inverse=True)
-        if names.size == 0:
-            raise UndefinedMetric("bootstrap: nothing to draw from, at least 1 group needed")
-        self._groups = names.size
-        self._rng = np.random.default_rng(seed)
+    def __init__(self, rates: Sequence[Rate]) -> None:
+        self._rates = rates
+        self.value = max(rate.value for rate in rates)
 
-    def draw(self, replicates: int) -> NDArray[np.int64]:
-        """The next `replicates` weights, (B, N); each row counts as many groups as there are."""
-        drawn = self._rng.integers(0, self._groups, size=(replicates, self._groups))
-        drawn += np.arange(replicates)[:, None] * self._groups
-        counts = np.bincount(drawn.ravel(), minlength=replicates * self._groups)
-        return np.take(counts.reshape(replicates, self._groups), self._group, axis=1)
+    def interval(self) -> Interval:
+        low = max(rate.interval(2 * _of_all(0.5 + LEVEL / 2, len(self._rates)) - 1).low for rate in self._rates)
+        return Interval(low, max(rate.interval().high for rate in self._rates))
 
-    def arranged(self, order: NDArray[np.integer]) -> Resampler:
-        """The same draws of the same units, given in another order: its weights are `draw(B)[:, order]`, at one step less."""
-        other = copy(self)  # the generator is shared: what one draws, the other does not draw again
-        other._group = self._group[order]
-        return other
+    def ends(self, z: float) -> Interval:
+        low = max(rate.ends(float(ndtri(_of_all(float(ndtr(z)), len(self._rates))))).low for rate in self._rates)
+        return Interval(min(low, self.value), max(rate.ends(z).high for rate in self._rates))
 
 
-def bootstrap_mean(
-    values: ArrayLike, groups: ArrayLike, seed: int | Sequence[int], replicates: int = REPLICATES
-) -> NDArray[np.float64]:
-    """Bootstrap replicates (B,) of the mean of values (N,), groups drawn with replacement."""
-    array = np.asarray(values, dtype=np.float64)
-    resampler = Resampler(groups, seed)
-    block = max(1, _BLOCK // array.size)
-    means = []
-    for start in range(0, replicates, block):
-        weights = resampler.draw(min(block, replicates - start))
-        means.append((weights @ array) / weights.sum(axis=1))
-    return np.concatenate(means)
+class Complement:
+    """One minus an estimate: TAR from FRR."""
+
+    def __init__(self, estimate: Estimate) -> None:
+        self._estimate = estimate
+        self.value = 1 - estimate.value
+
+    def interval(self) -> Interval:
+        return self.ends(Z95)
+
+    def ends(self, z: float) -> Interval:
+        low, high = self._estimate.ends(z)
+        return Interval(1 - high, 1 - low)
 
 
-def strata_interval(
-    successes: ArrayLike, totals: ArrayLike, seed: int | Sequence[int], replicates: int = REPLICATES
-) -> Interval:
-    """Interval of the mean of S rates by `strata_mean`; where all trials ended alike no draw differs, and it is Wilson's of their sum."""
-    hits, total = int(np.sum(successes)), int(np.sum(totals))
-    if hits in (0, total):
-        return wilson(hits, total)
-    return percentile(strata_mean(successes, totals, seed, replicates))
+class Combined:
+    """A weighted sum of estimates, all weights positive.
 
-
-def strata_mean(
-    successes: ArrayLike, totals: ArrayLike, seed: int | Sequence[int], replicates: int = REPLICATES
-) -> NDArray[np.float64]:
-    """Bootstrap replicates (B,) of the mean of S rates, trials drawn with replacement within each stratum (class,
-    fold).
-
-    successes, totals: (S,) whole numbers. Drawing n outcomes of 0 or 1 with replacement is a binomial draw, so no trial
-    is kept.
+    An end of it is the sum of their ends, each as many standard errors away as the sum's being there makes it: z times its correlation
+    with the sum. For normal estimates that is the root of the sum of squares (Zou and Donner 2008, "MOVER"); for a few errors in each,
+    where MOVER's low end is too high, it is near the interval of the pooled errors. correlation: (P, P) of the estimates, or (2, P, P),
+    of their low and of their high sides; None where they are independent.
     """
-    hits, sizes = np.asarray(successes, dtype=np.int64), np.asarray(totals, dtype=np.int64)
-    drawn = np.random.default_rng(seed).binomial(sizes, hits / sizes, size=(replicates, sizes.size))
-    return (drawn / sizes).mean(axis=1)
+
+    def __init__(
+        self, estimates: Sequence[Estimate], weights: Sequence[float], correlation: ArrayLike | None = None
+    ) -> None:
+        self._estimates, self._weights = estimates, np.asarray(weights, dtype=np.float64)
+        alone = np.eye(len(estimates))
+        self._joint = np.broadcast_to(alone if correlation is None else np.asarray(correlation), (2, *alone.shape))
+        self.value = float(self._weights @ np.array([each.value for each in estimates]))
+
+    def interval(self) -> Interval:
+        return self.ends(Z95)
+
+    def ends(self, z: float) -> Interval:
+        at_z = [each.ends(z) for each in self._estimates]
+        sides = (
+            [each.value - ends.low for each, ends in zip(self._estimates, at_z, strict=True)],
+            [ends.high - each.value for each, ends in zip(self._estimates, at_z, strict=True)],
+        )
+        found = []
+        for number, (side, joint) in enumerate(zip(sides, self._joint, strict=True)):
+            scaled = self._weights * np.array(side)
+            along = joint @ scaled
+            length = math.sqrt(float(scaled @ along))
+            shares = along / length if length > 0 else np.zeros_like(along)
+            ends = [each.ends(z * float(share))[number] for each, share in zip(self._estimates, shares, strict=True)]
+            found.append(float(self._weights @ np.array(ends)))
+        return Interval(min(found[0], self.value), max(found[1], self.value))
+
+
+def _of_all(one: float, count: int) -> float:
+    """The chance that each of `count` independent events needs for all to happen with chance `one`."""
+    return float(one ** (1 / count))
 
 
 def rule_of_30(errors: Mapping[tuple[str, str], float]) -> dict[str, str]:

@@ -1,17 +1,18 @@
-"""What morphing and presentation attack detection share: a curve against one bona fide set, its bootstrap, and checks
+"""What morphing and presentation attack detection share: a ROC against one bona fide set, what is read off it, and checks
 of direction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from models.faults import Fault
-from tasks.metrics.curves import Curve, curve, resampled
-from tasks.metrics.intervals import Resampler, percentile
+from tasks.metrics.curves import Curve
+from tasks.metrics.effective import Sample
+from tasks.metrics.roc_intervals import Read, Roc
 from tasks.metrics.scores import Scores, UndefinedMetric
 from tasks.protocols.inputs import naming
 from tasks.protocols.tally import Tally
@@ -19,40 +20,49 @@ from tasks.protocols.tally import Tally
 BONA_FIDE = "bona_fide"  # the value of the `attack` column on genuine images
 UNNAMED = "attack"  # and on attacks whose kind no file names
 
-Statistic = Callable[[Curve], NDArray[np.float64]]
+Statistic = Callable[[Roc], Read]
+
+
+def equal(read: Callable[[Curve], float]) -> Statistic:
+    """The equal error, by the rule `read`."""
+    return lambda roc: roc.equal_error(read(roc.curve))
+
+
+THINNED = "_thinned"  # behind the name of what is read off the points that scikit-learn keeps, as the papers do
+
+
+def area(roc: Roc) -> Read:
+    return roc.area(roc.curve.auc())
 
 
 def read_off(
-    tally: Tally,
-    part: str,
-    bona_fide: tuple[Scores, ArrayLike],
-    attacks: tuple[Scores, ArrayLike],
-    statistics: Mapping[str, Statistic],
-    *,
-    stream: int,
-    replicates: int,
-) -> dict[str, NDArray[np.float64] | None]:
-    """Give every statistic of one ROC with its bootstrap interval; returns the replicates (B,) by leaf, None where
-    undefined.
-
-    bona_fide, attacks: scores (N,) and the group of each (N,), drawn whole. `stream` seeds the draw of the attacks; all
-    parts share the draw of the bona fide, which they have in common.
-    """
+    tally: Tally, part: str, bona_fide: Sample, attacks: Sample, statistics: Mapping[str, Statistic]
+) -> dict[str, Read | None]:
+    """Give every statistic of one ROC with its interval; returns them by leaf, None where undefined."""
     try:
-        roc = curve(bona_fide[0], attacks[0])
+        roc = Roc(bona_fide, attacks)
     except UndefinedMetric as undefined:
         for leaf in statistics:
             tally.lack(part, leaf, str(undefined))
         return dict.fromkeys(statistics)
-    draws = Resampler(bona_fide[1], [0, 0]), Resampler(attacks[1], [1, stream])
-    blocks: dict[str, list[NDArray[np.float64]]] = {leaf: [] for leaf in statistics}
-    for block in resampled(bona_fide[0], attacks[0], *draws, replicates):
-        for leaf, statistic in statistics.items():
-            blocks[leaf].append(statistic(block))
-    drawn = {leaf: np.concatenate(parts) for leaf, parts in blocks.items()}
-    for leaf, statistic in statistics.items():
-        tally.give(part, leaf, float(statistic(roc)), percentile(drawn[leaf]))
-    return dict(drawn)
+    found = {leaf: statistic(roc) for leaf, statistic in statistics.items()}
+    for leaf, read in found.items():
+        tally.give(part, leaf, read.value, read.interval())
+    return dict(found)
+
+
+def in_common(reads: Sequence[Read], rejected: Sequence[float], bona_fide: int) -> NDArray[np.float64]:
+    """Correlation (2, P, P) of the low and of the high sides of reads against one set of bona fide scores, of that number.
+
+    rejected: (P,) share of it that each read rejects. Shares p <= q of one sample have a correlation of sqrt(p (1 - q) / (q (1 - p))).
+    """
+    share = (np.asarray(rejected) * bona_fide + 0.5) / (bona_fide + 1)  # so that none is 0 or 1
+    odds = share / (1 - share)
+    alike = np.sqrt(np.minimum.outer(odds, odds) / np.maximum.outer(odds, odds))
+    sides = np.sqrt([[read.genuine[side] for read in reads] for side in (0, 1)])
+    joint = sides[:, :, None] * sides[:, None, :] * alike
+    joint[:, np.arange(len(reads)), np.arange(len(reads))] = 1
+    return joint
 
 
 def attack_faults(labels: NDArray[np.integer], attacks: NDArray[np.str_], names: NDArray[np.str_]) -> list[Fault]:

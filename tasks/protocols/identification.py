@@ -15,8 +15,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.faults import Fault
+from tasks.metrics.effective import Sample
 from tasks.metrics.identification import rank_k, ranks, tpir_at_fpir
-from tasks.metrics.intervals import REPLICATES, bootstrap_mean, percentile, rule_of_30
+from tasks.metrics.intervals import Combined, Complement, Estimate, Rate, rule_of_30
+from tasks.metrics.roc_intervals import Roc
 from tasks.metrics.scores import Scores, UndefinedMetric
 from tasks.protocols.dots import rounded
 from tasks.protocols.inputs import empty_faults, id_faults, lookup, naming, refuse
@@ -28,7 +30,7 @@ PROTOCOL = (
     "identification: templates as for 1:1, a subject's best template; rank-k with ties against, TPIR of rank 1 at the "
     "lowest threshold with FPIR at most the rate; by gallery and mean"
 )
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 GALLERIES = ("gallery_1", "gallery_2")
 PROBE = "probe"
 PLACES = (1, 5)
@@ -54,19 +56,17 @@ def score(
     ids: Sequence[str] | NDArray[np.object_],
     members: pa.Table,
     identification: pa.Table | None,
-    *,
-    replicates: int = REPLICATES,
     **context: Unpack[Context],
 ) -> tuple[Result, pa.Table]:
     """`LEAVES` as mean over the galleries and, with `_gallery_1` and `_gallery_2` behind, of each; features and members as in
     `templates.score`.
 
     identification: template, subject, role (gallery_1, gallery_2 or probe); without it (None) every leaf is absent. A gallery that has
-    no template is not searched. Intervals draw probe subjects, the threshold kept. The table has one row a search: gallery, template,
+    no template is not searched. The unit of the intervals is the probe's subject. The table has one row a search: gallery, template,
     subject, mated, score, rank (null where not mated). Raises UserError with the faults of the members, templates without members
     or named twice, other roles, empty cells, and a table without probes or without a gallery.
     """
-    tally = Tally("fr_1n")
+    tally = Tally("fr_1n", unit="subject")
     if identification is None:
         for leaf in LEAVES:
             tally.lack(part, leaf, "no gallery and probe lists (1N_*.csv) were there when the data set was prepared")
@@ -87,16 +87,15 @@ def score(
     }
     counts = {"images": len(ids), "probes": int(probes.sum())}
     errors: dict[tuple[str, str], float] = {}
-    drawn = {
-        gallery: _read(tally, part, gallery, searches, subject[probes], number, replicates, errors)
-        for number, (gallery, searches) in enumerate(found.items())
+    read = {
+        gallery: _read(tally, part, gallery, searches, subject[probes], errors) for gallery, searches in found.items()
     }
     for leaf in LEAVES:
-        _mean(tally, part, leaf, {gallery: draws.get(leaf) for gallery, draws in drawn.items()})
+        _mean(tally, part, leaf, {gallery: estimates.get(leaf) for gallery, estimates in read.items()})
     for gallery, searches in found.items():
         counts |= {f"{gallery}_subjects": searches.subjects, f"{gallery}_templates": searches.templates}
         counts |= {f"{gallery}_mated": int(searches.mated.sum()), f"{gallery}_non_mated": int((~searches.mated).sum())}
-    notes = {"interval_groups": "subject", **rule_of_30(errors)}
+    notes = rule_of_30(errors)
     asked = identification.filter(pa.array(probes)).select(["template", "subject"])
     rows = [
         pa.table({
@@ -131,42 +130,48 @@ def _search(
 
 
 def _read(
-    tally: Tally, part: str, gallery: str, s: Searches, subject: NDArray[np.int32], stream: int, replicates: int,
-    errors: dict[tuple[str, str], float],
-) -> dict[str, NDArray[np.float64]]:  # fmt: skip
-    """Give each leaf of one gallery, and note the errors behind it; returns the replicates (B,) of those that are defined."""
-    rank, mate, alarm = s.rank[s.mated], Scores(s.score[s.mated]), Scores(s.score[~s.mated])
-    drawn: dict[str, NDArray[np.float64]] = {}
+    tally: Tally, part: str, gallery: str, s: Searches, subject: NDArray[np.int32], errors: dict[tuple[str, str], float]
+) -> dict[str, Estimate]:
+    """Give each leaf of one gallery, and note the errors behind it; returns those that are defined."""
+    rank, alarm = s.rank[s.mated], Sample(Scores(s.score[~s.mated]), subject[~s.mated])
+    mate = Sample(Scores(s.score[s.mated]), subject[s.mated])
+    found: dict[str, Estimate] = {}
 
-    def give(leaf: str, value: float, hits: NDArray[np.bool_], count: float) -> None:
-        drawn[leaf] = bootstrap_mean(hits, subject[s.mated], stream, replicates)
-        tally.give(part, f"{leaf}_{gallery}", value, percentile(drawn[leaf]))
+    def give(leaf: str, estimate: Rate | Complement, count: float) -> None:
+        found[leaf] = estimate
+        tally.give(part, f"{leaf}_{gallery}", estimate.value, estimate.interval())
         errors[gallery, leaf] = count
 
     for k in PLACES:
         try:
-            give(f"rank_{k}", rank_k(rank, k, s.subjects), rank <= k, float(np.sum(rank > k)))
+            rank_k(rank, k, s.subjects)
         except UndefinedMetric as undefined:
             tally.lack(part, f"rank_{k}_{gallery}", str(undefined))
+        else:
+            give(f"rank_{k}", Rate(mate, rank <= k), float(np.sum(rank > k)))
     for rate in RATES:
         leaf = f"tpir_at_fpir_{rate_label(rate)}"
         try:
-            read = tpir_at_fpir(mate, rank, alarm, rate, chosen_on=f"{part}/{gallery}")
+            tpir = tpir_at_fpir(mate.scores, rank, alarm.scores, rate, chosen_on=f"{part}/{gallery}").tpir
         except UndefinedMetric as undefined:
             tally.lack(part, f"{leaf}_{gallery}", str(undefined))
         else:
-            give(leaf, read.tpir, (rank == 1) & (mate >= read.threshold.value), rate * alarm.size)
-    return drawn
+            # A mate that does not stand first is missed at every threshold.
+            lowest = np.nextafter(min(mate.scores.min(), alarm.scores.min()), -np.inf)
+            answered = Sample(Scores(np.where(rank == 1, mate.scores, lowest)), subject[s.mated])
+            missed = Roc(answered, alarm).frr_at_far(rate, 1 - tpir)
+            give(leaf, Complement(missed), rate * alarm.scores.size)
+    return found
 
 
-def _mean(tally: Tally, part: str, leaf: str, drawn: dict[str, NDArray[np.float64] | None]) -> None:
-    lacking = [gallery for gallery, replicates in drawn.items() if replicates is None]
+def _mean(tally: Tally, part: str, leaf: str, estimates: dict[str, Estimate | None]) -> None:
+    lacking = [gallery for gallery, estimate in estimates.items() if estimate is None]
     if lacking:
         tally.lack(part, leaf, f"mean over the galleries: undefined for {', '.join(lacking)}")
         return
-    values = [tally.values[f"{tally.suite}/{part}/{leaf}_{gallery}"] for gallery in drawn]
-    replicates = np.mean([each for each in drawn.values() if each is not None], axis=0)
-    tally.give(part, leaf, float(np.mean(values)), percentile(replicates))
+    known = [estimate for estimate in estimates.values() if estimate is not None]
+    mean = Combined(known, [1 / len(known)] * len(known))
+    tally.give(part, leaf, mean.value, mean.interval())
 
 
 def _table_faults(identification: pa.Table) -> list[Fault]:

@@ -14,13 +14,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tasks.metrics import classification
-from tasks.metrics.intervals import wilson
+from tasks.metrics.intervals import rate_interval
 from tasks.protocols.inputs import learnt_from, normalised, why_not_learnt
 from tasks.protocols.tally import Context, Tally
 from tasks.results import Result
 
 PROTOCOL = "k-NN: cosine on L2-normalised post-projection features, k = 20, votes weighted by exp(cosine / 0.07)"
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 LEAVES = ("top1",)
 NEIGHBOURS = 20
 TEMPERATURE = 0.07
@@ -54,7 +54,7 @@ def score(
     else:
         found = nearest(train_features, np.asarray(train_labels), test_features, known)
         right = int(np.sum(found == test_labels))
-        tally.give(dataset, "top1", classification.top1(found, test_labels), wilson(right, names.size))
+        tally.give(dataset, "top1", classification.top1(found, test_labels), rate_interval(right, names.size))
         predicted = pa.array(found)
     counts = {
         "train_images": len(train_features),

@@ -6,7 +6,6 @@ Source: gurayozgur/MADation: src/utils/utils.py; terms of ISO/IEC 20059 and 3010
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Literal, Unpack
 
 import numpy as np
@@ -14,9 +13,20 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from tasks.metrics.curves import Curve
-from tasks.metrics.intervals import REPLICATES, rule_of_30
+from tasks.metrics.effective import Sample
+from tasks.metrics.intervals import rule_of_30
+from tasks.metrics.roc_intervals import Read
 from tasks.metrics.scores import Scores, UndefinedMetric, needs_resolution
-from tasks.protocols.detection import BONA_FIDE, Statistic, attack_faults, read_off, warnings_of
+from tasks.protocols.detection import (
+    BONA_FIDE,
+    THINNED,
+    Statistic,
+    attack_faults,
+    equal,
+    in_common,
+    read_off,
+    warnings_of,
+)
 from tasks.protocols.inputs import id_faults, label_faults, length_faults, refuse, score_faults
 from tasks.protocols.tally import Context, Tally, part_faults
 from tasks.results import Result
@@ -25,12 +35,16 @@ PROTOCOL = (
     "MAD: per attack against all bona fide; eer interpolated (the D-EER of ISO/IEC 20059), eer_nearest_fpr and "
     "fixed-error points as MADation"
 )
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 PERCENTS = (1, 10, 20)
 
-STATISTICS: dict[str, Statistic] = {"eer": Curve.eer, "eer_nearest_fpr": Curve.eer_nearest_fpr}
-AT_BPCER = {f"apcer_at_bpcer_{percent}": percent / 100 for percent in PERCENTS}
-AT_APCER = {f"bpcer_at_apcer_{percent}": percent / 100 for percent in PERCENTS}
+STATISTICS: dict[str, Statistic] = {
+    "eer": equal(Curve.eer),
+    "eer_nearest_fpr": equal(Curve.eer_nearest_fpr),
+    f"eer_nearest_fpr{THINNED}": equal(lambda roc: roc.thinned().eer_nearest_fpr()),
+}
+AT_BPCER = {f"apcer_at_bpcer_{percent}{points}": percent / 100 for points in ("", THINNED) for percent in PERCENTS}
+AT_APCER = {f"bpcer_at_apcer_{percent}{points}": percent / 100 for points in ("", THINNED) for percent in PERCENTS}
 LEAVES = (*STATISTICS, *AT_BPCER, *AT_APCER)
 
 
@@ -44,14 +58,13 @@ def score(
     dataset: str = "morphs",
     prefix: str = "",
     subjects: ArrayLike | None = None,
-    replicates: int = REPLICATES,
     **context: Unpack[Context],
 ) -> tuple[Result, pa.Table]:
     """`LEAVES` by attack and as `mean`; all arrays (N,): scores (higher = bona fide), labels (1 = bona fide),
     attacks, ids.
 
-    prefix: before attacks and `mean` in the names. Intervals are bootstrapped by subject where `subjects` (N,) are given, else by
-    image, bona fide and attacks apart.
+    prefix: before attacks and `mean` in the names. The unit of the intervals is the subject where `subjects` (N,) are given, else the
+    image.
     The table has one row an image: id, label, attack, score. Raises UserError for duplicate ids, scores that are not
     finite, labels other than 0 and 1, an attack column that disagrees with the label, and attack names that no metric
     can carry, naming ids.
@@ -71,17 +84,20 @@ def score(
     )
     values = np.asarray(scores, dtype=np.float64)
     bona_fide = truth == 1
-    tally = Tally(suite, prefix)
-    genuine = (Scores(values[bona_fide]), groups[bona_fide])
-    drawn = {
-        kind: _one_attack(tally, kind, genuine, (Scores(values[attack == kind]), groups[attack == kind]), n, replicates)
-        for n, kind in enumerate(kinds)
+    tally = Tally(suite, prefix, "image" if subjects is None else "subject")
+    genuine = Sample(Scores(values[bona_fide]), groups[bona_fide])
+    found = {
+        kind: _one_attack(tally, kind, genuine, Sample(Scores(values[attack == kind]), groups[attack == kind]))
+        for kind in kinds
     }
     for leaf in LEAVES:
-        tally.give_mean({kind: replicate[leaf] for kind, replicate in drawn.items()}, leaf)
+        parts = {kind: of_kind[leaf] for kind, of_kind in found.items()}
+        reads = [read for read in parts.values() if read is not None]
+        rejected = [AT_BPCER.get(leaf, read.value) for read in reads]
+        shared = in_common(reads, rejected, genuine.scores.size) if reads and len(reads) == len(parts) else None
+        tally.give_mean(parts, leaf, shared)
     counts = {"bona_fide": int(bona_fide.sum()), **{f"attack_{kind}": int((attack == kind).sum()) for kind in kinds}}
     notes = {
-        "interval_groups": "image" if subjects is None else "subject",
         **rule_of_30(_errors(tally, kinds, counts)),
         **warnings_of(Scores(values[bona_fide]), Scores(values[~bona_fide])),
     }
@@ -92,7 +108,7 @@ def score(
 def _errors(tally: Tally, kinds: Sequence[str], counts: Mapping[str, int]) -> dict[tuple[str, str], float]:
     """How many errors stand behind each value: at an EER of the rarer class, else those that the fixed rate expects."""
     found = {}
-    for leaf in LEAVES:
+    for leaf in (leaf for leaf in LEAVES if not leaf.endswith(THINNED)):
         for kind in kinds:
             value = tally.values.get(tally.name(kind, leaf))
             if value is not None:
@@ -103,26 +119,27 @@ def _errors(tally: Tally, kinds: Sequence[str], counts: Mapping[str, int]) -> di
     return found
 
 
-def _one_attack(
-    tally: Tally,
-    kind: str,
-    bona_fide: tuple[Scores, ArrayLike],
-    attacks: tuple[Scores, ArrayLike],
-    stream: int,
-    replicates: int,
-) -> dict[str, NDArray[np.float64] | None]:
+def _one_attack(tally: Tally, kind: str, bona_fide: Sample, attacks: Sample) -> dict[str, Read | None]:
     statistics = dict(STATISTICS)
-    drawn: dict[str, NDArray[np.float64] | None] = {}
-    for rates, scores, error, what, read in (
-        (AT_BPCER, bona_fide[0], "BPCER", "bona fide presentations", Curve.far_at_frr),
-        (AT_APCER, attacks[0], "APCER", "attack presentations", Curve.frr_at_far),
+    found: dict[str, Read | None] = {}
+    for rates, sample, error, what, at in (
+        (AT_BPCER, bona_fide, "BPCER", "bona fide presentations", _apcer_at),
+        (AT_APCER, attacks, "APCER", "attack presentations", _bpcer_at),
     ):
         for leaf, rate in rates.items():
             try:
-                needs_resolution(rate, scores.size, error, what)
+                needs_resolution(rate, sample.scores.size, error, what)
             except UndefinedMetric as undefined:
                 tally.lack(kind, leaf, str(undefined))
-                drawn[leaf] = None
+                found[leaf] = None
             else:
-                statistics[leaf] = partial(read, rate=rate)
-    return drawn | read_off(tally, kind, bona_fide, attacks, statistics, stream=stream, replicates=replicates)
+                statistics[leaf] = at(rate, leaf.endswith(THINNED))
+    return found | read_off(tally, kind, bona_fide, attacks, statistics)
+
+
+def _apcer_at(rate: float, thinned: bool) -> Statistic:
+    return lambda roc: roc.far_at_frr(rate, (roc.curve.thinned() if thinned else roc.curve).far_at_frr(rate))
+
+
+def _bpcer_at(rate: float, thinned: bool) -> Statistic:
+    return lambda roc: roc.frr_at_far(rate, (roc.curve.thinned() if thinned else roc.curve).frr_at_far(rate))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from tasks.metrics import classification
-from tasks.metrics.intervals import wilson
+from tasks.metrics.intervals import rate_interval
 from tasks.protocols.inputs import feature_faults, id_faults, label_faults, normalised, refuse, why_not_learnt
 from tasks.protocols.tally import Context, Tally
 from tasks.results import Result, Suite
@@ -89,7 +89,7 @@ def score(
     chances = softmax(fit.logits(test), axis=1)
     predicted = fit.predict(test)
     right = int(np.sum(predicted == test_labels))
-    tally.give(dataset, "top1", classification.top1(predicted, test_labels), wilson(right, names.size))
+    tally.give(dataset, "top1", classification.top1(predicted, test_labels), rate_interval(right, names.size))
     notes = {
         "feature_stage": f"{'pre' if 'trunk' in suite else 'post'}-projection, L2-normalised",
         "fitted_on": "train" if validation is None or suite.endswith("_train") else "train + validation",

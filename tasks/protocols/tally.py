@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, NotRequired, TypedDict, Unpack
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from models.faults import Fault
-from tasks.metrics.intervals import Interval, percentile
+from tasks.metrics.intervals import Combined, Estimate, Interval
 from tasks.metrics.scores import UndefinedMetric
 from tasks.results import LONGEST_PIECE, MEAN, Result, Suite, is_piece, metric_name
 from tasks.understood import Reading
@@ -32,11 +31,12 @@ class Tally:
     """The metrics of one protocol run; every name is either valued or absent with its reason.
 
     prefix: before each part of a name, for protocols whose parts are no data sets (attacks, domains): two sets may have the same.
+    unit: what the intervals take as independent; the result's note `interval_unit` says it.
     """
 
-    def __init__(self, suite: Suite, prefix: str = "") -> None:
+    def __init__(self, suite: Suite, prefix: str = "", unit: str = "image") -> None:
         self.suite: Suite = suite
-        self._prefix = prefix
+        self._prefix, self._unit = prefix, unit
         self.values: dict[str, float] = {}
         self.intervals: dict[str, tuple[float, float]] = {}
         self.absent: dict[str, str] = {}
@@ -63,11 +63,12 @@ class Tally:
         else:
             self.give(part, leaf, value, interval)
 
-    def give_mean(self, parts: Mapping[str, NDArray[np.float64] | None], leaf: str) -> None:
-        """The unweighted mean of `leaf` over all parts, its interval from their replicates (B,); absent when one part
-        lacks it.
+    def give_mean(self, parts: Mapping[str, Estimate | None], leaf: str, correlation: ArrayLike | None = None) -> None:
+        """The unweighted mean of `leaf` over all parts, its interval from theirs; absent when one part lacks it.
+
+        correlation: of the parts, as `Combined` has it; None where they have nothing in common.
         """
-        lacking = [part for part, replicates in parts.items() if replicates is None]
+        lacking = [part for part, estimate in parts.items() if estimate is None]
         if lacking or not parts:
             self.lack(
                 MEAN,
@@ -75,9 +76,9 @@ class Tally:
                 f"mean over all parts: undefined for {', '.join(lacking)}" if lacking else "no part to average",
             )
             return
-        value = np.mean([self.values[self.name(part, leaf)] for part in parts])
-        replicates = np.mean([replicates for replicates in parts.values() if replicates is not None], axis=0)
-        self.give(MEAN, leaf, float(value), percentile(replicates))
+        found = [estimate for estimate in parts.values() if estimate is not None]
+        mean = Combined(found, [1 / len(found)] * len(found), correlation)
+        self.give(MEAN, leaf, mean.value, mean.interval())
 
     def result(
         self,
@@ -88,6 +89,7 @@ class Tally:
         notes: dict[str, str],
         **context: Unpack[Context],
     ) -> Result:
+        notes = {**({"interval_unit": self._unit} if self.intervals else {}), **notes}
         return Result(
             suite=self.suite, dataset=dataset, protocol=protocol, protocol_version=version, values=self.values,
             intervals=self.intervals, absent=self.absent, counts=counts, notes=notes, **context,

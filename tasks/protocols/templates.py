@@ -8,15 +8,15 @@ Sized for IJB-C (469,375 images, 15.7 million pairs): see `pooling` and `dots`; 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Unpack
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tasks.metrics.intervals import Interval, wilson
-from tasks.metrics.scores import Scores
+from tasks.metrics.intervals import Complement
+from tasks.metrics.pairs import Comparisons
+from tasks.metrics.scores import Scores, UndefinedMetric
 from tasks.metrics.verification import tar_at_far_sorted
 from tasks.protocols.detection import warnings_of
 from tasks.protocols.dots import dots
@@ -28,7 +28,7 @@ from tasks.results import Result, rate_label
 PROTOCOL = (
     "templates: (f(x) + f(flip x)) x detector score, mean by media, sum by template, L2, dot; TAR at the nearest FAR"
 )
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 
 
@@ -44,9 +44,9 @@ def score(
     """`tar_at_far_<rate>` at `RATES`; features and flipped (N, d), unnormalised, in the order of ids (N,).
 
     members: id, template, media, detector_score (>= 0). pairs: template_1, template_2, same. Templates and media are text or whole
-    numbers. A rate below 1 / impostor pairs is absent; one with fewer than 30 impostors beyond it is named in the notes. Wilson
-    intervals at the threshold read, which is taken as given. The table has one row a pair: template_1, template_2, same (as given)
-    and score, float64. Raises UserError for duplicate ids or member rows, features that are not finite or zero, members with an
+    numbers. A rate below 1 / impostor pairs is absent; one with fewer than 30 impostors beyond it is named in the notes. The unit of
+    the intervals is the subject: the templates that genuine pairs join. The table has one row a pair: template_1, template_2, same
+    (as given) and score, float64. Raises UserError for duplicate ids or member rows, features that are not finite or zero, members with an
     unknown id, without media or with a bad detector score, templates whose pooled feature is zero, pairs with a template that has
     no members, of a template with itself, given twice, or without a class.
     """
@@ -55,14 +55,18 @@ def score(
     one, two, unpaired = pair_ends(templates, pairs, ("template_1", "template_2"), "template")
     refuse(f"templates on {part}", faults, unpaired, empty_faults(pairs, "same"))
     similarity = dots(pooled, one, two)
-    del pooled, one, two  # room for the scores by class
-    same = pairs["same"].to_numpy().astype(bool)
-    genuine, impostor = Scores(similarity[same]), Scores(similarity[~same])
-    genuine.sort()
-    impostor.sort()
-    tally = Tally("fr")
+    del pooled  # room for the scores by class
+    comparisons = Comparisons(Scores(similarity), pairs["same"].to_numpy().astype(bool), one, two)
+    genuine, impostor = comparisons.genuine, comparisons.impostor
+    tally = Tally("fr", unit="subject")
     for rate in RATES:
-        tally.attempt(part, f"tar_at_far_{rate_label(rate)}", partial(_tar, genuine, impostor, rate, part))
+        leaf = f"tar_at_far_{rate_label(rate)}"
+        try:
+            found = tar_at_far_sorted(genuine, impostor, rate, chosen_on=part)
+        except UndefinedMetric as undefined:
+            tally.lack(part, leaf, str(undefined))
+        else:
+            tally.give(part, leaf, found.tar, Complement(comparisons.frr_at_far(rate, found)).interval())
     few = [rate_label(rate) for rate in RATES if 1 <= round(rate * impostor.size, 6) < 30]
     notes = {"rule_of_30": f"fewer than 30 impostor pairs beyond FAR {', '.join(few)}"} if few else {}
     notes |= warnings_of(genuine, impostor, ("genuine", "impostors"))
@@ -74,8 +78,3 @@ def score(
     }
     table = pa.table({**{name: pairs[name] for name in ("template_1", "template_2", "same")}, "score": similarity})
     return tally.result(part, PROTOCOL, PROTOCOL_VERSION, counts, notes, **context), table
-
-
-def _tar(genuine: Scores, impostor: Scores, rate: float, part: str) -> tuple[float, Interval | None]:
-    tar = tar_at_far_sorted(genuine, impostor, rate, chosen_on=part).tar
-    return tar, wilson(round(tar * genuine.size), genuine.size)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tasks.metrics.intervals import rule_of_30, strata_interval
+from tasks.metrics.intervals import mean_of_rates, rule_of_30
 from tasks.metrics.scores import Scores, UndefinedMetric, as_scores
 from tasks.metrics.verification import fold_accuracy
 from tasks.protocols.detection import warnings_of
@@ -22,7 +22,7 @@ from tasks.results import Result
 PROTOCOL = (
     "verification: f(x) + f(flip x), L2, squared distance < t, t from the other folds, mean of the fold accuracies"
 )
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 
 
 def score(
@@ -37,7 +37,7 @@ def score(
     order of ids (N,).
 
     The table has one row a pair: id_1, id_2, same, fold, score (negated squared distance, higher = same person) and
-    accepted (null where the accuracy is undefined). The interval draws pairs within folds, thresholds kept. Raises
+    accepted (null where the accuracy is undefined). The unit of the interval is the pair, within its fold; thresholds are kept. Raises
     UserError for duplicate ids, features that are not finite or zero, pairs with an unknown id, of an image with
     itself, given twice, or without a class or fold.
     """
@@ -51,7 +51,7 @@ def score(
     same, fold = pairs["same"].to_numpy().astype(bool), pairs["fold"].to_numpy().astype(np.int64)
     embedding = normalised(features.astype(np.float64) + flipped)
     similarity = as_scores(-np.sum((embedding[one] - embedding[two]) ** 2, axis=1))
-    tally = Tally("fr")
+    tally = Tally("fr", unit="pair")
     accepted = pa.nulls(same.size, pa.bool_())
     notes = warnings_of(Scores(similarity[same]), Scores(similarity[~same]), ("genuine", "impostors"))
     try:
@@ -61,7 +61,7 @@ def score(
     else:
         sizes = np.bincount(np.searchsorted(outcome.folds, fold))
         hits = np.rint(outcome.accuracies * sizes)
-        tally.give(part, "accuracy", outcome.mean, strata_interval(hits, sizes, seed=0))
+        tally.give(part, "accuracy", outcome.mean, mean_of_rates(hits, sizes))
         accepted = pa.array(outcome.accepted)
         notes |= rule_of_30({(part, "accuracy"): same.size - hits.sum()})
         notes["thresholds"] = ", ".join(f"{t:.2f}" for t in outcome.thresholds)

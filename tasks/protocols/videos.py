@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from models.faults import Fault
+from tasks.metrics.effective import Sample
 from tasks.metrics.scores import Scores
 from tasks.protocols.detection import attack_faults
 from tasks.protocols.inputs import id_faults, label_faults, length_faults, naming, score_faults
@@ -18,7 +19,7 @@ from tasks.protocols.tally import part_faults
 @dataclass(frozen=True)
 class Frames:
     """Scored frames, all (N,): scores (higher = bona fide), labels (1 = bona fide), videos, domains, ids; attacks
-    (instruments) if known.
+    (instruments) and subjects (who is shown, or imitated) if known.
     """
 
     scores: ArrayLike
@@ -27,12 +28,13 @@ class Frames:
     domains: ArrayLike
     ids: ArrayLike
     attacks: ArrayLike | None = None
+    subjects: ArrayLike | None = None
 
 
 @dataclass(frozen=True)
 class Videos:
-    """One row a video, sorted by name, all (V,): name, mean score, label, domain, attack ("" if unknown), number of
-    frames.
+    """One row a video, sorted by name, all (V,): name, mean score, label, domain, attack ("" if unknown), unit of its errors
+    (the subject, or the video where subjects are not known), number of frames.
     """
 
     name: NDArray[np.str_]
@@ -40,21 +42,25 @@ class Videos:
     label: NDArray[np.int64]
     domain: NDArray[np.str_]
     attack: NDArray[np.str_]
+    unit: NDArray[np.str_]
     frames: NDArray[np.int64]
 
-    def bona_fide(self, domain: str | None = None) -> Scores:
-        return Scores(self.score[(self.label == 1) & self._in(domain)])
+    def bona_fide(self, domain: str | None = None) -> Sample:
+        return self._sample((self.label == 1) & self._in(domain))
 
-    def attacks(self, domain: str | None = None, kind: str | None = None) -> Scores:
+    def attacks(self, domain: str | None = None, kind: str | None = None) -> Sample:
         chosen = (self.label == 0) & self._in(domain)
-        return Scores(self.score[chosen if kind is None else chosen & (self.attack == kind)])
+        return self._sample(chosen if kind is None else chosen & (self.attack == kind))
+
+    def _sample(self, chosen: NDArray[np.bool_]) -> Sample:
+        return Sample(Scores(self.score[chosen]), self.unit[chosen])
 
     def _in(self, domain: str | None) -> NDArray[np.bool_]:
         return np.ones(self.name.size, dtype=bool) if domain is None else self.domain == domain
 
 
 def gather(frames: Frames) -> tuple[Videos, list[Fault]]:
-    """Frames to videos: the mean score of each; and the faults of videos that carry two labels, domains or attacks."""
+    """Frames to videos: the mean score of each; and the faults of videos that carry two labels, domains, attacks or subjects."""
     names, first, of_video, counts = np.unique(
         np.asarray(frames.videos).astype(str), return_index=True, return_inverse=True, return_counts=True
     )
@@ -62,6 +68,7 @@ def gather(frames: Frames) -> tuple[Videos, list[Fault]]:
         "label": np.asarray(frames.labels, dtype=np.int64),
         "domain": np.asarray(frames.domains).astype(str),
         "attack": np.full(of_video.size, "") if frames.attacks is None else np.asarray(frames.attacks).astype(str),
+        "subject": names[of_video] if frames.subjects is None else np.asarray(frames.subjects).astype(str),
     }
     faults = []
     for column, values in columns.items():
@@ -73,14 +80,18 @@ def gather(frames: Frames) -> tuple[Videos, list[Fault]]:
                 )
             )
     mean = np.bincount(of_video, weights=np.asarray(frames.scores, dtype=np.float64), minlength=names.size) / counts
-    label, domain, attack = (columns[column][first] for column in ("label", "domain", "attack"))
-    return Videos(names, mean, label.astype(np.int64), domain.astype(str), attack.astype(str), counts), faults
+    label = columns["label"][first].astype(np.int64)
+    domain, attack, unit = (columns[column][first].astype(str) for column in ("domain", "attack", "subject"))
+    return Videos(names, mean, label, domain, attack, unit, counts), faults
 
 
 def frame_faults(frames: Frames, split: str) -> list[Fault]:
     names = np.asarray(frames.ids).astype(str)
     domains = np.asarray(frames.domains).astype(str)
-    faults = id_faults(names, f"{split} ids") + length_faults(names.size, videos=frames.videos, domains=domains)
+    subjects = {} if frames.subjects is None else {"subjects": frames.subjects}
+    faults = id_faults(names, f"{split} ids") + length_faults(
+        names.size, videos=frames.videos, domains=domains, **subjects
+    )
     faults += score_faults(frames.scores, names, f"{split} scores") + label_faults(
         frames.labels, names, 2, f"{split} labels"
     )

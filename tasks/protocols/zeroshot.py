@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models.faults import Fault
 from models.words import counted
 from tasks.metrics import classification
-from tasks.metrics.intervals import REPLICATES, strata_interval, wilson
+from tasks.metrics.intervals import mean_of_rates, rate_interval
 from tasks.protocols.inputs import feature_faults, id_faults, label_faults, normalised, refuse
 from tasks.protocols.tally import Context, Tally
 from tasks.results import Result
@@ -81,20 +81,20 @@ def score(
     right = predicted == truth
     found = np.bincount(truth[right], minlength=classes)
     tally.attempt(
-        dataset, "top1", lambda: (classification.top1(predicted, truth), wilson(int(right.sum()), right.size))
+        dataset, "top1", lambda: (classification.top1(predicted, truth), rate_interval(int(right.sum()), right.size))
     )
     tally.attempt(
         dataset,
         "mean_per_class",
         lambda: (
             classification.mean_per_class(predicted, truth),
-            strata_interval(found[shown > 0], shown[shown > 0], seed=0, replicates=REPLICATES),
+            mean_of_rates(found[shown > 0], shown[shown > 0]),
         ),
     )
     tally.attempt(
         dataset,
         "top5",
-        lambda: (value := classification.topk(logits, truth, 5), wilson(round(value * right.size), right.size)),
+        lambda: (value := classification.topk(logits, truth, 5), rate_interval(round(value * right.size), right.size)),
     )
     alone = f"all {names.size:,} images are of one of the {classes:,} classes: the accuracy is that class's alone"
     notes = {"warning": alone} if counts["classes_shown"] == 1 else {}

@@ -15,8 +15,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from tasks.metrics import errors
-from tasks.metrics.curves import curve, resampled
-from tasks.metrics.intervals import Resampler
+from tasks.metrics.curves import curve
 from tasks.metrics.scores import Scores, Threshold, UndefinedMetric, as_scores, exact
 
 ON = "test"
@@ -182,35 +181,6 @@ def test_only_the_order_of_scores_counts(name: str, genuine: list[float], impost
         assert 0 <= plain <= 1
 
 
-@given(some, some, st.integers(0, 2**31))
-def test_weights_are_repetitions(genuine: Scores, impostor: Scores, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    g, i = rng.integers(0, 3, (4, genuine.size)), rng.integers(0, 3, (4, impostor.size))
-    g[:, 0] += 1
-    i[:, 0] += 1  # a replicate holds someone of each class
-    weighted = curve(genuine, impostor, g, i)
-    for row in range(4):
-        repeated = as_scores(np.repeat(genuine, g[row])), as_scores(np.repeat(impostor, i[row]))
-        plain = curve(*repeated)
-        assert weighted.eer()[row] == pytest.approx(float(plain.eer()), abs=1e-12)
-        assert weighted.auc()[row] == pytest.approx(float(plain.auc()), abs=1e-12)
-        assert weighted.eer_nearest_fpr()[row] == pytest.approx(float(plain.eer_nearest_fpr()), abs=1e-12)
-        assert weighted.far_at_frr(0.1)[row] == pytest.approx(float(plain.far_at_frr(0.1)), abs=1e-12)
-        assert weighted.frr_at_far(0.1)[row] == pytest.approx(float(plain.frr_at_far(0.1)), abs=1e-12)
-
-
-def test_resampling_does_not_depend_on_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    genuine, impostor = draws(4, ties=False)
-
-    def replicates() -> np.ndarray:
-        draw = Resampler(np.arange(genuine.size), 1), Resampler(np.arange(impostor.size), 2)
-        return np.concatenate([block.eer() for block in resampled(genuine, impostor, *draw, 37)])
-
-    whole = replicates()
-    monkeypatch.setattr("tasks.metrics.curves._BLOCK", 5 * (genuine.size + impostor.size))
-    np.testing.assert_array_equal(whole, replicates())
-
-
 def test_rates_at_a_threshold_by_hand() -> None:
     half = Threshold(0.5, "by hand", ON)
     bona_fide, print_, mask = as_scores([0.5, 0.4, 0.9, 0.6]), as_scores([0.5, 0.1]), as_scores([0.2, 0.3, 0.7, 0.1])
@@ -275,28 +245,24 @@ def test_scores_and_thresholds_are_checked_on_entry() -> None:
         errors.apcer_at_bpcer(as_scores([1, 2, 3]), as_scores([0]), 0.01)
 
 
-@given(some, some, st.integers(0, 2**31))
-def test_halving_finds_the_points_of_the_whole_curve(genuine: Scores, impostor: Scores, seed: int) -> None:
-    weights = [np.random.default_rng(seed).integers(0, 3, (5, scores.size)) for scores in (genuine, impostor)]
-    for drawn in weights:
-        drawn[:, 0] += 1  # a replicate holds someone of each class
-    roc = curve(genuine, impostor, *weights)
+@given(some, some)
+def test_halving_finds_the_points_of_the_whole_curve(genuine: Scores, impostor: Scores) -> None:
+    roc = curve(genuine, impostor)
     both = roc.genuine_total * roc.impostor_total
     balance = roc.impostor * roc.genuine_total + roc.genuine * roc.impostor_total - both
-    np.testing.assert_array_equal(roc.crossing(), np.argmax(balance >= 0, axis=1))
-    np.testing.assert_array_equal(roc.nearest_equal(), np.argmin(np.abs(balance), axis=1))
+    assert roc.crossing() == np.argmax(balance >= 0)
+    assert roc.nearest_equal() == np.argmin(np.abs(balance))
 
 
-@pytest.mark.parametrize("groups", ["each", "subjects"])
-def test_a_replicate_is_the_eer_of_its_own_draw(groups: str) -> None:
-    genuine, impostor = draws(11, ties=True)
-    size = 1 if groups == "each" else 4
-    of_genuine, of_impostor = np.arange(genuine.size) // size, np.arange(impostor.size) // size
-    blocks = resampled(genuine, impostor, Resampler(of_genuine, 1), Resampler(of_impostor, 2), 12)
-    ours = np.concatenate([block.eer() for block in blocks])
-    drawn = Resampler(of_genuine, 1).draw(12), Resampler(of_impostor, 2).draw(12)
-    for value, g, i in zip(ours, *drawn, strict=True):
-        fpr, tpr, _ = roc_curve(*labelled(np.repeat(genuine, g), np.repeat(impostor, i)), drop_intermediate=False)
-        after = int(np.argmax(fpr >= 1 - tpr))
-        gap = (fpr - (1 - tpr))[after - 1 : after + 1]
-        assert value == pytest.approx(np.interp(0, gap, fpr[after - 1 : after + 1]), abs=1e-12)
+@given(some, some)
+def test_the_thinned_curve_is_that_of_scikit_learns_default(genuine: Scores, impostor: Scores) -> None:
+    fpr, tpr, thresholds = roc_curve(*labelled(genuine, impostor))
+    thinned = curve(genuine, impostor).thinned()
+    np.testing.assert_array_equal(thinned.thresholds, thresholds[1:])
+    np.testing.assert_allclose(thinned.far(), fpr, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(1 - thinned.frr(), tpr, rtol=0, atol=1e-12)
+    nearest = int(
+        np.argmin(np.round(np.abs(tpr + fpr - 1), 9))
+    )  # as the papers' code, rounding errors of equal distances apart
+    assert thinned.eer_nearest_fpr() == pytest.approx(fpr[nearest], abs=1e-12)
+    assert thinned.hter_at_nearest_equal() == pytest.approx((fpr[nearest] + 1 - tpr[nearest]) / 2, abs=1e-12)

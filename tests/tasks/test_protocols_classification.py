@@ -316,7 +316,7 @@ def test_images_of_one_of_two_classes_are_scored_with_a_warning() -> None:
     assert result.values["zero_shot/x/top1"] == np.mean(table["predicted"].to_numpy() == 1)
     assert result.notes["warning"].startswith("all 12 images are of one of the 2 classes")
     other, _ = zeroshot.score("x", names(12), features, np.arange(12) % 2, weights, **CONTEXT)
-    assert not other.notes
+    assert other.notes == {"interval_unit": "image"}
 
 
 def test_probe_names_bad_rows() -> None:

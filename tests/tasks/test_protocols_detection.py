@@ -84,7 +84,7 @@ def test_morphs_by_subject_are_drawn_whole() -> None:
     by_image, _ = morph.score("mad", SCORES, LABELS, ATTACKS, IDS, **CONTEXT)
     by_subject, _ = morph.score("mad", SCORES, LABELS, ATTACKS, IDS, subjects=np.arange(30) // 5, **CONTEXT)
     assert by_image.values == by_subject.values
-    assert (by_image.notes["interval_groups"], by_subject.notes["interval_groups"]) == ("image", "subject")
+    assert (by_image.notes["interval_unit"], by_subject.notes["interval_unit"]) == ("image", "subject")
     assert by_image.intervals != by_subject.intervals
 
 
@@ -109,10 +109,10 @@ def test_rates_with_few_errors_are_marked() -> None:
     # 400 bona fide and 400 morphs, evenly spread: 200 errors of each kind at the EER, 4, 40 and 80 expected at 1, 10 and 20 %.
     spread, names = np.arange(800) / 800, [f"i{i}" for i in range(800)]
     attack = np.where(np.arange(800) % 2, "bona_fide", "warp")
-    result, _ = morph.score("mad", spread, (attack == "bona_fide").astype(int), attack, names, replicates=2, **CONTEXT)
+    result, _ = morph.score("mad", spread, (attack == "bona_fide").astype(int), attack, names, **CONTEXT)
     assert result.notes["rule_of_30"] == "fewer than 30 errors behind apcer_at_bpcer_1 (warp); bpcer_at_apcer_1 (warp)"
     # Both domains of the hand case have a video or none in error; auc is no error rate.
-    result, _ = spoof.score("pad", TEST, DEV, replicates=2, **CONTEXT)
+    result, _ = spoof.score("pad", TEST, DEV, **CONTEXT)
     named = "hter (all); acer (all); apcer_worst (all); bpcer (all); hter_at_test_eer (all); eer (all)"
     assert result.notes["rule_of_30"] == f"fewer than 30 errors behind {named}"
 
@@ -194,7 +194,8 @@ def test_spoofs_by_hand() -> None:
     result, table = spoof.score("pad", TEST, DEV, **CONTEXT)
     #   At that point, .66: print 0, replay 1/2, BPCER 1/2: acer_at_test_eer = 1/2.
     a = {
-        "hter": 5 / 12, "acer": 1 / 2, "apcer_worst": 1 / 2, "bpcer": 1 / 2, "hter_at_test_eer": 5 / 12, "acer_at_test_eer": 1 / 2,
+        "hter": 5 / 12, "acer": 1 / 2, "apcer_worst": 1 / 2, "bpcer": 1 / 2, "hter_at_test_eer": 5 / 12, "hter_at_test_eer_thinned": 5 / 12,
+        "acer_at_test_eer": 1 / 2,
         "eer": 1 / 3, "auc": 5 / 6,
     }  # fmt: skip
     assert set(a) == set(spoof.LEAVES)
@@ -212,6 +213,44 @@ def test_spoofs_by_hand() -> None:
     np.testing.assert_allclose(table.column("score").to_numpy(), [0.7, 0.6, 0.3, 0.66, 0.1, 0.9, 0.2])
     assert table.column("frames").to_pylist() == [2, 2, 2, 3, 1, 1, 2]
     assert result.intervals.keys() == result.values.keys()
+
+
+def many(seed: int, domain: str, alike: float) -> list[tuple[str, str, str, tuple[float, ...]]]:
+    """Videos of 60 subjects, 3 bona fide and 3 attacks of each; alike: how much those of a subject have in common."""
+    rng, rows = np.random.default_rng(seed), []
+    for subject in range(60):
+        common = alike * rng.normal()
+        for kind, mean in (("bona_fide", 1.0), ("print", -1.0)):
+            scores = mean + common + np.sqrt(1 - alike**2) * rng.normal(size=3)
+            rows += [(f"{domain}/{subject}/{kind}{n}", domain, kind, (float(score),)) for n, score in enumerate(scores)]
+    return rows
+
+
+def test_the_unit_of_an_interval_is_the_subject_where_known() -> None:
+    videos = frames(many(0, "domain_a", 0.9), "t")
+    subjects = [str(video).split("/")[1] for video in np.asarray(videos.videos)]
+    by_video, _ = spoof.score("pad", videos, DEV, **CONTEXT)
+    by_subject, _ = spoof.score("pad", replace(videos, subjects=subjects), DEV, **CONTEXT)
+    assert by_video.values == by_subject.values
+    assert (by_video.notes["interval_unit"], by_subject.notes["interval_unit"]) == ("video", "subject")
+    for leaf in ("hter", "bpcer", "eer", "auc", "hter_at_test_eer"):
+        one, two = (result.intervals[f"pad/domain_a/{leaf}"] for result in (by_video, by_subject))
+        assert two[1] - two[0] > 1.3 * (one[1] - one[0]), leaf
+
+
+def test_a_video_of_two_subjects_is_refused() -> None:
+    subjects = ["s1", "s2", *("s3" for _ in range(11))]
+    with pytest.raises(UserError, match="videos \\(subject\\): 1 with two subjects: v1"):
+        spoof.score("pad", replace(TEST, subjects=subjects), DEV, **CONTEXT)
+
+
+def test_domains_are_different_people() -> None:
+    """Two domains of one score each: the mean has half the variance of one of them, as independent means do."""
+    one, two = many(1, "domain_a", 0.0), many(1, "domain_b", 0.0)
+    result, _ = spoof.score("pad", frames([*one, *two], "t"), DEV, **CONTEXT)
+    for leaf in ("bpcer", "hter", "eer", "auc"):
+        single, mean = (result.intervals[f"pad/{part}/{leaf}"] for part in ("domain_a", "mean"))
+        assert (mean[1] - mean[0]) / (single[1] - single[0]) == pytest.approx(1 / np.sqrt(2), rel=0.1), leaf
 
 
 def test_order_of_frames_does_not_count() -> None:

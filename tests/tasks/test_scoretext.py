@@ -62,7 +62,7 @@ def test_the_same_numbers_whatever_wrote_the_file_and_in_any_order(
     file = read(path, "templates")
     np.testing.assert_array_equal(file.scores, score[order])
     np.testing.assert_array_equal(file.labels, label[order])
-    assert measure(file, replicates=20).values["fr/s/auc"] == pytest.approx(roc_auc_score(label, score))
+    assert measure(file).values["fr/s/auc"] == pytest.approx(roc_auc_score(label, score))
 
 
 def test_names_are_read_from_a_file_of_many_columns(tmp_path: Path) -> None:
@@ -213,9 +213,9 @@ def test_one_name_for_videos_of_two_folders_is_refused(tmp_path: Path) -> None:
     )
     assert "video: 2 with" in refusal(put(tmp_path, text.replace("/", "\\")), "spoof")
     apart = [row.replace(",clip", f",{row.split('/')[0]}/clip") for row in rows]
-    result = measure(read(put(tmp_path, "\n".join(["id,video,label,score", *apart])), "spoof"), replicates=20)
+    result = measure(read(put(tmp_path, "\n".join(["id,video,label,score", *apart])), "spoof"))
     assert result.counts["videos"] == 4
-    whole = measure(read(put(tmp_path, text.replace(",clip", ",/clip")), "spoof"), replicates=20)
+    whole = measure(read(put(tmp_path, text.replace(",clip", ",/clip")), "spoof"))
     assert whole.counts["videos"] == 2
 
 
@@ -223,5 +223,5 @@ def test_an_order_that_is_not_lfws_has_no_folds(tmp_path: Path) -> None:
     label = np.tile([1, 0], 50)  # every tenth half genuine, as LFW's, but one by one
     distance = np.round(np.random.default_rng(0).uniform(0, 4, 100), 3)
     rows = [f"{d},{one}" for d, one in zip(distance, label, strict=True)]
-    result = measure(read(put(tmp_path, "\n".join(["distance,label", *rows])), "verification"), replicates=20)
+    result = measure(read(put(tmp_path, "\n".join(["distance,label", *rows])), "verification"))
     assert "not genuine pairs and then as many impostors" in result.absent["fr/s/accuracy"]
