@@ -21,12 +21,16 @@ from tasks.catalogue import PROBES
 
 GENERAL: tuple[str, ...] = ("zero_shot", *PROBES)
 Z95 = 1.959963984540054
-# task -> (metric after, the baseline's metric before, +1 where higher is better)
-GAIN = {
-    "faces": ("fr/pairs/accuracy", "fr/pairs/accuracy", 1),
-    "morphs": ("mad/mean/eer", "mad_text/mean/eer", -1),
-    "spoofs": ("pad/mean/hter", "pad_text/mean/hter", -1),
+# task -> (metrics after, the baseline's metrics before, +1 where higher is better); several are averaged, and only where all are there
+_DETECTORS = {
+    "morphs": (("mad/mean/eer",), ("mad_text/mean/eer",), -1),
+    "spoofs": (("pad/mean/hter",), ("pad_text/mean/hter",), -1),
 }
+_FACES = {
+    "miniature": ("pairs",),
+    "paper": ("lfw", "cfp_fp", "agedb_30", "calfw", "cplfw"),
+}  # the study's five verification sets
+Gain = tuple[tuple[str, ...], tuple[str, ...], int]
 
 
 @dataclass(frozen=True)
@@ -61,14 +65,39 @@ class Comparison:
         found = rows.loc[(rows["trial"] == trial) & (rows["metric"] == metric), "value"]
         return float(found.iloc[0]) if len(found) else float("nan")
 
+    def error(self, trial: str, metric: str) -> float:
+        """Its standard error, from the 95 % interval; NaN without one."""
+        rows = self.runs.metrics
+        found = rows[(rows["trial"] == trial) & (rows["metric"] == metric)]
+        return float((found["high"] - found["low"]).mean()) / (2 * Z95)
+
+    def measures(self, task: str) -> Gain:
+        """What a task is measured by on this sweep's collection: metrics after, metrics of the baseline before, direction."""
+        if task == "faces":
+            collection = str(self.runs.spec.get("collection") or "miniature")
+            accuracy = tuple(f"fr/{name}/accuracy" for name in _FACES.get(collection, ()))
+            return accuracy, accuracy, 1
+        return _DETECTORS.get(task, ((), (), 1))
+
+    def measured(self, trial: str, metrics: tuple[str, ...]) -> float:
+        """Their mean as a fraction; NaN where one is not there."""
+        return float(np.mean([self.value(trial, metric) for metric in metrics])) if metrics else math.nan
+
     def gain(self, trial: str) -> float:
         """What the trial's own task gained, in points, + is better: after - before; NaN for a baseline or an unknown side.
 
         Before is the untouched backbone: its own verification, or its text prompts where the trial trained a detector.
         """
         task = self.runs.trials.set_index("trial")["task"].get(trial)
-        metric, before, sign = GAIN.get(str(task), ("", "", 1))
-        return 100 * sign * (self.value(trial, metric) - self.value(self.baseline.get(trial, ""), before))
+        after, before, sign = self.measures(str(task))
+        return 100 * sign * (self.measured(trial, after) - self.measured(self.baseline.get(trial, ""), before))
+
+    def gain_error(self, trial: str) -> float:
+        """Standard error of what the trial itself reached, in points: that of the baseline is common to all of one backbone."""
+        task = self.runs.trials.set_index("trial")["task"].get(trial)
+        after, _, _ = self.measures(str(task))
+        squares = [self.error(trial, metric) ** 2 for metric in after]
+        return 100 * math.sqrt(sum(squares)) / len(squares) if squares else math.nan
 
 
 def compare(runs: Runs) -> Comparison:

@@ -3,41 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
 
 import numpy as np
 import pandas as pd
 
-from analysis.compare import GAIN, Z95, Comparison
+from analysis.compare import Z95, Comparison
+from analysis.finding import Finding, Verdict, groups, names, signed, spelled
 from analysis.labels import NONE, is_baseline
+from analysis.remedies import remedies
 
-Verdict = Literal["shows", "shows in part", "does not show", "cannot be said", "measured"]
 FACES = "faces"
 GAIN_TITLES = {
-    FACES: "Verification accuracy gained by training on faces",
-    "morphs": "Morph detector against text prompts (mean EER)",
-    "spoofs": "Spoof detector against text prompts (mean HTER)",
+    FACES: "How much verification accuracy does training on faces gain?",
+    "morphs": "How much does a morph detector gain on text prompts (mean EER)?",
+    "spoofs": "How much does a spoof detector gain on text prompts (mean HTER)?",
 }
-ADAPTATION_WORDS = {"full": "full", "lora": "LoRA"}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One answer. title: the question in few words; verdict: whether the paper's effect shows; text: sentences with numbers."""
-
-    title: str
-    verdict: Verdict
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.title}: {self.verdict}. {self.text}"
 
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """One comparison of two trials: `difference` > 0 supports the paper's effect; `margin` is its 95 % noise, NaN unknown."""
+    """One comparison of two trials, or of the means of several: `difference` > 0 supports the paper's effect; `margin` is its 95 %
+    noise, NaN unknown."""
 
     where: str
     difference: float
@@ -52,15 +40,17 @@ class Contrast:
 
 
 def findings(comparison: Comparison) -> list[Finding]:
-    """The three main findings, in this order (what was kept, LoRA against full, larger against smaller), then the gains."""
+    """The three main findings, in this order (what was kept, LoRA against full, larger against smaller), then the gains, then the
+    remedies. Where a sweep has several trials of one cell (a grid over rates or epochs), their mean stands for it, and the text says so.
+    """
     plain = _plain_trials(comparison)
     main = [_order(comparison, plain), _adaptations(comparison, plain), _sizes(comparison, plain)]
-    return [*main, *_gains(comparison, plain)]
+    return [*main, *_gains(comparison, plain), *remedies(comparison)]
 
 
 def _order(comparison: Comparison, plain: pd.DataFrame) -> Finding:
     """1: what each task x adaptation kept, and whether face recognition forgets most."""
-    title = "Face recognition forgets most"
+    title = "Does face recognition forget most?"
     kept = plain.dropna(subset=["gelo"])
     if kept.empty:
         return Finding(title, "cannot be said", _nothing(comparison))
@@ -68,48 +58,50 @@ def _order(comparison: Comparison, plain: pd.DataFrame) -> Finding:
         f"{task} {', '.join(f'{spelled(name)} {cell.gelo.mean():.3f}' for name, cell in rows.groupby('adaptation'))}"
         for task, rows in kept.groupby("task")
     )
-    over = _names(kept["backbone"].unique())
+    over = names(kept["backbone"].unique())
     text = f"Zero-shot accuracy kept (GELO, 1 = nothing lost, mean over {over}): {shares}."
     probes = kept.dropna(subset=["gelo_probe"])
     if not probes.empty:
         by_task = ", ".join(f"{task} {rows['gelo_probe'].mean():.3f}" for task, rows in probes.groupby("task"))
         text += f" With a linear probe: {by_task}."
     contrasts = []
-    for cell, rows in _groups(kept, ["backbone", "adaptation", "seed"]):
+    for cell, rows in groups(kept, ["backbone", "adaptation_kind", "seed"]):
         face, others = rows[rows["task"] == FACES], rows[rows["task"] != FACES]
         if len(face) and len(others):
-            rival = others.iloc[int(others["gelo"].argmin())]
-            contrasts.append(_contrast(f"{cell[0]}, {spelled(cell[1])}", rival, face.iloc[0]))
+            least = others.groupby("task")["gelo"].mean().sort_index().idxmin()
+            rival = others[others["task"] == least]
+            contrasts.append(_contrast(f"{cell[0]}, {spelled(cell[1])}", rival, face))
     if not contrasts:
         reason = f"no backbone and adaptation has {FACES} and another task complete"
         return Finding(title, "cannot be said", f"{text} Whether the paper's order shows cannot be said: {reason}.")
     verdict, tally = _tally(contrasts, f"{FACES} kept less than every other task", "another task kept less")
-    return Finding(title, verdict, f"{text} {tally}")
+    return Finding(title, verdict, f"{text} {tally}{_several(kept)}")
 
 
 def _adaptations(comparison: Comparison, plain: pd.DataFrame) -> Finding:
     """2: LoRA forgets less than full fine-tuning."""
-    title = "LoRA forgets less than full fine-tuning"
+    title = "Does LoRA forget less than full fine-tuning?"
     kept = plain.dropna(subset=["gelo"])
     contrasts, pairs = [], []
-    for cell, rows in _groups(kept, ["task", "backbone", "seed"]):
+    for cell, rows in groups(kept, ["task", "backbone", "seed"]):
         full, lora = rows[rows["adaptation_kind"] == "full"], rows[rows["adaptation_kind"] == "lora"]
-        for _, low_rank in lora.iterrows():
+        for _, low_rank in groups(lora, ["adaptation_parameters_text"]):
             if len(full):
-                contrasts.append(_contrast(f"{cell[0]}, {cell[1]}", low_rank, full.iloc[0]))
-                pairs.append((str(cell[0]), low_rank["gelo"], full.iloc[0]["gelo"]))
+                contrasts.append(_contrast(f"{cell[0]}, {cell[1]}", low_rank, full))
+                pairs.append((str(cell[0]), low_rank["gelo"].mean(), full["gelo"].mean()))
     if not contrasts:
         missing = "no task and backbone has both LoRA and full fine-tuning complete"
         return Finding(title, "cannot be said", f"Cannot be said: {missing}.")
     frame = pd.DataFrame(pairs, columns=["task", "lora", "full"])
     means = "; ".join(f"{t} {r['lora'].mean():.3f} against {r['full'].mean():.3f}" for t, r in frame.groupby("task"))
     verdict, tally = _tally(contrasts, "LoRA kept more", "full fine-tuning kept more")
-    return Finding(title, verdict, f"Zero-shot GELO of LoRA against full fine-tuning: {means}. {tally}")
+    text = f"Zero-shot GELO of LoRA against full fine-tuning: {means}. {tally}{_several(kept)}"
+    return Finding(title, verdict, text)
 
 
 def _sizes(comparison: Comparison, plain: pd.DataFrame) -> Finding:
     """3: the larger backbone forgets less than the smaller."""
-    title = "The larger backbone forgets less"
+    title = "Does the larger backbone forget less?"
     order = backbones_by_size(comparison)
     if len(order) < 2:
         reason = "this sweep has one backbone" if order else "the backbones' sizes are not known"
@@ -117,11 +109,11 @@ def _sizes(comparison: Comparison, plain: pd.DataFrame) -> Finding:
     small, large = order[0], order[-1]
     kept = plain.dropna(subset=["gelo"])
     contrasts, pairs = [], []
-    for cell, rows in _groups(kept, ["task", "adaptation", "seed"]):
+    for cell, rows in groups(kept, ["task", "adaptation", "seed"]):
         one, two = rows[rows["backbone"] == large], rows[rows["backbone"] == small]
         if len(one) and len(two):
-            contrasts.append(_contrast(f"{cell[0]}, {spelled(cell[1])}", one.iloc[0], two.iloc[0]))
-            pairs.append((one.iloc[0]["gelo"], two.iloc[0]["gelo"]))
+            contrasts.append(_contrast(f"{cell[0]}, {spelled(cell[1])}", one, two))
+            pairs.append((one["gelo"].mean(), two["gelo"].mean()))
     average = comparison.general["zero_shot"].average
     base = {row["backbone"]: average[row["trial"]] for _, row in comparison.runs.trials.iterrows() if is_baseline(row)}
     known = [f"{name} {100 * base[name]:.1f} %" for name in (small, large) if not math.isnan(base.get(name, math.nan))]
@@ -138,23 +130,27 @@ def _sizes(comparison: Comparison, plain: pd.DataFrame) -> Finding:
 def _gains(comparison: Comparison, plain: pd.DataFrame) -> Iterable[Finding]:
     """What the specialisation bought: verification after - before, detectors against text prompts, in points."""
     for task, title in GAIN_TITLES.items():
-        metric, before, _ = GAIN[task]
+        after, before, _ = comparison.measures(task)
         rows = plain[plain["task"] == task]
         parts, gains = [], []
-        for _, row in rows.iterrows():
-            after = comparison.value(row["trial"], metric)
-            first = comparison.value(comparison.baseline.get(row["trial"], ""), before)
-            if not math.isnan(after - first):
-                gains.append(100 * (after - first))
-                name = f"{row['backbone']} {spelled(row['adaptation'])}"
-                parts.append(f"{name} {100 * first:.2f} to {100 * after:.2f} % ({_signed(gains[-1])})")
+        for cell, trials in groups(rows, ["backbone", "adaptation"]):
+            ends = [
+                (comparison.measured(comparison.baseline.get(trial, ""), before), comparison.measured(trial, after))
+                for trial in trials["trial"]
+            ]
+            known = np.array([pair for pair in ends if not any(map(math.isnan, pair))])
+            if len(known):
+                first, last = known.mean(axis=0)
+                gains.append(100 * (last - first))
+                many = f", mean of {len(known)} trials" if len(known) > 1 else ""
+                name = f"{cell[0]} {spelled(cell[1])}"
+                parts.append(f"{name} {100 * first:.2f} to {100 * last:.2f} % ({signed(gains[-1])}{many})")
         if parts:
-            spread = f"{_signed(min(gains))} to {_signed(max(gains))}" if len(gains) > 1 else _signed(gains[0])
+            spread = f"{signed(min(gains))} to {signed(max(gains))}" if len(gains) > 1 else signed(gains[0])
             yield Finding(title, "measured", f"{spread} points: {'; '.join(parts)}.")
         elif len(rows):
-            yield Finding(
-                title, "cannot be said", f"Cannot be said: {metric} after, or {before} of the baseline, is missing."
-            )
+            missing = f"{', '.join(after)} after, or {', '.join(before)} of the baseline, is missing"
+            yield Finding(title, "cannot be said", f"Cannot be said: {missing}.")
 
 
 def backbones_by_size(comparison: Comparison) -> list[str]:
@@ -174,13 +170,23 @@ def _plain_trials(comparison: Comparison) -> pd.DataFrame:
         gelo=trials["trial"].map(zero_shot.gelo),
         gelo_error=trials["trial"].map(zero_shot.gelo_error),
         gelo_probe=trials["trial"].map(probe.gelo),
+        adaptation_parameters_text=[str(sorted(item.items())) for item in trials["adaptation_parameters"]],
     )
     return frame[(frame["task"] != NONE) & (frame["remedy_kind"] == NONE)]
 
 
-def _contrast(where: str, more: pd.Series, less: pd.Series) -> Contrast:
-    margin = Z95 * math.hypot(float(more["gelo_error"]), float(less["gelo_error"]))
-    return Contrast(where, float(more["gelo"] - less["gelo"]), margin)
+def _contrast(where: str, more: pd.DataFrame, less: pd.DataFrame) -> Contrast:
+    """Of the mean GELO of either side. Trials of one side share their test images, so their mean is as noisy as one of them."""
+    errors = [float(side["gelo_error"].mean()) for side in (more, less)]
+    return Contrast(where, float(more["gelo"].mean() - less["gelo"].mean()), Z95 * math.hypot(*errors))
+
+
+def _several(kept: pd.DataFrame) -> str:
+    """What is said where cells have several trials; "" where each has one."""
+    most = int(kept.groupby(["backbone", "task", "adaptation_kind", "seed"]).size().max())
+    return (
+        f" Up to {most} trials stand for one backbone, task and adaptation: their mean is compared." if most > 1 else ""
+    )
 
 
 def _tally(contrasts: Sequence[Contrast], supports: str, against: str) -> tuple[Verdict, str]:
@@ -188,11 +194,11 @@ def _tally(contrasts: Sequence[Contrast], supports: str, against: str) -> tuple[
     yes, no, even = (sum(contrast.sign == sign for contrast in contrasts) for sign in (1, -1, 0))
     verdict: Verdict
     if yes == len(contrasts):
-        verdict = "shows"
+        verdict = "yes"
     elif yes > no:  # more for it than against it, the others within the noise
-        verdict = "shows in part"
+        verdict = "in part"
     elif yes or no:
-        verdict = "does not show"
+        verdict = "no"
     else:
         verdict = "cannot be said"
     words = [f"{supports} in {yes} of {len(contrasts)} comparisons"]
@@ -202,29 +208,9 @@ def _tally(contrasts: Sequence[Contrast], supports: str, against: str) -> tuple[
         words.append(f"{even} within the noise of the test images")
     against_where = [contrast.where for contrast in contrasts if contrast.sign < 0]
     tail = f" Against the paper: {'; '.join(against_where)}." if against_where else ""
-    return verdict, f"Counted: {', '.join(words)}; the paper's effect: {verdict}.{tail}"
+    return verdict, f"Counted: {', '.join(words)}.{tail}"
 
 
 def _nothing(comparison: Comparison) -> str:
     states = [f"{key} {status.state}" for key, status in comparison.status.items() if status.state != "complete"]
     return f"Cannot be said: no trained trial has a complete zero-shot suite and baseline ({', '.join(states) or 'none ran'})."
-
-
-def spelled(adaptation: object) -> str:
-    """An adaptation's label for a person: `lora(rank=4)` -> `LoRA(rank=4)`."""
-    kind, bracket, rest = str(adaptation).partition("(")
-    return f"{ADAPTATION_WORDS.get(kind, kind)}{bracket}{rest}"
-
-
-def _groups(frame: pd.DataFrame, columns: list[str]) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
-    for cell, rows in frame.groupby(columns, sort=False):
-        yield tuple(str(piece) for piece in cast("tuple[object, ...]", cell)), rows
-
-
-def _signed(points: float) -> str:
-    """`+13.0`, `−2.5`: with a real minus."""
-    return f"{points:+.1f}".replace("-", "−")
-
-
-def _names(values: Iterable[object]) -> str:
-    return " and ".join(str(value) for value in values)

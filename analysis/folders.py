@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from upath import UPath
 
 from models.faults import Fault, UserError, unknown
-from tasks.results import SUITES, Result, higher_is_better, parse_metric
+from tasks.results import SUITES, Result, direction, parse_metric
 
 
 def read_spec(storage: UPath, root: UPath, sweep: str) -> dict[str, Any]:
@@ -53,6 +53,7 @@ def read_trial(folder: UPath, faults: list[Fault]) -> dict[str, Any] | None:
         "adaptation": described["adaptation"],
         "remedy": described["remedy"],
         "seed": int(described["seed"]),
+        "settings": _flat({"head": described.get("head"), **(described.get("training") or {})}),
         "trained": bool(training),
         "train_seconds": 0.0 if untouched else training.get("train_seconds"),
         "trainable_parameters": 0 if untouched else training.get("trainable_parameters"),
@@ -94,7 +95,7 @@ def _row(result: Result, key: str, metric: str) -> dict[str, Any]:
         "value": result.values.get(metric, float("nan")), "low": low, "high": high, "n": sum(result.counts.values()),
         "counts": ", ".join(f"{count} {name}" for name, count in result.counts.items()), "reason": result.absent.get(metric, ""),
         "protocol": result.protocol, "version": result.protocol_version, "scale": result.scale, "partial": result.partial,
-        "higher_is_better": higher_is_better(metric), "data": result.data, "vision": result.vision, "text": result.text,
+        "direction": direction(metric), "data": result.data, "vision": result.vision, "text": result.text,
         "leak": result.leak, "unchecked": result.unchecked,
     }  # fmt: skip
 
@@ -114,6 +115,17 @@ def _json(path: UPath, faults: list[Fault], *, needed: bool = False) -> dict[str
         faults.append(Fault(str(path), type(content).__name__, "a JSON object"))
         return None
     return content
+
+
+def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Training fields by name; those of a head are `head` (its kind) and `head.scale` and so on."""
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            flat |= {name if inner == "kind" else f"{name}.{inner}": each for inner, each in value.items()}
+        elif value is not None:
+            flat[name] = value
+    return flat
 
 
 def _kind(described: object) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from models.words import differing
+
 NONE = "none"
 IDENTITY = ["trial", "backbone", "task", "adaptation", "remedy", "seed"]
 
@@ -33,6 +35,28 @@ def labelled(described: Iterable[Any], cells: Iterable[Hashable]) -> tuple[list[
     return labels, kinds, objects
 
 
+def with_settings(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The adaptation labels of rows, with the training fields (row["settings"]) in which trials that are else alike differ:
+    `full(lr_backbone=1e-05)`. A kind of adaptation shows the same fields in all its rows.
+    """
+    listed = list(rows)
+    alike: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for row in listed:
+        cell = tuple(str(row[name]) for name in ("backbone", "task", "adaptation", "remedy", "seed"))
+        alike.setdefault(cell, []).append(row)
+    varying: dict[str, set[str]] = {str(row["adaptation_kind"]): set() for row in listed}
+    for members in alike.values():
+        varying[str(members[0]["adaptation_kind"])] |= set(differing([row["settings"] for row in members]))
+    labels = []
+    for row in listed:
+        names = sorted(varying[str(row["adaptation_kind"])] & set(row["settings"]))
+        shown = ", ".join(f"{name}={_plain(row['settings'][name])}" for name in names)
+        kind, bracket, inside = str(row["adaptation"]).partition("(")
+        pieces = [piece for piece in (inside.removesuffix(")") if bracket else "", shown) if piece]
+        labels.append(f"{kind}({', '.join(pieces)})" if pieces else kind)
+    return labels
+
+
 def arrange(trials: pd.DataFrame, backbones: list[str]) -> pd.DataFrame:
     """Rows in table order: baselines first, then backbone (as in the spec, others after by name), task, adaptation, remedy,
     its parameters as numbers, seed, key."""
@@ -44,9 +68,11 @@ def arrange(trials: pd.DataFrame, backbones: list[str]) -> pd.DataFrame:
             side: tuple((name, *_sortable(value)) for name, value in sorted(row[f"{side}_parameters"].items()))
             for side in ("adaptation", "remedy")
         }
+        settings = tuple((name, *_sortable(value)) for name, value in sorted(row["settings"].items()))
         return (
             not is_baseline(row), rank, backbone, row["task"], row["adaptation_kind"] != NONE,
-            row["adaptation_kind"], parameters["adaptation"], row["remedy_kind"] != NONE, row["remedy_kind"], parameters["remedy"],
+            row["adaptation_kind"], parameters["adaptation"], settings,
+            row["remedy_kind"] != NONE, row["remedy_kind"], parameters["remedy"],
             row["seed"], row["trial"],
         )  # fmt: skip
 

@@ -17,12 +17,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.compare import Z95, Comparison
-from analysis.findings import spelled
+from analysis.finding import spelled
 from analysis.labels import NONE
 
 # Okabe and Ito's colours, told apart with every common colour blindness; markers and hatches say the same once more.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 MARKERS = ("o", "s", "^", "D", "v", "P")
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
 INK, FAINT = "#22272e", "#c9ced6"
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 10, "text.parse_math": False,
@@ -68,12 +69,14 @@ def trade(comparison: Comparison) -> bytes | None:
     if frame.empty:
         return None
     tasks, ways, backbones = (_unique(frame[column]) for column in ("task", "adaptation", "backbone"))
-    with _drawing(comparison, (6.4, 4.4)) as (figure, out):
+    remedies = [remedy for remedy in _unique(frame["remedy"]) if remedy != NONE]
+    with _drawing(comparison, (6.4, max(4.4, 2.4 + 0.23 * len(remedies)))) as (figure, out):
         axis = figure.subplots()
         for _, row in frame.iterrows():
             colour = COLOURS[ways.index(row["adaptation"]) % 6]
             size = 45 + 55 * backbones.index(row["backbone"])
-            face = colour if row["remedy_kind"] == NONE else "white"
+            treated = row["remedy_kind"] != NONE
+            face = "white" if treated else colour
             marker = MARKERS[tasks.index(row["task"]) % 6]
             axis.scatter(
                 row["loss"],
@@ -85,6 +88,15 @@ def trade(comparison: Comparison) -> bytes | None:
                 linewidth=1.4,
                 alpha=0.9,
             )
+            if treated:  # a letter tells remedies apart, in grey as well
+                axis.text(
+                    row["loss"],
+                    row["gain"],
+                    LETTERS[remedies.index(row["remedy"]) % 26],
+                    fontsize=6.5,
+                    ha="center",
+                    va="center",
+                )
         axis.axvline(0, color=INK, linewidth=0.8)
         axis.axhline(0, color=INK, linewidth=0.8)
         axis.margins(0.09)
@@ -94,18 +106,7 @@ def trade(comparison: Comparison) -> bytes | None:
         handles = [_mark(MARKERS[i % 6], INK, task) for i, task in enumerate(tasks)]
         handles += [_mark("o", COLOURS[i % 6], spelled(way)) for i, way in enumerate(ways)]
         handles += [_mark("o", FAINT, name, math.sqrt(45 + 55 * i)) for i, name in enumerate(backbones)]
-        if (frame["remedy_kind"] != NONE).any():
-            handles.append(
-                Line2D(
-                    [],
-                    [],
-                    linestyle="",
-                    marker="o",
-                    markerfacecolor="white",
-                    markeredgecolor=INK,
-                    label="with a remedy",
-                )
-            )
+        handles += [_mark(f"${LETTERS[i % 26]}$", INK, remedy, 5) for i, remedy in enumerate(remedies)]
         figure.legend(handles=handles, loc="outside right upper")
     return out.getvalue()
 

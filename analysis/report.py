@@ -14,9 +14,10 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from upath import UPath
 
-from analysis import plots
+from analysis import plots, remedies
 from analysis.compare import Comparison, compare
-from analysis.findings import Finding, findings, spelled
+from analysis.finding import Finding, spelled
+from analysis.findings import findings
 from analysis.labels import NONE
 from analysis.published import kept
 from analysis.runs import read_runs
@@ -30,7 +31,8 @@ _SECRET_NAME = re.compile(r"(?i)TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|ACCESS_K
 
 @dataclass(frozen=True)
 class Report:
-    """Where the report is, and what it found. main: the three main findings; faults: what could not be read or disagrees."""
+    """Where the report is, and what it found. main: the three main findings, and that on remedies; faults: what could not be read or
+    disagrees."""
 
     path: UPath
     findings: tuple[Finding, ...]
@@ -38,7 +40,7 @@ class Report:
 
     @property
     def main(self) -> tuple[Finding, ...]:
-        return self.findings[:3]
+        return (*self.findings[:3], *(finding for finding in self.findings[3:] if finding.title == remedies.TITLE))
 
 
 def write_report(storage: UPath | Path | str, sweep: str, tracking_uri: str | None = None) -> Report:

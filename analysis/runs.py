@@ -16,17 +16,17 @@ import pandas as pd
 from upath import UPath
 
 from analysis.folders import children, read_metrics, read_spec, read_trial
-from analysis.labels import arrange, labelled
+from analysis.labels import arrange, labelled, with_settings
 from models.faults import Fault, UserError
 from tasks.results import SUITES
 
 TRIAL_COLUMNS = [
     "trial", "backbone", "task", "adaptation", "remedy", "seed", "adaptation_kind", "adaptation_parameters", "remedy_kind",
-    "remedy_parameters", "trained", "train_seconds", "trainable_parameters", "tower_parameters", "error", "error_kind",
+    "remedy_parameters", "settings", "trained", "train_seconds", "trainable_parameters", "tower_parameters", "error", "error_kind",
 ]  # fmt: skip
 METRIC_COLUMNS = [
     "trial", "suite", "dataset", "part", "leaf", "metric", "value", "low", "high", "n", "counts", "reason", "protocol", "version",
-    "scale", "partial", "higher_is_better", "data", "vision", "text", "leak", "unchecked",
+    "scale", "partial", "direction", "data", "vision", "text", "leak", "unchecked",
 ]  # fmt: skip
 
 
@@ -84,6 +84,8 @@ def read_runs(storage: UPath | Path | str, sweep: str, tracking_uri: str | None 
         named = labelled((row[side] for row in trial_rows), ((row["backbone"], row["task"]) for row in trial_rows))
         for row, name, kind, parameters in zip(trial_rows, *named, strict=True):
             row |= {side: name, f"{side}_kind": kind, f"{side}_parameters": parameters}
+    for row, name in zip(trial_rows, with_settings(trial_rows), strict=True):
+        row["adaptation"] = name
     trials = arrange(pd.DataFrame(trial_rows), list(spec.get("backbones") or []))[TRIAL_COLUMNS]
     metrics = pd.DataFrame(metric_rows, columns=METRIC_COLUMNS)
     if tracking_uri is not None:

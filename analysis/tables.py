@@ -17,7 +17,7 @@ import pandas as pd
 from analysis.compare import Comparison
 from analysis.labels import IDENTITY, is_baseline
 from tasks.catalogue import PROBES
-from tasks.results import MEAN, higher_is_better, metric_name
+from tasks.results import MEAN, direction, metric_name
 
 # What a reader looks for first in biometric.csv: (suite, part, start of the leaf). The others follow by name.
 MAIN = (  # suite, part (* is any), leaf; a mean is also that of a set of a user's own, `<set>.mean`
@@ -101,7 +101,7 @@ def _general(comparison: Comparison, name: str, suite: str) -> Table:
         }
         own = comparison.baseline.get(trial)
         before = general.average.get(own, math.nan) if own else math.nan
-        cells["average"] = _per_cent(general.average[trial], before, True, general.why.get(trial, ""))
+        cells["average"] = _per_cent(general.average[trial], before, 1, general.why.get(trial, ""))
         kept = general.gelo[trial]
         reason = general.why.get(trial, "") or (
             "no baseline of this backbone" if own is None else "baseline average is 0"
@@ -176,18 +176,16 @@ def _metric_cell(
         return Cell("", _no_result(comparison, trial, suite))
     base = known.get((comparison.baseline.get(trial, ""), before))
     first = math.nan if base is None else float(base["value"])
-    return _per_cent(
-        row["value"], first, higher_is_better(metric), str(row["reason"]), float(row["low"]), float(row["high"])
-    )
+    return _per_cent(row["value"], first, direction(metric), str(row["reason"]), float(row["low"]), float(row["high"]))
 
 
 def _per_cent(
-    value: float, before: float, upwards: bool, reason: str, low: float = math.nan, high: float = math.nan
+    value: float, before: float, upwards: int, reason: str, low: float = math.nan, high: float = math.nan
 ) -> Cell:
     if math.isnan(value):
         return Cell("", reason or "unknown")
     change = None if math.isnan(before) else 100 * (value - before)
-    better = None if change is None else (change if upwards else -change)
+    better = None if change is None or not upwards else upwards * change
     ends = [None if math.isnan(end) else 100 * end for end in (low, high)]
     return Cell(f"{100 * value:.2f}", "", change, better, ends[0], ends[1])
 

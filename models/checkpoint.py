@@ -14,6 +14,7 @@ import random
 import re
 import shutil
 from collections import OrderedDict, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from upath import UPath
 from models.durable import DONE, fetched, is_done, is_local, publish_folder
 from models.faults import Fault, UserError
 
-FORMAT = 1
+FORMAT = 2
 STATE = "state.json"
 PARTS = ("tensors", "optimizers", "schedulers", "rng")  # each may hold tensors; one safetensors file per part that does
 
@@ -39,7 +40,7 @@ class TrainingState:
 
     step, epoch: finished so far. tensors: groups such as "adapted" and "head". optimizers, schedulers: state dicts by
     name. rng: what `capture_rng` gives, and the states of generators of one's own (`generator.bit_generator.state`).
-    history: one row per epoch.
+    history: one row per epoch. made_from: fingerprints of all that is not in here: base weights, data, the code of a step.
     """
 
     step: int
@@ -49,12 +50,15 @@ class TrainingState:
     schedulers: dict[str, dict[str, Any]] = field(default_factory=dict)
     rng: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
+    made_from: dict[str, str] = field(default_factory=dict)
 
 
 def save(folder: UPath | Path, state: TrainingState) -> None:
     """Publish `state` at `folder`, with DONE. Raises OSError (disk full, ...), leaving nothing there and other
     checkpoints intact; TypeError for a value that would not come back the same."""
-    document: dict[str, Any] = {"format": FORMAT, "step": state.step, "epoch": state.epoch, "history": state.history}
+    document: dict[str, Any] = {
+        "format": FORMAT, "step": state.step, "epoch": state.epoch, "history": state.history, "made_from": state.made_from,
+    }  # fmt: skip
     files: dict[str, dict[str, Tensor]] = {}
     for part in PARTS:
         files[part] = {}
@@ -68,7 +72,7 @@ def save(folder: UPath | Path, state: TrainingState) -> None:
 
 def load(folder: UPath | Path) -> TrainingState:
     """What `save` wrote, tensors on the CPU. Raises UserError for a folder that is not a whole checkpoint of this
-    format."""
+    format, OSError where it cannot be read now."""
     where = f"checkpoint {folder}"
     if not is_done(folder):
         raise UserError(where, Fault(str(folder), "no finished checkpoint", "a folder with DONE in it"))
@@ -76,15 +80,30 @@ def load(folder: UPath | Path) -> TrainingState:
         try:
             document = json.loads((local / STATE).read_text())
             if document.get("format") != FORMAT:
-                fault = Fault(str(folder), f"format {document.get('format')}", f"format {FORMAT}", "train again")
+                remedy = f"remove {UPath(folder).parent}: the trial is then trained from its start"
+                fault = Fault(str(folder), f"format {document.get('format')}", f"format {FORMAT}", remedy)
                 raise UserError(where, fault)
             parts = {part: _decode(document[part], _read(local / f"{part}.safetensors")) for part in PARTS}
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except (FileNotFoundError, ValueError, KeyError, SafetensorError) as error:
             fault = Fault(
                 str(folder), f"damaged ({type(error).__name__}: {error})", "a whole checkpoint", "delete this folder"
             )
             raise UserError(where, fault) from error
-    return TrainingState(step=document["step"], epoch=document["epoch"], history=document["history"], **parts)
+    kept = {name: document[name] for name in ("step", "epoch", "history", "made_from")}
+    return TrainingState(**kept, **parts)
+
+
+def refuse_other(where: str, made_from: Mapping[str, str], now: Mapping[str, str], remedy: str) -> None:
+    """Raise UserError naming every fingerprint that is not what it was when something was made, and what it is now."""
+    faults = [
+        Fault(
+            f"{where}: {name}", f"made from {made_from.get(name, 'an unknown one')}", f"{value}, as it is now", remedy
+        )
+        for name, value in now.items()
+        if made_from.get(name) != value
+    ]
+    if faults:
+        raise UserError("trained from something else", faults)
 
 
 def latest(root: UPath | Path) -> UPath | Path | None:

@@ -287,6 +287,12 @@ def _transform_of(architecture: str, tag: str, config: dict[str, Any]) -> Transf
     size = config.get("vision_cfg", {}).get("image_size", 224)
     if not isinstance(size, int):
         raise UserError("backbone", Fault(architecture, f"input of {size} pixels", "a square input"))
+    activations = {bool(get_pretrained_cfg(architecture, each).get("quick_gelu")) for each in tags}
+    if not tag and len(activations) > 1:  # the same file under either is another encoder, without a word
+        own = [each for each in BACKBONES if each.replace("/", "-") == architecture]
+        mixed = "of its open_clip tags some were trained with GELU, some with QuickGELU"
+        remedy = f"name {architecture}:TAG{f', or {own[0]} for the weights of OpenAI' if own else ''}"
+        raise UserError("backbone", Fault(architecture, mixed, f"one of {', '.join(tags)}", remedy))
     found: dict[str, Transform] = {}
     for each in [tag] if tag else tags:
         entry = get_pretrained_cfg(architecture, each)

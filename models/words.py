@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
 _KINDS = {
     list: "a list",
     dict: "a mapping",
@@ -27,3 +30,24 @@ def legible(name: str) -> str:
 def kind_of(value: object) -> str:
     """What a value of a user's file is, in words: `a list`, `a mapping`, `nothing`."""
     return _KINDS.get(type(value), f"a {type(value).__name__}")
+
+
+def told_apart(labels: Sequence[str], fields: Sequence[Mapping[str, object]]) -> list[str]:
+    """The labels, those that several share followed by the fields in which they differ: `lora seed 0 (epochs=3, lr=1e-05)`.
+
+    Their order and that of the fields decide nothing.
+    """
+    sharing: dict[str, list[Mapping[str, object]]] = defaultdict(list)
+    for label, own in zip(labels, fields, strict=True):
+        sharing[label].append(own)
+    differ = {label: differing(rows) for label, rows in sharing.items()}
+    return [
+        f"{label} ({', '.join(f'{name}={own.get(name)}' for name in differ[label])})" if differ[label] else label
+        for label, own in zip(labels, fields, strict=True)
+    ]
+
+
+def differing(rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """Names of the fields that do not have one value in all rows, sorted."""
+    names = sorted({name for row in rows for name in row})
+    return [name for name in names if len({repr(row.get(name)) for row in rows}) > 1]

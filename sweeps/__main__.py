@@ -58,6 +58,9 @@ CacheLimit = Annotated[
     ),
 ]
 Cpus = Annotated[int | None, typer.Option(min=1, help="CPUs to use on this machine. [default: all]")]
+Verify = Annotated[
+    bool | None, typer.Option("--verify", help="Hash every shard of the data, not only those whose file changed.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
@@ -71,6 +74,7 @@ def run(
     cache_limit: CacheLimit = None,
     address: Address = None,
     cpus: Cpus = None,
+    verify: Verify = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a key, e.g. --set seeds=[0,1].")] = None,
 ) -> None:
     """Run a sweep: start it, go on with it, or find nothing left to do. Ends with a report.
@@ -89,6 +93,7 @@ def run(
             cache_limit=cache_limit,
             address=address,
             cpus=cpus,
+            verify=verify,
         ),
     )
 
@@ -103,6 +108,7 @@ def resume(
     cache_limit: CacheLimit = None,
     address: Address = None,
     cpus: Cpus = None,
+    verify: Verify = None,
 ) -> None:
     """Continue a sweep after any interruption, with its saved spec; options given here win.
 
@@ -121,6 +127,7 @@ def resume(
             cache_limit=cache_limit,
             address=address,
             cpus=cpus,
+            verify=verify,
         ),
     )
 
@@ -267,6 +274,7 @@ def evaluate(
     data: Data = None,
     cache: Cache = None,
     cache_limit: CacheLimit = None,
+    verify: Verify = None,
     as_json: AsJson = False,
 ) -> None:
     """Score one encoder in this process, without Ray or MLflow; embeddings are shared with sweeps through the cache.
@@ -286,7 +294,7 @@ def evaluate(
     else:
         from sweeps.single import evaluate_one
 
-        settings = _settings(storage=storage, data=data, cache=cache, cache_limit=cache_limit)
+        settings = _settings(storage=storage, data=data, cache=cache, cache_limit=cache_limit, verify=verify)
         _refuse(settings, reads=("storage", "data"), writes=("cache",))
         suites = tuple(("general,biometric" if suite is None else suite).split(","))
         results, faults = evaluate_one(encoder, suites, weights, collection, settings, tuple(dataset or ()))
@@ -454,8 +462,8 @@ def _run(spec: Any, settings: Any) -> None:
         print_faults(UserError("not scored, the others are", list(outcome.faults)), errors)
         say(errors, f"after mending, go on with: gelo resume {spec.name}{where}")
     if outcome.failures:
-        for label, failure in outcome.failures.items():
-            say(errors, Text.assemble(("failed", "red"), f" {label}: {_in_short(failure)}"))
+        for key, failure in outcome.failures.items():
+            say(errors, Text.assemble(("failed", "red"), f" {failure['label']} ({key}): {_in_short(failure)}"))
         say(
             errors,
             f"{len(outcome.failures)} trials failed, the others are complete; after mending, go on with: gelo resume {spec.name}{where}",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.durable import publish_bytes
 from models.faults import Fault, UserError
 from models.specs import Transform
 from sweeps.folder import TrialFolder
@@ -17,6 +18,7 @@ from tasks.catalogue import SUITES, Protocol, datasets_for, entry_of
 from tasks.defined import reads_of, why_not
 from tasks.embed import EncoderRef, Need, embed, needs
 from tasks.manifest import Dataset, open_dataset
+from tasks.results import Result
 from tasks.stream import Executor, Work
 from tasks.suites import WIRING, Wiring
 from tasks.tokens import ask
@@ -41,6 +43,7 @@ class Subject:
     detector: EncoderRef
     text: str
     logit_scale: float
+    label: str
     trained_on: str = ""
 
     def suites(self, wiring: Wiring) -> tuple[str, ...]:
@@ -49,6 +52,26 @@ class Subject:
         return (
             (*wiring.suites, wiring.detector) if task is not None and task.suite == wiring.detector else wiring.suites
         )
+
+
+@dataclass(frozen=True)
+class Known:
+    """Fingerprints of what a result should be of now; None where that is not known here."""
+
+    data: str | None
+    vision: str | None
+    text: str | None
+
+
+def stale(result: Result, wiring: Wiring, now: Known) -> str:
+    """What a saved result is of and the sweep no longer: "" where it is current. Such a one is scored again."""
+    pairs = [
+        ("version of the protocol", str(result.protocol_version), str(wiring.version)),
+        ("data", result.data, now.data),
+        ("encoder", result.vision, now.vision),
+        *([("text tower", result.text, now.text)] if wiring.prompted else []),
+    ]
+    return ", ".join(f"{what} {was}, now {new}" for what, was, new in pairs if new is not None and was != new)
 
 
 @dataclass(frozen=True)
@@ -64,20 +87,13 @@ class Job:
     @property
     def label(self) -> str:
         """For messages: what is scored on which set, of which trial."""
-        return f"{', '.join(self.suites)} on {self.dataset.name}, {self.subject.trial.label}"
+        return f"{', '.join(self.suites)} on {self.dataset.name}, {self.subject.label}"
 
     def done(self) -> bool:
         """True when every result is there, of these fingerprints and this version of the protocol."""
-        wiring = WIRING[self.protocol]
-        for suite in self.suites:
-            result = self.subject.folder.result(suite, self.dataset.name)
-            if result is None or result.protocol_version != wiring.version:
-                return False
-            if (result.data, result.vision) != (self.dataset.fingerprint, self.ref.vision):
-                return False
-            if wiring.prompted and result.text != self.subject.text:
-                return False
-        return True
+        now = Known(self.dataset.fingerprint, self.ref.vision, self.subject.text)
+        found = [self.subject.folder.result(suite, self.dataset.name) for suite in self.suites]
+        return all(result is not None and not stale(result, WIRING[self.protocol], now) for result in found)
 
     def needs(self) -> list[Need]:
         reads = reads_of(self.protocol, self.dataset)
@@ -103,17 +119,22 @@ def protocols_of(
     ]
 
 
-def verified(root: Path, cache: Path) -> Dataset:
-    """Open and check a data set; its SHA-256s only when its files changed since they were last found right."""
+def verified(root: Path, cache: Path, *, anew: bool = False) -> Dataset:
+    """Open and check a data set; its SHA-256s where a file changed (size, times, inode) since they were found right, or `anew`."""
     dataset = open_dataset(root)
     stamp = cache / "verified" / f"{dataset.fingerprint}.txt"
     entries = [*(e for shards in dataset.card.splits.values() for e in shards), *dataset.card.tables.values()]
-    now = "\n".join(f"{root / e.file} {(root / e.file).stat().st_mtime_ns}" for e in entries)
-    if not (stamp.exists() and stamp.read_text() == now):
+    now = "\n".join(_stamp(root / entry.file) for entry in entries).encode()
+    if anew or not stamp.is_file() or stamp.read_bytes() != now:
         open_dataset(root, verify=True)
-        stamp.parent.mkdir(parents=True, exist_ok=True)
-        stamp.write_text(now)
+        publish_bytes(stamp, now)
     return dataset
+
+
+def _stamp(file: Path) -> str:
+    """What changes with a file's content: the time of its last change is not a writer's to set."""
+    found = file.stat()
+    return f"{file} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
 
 
 def jobs_of(
@@ -138,8 +159,10 @@ def _by_transform(subject: Subject, wiring: Wiring) -> list[tuple[tuple[str, ...
     return [(wiring.suites, subject.ref), ((wiring.detector,), subject.detector)]
 
 
-def subject_of(trial: Trial, folder: TrialFolder, base: Encoder, weights: str | None) -> Subject:
-    """The untouched backbone for a baseline, else the trained encoder of the trial's folder."""
+def subject_of(
+    trial: Trial, folder: TrialFolder, base: Encoder, weights: str | None, label: str | None = None
+) -> Subject:
+    """The untouched backbone for a baseline, else the trained encoder of the trial's folder. label: what messages call it."""
     learnt = ""
     if trial.training is None:
         ref = detector = EncoderRef(base.vision_fingerprint, trial.backbone, weights, None)
@@ -150,13 +173,13 @@ def subject_of(trial: Trial, folder: TrialFolder, base: Encoder, weights: str | 
         if trial.training.preprocess != "backbone":
             shown = transforms(trial.training.preprocess, base.transform).test
             detector = EncoderRef(made["detector"], trial.backbone, weights, trained, shown)
-    return Subject(trial, folder, ref, detector, base.text_fingerprint, base.logit_scale, learnt)
+    return Subject(trial, folder, ref, detector, base.text_fingerprint, base.logit_scale, label or trial.label, learnt)
 
 
 def undecoded(images: Iterable[Work], transform: Transform, cache: Path) -> set[Work]:
     """What decoding has left out: chunks with an unreadable image."""
     root = cache / "decoded" / transform.fingerprint
-    return {work for work in images if not work.place(root, "").exists()}
+    return {work for work in images if not work.decoded(root)}
 
 
 def embed_jobs(

@@ -38,10 +38,13 @@ def _too_many(where: str) -> Fault:
 
 
 class Expansion:
-    """Collects trials and faults. `faults` is complete after `trials`. own: a user's prepared sets, which may be trained on as well."""
+    """Collects trials and faults. `faults` is complete after `trials`. own: a user's prepared sets, which may be trained on as well.
+    search_seed: of random draws, beside the name of what is drawn."""
 
-    def __init__(self, collection: str, search: str, samples: int, own: tuple[str, ...] = ()) -> None:
-        self.own = own
+    def __init__(
+        self, collection: str, search: str, samples: int, own: tuple[str, ...] = (), search_seed: str = ""
+    ) -> None:
+        self.own, self.search_seed = own, search_seed
         self.collection, self.search, self.samples = collection, search, min(samples, MOST + 1)
         self.faults: list[Fault] = []
 
@@ -188,7 +191,8 @@ class Expansion:
                 Fault(where, f"a distribution with search: {self.search}", "a value or a list", "set search: random")
             )
             return []
-        rng = random.Random(where)  # the key's own stream: adding a key does not change the draws of the others
+        # the key's own stream: adding a key does not change the draws of the others
+        rng = random.Random(f"{self.search_seed} {where}" if self.search_seed else where)
         if kind == "choice" and isinstance(bounds, list) and bounds:
             return [rng.choice(bounds) for _ in range(self.samples)]
         try:

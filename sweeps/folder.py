@@ -1,6 +1,7 @@
 """What exists on storage decides what is left to do: the folders of a sweep and of its trials.
 
 <storage>/<sweep>/sweep.json                                the resolved spec and where it was run
+<storage>/<sweep>/bases.json                                fingerprints and files of the backbones' weights
 <storage>/<sweep>/trials/<key>/trial.json
                               checkpoints/epoch-0003/ ...    + DONE, until the trial is trained
                               trained/{encoder,head}.safetensors, training.json + DONE
@@ -14,6 +15,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -140,6 +142,31 @@ class SweepFolder:
         """The saved spec. Raises UserError."""
         return SweepSpec.model_validate(self.read()["spec"])
 
+    def bases(self) -> dict[str, tuple[str, str]]:
+        """(vision, text) fingerprints of each backbone as the sweep last loaded it; in words where its file has changed since.
+
+        Backbones whose file is not on this machine are left out.
+        """
+        path = self.root / "bases.json"
+        saved: dict[str, dict[str, str]] = json.loads(path.read_bytes()) if path.exists() else {}
+        found = {}
+        for name, each in saved.items():
+            stamp = _stamp(Path(each["file"]))
+            if stamp:
+                changed = f"of {each['file']}, which has changed since"
+                found[name] = (each["vision"], each["text"]) if stamp == each["stamp"] else (changed, changed)
+        return found
+
+    def save_bases(self, bases: Mapping[str, tuple[str, str, Path]]) -> None:
+        """name -> (vision fingerprint, text fingerprint, file of the weights)."""
+        rows = {
+            name: {"vision": vision, "text": text, "file": str(file), "stamp": _stamp(file)}
+            for name, (vision, text, file) in bases.items()
+        }
+        path, content = self.root / "bases.json", json.dumps(rows, indent=1).encode()
+        if not path.exists() or path.read_bytes() != content:
+            publish_bytes(path, content)
+
     def save(self, spec: SweepSpec, settings: Mapping[str, Any], datasets: list[str]) -> None:
         """Write sweep.json and every trial.json. A saved sweep may grow (more values), never change: see `refuse_change`."""
         if (self.root / "sweep.json").exists():
@@ -157,9 +184,19 @@ class SweepFolder:
         publish_bytes(self.root / "sweep.json", json.dumps(document, indent=1).encode())
 
 
+def _stamp(file: Path) -> str:
+    """What changes with a file; "" where it is not on this machine."""
+    try:
+        found = file.stat()
+    except OSError:
+        return ""
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
+
+
 def refuse_change(old: SweepSpec, new: SweepSpec) -> None:
     """A spec under a used name may add trials, suites and resources; taking one away or altering it is an error that shows both."""
     was, now = {t.key: t for t in old.trials()}, {t.key: t for t in new.trials()}
+    labels = Trial.labels(list(was.values()))
     gone, added = [t for key, t in was.items() if key not in now], [t for key, t in now.items() if key not in was]
     faults = []
     for trial in gone:
@@ -173,7 +210,7 @@ def refuse_change(old: SweepSpec, new: SweepSpec) -> None:
         )
         found = f"now {_difference(trial, twin)}" if twin else "is missing from the new spec"
         faults.append(
-            Fault(trial.label, found, "every trial of the saved sweep unchanged", "give the sweep a new name")
+            Fault(labels[trial.key], found, "every trial of the saved sweep unchanged", "give the sweep a new name")
         )
     for suite in old.evaluate:
         if suite not in new.evaluate:

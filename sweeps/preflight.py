@@ -10,7 +10,7 @@ from pathlib import Path
 
 from models.durable import is_done
 from models.faults import Fault, UserError
-from models.specs import faults_for, vision_layers
+from models.specs import Backbone, faults_for, resolve, vision_layers
 from models.words import counted
 from sweeps.evaluate import protocols_of
 from sweeps.places import place_faults
@@ -28,6 +28,7 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
         if any("trunk" in suite for suite in spec.evaluate) and vision_layers(name) is None:
             where, allowed = f"evaluate ({name})", "a vision tower that ends in a projection"
             faults.append(Fault(where, "probe_trunk of a tower without one", allowed, "leave the suite out"))
+    faults += _shared_weights(spec)
     trained_on = {trial.training.data for trial in spec.trials() if trial.training is not None}
     for name in needed_datasets(spec, Path(settings.data)):
         if entry_of(name, Path(settings.data)).builder and not is_done(Path(settings.data) / name):
@@ -64,6 +65,28 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
                 )
             )
     return faults
+
+
+def _shared_weights(spec: SweepSpec) -> list[Fault]:
+    """A file of weights that two backbones of different activation read: for one of them it is another encoder."""
+    by_file: dict[Path, list[Backbone]] = {}
+    for name in dict.fromkeys(spec.backbones):
+        try:
+            backbone = resolve(name)
+        except UserError:
+            continue  # told by `faults_for`
+        given = spec.weights.get(name)
+        by_file.setdefault(backbone.weights_path(Path(given) if given else None).absolute(), []).append(backbone)
+    return [
+        Fault(
+            f"weights of {', '.join(each.name for each in sharing)}",
+            f"one file, {file}, under {' and '.join(sorted({each.activation for each in sharing}))}",
+            "one activation for one file: that which its weights were trained with",
+            "take the other backbone out, or name a file of its own under `weights`",
+        )
+        for file, sharing in by_file.items()
+        if len({each.activation for each in sharing}) > 1
+    ]
 
 
 def needed_datasets(spec: SweepSpec, data: Path) -> list[str]:

@@ -10,7 +10,7 @@ import fcntl
 import signal
 import subprocess
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from rich.markup import escape
 
 from models.durable import is_done, is_local
 from models.faults import Fault, UserError
-from models.specs import Transform
+from models.specs import Transform, resolve
 from models.words import counted
 from models.zoo import load_backbone
 from sweeps.cluster import must_grant, started, unshared
@@ -47,8 +47,8 @@ from tasks.training.preprocess import transforms
 
 @dataclass
 class Outcome:
-    """How a run ended. failures: label -> failure; faults: what kept results from being there, all others being saved; stopped: on
-    Ctrl-C, after saving."""
+    """How a run ended. failures: trial key -> failure, with its `label`; faults: what kept results from being there, all others being
+    saved; stopped: on Ctrl-C, after saving."""
 
     folder: SweepFolder
     failures: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -90,6 +90,9 @@ class _Sweep:
     parent: str
     trials: Sequence[Trial]
 
+    def __post_init__(self) -> None:
+        self.labels = Trial.labels(self.trials)
+
     def run(self, trim: Callable[[], object]) -> Outcome:
         self.outcome = Outcome(self.folder)
         self.lost: set[Work] = set()
@@ -97,6 +100,17 @@ class _Sweep:
         self.weights = {name: str(Path(given).absolute()) for name, given in self.spec.weights.items()}
         self.bases = {name: load_backbone(name, self._weights(name)) for name in dict.fromkeys(self.spec.backbones)}
         data = Path(self.settings.data)
+        self._check_bases()
+        self.folder.save_bases(
+            {
+                name: (
+                    base.vision_fingerprint,
+                    base.text_fingerprint,
+                    resolve(name).weights_path(self._weights(name)).absolute(),
+                )
+                for name, base in self.bases.items()
+            }
+        )
         self.pairs = protocols_of(self.spec.collection, self.spec.evaluate, data, self.spec.also)
         self.datasets = self._datasets()
         self._decode()
@@ -119,15 +133,15 @@ class _Sweep:
                 todo.append(trial)
             else:
                 error = f"data set {trial.training.data if trial.training else ''}: not whole, as told before"
-                self.outcome.failures[trial.label] = {"kind": "user", "error": error}
+                self._failed(trial, {"kind": "user", "error": error})
         if todo:
             with self.display.stage("train", len(todo), "trials") as stage:
                 cache, data = str(self.cache), str(Path(self.settings.data).absolute())
                 given = {"cache": cache, "data": data, "weights": self.weights}
-                failures = train_all(todo, self.folder, self.spec.resources, given, self.stop, stage)
+                failures = train_all(todo, self.labels, self.folder, self.spec.resources, given, self.stop, stage)
             for trial in wave:
                 if trial.source.key in failures:
-                    self.outcome.failures[trial.label] = failures[trial.source.key]
+                    self._failed(trial, failures[trial.source.key])
         if self.stop.is_set:
             return
         self.stop.graceful = False  # from here a Ctrl-C stops at once: every file is whole
@@ -136,7 +150,6 @@ class _Sweep:
             if trial.source is not trial and source.is_trained() and not place.is_trained():
                 merge(trial, self.bases[trial.backbone], source, place)
         ready = [t for t in wave if t.training is None or self.folder.trial(t).is_trained()]
-        self._check_bases(ready)
         subjects = [self._subject(trial) for trial in ready]
         self._score(subjects)
         self._log(subjects)
@@ -145,7 +158,7 @@ class _Sweep:
     def _score(self, subjects: Sequence[Subject]) -> None:
         jobs = jobs_of(subjects, self.datasets, self.pairs)
         needed = {need for job in jobs for need in job.needs() if need.work not in self.lost}
-        missing = [need for need in needed if not need.path(self.cache).exists()]
+        missing = [need for need in needed if not need.cached(self.cache)]
         gpus = self.spec.resources.gpus
         if missing:
             with self.display.stage("embed", sum(need.work.chunk.rows for need in missing), "images") as stage:
@@ -175,7 +188,7 @@ class _Sweep:
                 **_tags(self.spec), "gelo.vision": subject.ref.vision, "gelo.text": subject.text,
                 "gelo.leaks": leaks_told(results_of(subject, self.pairs)),
             }  # fmt: skip
-            run = self.tracker.ensure_trial(self.parent, trial.key, trial.flat(), tags, name=trial.label)
+            run = self.tracker.ensure_trial(self.parent, trial.key, trial.flat(), tags, name=self.labels[trial.key])
             written += self.tracker.log(run, metrics_of(subject, baselines[trial.backbone], self.pairs), WHOLE)
             self.tracker.finish(run, "FINISHED" if is_complete(subject, self.pairs) else "FAILED")
         for line in not_averaged(subjects, self.pairs):
@@ -184,24 +197,27 @@ class _Sweep:
         for trial in self.trials:
             failure = self.folder.trial(trial.source).failure()
             if failure is not None and not self.folder.trial(trial).is_trained():
-                self.outcome.failures.setdefault(trial.label, failure)
+                self._failed(trial, failure)
                 run = self.tracker.ensure_trial(
-                    self.parent, trial.key, trial.flat(), _tags(self.spec), name=trial.label
+                    self.parent, trial.key, trial.flat(), _tags(self.spec), name=self.labels[trial.key]
                 )
                 self.tracker.finish(run, "FAILED")
 
+    def _failed(self, trial: Trial, failure: Mapping[str, Any]) -> None:
+        self.outcome.failures.setdefault(trial.key, {"label": self.labels[trial.key], **failure})
+
     def _subject(self, trial: Trial) -> Subject:
         given = self.weights.get(trial.backbone)
-        return subject_of(trial, self.folder.trial(trial), self.bases[trial.backbone], given)
+        return subject_of(trial, self.folder.trial(trial), self.bases[trial.backbone], given, self.labels[trial.key])
 
     def _weights(self, name: str) -> Path | None:
         given = self.weights.get(name)
         return Path(given) if given else None
 
-    def _check_bases(self, trials: Sequence[Trial]) -> None:
-        """A trained tower must come from the very backbone that is its baseline now."""
+    def _check_bases(self) -> None:
+        """A trained tower must come from the very backbone that is its baseline now: told before anything is trained."""
         faults: list[Fault] = []
-        for trial in trials:
+        for trial in self.trials:
             trained_on, now = (
                 self.folder.trial(trial).training().get("base"),
                 self.bases[trial.backbone].vision_fingerprint,
@@ -210,7 +226,7 @@ class _Sweep:
                 remedy = "bring the old weights back, or give the sweep a new name"
                 faults.append(
                     Fault(
-                        trial.label,
+                        self.labels[trial.key],
                         f"trained from weights {trained_on}",
                         f"the weights of {trial.backbone} now: {now}",
                         remedy,
@@ -237,7 +253,7 @@ class _Sweep:
         found: dict[str, Dataset] = {}
         for name in names:
             try:
-                found[name] = verified(data / name, self.cache)
+                found[name] = verified(data / name, self.cache, anew=self.settings.verify)
             except UserError as error:
                 self._trouble(error.faults)
         if not found:
@@ -256,7 +272,7 @@ class _Sweep:
                 seen = transforms(trial.training.preprocess, self.bases[trial.backbone].transform).train
                 by_transform[seen].update(dict.fromkeys(works(self.datasets[trial.training.data], "train")))
         for transform, wanted in by_transform.items():
-            missing = [w for w in wanted if not w.place(self.cache / "decoded" / transform.fingerprint, "").exists()]
+            missing = [w for w in wanted if not w.decoded(self.cache / "decoded" / transform.fingerprint)]
             if missing:
                 with self.display.stage("decode", sum(w.chunk.rows for w in missing), "images") as stage:
                     try:

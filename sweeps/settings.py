@@ -12,7 +12,8 @@ from models.durable import is_local
 
 @dataclass(frozen=True)
 class Settings:
-    """Where a run reads and writes. Saved with the sweep; what is given at `resume` wins. cache_limit: in gigabytes."""
+    """Where a run reads and writes. Saved with the sweep; what is given at `resume` wins. cache_limit: in gigabytes. verify: hash every
+    shard of every data set, whatever is known of it."""
 
     storage: str = "out"
     tracking: str = "sqlite:///out/mlflow.db"
@@ -21,6 +22,7 @@ class Settings:
     address: str = "local"
     cpus: int | None = None
     cache_limit: float | None = 100
+    verify: bool = False
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     def place(self) -> UPath:

@@ -64,7 +64,7 @@ def evaluate_one(
     base = load_backbone(backbone, weights)
     data, cache = Path(settings.data).absolute(), Path(settings.cache).absolute()
     pairs = _pairs_of(only, chosen, data, faults) if only else protocols_of(collection, chosen, data)
-    datasets = _opened(dict.fromkeys(name for name, _ in pairs), data, cache, faults)
+    datasets = _opened(dict.fromkeys(name for name, _ in pairs), data, cache, settings.verify, faults)
     if not datasets:
         raise UserError(
             "data sets", faults or Fault("--suite", ", ".join(chosen), f"a suite that {collection} has sets for")
@@ -91,12 +91,12 @@ def evaluate_one(
     return results, list(dict.fromkeys(faults))
 
 
-def _opened(names: Iterable[str], data: Path, cache: Path, faults: list[Fault]) -> dict[str, Dataset]:
+def _opened(names: Iterable[str], data: Path, cache: Path, verify: bool, faults: list[Fault]) -> dict[str, Dataset]:
     """The data sets that are whole, made where gelo makes them itself; what is wrong with the others joins `faults`."""
     found = {}
     for name in names:
         try:
-            found[name] = verified(locate(name, data, build=True).root, cache)
+            found[name] = verified(locate(name, data, build=True).root, cache, anew=verify)
         except UserError as error:
             faults += error.faults
     return found

@@ -49,7 +49,8 @@ class SweepSpec(BaseModel):
     """A sweep as its YAML says it, checked.
 
     weights: a backbone's local file, for those that gelo does not ship. also: prepared sets beside the collection's own, to be
-    scored where a protocol fits, and free to be trained on.
+    scored where a protocol fits, and free to be trained on. search_seed: what random draws are made from, in a sweep's file its name
+    where nothing else is said; empty in sweeps that were saved before there was such a key.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,11 +64,12 @@ class SweepSpec(BaseModel):
     resources: Resources = Resources()
     search: Literal["grid", "random"] = "grid"
     samples: int = Field(10, ge=1)
+    search_seed: str = ""
     weights: dict[str, str] = {}
 
     def trials(self) -> list[Trial]:
         """All trials in a fixed order, baselines first, each once. Raises UserError with every fault of every trial."""
-        expansion = Expansion(self.collection, self.search, self.samples, self.also)
+        expansion = Expansion(self.collection, self.search, self.samples, self.also, self.search_seed)
         trials = expansion.trials(self.backbones, self.tasks, self.seeds)
         if expansion.faults:
             raise UserError(f"sweep {self.name}", expansion.faults)
@@ -108,6 +110,8 @@ def parse_spec(raw: object, source: str) -> SweepSpec:
         )
     faults = [unknown(str(key), key, SweepSpec.model_fields, "key") for key in raw if key not in SweepSpec.model_fields]
     body = {key: value for key, value in raw.items() if key in SweepSpec.model_fields}
+    if isinstance(body.get("name"), str):
+        body.setdefault("search_seed", body["name"])
     faults += [unknown("evaluate", s, SUITES, "suite") for s in _names(body.get("evaluate")) if s not in SUITES]
     collection, weights = body.get("collection", "miniature"), body.get("weights")
     if not isinstance(collection, str) or collection not in COLLECTIONS:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from models import durable
-from sweeps.evaluate import protocols_of
-from sweeps.folder import SweepFolder
+from models.faults import UserError
+from models.words import counted
+from sweeps.evaluate import Known, protocols_of, stale
+from sweeps.folder import SweepFolder, TrialFolder
 from sweeps.listing import Listing
+from sweeps.trial import Trial
+from tasks.catalogue import Protocol
+from tasks.manifest import open_dataset
 from tasks.suites import WIRING
 from tasks.training import TASKS
 
@@ -20,31 +26,30 @@ _PACKAGES = ("torch", "torchvision", "open_clip_torch", "peft", "ray", "mlflow",
 
 
 def standing(folder: SweepFolder) -> list[dict[str, Any]]:
-    """One row a trial: key, label, state (waiting, half-trained, trained, complete, failed), results there and expected, note."""
+    """One row a trial: key, label, state (waiting, half-trained, trained, stale, complete, failed), results there and expected, note.
+
+    Only results of the data, weights and protocols of now are there; stale: others are, and will be scored again. What is not on this
+    machine (data elsewhere) cannot be compared and counts as unchanged.
+    """
     spec = folder.spec()
     data = Path(folder.read()["settings"]["data"])
     pairs = protocols_of(spec.collection, spec.evaluate, data, spec.also)
-    rows = []
-    for trial in spec.trials():
+    fingerprints = {name: _fingerprint(data / name) for name, _ in pairs}
+    bases = folder.bases()
+    rows, trials = [], spec.trials()
+    labels = Trial.labels(trials)
+    for trial in trials:
         place = folder.trial(trial)
-        task = TASKS.get(trial.task)
-        wanted = [
-            (suite, name)
-            for name, protocol in pairs
-            for suite in (
-                *WIRING[protocol].suites,
-                *([WIRING[protocol].detector] if task and task.suite == WIRING[protocol].detector else []),
-            )
-        ]
-        there = sum((place.root / "results" / suite / f"{name}.json").exists() for suite, name in wanted)
+        found, old, wanted = _results(trial, place, pairs, fingerprints, bases)
         failure = place.failure()
         note = failure["error"].splitlines()[0] if failure else ""
-        if there == len(wanted):
+        if found == wanted:
             state = "complete"
         elif failure:
             state = "failed"
         elif trial.training is None or place.is_trained():
-            state = "trained" if trial.training else "waiting"
+            state = "stale" if old else "trained" if trial.training else "waiting"
+            note = f"{counted(len(old), 'result')} to score again: {next(iter(old.values()))}" if old else note
         else:
             saved = (
                 [e.name for e in place.checkpoints.iterdir() if durable.is_done(e)]
@@ -55,14 +60,49 @@ def standing(folder: SweepFolder) -> list[dict[str, Any]]:
         rows.append(
             {
                 "key": trial.key,
-                "label": trial.label,
+                "label": labels[trial.key],
                 "state": state,
-                "results": there,
-                "expected": len(wanted),
+                "results": found,
+                "expected": wanted,
                 "note": note,
             }
         )
     return rows
+
+
+def _results(
+    trial: Trial,
+    place: TrialFolder,
+    pairs: Sequence[tuple[str, Protocol]],
+    fingerprints: Mapping[str, str | None],
+    bases: Mapping[str, tuple[str, str]],
+) -> tuple[int, dict[str, str], int]:
+    """(current results, what each stale one is of, results that the trial owes)."""
+    task, made = TASKS.get(trial.task), place.training()
+    vision, text = bases.get(trial.backbone, (None, None))
+    found, wanted, old = 0, 0, dict[str, str]()
+    for name, protocol in pairs:
+        wiring = WIRING[protocol]
+        headed = task is not None and task.suite == wiring.detector
+        for suite in (*wiring.suites, *([wiring.detector] if headed and wiring.detector else [])):
+            wanted += 1
+            result = place.result(suite, name)
+            if result is None:
+                continue
+            own = made.get("detector" if suite == wiring.detector else "vision") if trial.training else vision
+            why = stale(result, wiring, Known(fingerprints[name], own, text))
+            if why:
+                old[f"{suite}/{name}"] = f"{suite}/{name} ({why})"
+            else:
+                found += 1
+    return found, old, wanted
+
+
+def _fingerprint(root: Path) -> str | None:
+    try:
+        return open_dataset(root).fingerprint
+    except UserError:
+        return None
 
 
 def machine() -> dict[str, Any]:

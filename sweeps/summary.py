@@ -81,7 +81,7 @@ def not_averaged(subjects: Sequence[Subject], pairs: Sequence[tuple[str, Protoco
         for suite in AVERAGED:
             _, reason = average(subject, suite, pairs)
             if reason:
-                lacking[suite, reason].append(subject.trial.label)
+                lacking[suite, reason].append(subject.label)
     return [
         f"not given: {metric_name(suite, MEAN, 'top1')} of {', '.join(labels[:2])}"
         + (f" and {counted(len(labels) - 2, 'other trial')}" if len(labels) > 2 else "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,7 @@ from tasks.training.preprocess import transforms
 from tasks.training.sampling import Batches
 
 _BETAS = (0.9, 0.999)
+STEP = 1  # raised by hand when the same trial would end on other bits
 
 
 class DivergedError(UserError):
@@ -56,6 +58,7 @@ def train(
     report(row) after each epoch: epoch, loss (mean over steps), images_per_second. Raises DivergedError, UserError (data), OSError (disk).
     """
     entered = time.time()
+    deterministic(base.device)
     settings = trial.training
     assert settings is not None and trial.head is not None
     labels = dataset.labels("train")
@@ -77,9 +80,15 @@ def train(
         if parameters
     }
     step, history, running = 0, [], {"loss": 0.0, "steps": 0.0, "seconds": 0.0}
+    made_from = {
+        "trial": trial.key, "base weights": base.vision_fingerprint, "data": dataset.fingerprint, "transform": seen.fingerprint,
+        "version of the training step": str(STEP),
+    }  # fmt: skip
     saved = checkpoint.latest(folder.checkpoints)
     if saved is not None:
         state = checkpoint.load(saved)
+        again = f"bring that back, or remove {folder.checkpoints}: the trial is then trained from its start"
+        checkpoint.refuse_other(f"{trial.label}, half-trained", state.made_from, made_from, again)
         adapted.load(state.tensors["adapted"])
         head.load_state_dict(state.tensors["head"])
         for name, optimizer in optimizers.items():
@@ -100,6 +109,7 @@ def train(
                 schedulers={"running": running},
                 rng=checkpoint.capture_rng(),
                 history=history,
+                made_from=made_from,
             ),
         )
         checkpoint.prune(folder.checkpoints)  # only once the new one is whole: one is always there
@@ -186,8 +196,26 @@ def train(
     return True
 
 
+def deterministic(device: torch.device) -> None:
+    """On a GPU, ask torch for kernels that give equal bits in every run; it warns of those that it does not have. The CPU's do anyway.
+
+    Memory-efficient attention is left out: its backward pass adds in any order.
+    """
+    if device.type != "cuda":
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the first matrix product is made
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cuda.enable_mem_efficient_sdp(False)
+
+
 def merge(trial: Trial, base: Encoder, source: TrialFolder, folder: TrialFolder) -> None:
     """Publish `trained/` of a merging trial from its source's weights: no training. The head is the source's."""
+    made = {"base weights": source.training().get("base", "")}
+    checkpoint.refuse_other(
+        f"{trial.label}, merged from {source.root.name}", made, {"base weights": base.vision_fingerprint},
+        "bring the old weights back, or give the sweep a new name",
+    )  # fmt: skip
     with fetched(source.trained) as place:
         theta_1, head = load_file(place / "encoder.safetensors"), load_file(place / "head.safetensors")
     merged = trial.remedy.merge(base.visual_state(), theta_1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from models.adapt import Adaptation, NoAdaptation
 from models.head_specs import HeadKind
 from models.remedies import NoRemedy, Remedy
+from models.words import told_apart
 from tasks.training.base import Augment, Sampler
 from tasks.training.preprocess import Preprocess
 
@@ -87,6 +89,12 @@ class Trial(BaseModel):
             return f"{self.backbone} untouched"
         remedy = "" if self.remedy.kind == "none" else f" {self.remedy.kind}({_arguments(self.remedy)})"
         return f"{self.backbone} {self.task} {self.adaptation.kind}{remedy} seed {self.seed}"
+
+    @staticmethod
+    def labels(trials: Sequence[Trial]) -> dict[str, str]:
+        """A label for each trial of a sweep by its key: no two are alike, what varies follows where `label` does not tell it."""
+        told = told_apart([trial.label for trial in trials], [trial.flat() for trial in trials])
+        return dict(zip((trial.key for trial in trials), told, strict=True))
 
     def canonical(self) -> str:
         """The JSON that the key is made of: a field that joined later is left out at its default, so that older keys stay."""

@@ -12,7 +12,7 @@ import os
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +60,7 @@ class StopFlag:
 
 def train_all(
     trials: Sequence[Trial],
+    labels: Mapping[str, str],
     folder: SweepFolder,
     resources: Resources,
     settings: dict[str, Any],
@@ -68,12 +69,13 @@ def train_all(
 ) -> dict[str, dict[str, Any]]:
     """Train every trial that is not trained; returns {key: failure} of those that failed for good (also in their folders).
 
-    settings: `data` and `cache` folders, `weights` by backbone. Stops early, checkpoints written, once `stop` is set.
+    labels: of all trials, by key. settings: `data` and `cache` folders, `weights` by backbone. Stops early, checkpoints written, once
+    `stop` is set.
     """
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # its banner prints whatever the verbosity
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-    watcher = Watcher(stage, {trial.key: trial.label for trial in trials}, stop)
+    watcher = Watcher(stage, labels, stop)
     config = {
         "key": tune.grid_search([trial.key for trial in trials]),
         "root": str(folder.root),
@@ -108,7 +110,7 @@ def train_all(
         try:
             folder.trial(by_key[key]).set_failure(failure)
         except OSError:
-            stage.display.say(f"the failure of {by_key[key].label} could not be written to {folder.root}")
+            stage.display.say(f"the failure of {labels[key]} could not be written to {folder.root}")
     return failures
 
 
@@ -185,7 +187,7 @@ def _json(text: str) -> dict[str, Any]:
 class Watcher(tune.Callback):
     """Counts trials, shows what runs and collects failures. It belongs to the driver: Tune's pickled copies of it are empty."""
 
-    def __init__(self, stage: Stage, labels: dict[str, str], stop: StopFlag) -> None:
+    def __init__(self, stage: Stage, labels: Mapping[str, str], stop: StopFlag) -> None:
         self.stage, self.labels, self.stop = stage, labels, stop
         self.running: dict[str, str] = {}
         self.failures: dict[str, dict[str, Any]] = {}

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import numpy as np
+
 from models.faults import Fault, UserError
 
 KINDS = ("decoded", "embeddings")  # <cache>/<kind>/<transform or encoder>/<data set>
@@ -39,6 +41,27 @@ class Entry:
 def entries(cache: Path) -> list[Entry]:
     """Everything in the cache, the entries used longest ago first."""
     return sorted(_found(cache), key=lambda entry: (entry.used, str(entry.path)))
+
+
+def whole(path: Path, rows: int | None = None) -> bool:
+    """Whether an array lies there as it was published: a file in NumPy's format of the size that its header says, and of `rows` rows.
+
+    What is cut or of another program is removed, so that it is made again.
+    """
+    try:
+        with path.open("rb") as stream:
+            version = np.lib.format.read_magic(stream)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(stream)
+            size = stream.tell() + math.prod(shape) * dtype.itemsize
+        if path.stat().st_size == size and not dtype.hasobject and (rows is None or shape[:1] == (rows,)):
+            return True
+    except FileNotFoundError:
+        return False
+    except (ValueError, IsADirectoryError):
+        pass
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    return False
 
 
 def touch(cache: Path, kind: str, made_by: str, dataset: str) -> None:

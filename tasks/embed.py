@@ -18,7 +18,7 @@ import numpy as np
 from models.durable import fetched, publish_array
 from models.faults import UserError
 from models.specs import Transform
-from tasks.cache import touch
+from tasks.cache import touch, whole
 from tasks.manifest import Dataset
 from tasks.prompts import Prompts
 from tasks.stream import Executor, Work, decode_row, flow, pipeline, quiet, unpack, works
@@ -76,6 +76,10 @@ class Need:
     def path(self, cache: Path) -> Path:
         return self.work.place(cache / "embeddings" / self.encoder.vision, f"-{self.view}")
 
+    def cached(self, cache: Path) -> bool:
+        """Whether its features are there, whole."""
+        return whole(self.path(cache), self.work.chunk.rows)
+
 
 def needs(encoder: EncoderRef, dataset: Dataset, split: str, views: Sequence[View]) -> list[Need]:
     """All Needs of one encoder on one split."""
@@ -98,7 +102,7 @@ def embed(
     for vision, fingerprint in {(need.encoder.vision, need.work.fingerprint) for need in wanted}:
         touch(cache, "embeddings", vision, fingerprint)
         touch(cache, "decoded", transform.fingerprint, fingerprint)
-    missing = [need for need in dict.fromkeys(wanted) if not need.path(cache).exists()]
+    missing = [need for need in dict.fromkeys(wanted) if not need.cached(cache)]
     if not missing:
         return 0
     by_work: dict[Work, list[Need]] = defaultdict(list)
@@ -122,7 +126,7 @@ def features(encoder: EncoderRef, dataset: Dataset, split: str, cache: Path, vie
 def text_features(encoder: Encoder, prompts: Prompts, cache: Path) -> list[np.ndarray]:
     """Text features by class, K arrays (T, d), unnormalised; computed once per (text tower, prompts)."""
     path = texts_path(encoder.text_fingerprint, prompts, cache)
-    if not path.exists():
+    if not whole(path, len(prompts.classes)):
         texts = prompts.texts()
         stacked = np.concatenate([encoder.encode_texts(of_class) for of_class in texts])
         publish_array(path, stacked.reshape(len(texts), len(prompts.templates), -1))

@@ -28,7 +28,12 @@ OLD = "scored by an older gelo, which did not look for leaks"
 
 _LEGAL = re.compile(r"[A-Za-z0-9_\-.:]+")  # a subset of what MLflow 3 takes, without blanks
 LONGEST_PIECE = 80  # letters: a set's name before an attack's stays below the 250 of MLflow
-_LOWER_IS_BETTER = ("eer", "hter", "apcer", "bpcer", "acer")
+# how a leaf begins -> +1 where higher is better, -1 where lower is, 0 for a spread, which is neither
+_DIRECTIONS = {
+    **dict.fromkeys(("top1", "top5", "mean_per_class", "accuracy", "auc", "tar_at_far_", "tpir_at_fpir_", "rank_"), 1),
+    **dict.fromkeys(("eer", "hter", "apcer", "bpcer", "acer"), -1),
+    "sd_": 0,
+}
 
 
 def is_piece(text: str) -> bool:
@@ -58,10 +63,16 @@ def rate_label(rate: float) -> str:
     return f"{float(mantissa):g}e{int(exponent)}"
 
 
-def higher_is_better(name: str) -> bool:
-    """The direction of a metric, by its leaf: errors (eer, hter, apcer...) go down, all else goes up."""
+def direction(name: str) -> int:
+    """+1 for a metric that is better the higher it is, -1 for an error, 0 for one that no comparison has a side in (a standard deviation).
+
+    Raises ValueError for a leaf that has no direction here.
+    """
     leaf = parse_metric(name)[2]
-    return not leaf.startswith(_LOWER_IS_BETTER)
+    for start, found in _DIRECTIONS.items():
+        if leaf.startswith(start):
+            return found
+    raise ValueError(f"{name}: no direction is known of {leaf!r}")
 
 
 class Result(BaseModel):
@@ -107,7 +118,7 @@ class Result(BaseModel):
     @classmethod
     def _names_parse(cls, value: dict[str, object]) -> dict[str, object]:
         for name in value:
-            parse_metric(name)
+            direction(name)
         return value
 
     @model_validator(mode="after")

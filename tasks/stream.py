@@ -23,7 +23,7 @@ import numpy as np
 from models.durable import publish_array
 from models.faults import Fault, UserError
 from models.specs import Transform
-from tasks.cache import touch
+from tasks.cache import touch, whole
 from tasks.manifest import Chunk, Dataset, read_chunk
 from tasks.pixels import UnreadableError, decoding, image_fault, open_image
 from tasks.understood import Reading
@@ -52,6 +52,10 @@ class Work:
         """Where this Work's file lies below `root`."""
         return root / self.fingerprint / self.chunk.split / f"{self.chunk.index:05d}{leaf}.npy"
 
+    def decoded(self, root: Path) -> bool:
+        """Whether its pixels are there, whole; root: of the decoded images of one transform."""
+        return whole(self.place(root, ""), self.chunk.rows)
+
 
 def works(dataset: Dataset, split: str) -> list[Work]:
     """All Works of one split, in record order."""
@@ -63,8 +67,9 @@ def decode(work: Work, transform: Transform, cache: Path) -> np.ndarray:
 
     Raises UserError that names every unreadable image of the chunk by id: none is dropped.
     """
-    path = work.place(cache / "decoded" / transform.fingerprint, "")
-    if path.exists():
+    root = cache / "decoded" / transform.fingerprint
+    path = work.place(root, "")
+    if work.decoded(root):
         return np.load(path)
     ids, images = read_chunk(work.chunk)
     pixels = np.empty((len(ids), transform.size, transform.size, 3), np.uint8)
@@ -88,7 +93,7 @@ def decode_all(
     """Decode what is not in the cache yet. Raises one UserError with the faults of every chunk; what decoded stays cached."""
     for fingerprint in {work.fingerprint for work in todo}:
         touch(cache, "decoded", transform.fingerprint, fingerprint)
-    missing = [work for work in todo if not work.place(cache / "decoded" / transform.fingerprint, "").exists()]
+    missing = [work for work in todo if not work.decoded(cache / "decoded" / transform.fingerprint)]
     faults: list[Fault] = []
     for row in rows(missing, transform, cache, executor, keep_pixels=False):
         faults.extend(row["faults"])
@@ -227,7 +232,7 @@ class DecodedSplit:
         self._root = cache / "decoded" / transform.fingerprint
         self.size = transform.size
         for work in self._works:
-            if not work.place(self._root, "").exists():
+            if not work.decoded(self._root):
                 decode(work, transform, cache)
         self._open = lru_cache(maxsize=256)(
             lambda index: np.load(self._works[index].place(self._root, ""), mmap_mode="r")

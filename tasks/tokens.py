@@ -37,10 +37,18 @@ def ask(encoder: Encoder, dataset: Dataset, cache: Path) -> None:
     if _why_not_named(dataset, prompts):
         return
     said = texts_path(encoder.text_fingerprint, prompts, cache).with_suffix(_FLAW)
-    if not said.exists():
+    if not _readable(said):
         publish_bytes(said, flaw_of(encoder.tokenizer, prompts).encode())
     if not said.stat().st_size:
         text_features(encoder, prompts, cache)
+
+
+def _readable(said: Path) -> bool:
+    try:
+        said.read_text("utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return False
+    return True
 
 
 def asked(text: str, dataset: Dataset, cache: Path) -> tuple[list[np.ndarray] | None, str]:

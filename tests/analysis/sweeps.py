@@ -13,12 +13,13 @@ from tasks.results import Result
 def write_trial(
     root: Path, key: str, backbone: str, task: str, adaptation: Mapping[str, Any] | str = "none", **more: Any
 ) -> Path:
-    """One trial's folder; `more`: remedy, seed, training."""
+    """One trial's folder; `more`: remedy, seed, training (of training.json), settings (the training fields of trial.json)."""
     folder = root / "trials" / key
     folder.mkdir(parents=True)
     way = {"kind": adaptation} if isinstance(adaptation, str) else dict(adaptation)
     described = {"key": key, "backbone": backbone, "task": task, "adaptation": way, "seed": more.get("seed", 0)}
-    (folder / "trial.json").write_text(json.dumps({**described, "remedy": more.get("remedy", {"kind": "none"})}))
+    described |= {"remedy": more.get("remedy", {"kind": "none"}), "training": more.get("settings")}
+    (folder / "trial.json").write_text(json.dumps(described))
     if "training" in more:
         (folder / "trained").mkdir()
         (folder / "trained" / "training.json").write_text(json.dumps(more["training"]))

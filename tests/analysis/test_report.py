@@ -40,7 +40,7 @@ def test_the_four_tables_and_the_page(written: tuple[Path, Report]) -> None:
     assert [zero_shot[0][name] for name in IDENTITY] == ["b0", "mini-s", "none", "none", "none", "0"]
     assert (zero_shot[0]["shapes"], zero_shot[0]["average"], zero_shot[0]["gelo"]) == ("62.00", "75.50", "")
     assert (zero_shot[2]["trial"], zero_shot[2]["gelo"]) == ("ff0", "0.700")
-    assert len(zero_shot) == 20 and len(report.main) == 3
+    assert len(zero_shot) == 20 and len(report.main) == 4
     page = (folder / "index.html").read_text()
     assert len(page) < 2_000_000 and page.count("data:image/svg+xml") == 4
     assert not re.search(r"""(src|href)=["'](https?:)?//""", page), "the page fetches nothing"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from models.faults import UserError
+from sweeps.evaluate import _stamp, verified
 from tests.e2e.sweeping import LIMIT, SMALL, Place, wait_for
 
 
@@ -75,6 +79,72 @@ def test_a_finished_sweep_run_again_does_nothing(left_alone: Place) -> None:
     assert all(path.stat().st_mtime_ns == at for path, at in files.items() if path.name not in kept)
 
 
+def test_what_is_damaged_in_the_cache_is_made_again(left_alone: Place) -> None:
+    """One file of every kind is cut, another is of some other program; without its results the sweep gives the same digits."""
+    before, tables = left_alone.metrics(), left_alone.tables()
+    kinds = ("decoded/*/*/*/*.npy", "embeddings/*/*/*/*.npy", "text/*/*.npy", "text/*/*.flaw.txt", "verified/*.txt")
+    for kind in kinds:
+        files = sorted(left_alone.cache.glob(kind))
+        assert len(files) > 1, kind
+        files[0].write_bytes(files[0].read_bytes()[: files[0].stat().st_size // 2])
+        files[1].write_bytes(b"\xff\xfeof some other program")
+    for result in left_alone.sweep.glob("trials/*/results"):
+        shutil.rmtree(result)
+    assert left_alone.gelo("resume", "small") == 0, left_alone.log()
+    assert left_alone.tables() == tables
+    assert left_alone.metrics() == before
+
+
+def test_results_of_something_else_are_stale_and_scored_again(left_alone: Place) -> None:
+    def standing() -> dict[str, tuple[str, str]]:
+        marker = len(left_alone.log())
+        assert left_alone.gelo("status", "small", "--json") == 0
+        return {row["key"]: (row["state"], row["note"]) for row in json.loads(left_alone.log()[marker:])}
+
+    before, complete = left_alone.metrics(), standing()
+    assert {state for state, _ in complete.values()} == {"complete"}
+    for number, (field, value) in enumerate([("data", "0" * 16), ("vision", "1" * 16), ("protocol_version", 1)]):
+        (path,) = left_alone.sweep.glob(f"trials/{sorted(complete)[number]}/results/zero_shot/shapes.json")
+        saved = json.loads(path.read_bytes())
+        path.write_text(json.dumps({**saved, field: value}))
+        state, note = standing()[sorted(complete)[number]]
+        assert state == "stale"
+        assert note.startswith("1 result to score again: zero_shot/shapes (")
+        assert f"{value}, now {saved[field]}" in note
+    assert left_alone.gelo("resume", "small") == 0, left_alone.log()
+    assert {state for state, _ in standing().values()} == {"complete"}
+    assert left_alone.metrics() == before
+
+
+def test_a_shard_that_changed_at_equal_size_and_time_is_noticed(left_alone: Place, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(left_alone.data / "shapes", data / "shapes")
+    place = Place(tmp_path, data, left_alone.cache)
+    assert place.gelo("evaluate", "mini-s", "--suite", "zero_shot", "--dataset", "shapes") == 0, place.log()
+    shard = next((data / "shapes").glob("test-*.parquet"))
+    whole, at = shard.read_bytes(), shard.stat()
+    shard.write_bytes(_flipped(whole))
+    os.utime(shard, ns=(at.st_atime_ns, at.st_mtime_ns))
+    marker = len(place.log())
+    assert place.gelo("evaluate", "mini-s", "--suite", "zero_shot", "--dataset", "shapes") == 2
+    assert shard.name in place.log()[marker:]
+
+
+def test_verify_hashes_whatever_is_known(small_world: Path, tmp_path: Path) -> None:
+    root = tmp_path / "shapes"
+    shutil.copytree(small_world / "data" / "shapes", root)
+    known = verified(root, tmp_path / "cache")
+    shard = root / known.card.splits["test"][0].file
+    content = shard.read_bytes()
+    shard.write_bytes(_flipped(content))
+    (stamp,) = (tmp_path / "cache" / "verified").iterdir()
+    files = [*(e for shards in known.card.splits.values() for e in shards), *known.card.tables.values()]
+    stamp.write_text("\n".join(_stamp(root / each.file) for each in files))  # as if the disk had changed it unseen
+    assert verified(root, tmp_path / "cache").fingerprint == known.fingerprint
+    with pytest.raises(UserError, match=shard.name):
+        verified(root, tmp_path / "cache", anew=True)
+
+
 def test_a_merged_curve_costs_one_training(left_alone: Place) -> None:
     rows = {row["remedy"]: row for row in left_alone.tables()["gelo.csv"] if row["task"] == "faces"}
     assert len(rows) == 2
@@ -91,6 +161,12 @@ def test_evaluate_agrees_with_the_sweep(left_alone: Place) -> None:
     for name in ("shapes", "digits"):
         line = next(line for line in said.splitlines() if f"zero_shot/{name}/top1" in line)
         assert f" {baseline[name]} " in line
+
+
+def _flipped(content: bytes) -> bytes:
+    """One bit is another, in the middle of an image."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
 def _place(folder: Path, world: Path) -> Place:

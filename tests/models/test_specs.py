@@ -150,7 +150,9 @@ def test_open_clip_names_take_the_transform_of_their_tag() -> None:
     assert siglip.transform == Transform(size=224, resize="squash", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     assert resolve("ViT-B-32-quickgelu").activation == "quick_gelu"
     with pytest.raises(UserError, match="differ in transform"):
-        resolve("ViT-L-14")
+        resolve("ViT-H-14-quickgelu")
+    with pytest.raises(UserError, match="ViT-B-16:TAG, or ViT-B/16 for the weights of OpenAI"):
+        resolve("ViT-B-16")  # whose file would be that of ViT-B/16, under another activation
     with pytest.raises(UserError, match="ViT-L-14-quickgelu:openai"):
         resolve("ViT-L-14:openai")
     with pytest.raises(UserError, match="unknown open_clip tag"):

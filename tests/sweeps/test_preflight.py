@@ -37,6 +37,16 @@ def test_a_set_of_ones_own_can_be_trained_on_when_it_is_named_under_also(tmp_pat
     assert faults(tmp_path, tasks=tasks, also=["crops"]) == []
 
 
+def test_one_file_of_weights_under_two_activations_is_refused(tmp_path: Path) -> None:
+    file = str(tmp_path / "b16.safetensors")
+    weights = {"ViT-B/16": file, "ViT-B-16:laion2b_s34b_b88k": file}
+    found = faults(tmp_path, backbones=list(weights), weights=weights)
+    (fault,) = [fault for fault in found if "activation" in fault.expected]
+    assert fault.found == f"one file, {file}, under gelu and quick_gelu"
+    apart = {**weights, "ViT-B/16": str(tmp_path / "other.safetensors")}
+    assert not [f for f in faults(tmp_path, backbones=list(apart), weights=apart) if "activation" in f.expected]
+
+
 def test_a_set_without_train_split_is_refused_before_anything_starts(tmp_path: Path) -> None:
     prepared(tmp_path, "tests", "test", ("morph",))
     (fault,) = faults(tmp_path, tasks={"morphs": {"data": "tests"}}, also=["tests"])

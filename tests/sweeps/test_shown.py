@@ -13,7 +13,7 @@ RESULT = Result(
     values={"mad_text/warp/eer": 0.8125}, intervals={"mad_text/warp/eer": (0.75, 0.9)},
     absent={"mad_text/warp/apcer_at_bpcer_1": "too few", "mad_text/mean/apcer_at_bpcer_1": "too few"},
     counts={"bona_fide": 1_200, "attack_warp": 300},
-    notes={"interval_groups": "subject", "warning": "AUC 0.120: attacks score above bona fide", "attack": "one attack"},
+    notes={"interval_unit": "subject", "warning": "AUC 0.120: attacks score above bona fide", "attack": "one attack"},
 )  # fmt: skip
 
 

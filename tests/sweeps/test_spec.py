@@ -374,3 +374,21 @@ def test_overrides_reach_nested_keys_and_are_checked_like_the_file() -> None:
     ):
         with pytest.raises(UserError, match=found):
             load_spec("demo", (override,))
+
+
+def test_random_draws_are_the_sweeps_own() -> None:
+    def rates(**changes: Any) -> list[float]:
+        block = {"faces": {"lr_backbone": {"loguniform": [1e-6, 1e-3]}}}
+        spec = parse_spec({**SOUND, "search": "random", "samples": 3, "tasks": block, **changes}, "mine.yaml")
+        return [trial.training.lr_backbone for trial in spec.trials() if trial.training is not None]
+
+    assert rates(name="one") == rates(name="one") == rates(name="two", search_seed="one")
+    assert not set(rates(name="one")) & set(rates(name="two"))
+
+
+def test_a_random_sweep_that_was_saved_without_a_seed_keeps_its_draws() -> None:
+    block = {"faces": {"lr_backbone": {"uniform": [0.0, 1.0]}}}
+    saved = SweepSpec.model_validate({**SOUND, "search": "random", "samples": 2, "tasks": block})
+    draws = random.Random("tasks.faces.lr_backbone")
+    expected = [draws.uniform(0.0, 1.0) for _ in range(2)]
+    assert [trial.training.lr_backbone for trial in saved.trials() if trial.training is not None] == expected

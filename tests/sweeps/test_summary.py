@@ -25,7 +25,7 @@ PAIRS: list[tuple[str, Protocol]] = [("one", "zero_shot"), ("one", "probe"), ("t
 def subject(root: Path, seed: int = 0) -> Subject:
     trial = Trial(backbone="mini-s", task="none", collection="miniature", seed=seed)
     ref = EncoderRef("v" * 16, "mini-s", None, None)
-    return Subject(trial, TrialFolder(UPath(root)), ref, ref, "t" * 16, 100.0)
+    return Subject(trial, TrialFolder(UPath(root)), ref, ref, "t" * 16, 100.0, trial.label)
 
 
 def save(of: Subject, suite: Any, dataset: str, value: float | None, reason: str = "cut") -> None:

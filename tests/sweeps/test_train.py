@@ -30,7 +30,7 @@ from models.head_specs import CosFace
 from models.remedies import L2SP, Remedy, Wise
 from models.zoo import load_backbone
 from sweeps.folder import TrialFolder
-from sweeps.train import DivergedError, merge, rate, train
+from sweeps.train import DivergedError, deterministic, merge, rate, train
 from sweeps.trial import Training, Trial
 from tasks.manifest import Dataset, read_chunk, write_dataset
 from tasks.records import Record
@@ -264,6 +264,71 @@ def test_training_json_says_what_was_trained(world: World, whole: Callable[[Tria
     assert document["base"] == world.base.vision_fingerprint
     trained = world.base.with_visual(load_file(whole(wanted) / "trained" / "encoder.safetensors"))
     assert document["vision"] == trained.vision_fingerprint
+
+
+@pytest.fixture
+def other_base(world: World) -> Encoder:
+    """The same architecture with other weights, as when a user exchanges the file."""
+    changed = {name: tensor + 1e-3 for name, tensor in world.base.visual_state().items()}
+    return world.base.with_visual(changed)
+
+
+@pytest.mark.parametrize("exchanged", ["base weights", "data", "version of the training step"])
+def test_a_half_trained_trial_does_not_go_on_from_something_else(
+    exchanged: str, world: World, other_base: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = trial(LORA)
+    assert not world.train(wanted, tmp_path / "trial", should_stop=after(5))
+    base, dataset = world.base, world.dataset
+    before: str = base.vision_fingerprint
+    if exchanged == "base weights":
+        base = other_base
+        now = base.vision_fingerprint
+    elif exchanged == "data":
+        records = [
+            Record(f"g{number}", image, number % 4)
+            for chunk in dataset.chunks("train")
+            for number, image in enumerate(read_chunk(chunk)[1])
+        ]
+        dataset = write_dataset(
+            tmp_path / "faces", name="faces", version="2", scale="miniature", classes=(), splits={"train": iter(records)},
+            source="another", licence="Apache-2.0",
+        )  # fmt: skip
+        before, now = world.dataset.fingerprint, dataset.fingerprint
+    else:
+        monkeypatch.setattr("sweeps.train.STEP", 99)
+        before, now = "1", "99"
+    with pytest.raises(UserError) as caught:
+        train(wanted, base, dataset, world.cache, TrialFolder(UPath(tmp_path / "trial")))
+    (fault,) = caught.value.faults
+    assert fault.where.endswith(exchanged)
+    assert (fault.found, fault.expected) == (f"made from {before}", f"{now}, as it is now")
+    assert str(tmp_path / "trial" / "checkpoints") in fault.remedy
+
+
+def test_nothing_is_merged_with_another_base_than_was_trained(
+    world: World, other_base: Encoder, whole: Callable[[Trial], Path], tmp_path: Path
+) -> None:
+    source, made = TrialFolder(UPath(whole(trial(Full())))), TrialFolder(UPath(tmp_path / "merged"))
+    with pytest.raises(UserError, match=f"made from {world.base.vision_fingerprint}.*{other_base.vision_fingerprint}"):
+        merge(trial(Full(), remedy=Wise(alpha=0.5)), other_base, source, made)
+    assert not made.is_trained()
+
+
+def test_on_a_gpu_torch_is_asked_for_equal_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    try:
+        deterministic(torch.device("cpu"))
+        assert not torch.are_deterministic_algorithms_enabled()
+        deterministic(torch.device("cuda"))
+        assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        assert not torch.backends.cudnn.benchmark
+        assert not torch.backends.cuda.mem_efficient_sdp_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.backends.cuda.enable_mem_efficient_sdp(True)
+        os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
 
 
 def test_merging_needs_no_training(world: World, whole: Callable[[Trial], Path], tmp_path: Path) -> None:

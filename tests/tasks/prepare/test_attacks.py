@@ -133,7 +133,7 @@ def test_morphs_without_subjects_are_scored_by_hand(mad22: Path, tmp_path: Path)
     angles = {str(i): 80.0 if i.startswith("bonafide") else 10.0 for i in dataset.ids("test")}
     angles |= {"bonafide/000_03.png": 40.0, "MorDIFF/M_0_1.png": 60.0}
     for suite, result in scored("morph", dataset, angles).items():
-        assert result.notes["interval_groups"] == "image"
+        assert result.notes["interval_unit"] == "image"
         # MorDIFF: 4 bona fide at 40, 80, 80, 80 and 4 morphs at 60, 10, 10, 10: one of four on both sides; the others are apart
         values = {name: result.values[f"{suite}/{name}/eer"] for name in MAD22}
         assert values == {**dict.fromkeys(MAD22, 0.0), "MorDIFF": 0.25}

@@ -1,0 +1,22 @@
+"""Every metric that a protocol gives has a declared direction; what has none is an error, never "higher is better"."""
+
+from __future__ import annotations
+
+import pytest
+
+from tasks.results import direction
+from tasks.suites import WIRING
+
+ERRORS = ("eer", "hter", "apcer", "bpcer", "acer")
+
+
+def test_every_leaf_of_every_protocol_has_a_direction() -> None:
+    for wiring in WIRING.values():
+        for leaf in wiring.leaves:
+            expected = 0 if leaf.startswith("sd_") else -1 if leaf.startswith(ERRORS) else 1
+            assert direction(f"{wiring.suites[0]}/part/{leaf}") == expected, leaf
+
+
+def test_an_undeclared_leaf_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no direction is known of 'entropy'"):
+        direction("zero_shot/shapes/entropy")
