@@ -91,7 +91,7 @@ def _adaptations(comparison: Comparison, plain: pd.DataFrame) -> Finding:
                 pairs.append((str(cell[0]), low_rank["gelo"].mean(), full["gelo"].mean()))
     if not contrasts:
         missing = "no task and backbone has both LoRA and full fine-tuning complete"
-        return Finding(title, "cannot be said", f"Cannot be said: {missing}.")
+        return Finding(title, "cannot be said", f"{missing[0].upper()}{missing[1:]}.")
     frame = pd.DataFrame(pairs, columns=["task", "lora", "full"])
     means = "; ".join(f"{t} {r['lora'].mean():.3f} against {r['full'].mean():.3f}" for t, r in frame.groupby("task"))
     verdict, tally = _tally(contrasts, "LoRA kept more", "full fine-tuning kept more")
@@ -105,7 +105,7 @@ def _sizes(comparison: Comparison, plain: pd.DataFrame) -> Finding:
     order = backbones_by_size(comparison)
     if len(order) < 2:
         reason = "this sweep has one backbone" if order else "the backbones' sizes are not known"
-        return Finding(title, "cannot be said", f"Cannot be said: {reason}.")
+        return Finding(title, "cannot be said", f"{reason[0].upper()}{reason[1:]}.")
     small, large = order[0], order[-1]
     kept = plain.dropna(subset=["gelo"])
     contrasts, pairs = [], []
@@ -119,9 +119,7 @@ def _sizes(comparison: Comparison, plain: pd.DataFrame) -> Finding:
     known = [f"{name} {100 * base[name]:.1f} %" for name in (small, large) if not math.isnan(base.get(name, math.nan))]
     text = f"Untouched, zero-shot average: {', '.join(known)}. " if known else ""
     if not contrasts:
-        return Finding(
-            title, "cannot be said", f"{text}Cannot be said: no trial is complete on both {small} and {large}."
-        )
+        return Finding(title, "cannot be said", f"{text}No trial is complete on both {small} and {large}.")
     means = np.mean(pairs, axis=0)
     verdict, tally = _tally(contrasts, f"{large} kept more", f"{small} kept more")
     return Finding(title, verdict, f"{text}Mean GELO: {large} {means[0]:.3f}, {small} {means[1]:.3f}. {tally}")
@@ -150,7 +148,7 @@ def _gains(comparison: Comparison, plain: pd.DataFrame) -> Iterable[Finding]:
             yield Finding(title, "measured", f"{spread} points: {'; '.join(parts)}.")
         elif len(rows):
             missing = f"{', '.join(after)} after, or {', '.join(before)} of the baseline, is missing"
-            yield Finding(title, "cannot be said", f"Cannot be said: {missing}.")
+            yield Finding(title, "cannot be said", f"{missing[0].upper()}{missing[1:]}.")
 
 
 def backbones_by_size(comparison: Comparison) -> list[str]:
@@ -213,4 +211,4 @@ def _tally(contrasts: Sequence[Contrast], supports: str, against: str) -> tuple[
 
 def _nothing(comparison: Comparison) -> str:
     states = [f"{key} {status.state}" for key, status in comparison.status.items() if status.state != "complete"]
-    return f"Cannot be said: no trained trial has a complete zero-shot suite and baseline ({', '.join(states) or 'none ran'})."
+    return f"No trained trial has a complete zero-shot suite and baseline ({', '.join(states) or 'none ran'})."

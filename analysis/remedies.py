@@ -34,7 +34,7 @@ def remedies(comparison: Comparison) -> list[Finding]:
     pairs = [(cell, plain, treated) for cell, plain, treated in pairs if len(plain) and len(treated)]
     compared = sum(len(treated) for _, _, treated in pairs)
     if not compared:
-        return [Finding(TITLE, "cannot be said", "Cannot be said: no remedy is complete beside a trial without one.")]
+        return [Finding(TITLE, "cannot be said", "No remedy is complete beside a trial without one.")]
     z = float(ndtri(1 - 0.025 / compared))
     told = [_cell(", ".join(cell[:2]), plain, treated, z) for cell, plain, treated in pairs]
     text = f"{' '.join(text for _, text in told)} 95 % intervals for {compared} comparisons together, from the test images alone."

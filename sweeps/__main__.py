@@ -1,6 +1,7 @@
 """The command line. No logic here: each command says what it needs, and errors become one clear message and an exit code.
 
-Exit codes: 0 success, 2 a user's mistake (no traceback), 1 a fault of gelo or of the machine, 130 Ctrl-C after saving.
+Exit codes: 0 success, 2 a user's mistake (no traceback), 1 a fault of gelo or of the machine, 130 Ctrl-C, 143 SIGTERM
+and 129 SIGHUP, after saving.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from rich.text import Text
 
 from models.faults import Fault, UserError
 from sweeps.listing import say
+from sweeps.signals import Ended, install
 from sweeps.troubles import print_faults
 
 app = typer.Typer(
@@ -402,6 +404,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names that the terminal's encoding lacks
+    install()
     try:
         code = app(standalone_mode=False)  # click hands the code of a typer.Exit back, it does not raise it
     except UserError as error:
@@ -419,9 +422,9 @@ def main() -> None:
             UserError("storage", Fault(str(error.filename), found, "a place that gelo can use", remedy)), errors
         )
         sys.exit(2)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as ended:
         say(errors, "interrupted; everything finished is saved" + _RESUME.get("hint", ""))
-        sys.exit(130)
+        sys.exit(ended.code if isinstance(ended, Ended) else 130)
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "show"):  # click's own usage errors
             error.show()
@@ -456,7 +459,7 @@ def _run(spec: Any, settings: Any) -> None:
     outcome = run_sweep(spec, settings, display)
     if outcome.stopped:
         say(errors, f"stopped; the running trials saved a checkpoint. Go on with: gelo resume {spec.name}{where}")
-        sys.exit(130)
+        sys.exit(128 + outcome.stopped)
     _report(outcome.folder, settings.tracking)
     if outcome.faults:
         print_faults(UserError("not scored, the others are", list(outcome.faults)), errors)

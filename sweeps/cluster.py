@@ -6,9 +6,10 @@ import json
 import logging
 import os
 import socket
+import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 from upath import UPath
@@ -17,6 +18,7 @@ from models.durable import is_local
 from models.faults import Fault, UserError
 from models.words import counted
 from sweeps.progress import Display
+from sweeps.signals import install
 
 
 @contextmanager
@@ -28,13 +30,20 @@ def started(address: str, cpus: int | None, display: Display) -> Iterator[None]:
     import ray
 
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+    empty = tempfile.TemporaryDirectory(
+        prefix="gelo-ray-"
+    )  # its workers are started in it, so it stays as long as they do
     try:
         _must_answer(address)
-        if address == "local":
-            os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
-        else:
-            ray.init(address=address, **quiet)
+        with chdir(
+            empty.name
+        ):  # Ray puts the working folder first on the workers' path: a user's own `models` is not gelo's
+            if address == "local":
+                os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+                ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+            else:
+                ray.init(address=address, **quiet)
+        install()  # Ray sets a handler of its own
     except (OSError, ValueError, RuntimeError) as error:
         fault = Fault(
             f"--address {address}",
@@ -51,6 +60,7 @@ def started(address: str, cpus: int | None, display: Display) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+        empty.cleanup()
 
 
 def _must_answer(address: str) -> None:

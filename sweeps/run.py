@@ -31,6 +31,7 @@ from sweeps.preflight import needed_datasets, preflight
 from sweeps.progress import Display
 from sweeps.scoring import score_jobs
 from sweeps.settings import Settings
+from sweeps.signals import Ended, handled
 from sweeps.spec import SweepSpec
 from sweeps.summary import WHOLE, is_complete, metrics_of, not_averaged, results_of
 from sweeps.tracking import Tracker
@@ -48,12 +49,12 @@ from tasks.training.preprocess import transforms
 @dataclass
 class Outcome:
     """How a run ended. failures: trial key -> failure, with its `label`; faults: what kept results from being there, all others being
-    saved; stopped: on Ctrl-C, after saving."""
+    saved; stopped: the number of the signal on which it ended, after saving."""
 
     folder: SweepFolder
     failures: dict[str, dict[str, Any]] = field(default_factory=dict)
     faults: dict[Fault, None] = field(default_factory=dict)
-    stopped: bool = False
+    stopped: int = 0
 
 
 def run_sweep(spec: SweepSpec, settings: Settings, display: Display) -> Outcome:
@@ -115,12 +116,12 @@ class _Sweep:
         self.datasets = self._datasets()
         self._decode()
         size = self.spec.resources.wave
-        with _stops_on_interrupt(self.display) as self.stop:
+        with _stops_on_signals(self.display) as self.stop:
             for start in range(0, len(self.trials), size):
                 self._wave(self.trials[start : start + size])
                 trim()
                 if self.stop.is_set:
-                    self.outcome.stopped = True
+                    self.outcome.stopped = self.stop.number
                     return self.outcome
         return self.outcome
 
@@ -316,23 +317,23 @@ def _only_one(folder: SweepFolder) -> Iterator[None]:
 
 
 class _Interrupts(StopFlag):
-    """The stop flag with Ctrl-C on it. graceful: training saves first; a second Ctrl-C, or one elsewhere, interrupts at once."""
+    """The stop flag with the ending signals on it. graceful: training saves first; a second signal, or one elsewhere, ends at once."""
 
     graceful = True
+    number = 0
 
 
 @contextmanager
-def _stops_on_interrupt(display: Display) -> Iterator[_Interrupts]:
+def _stops_on_signals(display: Display) -> Iterator[_Interrupts]:
     stop = _Interrupts()
 
-    def on_interrupt(number: int, frame: object) -> None:
+    def on_signal(number: int) -> None:
         if stop.is_set or not stop.graceful:
-            raise KeyboardInterrupt
+            raise Ended(number)
+        stop.number = number
         stop.set()
-        display.say("Ctrl-C: the running trials save a checkpoint; once more to stop at once")
+        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        display.say(f"{name}: the running trials save a checkpoint; once more to stop at once")
 
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    try:
+    with handled(on_signal):
         yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -101,11 +101,15 @@ def train_all(
         )
         outcome = tuner.fit()
     failures = dict(watcher.failures)
-    for result in outcome:
-        key = result.config["key"] if result.config else ""
-        if result.error is not None and not stop.is_set and key not in failures:
-            failures[key] = {"kind": "fault", "error": str(result.error).strip()[-4000:]}
     by_key = {trial.key: trial for trial in trials}
+    for result in outcome:
+        if result.error is None or stop.is_set:
+            continue
+        named = (
+            [result.config["key"]] if result.config else []
+        )  # a worker that could not even start says nothing of its trial
+        for key in named or [key for key in by_key if not folder.trial(by_key[key]).is_trained()]:
+            failures.setdefault(key, {"kind": "fault", "error": str(result.error).strip()[-4000:]})
     for key, failure in failures.items():
         try:
             folder.trial(by_key[key]).set_failure(failure)

@@ -40,7 +40,7 @@ class Place:
         environment = {**os.environ, "GELO_DATA": str(self.data), "GELO_CACHE": str(self.cache), "COLUMNS": "160"}
         with (self.folder / "log").open("a") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "sweeps", *arguments],
+                [Path(sys.executable).with_name("gelo"), *arguments],
                 cwd=self.folder, env=environment, stdout=log, stderr=subprocess.STDOUT, text=True, start_new_session=True,
             )  # fmt: skip
 

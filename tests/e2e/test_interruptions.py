@@ -1,4 +1,7 @@
-"""An interrupted sweep loses nothing and repeats nothing: one Ctrl-C and three kills against one run left alone."""
+"""An interrupted sweep loses nothing and repeats nothing: SIGTERM, Ctrl-C, SIGHUP and a kill against one run left alone.
+
+Both run in folders whose own `models`, `tasks`, `sweeps` and `analysis` are not gelo's.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def left_alone(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return place
 
 
-def test_ctrl_c_and_three_kills_change_no_digit_and_no_metric(
+def test_signals_and_a_kill_change_no_digit_and_no_metric(
     left_alone: Place, small_world: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     place = _place(tmp_path_factory.mktemp("interrupted"), small_world)
@@ -34,23 +37,26 @@ def test_ctrl_c_and_three_kills_change_no_digit_and_no_metric(
     def embedded() -> int:
         return len(list(place.cache.glob("embeddings/*/*/*/*.npy")))
 
-    process = place.start("run", "small.yaml")
-    wait_for(lambda: done("trials/*/checkpoints/epoch-*/DONE") > 0, process, "checkpoint")
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the whole group
-    assert process.wait(LIMIT) == 130, place.log()
-    assert "gelo resume small" in place.log()
-    assert "Traceback" not in place.log()
-
-    moments: list[tuple[str, Callable[[], bool]]] = [
-        ("trained trial", lambda: done("trials/*/trained/DONE") > 0),
-        ("embedding", lambda: embedded() > 20),
-        ("result", lambda: done("trials/*/results/*/*.json") > 5),
+    moments: list[tuple[signal.Signals, str, Callable[[], bool]]] = [
+        (signal.SIGTERM, "checkpoint", lambda: done("trials/*/checkpoints/epoch-*/DONE") > 0),
+        (signal.SIGINT, "trained trial", lambda: done("trials/*/trained/DONE") > 0),
+        (signal.SIGHUP, "embedding", lambda: embedded() > 20),
+        (signal.SIGKILL, "result", lambda: done("trials/*/results/*/*.json") > 5),
     ]
-    for what, happened in moments:
-        process = place.start("resume", "small")
+    for number, (asked, what, happened) in enumerate(moments):
+        process, marker = place.start(*(("resume", "small") if number else ("run", "small.yaml"))), len(place.log())
         wait_for(happened, process, what)
-        process.kill()
-        process.wait(LIMIT)
+        if asked is signal.SIGINT:
+            os.killpg(process.pid, asked)  # as a terminal does: the whole group
+        else:
+            process.send_signal(asked)
+        code = process.wait(LIMIT)
+        if asked is signal.SIGKILL:
+            continue
+        said = place.log()[marker:]
+        assert code == 128 + asked, said
+        assert "gelo resume small" in said
+        assert "Traceback" not in said
     assert place.gelo("resume", "small") == 0, place.log()
 
     assert place.tables() == left_alone.tables()
@@ -171,4 +177,7 @@ def _flipped(content: bytes) -> bytes:
 
 def _place(folder: Path, world: Path) -> Place:
     (folder / "small.yaml").write_text(SMALL)
+    for name in ("models", "tasks", "sweeps", "analysis"):
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").write_text("raise RuntimeError('a user's own package was imported')\n")
     return Place(folder, world / "data", folder / "out" / "cache")
