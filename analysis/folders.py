@@ -72,10 +72,11 @@ def read_metrics(folder: UPath, key: str, faults: list[Fault]) -> list[dict[str,
             try:
                 result = Result.model_validate_json(path.read_bytes())
             except (ValidationError, OSError) as error:
-                reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-                faults.append(
-                    Fault(str(path), f"not a result ({reason})", "a Result", "delete it and gelo resume the sweep")
-                )
+                if isinstance(error, ValidationError):
+                    found, remedy = f"not a result ({error.errors()[0]['msg']})", "delete it and gelo resume the sweep"
+                else:
+                    found, remedy = f"cannot be read now ({error})", "gelo report once the storage answers"
+                faults.append(Fault(str(path), found, "a Result", remedy))
                 continue
             rows.extend(_row(result, key, metric) for metric in [*result.values, *result.absent])
     return rows

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +21,7 @@ from analysis.published import kept
 from analysis.runs import read_runs
 from analysis.tables import Cell, Row, Table, build, to_csv
 from models.durable import publish_bytes
-
-_LOGIN = re.compile(r"(\w+://)[^/\s@]+@")
-_SIGNED = re.compile(r"(?i)([?&;\s](?:[\w-]*(?:token|secret|password|signature|credential|key)[\w-]*)=)[^&\s\"']+")
-_SECRET_NAME = re.compile(r"(?i)TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|ACCESS_KEY|API_KEY")
+from models.secrets import redacted
 
 
 @dataclass(frozen=True)
@@ -57,7 +52,7 @@ def write_report(storage: UPath | Path | str, sweep: str, tracking_uri: str | No
     for table in tables.values():
         publish_bytes(folder / f"{table.name}.csv", to_csv(table))
     publish_bytes(folder / "index.html", page(comparison, tables, found).encode())
-    return Report(folder, tuple(found), tuple(clean(str(fault)) for fault in comparison.runs.faults))
+    return Report(folder, tuple(found), tuple(redacted(str(fault)) for fault in comparison.runs.faults))
 
 
 def page(comparison: Comparison, tables: Mapping[str, Table], found: list[Finding]) -> str:
@@ -72,7 +67,7 @@ def page(comparison: Comparison, tables: Mapping[str, Table], found: list[Findin
     runs = comparison.runs
     described = runs.trials.set_index("trial")
     problems = [
-        {"label": _label(described.loc[key]), "key": key, "state": s.state, "reasons": [clean(r) for r in s.reasons]}
+        {"label": _label(described.loc[key]), "key": key, "state": s.state, "reasons": [redacted(r) for r in s.reasons]}
         for key, s in comparison.status.items()
         if s.state != "complete"
     ]
@@ -80,13 +75,13 @@ def page(comparison: Comparison, tables: Mapping[str, Table], found: list[Findin
         sweep=runs.sweep,
         miniature=runs.scale == "miniature",
         partial=runs.partial,
-        findings=[{"title": f.title, "verdict": f.verdict, "text": clean(f.text)} for f in found],
+        findings=[{"title": f.title, "verdict": f.verdict, "text": redacted(f.text)} for f in found],
         tables=[_shown(tables[name], title, note) for name, title, note in _TITLES],
         pictures=_pictures(comparison),
         problems=problems,
         total=len(described),
         complete=sum(status.state == "complete" for status in comparison.status.values()),
-        faults=[clean(str(fault)) for fault in runs.faults],
+        faults=[redacted(str(fault)) for fault in runs.faults],
         leaks=_leaks(runs.metrics, "leak"),
         unchecked=_leaks(runs.metrics, "unchecked"),
         tracked=runs.tracked,
@@ -95,15 +90,6 @@ def page(comparison: Comparison, tables: Mapping[str, Table], found: list[Findin
         values=_values(comparison),
         published=kept(),
     )
-
-
-def clean(text: str) -> str:
-    """`text` without logins in addresses, signed query values and values of secret environment variables."""
-    text = _SIGNED.sub(r"\1***", _LOGIN.sub(r"\1***@", text))
-    for name, value in os.environ.items():
-        if _SECRET_NAME.search(name) and len(value) >= 8:
-            text = text.replace(value, "***")
-    return text
 
 
 _TITLES = (
@@ -147,7 +133,7 @@ def _shown(table: Table, title: str, note: str) -> dict[str, Any]:
 
 def _shown_cell(cell: Cell, widest: float, reasons: dict[str, int]) -> dict[str, Any]:
     if not cell.text:
-        reason = clean(cell.reason)
+        reason = redacted(cell.reason)
         number = reasons.setdefault(reason, len(reasons) + 1) if reason else None
         return {"text": "", "number": number, "reason": reason, "change": "", "colour": "", "title": reason}
     change = "" if cell.change is None else f"{cell.change:+.2f}".replace("-", "−")
@@ -208,7 +194,7 @@ def _leaks(metrics: pd.DataFrame, kind: str) -> list[dict[str, Any]]:
     told = metrics[metrics[kind] != ""]
     return [
         {
-            "text": clean(str(text)),
+            "text": redacted(str(text)),
             "where": sorted({f"{row.suite}/{row.dataset}" for row in rows.itertuples()}),
             "trials": rows["trial"].nunique(),
         }
@@ -236,7 +222,7 @@ def _values(comparison: Comparison) -> list[dict[str, Any]]:
                 "value": "" if pd.isna(row["value"]) else f"{100 * row['value']:.2f}",
                 "interval": "" if pd.isna(row["low"]) else f"{100 * row['low']:.2f} to {100 * row['high']:.2f}",
                 "counts": row["counts"],
-                "reason": clean(str(row["reason"])),
+                "reason": redacted(str(row["reason"])),
             }
             for _, row in own.iterrows()
         ]

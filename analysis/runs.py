@@ -7,6 +7,7 @@ guessed number; rows have one fixed order (`arrange`), so that everything derive
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +147,10 @@ def _tracked(tracking_uri: str, sweep: str) -> Iterator[tuple[str, Mapping[str, 
     """(trial key, metrics) of every run tagged `gelo.trial`. Raises LookupError when the store or the experiment is absent."""
     if tracking_uri.startswith("sqlite:///") and not Path(tracking_uri.removeprefix("sqlite:///")).is_file():
         raise LookupError("no such database")  # the client would create an empty one
+    os.environ.setdefault(
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"
+    )  # a server that is away is said in seconds, not minutes
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     from mlflow import MlflowClient  # seconds to import, and not needed without tracking
 
     client = MlflowClient(tracking_uri=tracking_uri)

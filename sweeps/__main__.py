@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.text import Text
 
 from models.faults import Fault, UserError
+from models.secrets import redacted, secret_fault
 from sweeps.listing import say
 from sweeps.signals import Ended, install
 from sweeps.troubles import print_faults
@@ -294,12 +295,14 @@ def evaluate(
         results = [evaluate_file(scores, protocol, [option for option, given in beside.items() if given])]
         faults: list[Fault] = []
     else:
+        from sweeps.progress import Display
         from sweeps.single import evaluate_one
 
         settings = _settings(storage=storage, data=data, cache=cache, cache_limit=cache_limit, verify=verify)
         _refuse(settings, reads=("storage", "data"), writes=("cache",))
         suites = tuple(("general,biometric" if suite is None else suite).split(","))
-        results, faults = evaluate_one(encoder, suites, weights, collection, settings, tuple(dataset or ()))
+        only = tuple(dataset or ())
+        results, faults = evaluate_one(encoder, suites, weights, collection, settings, Display(errors), only)
     if as_json:
         typer.echo(json.dumps([result.model_dump(mode="json") for result in results], indent=1))
     else:
@@ -394,7 +397,7 @@ def ui(
     """
     from sweeps.tracking import ui_command
 
-    command = ui_command(tracking or "sqlite:///out/mlflow.db", host, port)
+    command = ui_command(_settings(tracking=tracking).tracking, host, port)
     say(console, f"MLflow: http://{host}:{port} (Ctrl-C ends it)")
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 
@@ -412,7 +415,7 @@ def main() -> None:
         sys.exit(2)
     except OSError as error:
         if error.errno not in _PLACE_ERRORS or not error.filename:
-            traceback.print_exc()
+            _print_traceback()
             sys.exit(1)
         remedy = (
             "free some room, or choose another place" if error.errno in _FULL else "mend it, or choose another place"
@@ -431,9 +434,13 @@ def main() -> None:
             sys.exit(2)
         if type(error).__name__ == "Abort":
             sys.exit(130)
-        traceback.print_exc()
+        _print_traceback()
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _print_traceback() -> None:
+    print(redacted(traceback.format_exc()), file=sys.stderr, end="")
 
 
 _RESUME: dict[str, str] = {}
@@ -453,23 +460,23 @@ def _run(spec: Any, settings: Any) -> None:
     from sweeps.progress import Display
     from sweeps.run import run_sweep
 
-    where = f" --storage {settings.storage}" if settings.storage != "out" else ""
-    _RESUME["hint"] = f"; go on with: gelo resume {spec.name}{where}"
+    resume = settings.resume(spec.name)
+    _RESUME["hint"] = f"; go on with: {resume}"
     display = Display(console)
     outcome = run_sweep(spec, settings, display)
     if outcome.stopped:
-        say(errors, f"stopped; the running trials saved a checkpoint. Go on with: gelo resume {spec.name}{where}")
+        say(errors, f"stopped; the running trials saved a checkpoint. Go on with: {resume}")
         sys.exit(128 + outcome.stopped)
     _report(outcome.folder, settings.tracking)
     if outcome.faults:
         print_faults(UserError("not scored, the others are", list(outcome.faults)), errors)
-        say(errors, f"after mending, go on with: gelo resume {spec.name}{where}")
+        say(errors, f"after mending, go on with: {resume}")
     if outcome.failures:
         for key, failure in outcome.failures.items():
             say(errors, Text.assemble(("failed", "red"), f" {failure['label']} ({key}): {_in_short(failure)}"))
         say(
             errors,
-            f"{len(outcome.failures)} trials failed, the others are complete; after mending, go on with: gelo resume {spec.name}{where}",
+            f"{len(outcome.failures)} trials failed, the others are complete; after mending, go on with: {resume}",
         )
         sys.exit(2 if all(failure["kind"] in ("user", "storage") for failure in outcome.failures.values()) else 1)
     if outcome.faults:
@@ -484,13 +491,16 @@ def _in_short(failure: dict[str, Any]) -> str:
 
 def _report(folder: Any, tracking: str | None) -> None:
     from analysis.report import write_report
+    from sweeps.progress import waiting
 
-    written = write_report(folder.storage, folder.name, tracking)
+    where = "this sweep's results" if tracking is None else f"the results and for MLflow at {redacted(tracking)}"
+    with waiting(where, lambda text: say(errors, text)):
+        written = write_report(folder.storage, folder.name, tracking)
     console.print()
     for finding in written.main:
         say(console, f"- {finding}")
     for fault in written.faults:
-        say(errors, f"report: {fault}")
+        say(errors, f"report: {redacted(str(fault))}")
     console.print()
     say(console, f"report: {written.path / 'index.html'}")
 
@@ -499,7 +509,12 @@ def _settings(saved: dict[str, Any] | None = None, **given: str | int | float | 
     """Defaults, then what was saved with the sweep, then what is given now."""
     from sweeps.settings import Settings
 
-    return Settings(**{**(saved or {}), **{key: value for key, value in given.items() if value is not None}})
+    settings = Settings(**{**(saved or {}), **{key: value for key, value in given.items() if value is not None}})
+    kept = {f"--{name.replace('_', '-')}": value for name, value in vars(settings).items() if isinstance(value, str)}
+    faults = [fault for option, value in kept.items() if (fault := secret_fault(option, value))]
+    if faults:
+        raise UserError("addresses", faults)
+    return settings
 
 
 def _folder(storage: str | None, name: str) -> Any:

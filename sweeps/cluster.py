@@ -7,60 +7,93 @@ import logging
 import os
 import socket
 import tempfile
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
 
+from rich.markup import escape
 from upath import UPath
 
 from models.durable import is_local
 from models.faults import Fault, UserError
 from models.words import counted
-from sweeps.progress import Display
+from sweeps.progress import Display, waiting
 from sweeps.signals import install
+
+_LOOK, _DEAD = 2.0, 30.0  # seconds
+_LATE = "run it again when this machine is less busy; Ray's logs are in /tmp/ray/session_latest/logs"
 
 
 @contextmanager
-def started(address: str, cpus: int | None, display: Display) -> Iterator[None]:
-    """Connect, or start a cluster of this machine (`address` "local": a killed one's leftover address is never asked). Raises UserError."""
+def started(address: str, cpus: int | None, display: Display, resume: str) -> Iterator[None]:
+    """Connect, or start a cluster of this machine (`address` "local": a killed one's leftover address is never asked). Raises UserError.
+
+    When Ray is gone while the block runs the program ends, with exit code 1 and the line to `resume`: Ray's own calls wait on.
+    """
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
     import ray
 
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
-    empty = tempfile.TemporaryDirectory(
-        prefix="gelo-ray-"
-    )  # its workers are started in it, so it stays as long as they do
+    # Ray puts the working folder first on its workers' path, where a user's own `models` would be taken for gelo's; they are started in
+    # it, so it stays as long as they do.
+    empty = tempfile.TemporaryDirectory(prefix="gelo-ray-")
+    what = "Ray to start" if address == "local" else f"Ray to answer at {address}"
     try:
         _must_answer(address)
-        with chdir(
-            empty.name
-        ):  # Ray puts the working folder first on the workers' path: a user's own `models` is not gelo's
+        with waiting(what, display.say), chdir(empty.name):
             if address == "local":
                 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
                 ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
             else:
                 ray.init(address=address, **quiet)
         install()  # Ray sets a handler of its own
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # Ray's own, and plain ones when it does not start in time
         fault = Fault(
             f"--address {address}",
-            str(error).strip().splitlines()[0],
+            (str(error).strip() or type(error).__name__).splitlines()[0],
             "a running Ray cluster",
-            "start one with `ray up cluster.yaml`",
+            _LATE if address == "local" else "start one with `ray up cluster.yaml`",
         )
         raise UserError("cluster", fault) from None
     total = ray.cluster_resources()
     display.say(
         f"Ray {ray.__version__}: {counted(len(ray.nodes()), 'node')}, {total.get('CPU', 0):g} CPUs, {total.get('GPU', 0):g} GPUs"
     )
+    over = threading.Event()
+    threading.Thread(target=_watch, args=(over, display, resume), daemon=True).start()
     try:
         yield
     finally:
+        over.set()
         ray.shutdown()
         empty.cleanup()
+
+
+def _watch(over: threading.Event, display: Display, resume: str) -> None:
+    """End the program when the part of Ray that runs on this machine has been dead for `_DEAD` seconds, or its head has."""
+    import ray
+
+    mine, seen = ray.get_runtime_context().get_node_id(), [time.monotonic()]
+
+    def look() -> None:
+        if any(node["NodeID"] == mine and node["Alive"] for node in ray.nodes()):
+            seen[0] = time.monotonic()
+
+    asking: threading.Thread | None = None
+    while not over.wait(_LOOK):
+        if asking is None or not asking.is_alive():  # a question to a dead head is never answered
+            asking = threading.Thread(target=look, daemon=True)
+            asking.start()
+        if time.monotonic() - seen[0] > _DEAD and not over.is_set():
+            display.say(
+                f"[red]Ray is gone[/red] from this machine; everything finished is saved. Go on with: {escape(resume)}"
+            )
+            os._exit(1)
 
 
 def _must_answer(address: str) -> None:

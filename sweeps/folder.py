@@ -25,6 +25,7 @@ from upath import UPath
 
 from models.durable import is_done, publish_bytes
 from models.faults import Fault, UserError, unknown
+from models.secrets import redacted
 from sweeps.settings import Settings
 from sweeps.spec import SweepSpec, validation_faults
 from sweeps.trial import Trial
@@ -61,7 +62,8 @@ class TrialFolder:
     def set_failure(self, failure: Mapping[str, Any] | None) -> None:
         path = self.root / "failure.json"
         if failure is not None:
-            publish_bytes(path, json.dumps(dict(failure)).encode())
+            told = {name: redacted(value) if isinstance(value, str) else value for name, value in failure.items()}
+            publish_bytes(path, json.dumps(told).encode())
         elif path.exists():
             path.unlink()
 

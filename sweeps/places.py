@@ -13,6 +13,7 @@ from models.faults import Fault, UserError
 from sweeps.settings import Settings
 
 _READ_ONLY = ("http", "https")
+_EXTRAS = ("s3", "gs")  # of pyproject.toml
 
 
 def refuse(settings: Settings, reads: Iterable[str] = (), writes: Iterable[str] = ()) -> None:
@@ -53,10 +54,13 @@ def _place_fault(option: str, given: str, write: bool) -> Fault | None:
         if write and place.protocol in _READ_ONLY:
             return Fault(f"{option} {given}", "an address that can only be read", "a folder, or a URI to write to")
         _ = place.fs  # made without a connection
-    except (
-        ImportError,
-        ValueError,
-    ) as error:  # a package of fsspec's that is not installed, a kind that it does not know
+    except ImportError as error:  # a package of fsspec's that is not installed
+        kind = given.partition("://")[0]
+        remedy = f"pip install 'gelo-sweeps[{kind}]'" if kind in _EXTRAS else "install what fsspec needs for it"
+        return Fault(
+            f"{option} {given}", str(error), f"the package that opens {kind}://", f"{remedy} (docs/cluster.md)"
+        )
+    except ValueError as error:  # a kind that fsspec does not know
         return Fault(f"{option} {given}", str(error), "a folder, or a URI that fsspec can open", "docs/cluster.md")
     return None
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 
 from sweeps.listing import say
 
 _LINE_EVERY = 10.0  # seconds between plain lines of one stage
+PATIENCE = 5.0  # seconds after which is said what is waited for
 
 
 class Display:
@@ -78,27 +73,43 @@ class Stage:
 
 
 class _LiveStage(Stage):
-    """The same as a rich bar."""
+    """The same as a rich bar, and below it what is going on."""
 
     @contextmanager
     def shown(self) -> Iterator[None]:
         columns = (
-            SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn(f"{self.unit} [dim]{{task.fields[rate]}}"),
-        )
-        timing = (
-            TimeElapsedColumn(),
+            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8)),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} [dim]{task.fields[rate]}"),
             TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[note]}"),
+            TimeRemainingColumn(compact=True),
         )
-        with Progress(*columns, *timing, console=self.display.console, transient=True) as self._bar:
+        with _TwoLines(*columns, console=self.display.console, transient=True, expand=True) as self._bar:
             self._task = self._bar.add_task(self.title, total=self.total, note="", rate="")
             yield
 
     def _draw(self) -> None:
         rate = self.done / max(time.monotonic() - self.since, 1e-9)
         self._bar.update(self._task, completed=self.done, note=self.note, rate=f"{rate:,.1f}/s")
+
+
+class _TwoLines(Progress):
+    """Its note on a line of its own, so that the bar has room at any width."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        for task in self.tasks:
+            if task.fields["note"]:
+                yield Text(f"  {task.fields['note']}", style="dim", overflow="ellipsis", no_wrap=True)
+
+
+@contextmanager
+def waiting(what: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Say what is waited for when the block takes longer than a few seconds."""
+    timer = threading.Timer(PATIENCE, lambda: say(f"waiting for {what}"))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -70,7 +70,7 @@ def run_sweep(spec: SweepSpec, settings: Settings, display: Display) -> Outcome:
         parent = tracker.ensure_sweep(spec.name, spec.model_dump_json(indent=1), _tags(spec))
         where = f"on {COLLECTIONS[spec.collection]} data, results in {folder.root}"
         display.say(f"sweep [bold]{spec.name}[/bold]: {counted(len(trials), 'trial')} {where}")
-        with started(settings.address, settings.cpus, display):
+        with started(settings.address, settings.cpus, display, settings.resume(spec.name)):
             must_grant(spec.resources.cpus, spec.resources.gpus, settings.address, display)
             unshared(folder.storage, settings.tracking, settings.data)
             sweep = _Sweep(spec, settings, folder, display, tracker, parent, trials)
@@ -290,10 +290,13 @@ def _build(name: str, data: str) -> None:
 
 
 def _tags(spec: SweepSpec) -> dict[str, str]:
-    described = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    commit = {"gelo.commit": described.stdout.strip()} if described.returncode == 0 else {}
+    try:
+        described = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        )
+        commit = {"gelo.commit": described.stdout.strip()} if described.returncode == 0 else {}
+    except OSError:  # no git on this machine
+        commit = {}
     return {"gelo.sweep": spec.name, "gelo.scale": COLLECTIONS[spec.collection], **commit}
 
 

@@ -25,6 +25,10 @@ class Settings:
     verify: bool = False
     __pydantic_config__ = ConfigDict(extra="forbid")
 
+    def resume(self, name: str) -> str:
+        """What to type to go on with a sweep: all but the storage is saved in it."""
+        return f"gelo resume {name}" + ("" if self.storage == Settings.storage else f" --storage {self.storage}")
+
     def place(self) -> UPath:
         """`storage` as a path that means the same in every process: workers run in folders of their own."""
         path = UPath(self.storage)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from models.specs import resolve
 from models.zoo import load_backbone
 from sweeps.evaluate import embed_jobs, jobs_of, protocols_of, subject_of, undecoded, verified
 from sweeps.folder import SweepFolder, TrialFolder
+from sweeps.progress import Display
 from sweeps.scoring import score_jobs
 from sweeps.settings import Settings
 from sweeps.summary import results_of
@@ -34,6 +36,7 @@ def evaluate_one(
     weights: Path | None,
     collection: str | None,
     settings: Settings,
+    display: Display,
     only: tuple[str, ...] = (),
 ) -> tuple[list[Result], list[Fault]]:
     """Score a backbone's name or `SWEEP/KEY`; returns its results, and the faults that kept others from being there. A trial's results
@@ -77,18 +80,34 @@ def evaluate_one(
         for transform in {job.ref.transform or base.transform for job in jobs}:
             of_it = [job for job in jobs if (job.ref.transform or base.transform) == transform]
             images = list(dict.fromkeys(need.work for job in of_it for need in job.needs()))
+            missing = undecoded(images, transform, cache)
             try:
-                decode_all(images, transform, cache, "local", lambda n: None)  # every unreadable image in one message
+                with _stage(display, "decode", sum(work.chunk.rows for work in missing), "images") as tick:
+                    decode_all(images, transform, cache, "local", tick)  # every unreadable image in one message
             except UserError as error:
                 faults += error.faults
                 lost |= undecoded(images, transform, cache)
         gpus = float(torch.cuda.is_available())
-        ready, unembedded = embed_jobs(jobs, {backbone: base}, cache, "local", gpus=gpus, lost=lost)
-        faults += [*unembedded, *score_jobs(ready, cache, "local", gpus=gpus)]
+        needed = {need for job in jobs for need in job.needs() if need.work not in lost and not need.cached(cache)}
+        with _stage(display, "embed", sum(need.work.chunk.rows for need in needed), "images") as tick:
+            ready, unembedded = embed_jobs(jobs, {backbone: base}, cache, "local", gpus=gpus, tick=tick, lost=lost)
+        faults += unembedded
+        with _stage(display, "score", len(ready), "results") as tick:
+            faults += score_jobs(ready, cache, "local", tick, gpus=gpus)
         results = results_of(subject, pairs)
     if not results:
         raise UserError("evaluate", faults or Fault(", ".join(datasets), "no result", "at least one"))
     return results, list(dict.fromkeys(faults))
+
+
+@contextmanager
+def _stage(display: Display, title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """A stage of the display, or none where nothing is to be done."""
+    if not total:
+        yield lambda count: None
+        return
+    with display.stage(title, total, unit) as stage:
+        yield stage.tick
 
 
 def _opened(names: Iterable[str], data: Path, cache: Path, verify: bool, faults: list[Fault]) -> dict[str, Dataset]:

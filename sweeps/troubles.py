@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from models.faults import Fault, UserError
+from models.secrets import redacted
 from models.words import counted
 from sweeps.listing import say
 
@@ -55,10 +56,10 @@ def folded(faults: Sequence[Fault]) -> list[Fault]:
 def print_faults(error: UserError, to: Console) -> None:
     """Every fault in two sentences: what was found where, and what is expected."""
     faults = folded(error.faults)
-    say(to, Text.assemble((error.subject, "bold"), f": {counted(len(faults), 'fault')}"))
+    say(to, Text.assemble((redacted(error.subject), "bold"), f": {counted(len(faults), 'fault')}"))
     for fault in faults:
-        say(to, Text.assemble(f"{fault.where}: ", (fault.found, "red")), 2)
-        say(to, f"expected {fault.expected}" + (f"; {fault.remedy}" if fault.remedy else ""), 6)
+        say(to, Text.assemble(f"{redacted(fault.where)}: ", (redacted(fault.found), "red")), 2)
+        say(to, redacted(f"expected {fault.expected}" + (f"; {fault.remedy}" if fault.remedy else "")), 6)
 
 
 def _first(many: Sequence[str], shown: int = _NAMED) -> str:

@@ -8,6 +8,7 @@ actor, so that they save and return before the cluster goes.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import tempfile
 import time
@@ -75,6 +76,7 @@ def train_all(
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # its banner prints whatever the verbosity
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what fails is said below, once
     watcher = Watcher(stage, labels, stop)
     config = {
         "key": tune.grid_search([trial.key for trial in trials]),

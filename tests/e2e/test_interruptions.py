@@ -68,6 +68,22 @@ def test_signals_and_a_kill_change_no_digit_and_no_metric(
     assert all(status == "FINISHED" for _, status in place.runs())
 
 
+def test_a_run_whose_ray_is_gone_ends_and_says_how_to_go_on(small_world: Path, tmp_path: Path) -> None:
+    place = _place(tmp_path, small_world)
+    process = place.start("run", "small.yaml")
+    wait_for(lambda: any(place.sweep.glob("trials/*/checkpoints/epoch-*/DONE")), process, "checkpoint")
+    raylets = [int(pid) for pid in _children(process.pid) if Path(f"/proc/{pid}/comm").read_text().strip() == "raylet"]
+    (raylet,) = raylets
+    os.kill(raylet, signal.SIGKILL)
+    assert process.wait(120) == 1, place.log()
+    assert "Ray is gone" in place.log()
+    assert "gelo resume small" in place.log()
+
+
+def _children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
 def test_a_finished_sweep_run_again_does_nothing(left_alone: Place) -> None:
     before, tables = left_alone.metrics(), left_alone.tables()
     files = {

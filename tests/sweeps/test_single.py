@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from models.faults import Fault, UserError
+from sweeps.progress import Display
 from sweeps.settings import Settings
 from sweeps.single import evaluate_one
 from tasks.manifest import Dataset, write_dataset
@@ -56,7 +58,9 @@ def scored(
     settings = Settings(
         storage=str(tmp_path / "out"), data=str(tmp_path / "data"), cache=str(tmp_path / "cache"), **more
     )
-    results, faults = evaluate_one("mini-s", tuple(suites), None, None, settings, names)
+    results, faults = evaluate_one(
+        "mini-s", tuple(suites), None, None, settings, Display(Console(file=io.StringIO())), names
+    )
     return {f"{result.suite}/{result.dataset}": result for result in results}, faults
 
 
@@ -223,4 +227,6 @@ def test_a_set_that_no_suite_scores_is_named_beside_the_others(tmp_path: Path) -
     assert [fault.found for fault in faults] == ["crops: a set to train on, not to score"]
     with pytest.raises(UserError, match="--collection: given with --dataset"):
         settings = Settings(data=str(tmp_path / "data"), cache=str(tmp_path / "cache"))
-        evaluate_one("mini-s", ("zero_shot",), None, "miniature", settings, ("whole",))
+        evaluate_one(
+            "mini-s", ("zero_shot",), None, "miniature", settings, Display(Console(file=io.StringIO())), ("whole",)
+        )

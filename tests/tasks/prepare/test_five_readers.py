@@ -17,10 +17,12 @@ import torch
 from numpy.typing import NDArray
 from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
+from rich.console import Console
 from safetensors.torch import load_file
 
 import models
 from models.faults import UserError
+from sweeps.progress import Display
 from sweeps.settings import Settings
 from sweeps.single import evaluate_one
 from tasks.manifest import open_dataset, read_chunk
@@ -31,6 +33,8 @@ from tests.tasks.prepare.same_pictures import put, write_tar
 
 CLASSES = ("black", "blue", "green", "red", "yellow")
 Picture = tuple[str, str, int, bytes]  # split, class, number, PNG
+
+QUIET = Display(Console(file=io.StringIO()))
 
 
 def pictures() -> list[Picture]:
@@ -122,7 +126,9 @@ def values(place: Path) -> dict[str, dict[str, float]]:
     """`suite/leaf` -> value, by layout."""
     settings = Settings(storage=str(place / "out"), data=str(place / "data"), cache=str(place / "cache"))
     names = tuple(f"by_{name}" for name in LAYOUTS)
-    results, faults = evaluate_one("mini-s", ("zero_shot", "probe", "knn"), None, None, settings, names)
+    results, faults = evaluate_one(
+        "mini-s", ("zero_shot", "probe", "knn"), None, None, settings, Display(Console(file=io.StringIO())), names
+    )
     assert not faults
     found: dict[str, dict[str, float]] = {name: {} for name in LAYOUTS}
     for result in results:
