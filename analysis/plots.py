@@ -106,7 +106,7 @@ def trade(comparison: Comparison) -> bytes | None:
         handles = [_mark(MARKERS[i % 6], INK, task) for i, task in enumerate(tasks)]
         handles += [_mark("o", COLOURS[i % 6], spelled(way)) for i, way in enumerate(ways)]
         handles += [_mark("o", FAINT, name, math.sqrt(45 + 55 * i)) for i, name in enumerate(backbones)]
-        handles += [_mark(f"${LETTERS[i % 26]}$", INK, remedy, 5) for i, remedy in enumerate(remedies)]
+        handles += [_mark("", INK, f"{LETTERS[i % 26]}  {remedy}") for i, remedy in enumerate(remedies)]
         figure.legend(handles=handles, loc="outside right upper")
     return out.getvalue()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
@@ -12,14 +11,15 @@ from analysis.compare import Comparison
 from analysis.finding import Finding, groups, signed, spelled
 from analysis.labels import NONE
 
+_NAMED = 3  # of those that are not told apart from the first
 TITLE = "Which remedy buys the most back?"
 
 
 def remedies(comparison: Comparison) -> list[Finding]:
     """One finding, or none for a sweep without a remedy.
 
-    Of each backbone, task and seed: the trial without a remedy that keeps most is the reference. A remedy is a candidate when its gain is
-    not lower than the reference's by more than the noise, and stands first when it keeps most of the candidates. All intervals hold
+    Of each backbone, task and seed: the trial without a remedy that keeps most is the reference. A remedy is a candidate when it
+    gained no less, and stands first when it keeps most of the candidates. All intervals hold
     together (Bonferroni). The test images are the same on both sides, but are taken as independent: this errs on the careful side.
     """
     frame = _measured(comparison)
@@ -45,22 +45,23 @@ def _cell(where: str, plain: pd.DataFrame, treated: pd.DataFrame, z: float) -> t
     """Whether a remedy stands out of the noise, and what is said of one backbone and task."""
     reference = plain.sort_values(["gelo", "name"]).iloc[-1]
     beside = f"without a remedy {reference['name']} keeps most, {reference['gelo']:.3f} at {signed(reference['gain'])} points"
-    lost = treated["gain"] - reference["gain"]
-    noise = z * np.hypot(treated["gain_error"], reference["gain_error"])
-    candidates = treated[lost >= -noise.fillna(0)].sort_values(["gelo", "name"])
+    candidates = treated[treated["gain"] >= reference["gain"]].sort_values(["gelo", "name"])
     if candidates.empty:
         return False, f"{where}: {beside}; every remedy gives up some of that gain."
     best = candidates.iloc[-1]
     kept, gained = _between(best, reference, "gelo", z), _between(best, reference, "gain", z)
     text = (
-        f"{where}: {beside}; of the remedies that gain no less, {best['name']} keeps most, {best['gelo']:.3f} "
+        f"{where}: {beside}; of the remedies that gained no less, {best['name']} keeps most, {best['gelo']:.3f} "
         f"({_told(kept, 3)}) at {signed(best['gain'])} ({_told(gained, 1)})"
     )
     if not kept[1] > 0:
         return False, f"{text}: within the noise."
     others = candidates.iloc[:-1]
     level = [row["name"] for _, row in others.iterrows() if not _between(best, row, "gelo", z)[1] > 0]
-    return True, f"{text}; not told apart from {', '.join(level)}." if level else f"{text}, more than every other."
+    if not level:
+        return True, f"{text}, more than every other."
+    more = f" and {len(level) - _NAMED} others" if len(level) > _NAMED else ""
+    return True, f"{text}; not told apart from {', '.join(level[-_NAMED:][::-1])}{more}."
 
 
 def _between(one: pd.Series, other: pd.Series, column: str, z: float) -> tuple[float, float, float]:

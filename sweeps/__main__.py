@@ -22,8 +22,8 @@ from rich.text import Text
 
 from models.faults import Fault, UserError
 from models.secrets import redacted, secret_fault
+from sweeps import signals
 from sweeps.listing import say
-from sweeps.signals import Ended, install
 from sweeps.troubles import print_faults
 
 app = typer.Typer(
@@ -407,7 +407,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names that the terminal's encoding lacks
-    install()
+    signals.install()
     try:
         code = app(standalone_mode=False)  # click hands the code of a typer.Exit back, it does not raise it
     except UserError as error:
@@ -425,15 +425,15 @@ def main() -> None:
             UserError("storage", Fault(str(error.filename), found, "a place that gelo can use", remedy)), errors
         )
         sys.exit(2)
-    except KeyboardInterrupt as ended:
+    except KeyboardInterrupt:
         say(errors, "interrupted; everything finished is saved" + _RESUME.get("hint", ""))
-        sys.exit(ended.code if isinstance(ended, Ended) else 130)
+        sys.exit(signals.code())
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "show"):  # click's own usage errors
             error.show()
             sys.exit(2)
         if type(error).__name__ == "Abort":
-            sys.exit(130)
+            sys.exit(signals.code())
         _print_traceback()
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)

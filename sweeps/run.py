@@ -31,7 +31,7 @@ from sweeps.preflight import needed_datasets, preflight
 from sweeps.progress import Display
 from sweeps.scoring import score_jobs
 from sweeps.settings import Settings
-from sweeps.signals import Ended, handled
+from sweeps.signals import end, handled
 from sweeps.spec import SweepSpec
 from sweeps.summary import WHOLE, is_complete, metrics_of, not_averaged, results_of
 from sweeps.tracking import Tracker
@@ -332,7 +332,7 @@ def _stops_on_signals(display: Display) -> Iterator[_Interrupts]:
 
     def on_signal(number: int) -> None:
         if stop.is_set or not stop.graceful:
-            raise Ended(number)
+            end(number)
         stop.number = number
         stop.set()
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name

@@ -8,19 +8,23 @@ from contextlib import contextmanager
 from types import FrameType
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Ended(KeyboardInterrupt):
-    """Raised where a signal ends the program; code: what a shell expects the program to exit with."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.code = 128 + number
+_came: list[int] = []  # libraries turn one KeyboardInterrupt into another, so what came is kept here
 
 
 def install() -> None:
-    """From now on each ending signal raises `Ended`. One that was ignored stays so (nohup)."""
-    _set(_raise)
+    """From now on each ending signal raises KeyboardInterrupt. One that was ignored stays so (nohup)."""
+    _set(end)
+
+
+def end(number: int, frame: FrameType | None = None) -> None:
+    """End the program for this signal."""
+    _came.append(number)
+    raise KeyboardInterrupt
+
+
+def code() -> int:
+    """What a shell expects a program to exit with that such a signal has ended."""
+    return 128 + (_came[-1] if _came else signal.SIGINT)
 
 
 @contextmanager
@@ -39,7 +43,3 @@ def _set(handler: Callable[[int, FrameType | None], None]) -> None:
     for number in ENDING:
         if number is signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
-
-
-def _raise(number: int, frame: FrameType | None) -> None:
-    raise Ended(number)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.report import Report, clean, tint, write_report
+from analysis.report import Report, tint, write_report
+from models.secrets import redacted
 from tests.analysis.sweeps import SETS, demo, write_result, write_sweep, write_trial
 
 IDENTITY = ["trial", "backbone", "task", "adaptation", "remedy", "seed"]
@@ -107,9 +108,9 @@ def test_a_failed_trial_leaves_empty_cells_and_its_reason(tmp_path: Path, monkey
 
 
 def test_secrets_are_taken_out() -> None:
-    assert clean("postgresql://user:pw@host/db") == "postgresql://***@host/db"
-    assert clean("get https://h/x?token=abc&n=1") == "get https://h/x?token=***&n=1"
-    assert clean("trial b0: loss=3") == "trial b0: loss=3"
+    assert redacted("postgresql://user:pw@host/db") == "postgresql://***@host/db"
+    assert redacted("get https://h/x?token=abc&n=1") == "get https://h/x?token=***&n=1"
+    assert redacted("trial b0: loss=3") == "trial b0: loss=3"
 
 
 def test_colours_go_from_worse_to_better() -> None:

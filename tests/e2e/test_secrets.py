@@ -1,0 +1,107 @@
+"""One secret in every address option and every secret environment variable, in commands that succeed and that fail: it is nowhere after."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import typer
+
+from sweeps.__main__ import app
+
+SECRET = "hunter2-correct-horse"
+PLACES = ("storage", "tracking", "data", "cache", "address")  # options that take an address
+ADDRESSES = (
+    f"https://user:{SECRET}@host.invalid/gelo",
+    f"s3://KEY:{SECRET}@bucket/gelo",
+    f"s3://bucket/gelo?token={SECRET}",
+)
+MORE = {"ENCODER": ["mini-s"], "NAME": ["nothing"], "SWEEP": ["demo"], "SET": ["shapes"]}
+
+
+def _commands() -> dict[str, Any]:
+    group = typer.main.get_command(app)
+    assert isinstance(group, click.Group) or hasattr(group, "commands")
+    return dict(group.commands)  # type: ignore[attr-defined]
+
+
+OPTIONS = [
+    (name, option)
+    for name, command in _commands().items()
+    for option in PLACES
+    if any(option in parameter.name.split("_") for parameter in command.params if parameter.param_type_name == "option")
+]
+
+
+def _gelo(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("gelo"), *arguments], cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def _written(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
+
+
+def test_every_command_with_an_address_is_tried() -> None:
+    assert {name for name, _ in OPTIONS} >= {
+        "run",
+        "resume",
+        "status",
+        "evaluate",
+        "report",
+        "doctor",
+        "ui",
+        "cache",
+        "prepare",
+        "show",
+    }
+
+
+@pytest.mark.parametrize(("command", "option"), OPTIONS, ids=[f"{name}-{option}" for name, option in OPTIONS])
+def test_a_secret_in_an_address_is_refused_and_never_printed(command: str, option: str, tmp_path: Path) -> None:
+    positional = [
+        value
+        for parameter in _commands()[command].params
+        if parameter.param_type_name == "argument"
+        for value in MORE.get(str(parameter.name).upper(), ["shapes"])
+    ]
+    address = ADDRESSES[len(command + option) % len(ADDRESSES)]
+    code, said = _gelo(tmp_path, command, *positional, f"--{option}", address)
+    assert code == 2, said
+    # the sweep that resume and report are asked for is not there, which is told first
+    assert "a password or key in an address" in said or (command in ("resume", "report") and "unknown sweep" in said)
+    assert SECRET not in said
+    assert "Traceback" not in said
+    assert not _written(tmp_path)
+
+
+@pytest.mark.parametrize("dataset", ["shapes", "nothing"])
+def test_secrets_of_the_environment_are_nowhere(dataset: str, small_world: Path, tmp_path: Path) -> None:
+    names = ("AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "MY_API_KEY")
+    environment = {
+        **dict.fromkeys(names, SECRET),
+        "GELO_DATA": str(small_world / "data"),
+        "GELO_CACHE": str(tmp_path / "cache"),
+    }
+    code, said = _gelo(tmp_path, "evaluate", "mini-s", "--suite", "zero_shot", "--dataset", dataset, **environment)
+    assert code == (0 if dataset == "shapes" else 2), said
+    assert SECRET not in said
+    assert not _written(tmp_path)
+
+
+def test_a_secret_in_a_message_or_a_spec_is_taken_out(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(
+        f"name: s\nbackbones: [mini-s]\nweights: {{mini-s: 'https://u:{SECRET}@host/w.safetensors'}}\n"
+    )
+    code, said = _gelo(tmp_path, "run", "s.yaml")
+    assert code == 2, said
+    assert SECRET not in said
+    assert not [path for path in _written(tmp_path) if path.name != "s.yaml"]
