@@ -16,7 +16,7 @@ import pandas as pd
 
 from analysis.labels import is_baseline
 from analysis.runs import Runs
-from analysis.select import Status, expected, select
+from analysis.select import Status, choice, expected, select
 from tasks.catalogue import PROBES
 
 GENERAL: tuple[str, ...] = ("zero_shot", *PROBES)
@@ -37,6 +37,7 @@ Gain = tuple[tuple[str, ...], tuple[str, ...], int]
 class General:
     """One general suite as a table: fractions by trial (index) and data set (column), NaN where unknown.
 
+    choice: "" where the columns are the collection's own sets, else `_12`, their number: it stands behind the names of what is averaged.
     average, gelo and their standard errors by trial, NaN where undefined; `why` gives the reason of an undefined average or GELO. The
     errors come from the 95 % intervals of the data sets, taken as independent; trials share their test images, so they err on the wide
     side.
@@ -48,6 +49,7 @@ class General:
     gelo: pd.Series
     gelo_error: pd.Series
     why: Mapping[str, str]
+    choice: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,9 @@ def _general(runs: Runs, suite: str, own: Mapping[str, str], status: Mapping[str
     relative = average_error / average
     before = pd.Series([relative.get(own.get(trial, ""), np.nan) for trial in trials], index=trials, dtype=float)
     why = {trial: reason for trial in trials if (reason := _why(trial, scores, own, status))}
-    return General(scores, average, average_error, kept, kept * np.sqrt(relative**2 + before**2), why)
+    return General(
+        scores, average, average_error, kept, kept * np.sqrt(relative**2 + before**2), why, choice(runs, suite)
+    )
 
 
 def _square(rows: pd.DataFrame, column: str, trials: list[str], sets: list[str]) -> pd.DataFrame:

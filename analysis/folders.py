@@ -28,7 +28,8 @@ def read_spec(storage: UPath, root: UPath, sweep: str) -> dict[str, Any]:
     if not isinstance(spec, dict):
         raise UserError(f"report {sweep}", Fault(str(path), type(spec).__name__, "the resolved spec of a sweep"))
     inner = spec.get("spec")  # beside it stand the settings and the data sets of the sweep
-    return {**spec, **inner} if isinstance(inner, dict) else spec
+    scored = {"datasets": spec.get("evaluated", spec.get("datasets"))}  # in the spec itself the key is a choice
+    return {**spec, **inner, **scored} if isinstance(inner, dict) else spec
 
 
 def read_trial(folder: UPath, faults: list[Fault]) -> dict[str, Any] | None:

@@ -75,6 +75,7 @@ def page(comparison: Comparison, tables: Mapping[str, Table], found: list[Findin
         sweep=runs.sweep,
         miniature=runs.scale == "miniature",
         partial=runs.partial,
+        chosen=[f"{suite}: {len(g.scores.columns)} sets" for suite, g in comparison.general.items() if g.choice],
         findings=[{"title": f.title, "verdict": f.verdict, "text": redacted(f.text)} for f in found],
         tables=[_shown(tables[name], title, note) for name, title, note in _TITLES],
         pictures=_pictures(comparison),

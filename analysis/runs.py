@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from analysis.labels import arrange, labelled, with_settings
 from models.faults import Fault, UserError
 from tasks.results import SUITES
 
+_MEAN = re.compile(r"mean(_\d+)?/")
 TRIAL_COLUMNS = [
     "trial", "backbone", "task", "adaptation", "remedy", "seed", "adaptation_kind", "adaptation_parameters", "remedy_kind",
     "remedy_parameters", "settings", "trained", "train_seconds", "trainable_parameters", "tower_parameters", "error", "error_kind",
@@ -139,7 +141,7 @@ def _differences(where: str, filed: Mapping[str, float], logged: Mapping[str, fl
     # means over data sets are derived from several files, so they have none of their own; NaN stands for what is defined no more
     for name, value in logged.items():
         suite, _, rest = name.partition("/")
-        if suite in SUITES and name not in filed and not rest.startswith("mean/") and not math.isnan(value):
+        if suite in SUITES and name not in filed and not _MEAN.match(rest) and not math.isnan(value):
             yield Fault(f"{where}, {name}", "logged", "a result file that it comes from")
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from analysis.labels import is_baseline
 from analysis.runs import Runs
-from tasks.catalogue import ENTRIES, PROBES
+from tasks.catalogue import ENTRIES, PROBES, chosen
 from tasks.results import SUITES
 
 HEADED = ("mad", "pad")
@@ -62,6 +62,12 @@ def expected(runs: Runs, suite: str) -> list[str]:
     given = _listed(runs.spec, suite)
     found = [str(name) for name in runs.metrics.loc[runs.metrics["suite"] == suite, "dataset"].unique()]
     return [*given, *sorted((name for name in found if name not in given), key=_catalogue_order)]
+
+
+def choice(runs: Runs, suite: str) -> str:
+    """What stands behind the name of an average over the suite's sets where they are not the collection's own, such as `_12`."""
+    given = _listed(runs.spec, suite)
+    return chosen(expected(runs, suite), str(runs.spec.get("collection") or "miniature"), suite) if given else ""
 
 
 def expects(runs: Runs, row: Mapping[str, Any] | pd.Series, suite: str) -> bool:

@@ -101,14 +101,16 @@ def _general(comparison: Comparison, name: str, suite: str) -> Table:
         }
         own = comparison.baseline.get(trial)
         before = general.average.get(own, math.nan) if own else math.nan
-        cells["average"] = _per_cent(general.average[trial], before, 1, general.why.get(trial, ""))
+        cells[f"average{general.choice}"] = _per_cent(general.average[trial], before, 1, general.why.get(trial, ""))
         kept = general.gelo[trial]
         reason = general.why.get(trial, "") or (
             "no baseline of this backbone" if own is None else "baseline average is 0"
         )
-        cells["gelo"] = Cell("", "" if baseline else reason) if math.isnan(kept) else Cell(f"{kept:.3f}")
+        cells[f"gelo{general.choice}"] = (
+            Cell("", "" if baseline else reason) if math.isnan(kept) else Cell(f"{kept:.3f}")
+        )
         rows.append(Row(identity, baseline, cells))
-    columns = (*said.values(), "average", "gelo")
+    columns = (*said.values(), f"average{general.choice}", f"gelo{general.choice}")
     return Table(name, columns, columns, tuple(rows))
 
 
@@ -131,7 +133,8 @@ def _biometric(comparison: Comparison) -> Table:
 
 
 def _summary(comparison: Comparison) -> Table:
-    columns = ("gelo_zero_shot", "gelo_probe", "train_seconds", "trainable_parameters")
+    kept_of = {suite: f"gelo_{suite}{comparison.general[suite].choice}" for suite in ("zero_shot", "probe")}
+    columns = (*kept_of.values(), "train_seconds", "trainable_parameters")
     described = comparison.runs.trials.set_index("trial")
     rows = []
     for identity, trial, baseline in _identities(comparison):
@@ -140,7 +143,7 @@ def _summary(comparison: Comparison) -> Table:
             general = comparison.general[suite]
             kept = general.gelo[trial]
             reason = "" if baseline else general.why.get(trial, "") or "no baseline of this backbone"
-            cells[f"gelo_{suite}"] = Cell("", reason) if math.isnan(kept) else Cell(f"{kept:.3f}")
+            cells[kept_of[suite]] = Cell("", reason) if math.isnan(kept) else Cell(f"{kept:.3f}")
         for column, form in (("train_seconds", ".1f"), ("trainable_parameters", ".0f")):
             value = described.at[trial, column]
             unknown = "not trained yet" if not described.at[trial, "trained"] else "training.json does not say"

@@ -156,6 +156,25 @@ def status(name: Name, storage: Storage = None, as_json: AsJson = False) -> None
 
 
 @app.command()
+def ls(storage: Storage = None, as_json: AsJson = False) -> None:
+    """List the sweeps that are kept in a place: their state, size, and when they were last touched.
+
+    Example: `gelo ls`, `gelo ls --storage s3://bucket/gelo --json`
+    """
+    from sweeps.shelf import sweeps_in, sweeps_table
+
+    settings = _settings(storage=storage)
+    _refuse(settings, reads=("storage",))
+    rows = sweeps_in(settings.place())
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+    elif rows:
+        console.print(sweeps_table(settings.storage, rows))
+    else:
+        say(console, f"no sweep in {settings.storage}; start one with: gelo run demo")
+
+
+@app.command()
 def prepare(
     name: Annotated[str | None, typer.Argument(help="An official set such as food101, or a name for your own.")] = None,
     source: Annotated[
@@ -293,7 +312,7 @@ def evaluate(
             "ENCODER": encoder, "--suite": suite, "--weights": weights, "--collection": collection, "--dataset": dataset,
         }  # fmt: skip
         results = [evaluate_file(scores, protocol, [option for option, given in beside.items() if given])]
-        faults: list[Fault] = []
+        means, faults = dict[str, float](), list[Fault]()
     else:
         from sweeps.progress import Display
         from sweeps.single import evaluate_one
@@ -302,13 +321,13 @@ def evaluate(
         _refuse(settings, reads=("storage", "data"), writes=("cache",))
         suites = tuple(("general,biometric" if suite is None else suite).split(","))
         only = tuple(dataset or ())
-        results, faults = evaluate_one(encoder, suites, weights, collection, settings, Display(errors), only)
+        results, means, faults = evaluate_one(encoder, suites, weights, collection, settings, Display(errors), only)
     if as_json:
         typer.echo(json.dumps([result.model_dump(mode="json") for result in results], indent=1))
     else:
         from sweeps.shown import print_results
 
-        print_results(encoder or str(scores), results, console)
+        print_results(encoder or str(scores), results, console, means)
     if faults:  # the others are scored and shown
         raise UserError("not scored", faults)
 
@@ -385,6 +404,9 @@ def cache(
 
 @app.command()
 def ui(
+    name: Annotated[
+        str | None, typer.Argument(help="The sweep whose runs are shown. [default: the only one, or all]")
+    ] = None,
     tracking: Tracking = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; others than this machine see it only if you say so.")
@@ -393,12 +415,14 @@ def ui(
 ) -> None:
     """Open MLflow's own pages on the sweeps of a SQLite store. Ctrl-C ends it.
 
-    Example: `gelo ui`, `gelo ui --port 5001`
+    Example: `gelo ui demo`, `gelo ui --port 5001`
     """
+    from sweeps.store import experiment_page
     from sweeps.tracking import ui_command
 
-    command = ui_command(_settings(tracking=tracking).tracking, host, port)
-    say(console, f"MLflow: http://{host}:{port} (Ctrl-C ends it)")
+    where = _settings(tracking=tracking).tracking
+    command = ui_command(where, host, port)
+    say(console, f"MLflow: http://{host}:{port}{experiment_page(where, name)} (Ctrl-C ends it)")
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 

@@ -27,6 +27,7 @@ from tasks.training.preprocess import transforms
 
 if TYPE_CHECKING:
     from models.encoder import Encoder
+    from sweeps.spec import SweepSpec
 
 
 @dataclass(frozen=True)
@@ -106,17 +107,27 @@ class Job:
 
 
 def protocols_of(
-    collection: str, suites: Sequence[str], data: Path, also: Sequence[str] = ()
+    collection: str, suites: Sequence[str], data: Path, only: Sequence[str] = ()
 ) -> list[tuple[str, Protocol]]:
-    """(data set, protocol) pairs that the suites of a sweep ask for, in catalogue order; then those of the sets in `also`."""
-    wanted = {protocol for suite in suites for protocol in SUITES[suite]}
+    """(data set, protocol) pairs that suites ask for of a collection, in catalogue order; only: of these sets alone."""
     names = dict.fromkeys(entry.name for suite in suites for entry in datasets_for(collection, suite))
-    return [
+    return scored_by(suites, [name for name in names if not only or name in only], data)
+
+
+def scored_by(suites: Sequence[str], names: Iterable[str], data: Path) -> list[tuple[str, Protocol]]:
+    """(data set, protocol) pairs that suites ask for of these sets."""
+    wanted = {protocol for suite in suites for protocol in SUITES[suite]}
+    return [(name, protocol) for name in names for protocol in entry_of(name, data).protocols if protocol in wanted]
+
+
+def pairs_of(spec: SweepSpec, data: Path) -> list[tuple[str, Protocol]]:
+    """(data set, protocol) pairs that a sweep scores: what it chooses of its collection, then the sets in `also`."""
+    own = [
         (name, protocol)
-        for name in dict.fromkeys([*names, *also])
-        for protocol in entry_of(name, data).protocols
-        if protocol in wanted
+        for name, protocol in protocols_of(spec.collection, spec.evaluate, data, spec.datasets)
+        if name not in spec.without
     ]
+    return [*own, *(pair for pair in scored_by(spec.evaluate, dict.fromkeys(spec.also), data) if pair not in own)]
 
 
 def verified(root: Path, cache: Path, *, anew: bool = False) -> Dataset:

@@ -169,8 +169,12 @@ class SweepFolder:
         if not path.exists() or path.read_bytes() != content:
             publish_bytes(path, content)
 
-    def save(self, spec: SweepSpec, settings: Mapping[str, Any], datasets: list[str]) -> None:
-        """Write sweep.json and every trial.json. A saved sweep may grow (more values), never change: see `refuse_change`."""
+    def save(
+        self, spec: SweepSpec, settings: Mapping[str, Any], datasets: list[str], evaluated: list[str] | None = None
+    ) -> None:
+        """Write sweep.json and every trial.json. datasets: all that are read; evaluated: those that are scored.
+
+        A saved sweep may grow (more values), never change: see `refuse_change`."""
         if (self.root / "sweep.json").exists():
             refuse_change(self.spec(), spec)
         for trial in spec.trials():
@@ -181,6 +185,7 @@ class SweepFolder:
             "spec": spec.model_dump(mode="json"),
             "settings": dict(settings),
             "datasets": datasets,
+            "evaluated": datasets if evaluated is None else evaluated,
             "name": spec.name,
         }
         publish_bytes(self.root / "sweep.json", json.dumps(document, indent=1).encode())

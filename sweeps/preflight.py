@@ -12,11 +12,13 @@ from models.durable import is_done
 from models.faults import Fault, UserError
 from models.specs import Backbone, faults_for, resolve, vision_layers
 from models.words import counted
-from sweeps.evaluate import protocols_of
+from sweeps.evaluate import pairs_of
 from sweeps.places import place_faults
+from sweeps.room import room_faults
 from sweeps.settings import Settings
 from sweeps.spec import SweepSpec
 from tasks.catalogue import ENTRIES, entry_of, locate
+from tasks.manifest import Dataset
 
 
 def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
@@ -29,6 +31,7 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
             where, allowed = f"evaluate ({name})", "a vision tower that ends in a projection"
             faults.append(Fault(where, "probe_trunk of a tower without one", allowed, "leave the suite out"))
     faults += _shared_weights(spec)
+    there: dict[str, Dataset] = {}
     trained_on = {trial.training.data for trial in spec.trials() if trial.training is not None}
     for name in needed_datasets(spec, Path(settings.data)):
         if entry_of(name, Path(settings.data)).builder and not is_done(Path(settings.data) / name):
@@ -38,14 +41,16 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
         except UserError as error:
             faults += error.faults
             continue
+        there[name] = dataset
         if name in trained_on and "train" not in dataset.card.splits:
             faults.append(Fault(f"data: {name}", "no train split", "a data set to train on"))
-    pairs = protocols_of(spec.collection, spec.evaluate, Path(settings.data), spec.also)
+    pairs = pairs_of(spec, Path(settings.data))
     for kind in ("morph", "spoof"):
         same = [name for name, protocol in pairs if protocol == kind and name in ENTRIES]
         if len(same) > 1:  # their metrics are named by attack or domain, and have one mean
             faults.append(Fault("also", ", ".join(same), f"one {kind} set of the catalogue", "give the other a sweep"))
-    faults += place_faults(settings, ("storage", "cache", "data"), write=True)
+    places = place_faults(settings, ("storage", "cache", "data"), write=True)
+    faults += places or room_faults(spec, there, Path(settings.data), Path(settings.cache))
     cpus = settings.cpus or os.cpu_count() or 1
     if settings.address == "local" and spec.resources.cpus > cpus:
         found = f"{counted(cpus, 'CPU')} {'given with --cpus' if settings.cpus else 'on this machine'}"
@@ -92,6 +97,4 @@ def _shared_weights(spec: SweepSpec) -> list[Fault]:
 def needed_datasets(spec: SweepSpec, data: Path) -> list[str]:
     """Every data set that the sweep trains on or evaluates, once."""
     training = [trial.training.data for trial in spec.trials() if trial.training is not None]
-    return list(
-        dict.fromkeys([*training, *(name for name, _ in protocols_of(spec.collection, spec.evaluate, data, spec.also))])
-    )
+    return list(dict.fromkeys([*training, *(name for name, _ in pairs_of(spec, data))]))

@@ -24,7 +24,7 @@ from models.specs import Transform, resolve
 from models.words import counted
 from models.zoo import load_backbone
 from sweeps.cluster import must_grant, started, unshared
-from sweeps.evaluate import Subject, embed_jobs, jobs_of, protocols_of, subject_of, undecoded, verified
+from sweeps.evaluate import Subject, embed_jobs, jobs_of, pairs_of, subject_of, undecoded, verified
 from sweeps.folder import SweepFolder
 from sweeps.leaks import leaks_told
 from sweeps.preflight import needed_datasets, preflight
@@ -65,7 +65,8 @@ def run_sweep(spec: SweepSpec, settings: Settings, display: Display) -> Outcome:
     folder = SweepFolder(settings.place(), spec.name)
     trials = spec.trials()
     with _only_one(folder):
-        folder.save(spec, asdict(settings), needed_datasets(spec, Path(settings.data)))
+        scored = list(dict.fromkeys(name for name, _ in pairs_of(spec, Path(settings.data))))
+        folder.save(spec, asdict(settings), needed_datasets(spec, Path(settings.data)), scored)
         tracker = Tracker(settings.tracking, spec.name)
         parent = tracker.ensure_sweep(spec.name, spec.model_dump_json(indent=1), _tags(spec))
         where = f"on {COLLECTIONS[spec.collection]} data, results in {folder.root}"
@@ -112,7 +113,7 @@ class _Sweep:
                 for name, base in self.bases.items()
             }
         )
-        self.pairs = protocols_of(self.spec.collection, self.spec.evaluate, data, self.spec.also)
+        self.pairs = pairs_of(self.spec, data)
         self.datasets = self._datasets()
         self._decode()
         size = self.spec.resources.wave
@@ -189,9 +190,13 @@ class _Sweep:
                 **_tags(self.spec), "gelo.vision": subject.ref.vision, "gelo.text": subject.text,
                 "gelo.leaks": leaks_told(results_of(subject, self.pairs)),
             }  # fmt: skip
-            run = self.tracker.ensure_trial(self.parent, trial.key, trial.flat(), tags, name=self.labels[trial.key])
+            made = subject.folder.training() if trial.trains else {}
+            ended = made.get("ended")
+            started = None if ended is None else ended - made["train_seconds"]
+            label = self.labels[trial.key]
+            run = self.tracker.ensure_trial(self.parent, trial.key, trial.flat(), tags, name=label, started=started)
             written += self.tracker.log(run, metrics_of(subject, baselines[trial.backbone], self.pairs), WHOLE)
-            self.tracker.finish(run, "FINISHED" if is_complete(subject, self.pairs) else "FAILED")
+            self.tracker.finish(run, "FINISHED" if is_complete(subject, self.pairs) else "FAILED", ended)
         for line in not_averaged(subjects, self.pairs):
             self.display.say(escape(line))
         self.display.say(f"log: {counted(written, 'metric')} of {counted(len(subjects), 'trial')} written to MLflow")

@@ -22,10 +22,15 @@ SAID = (
 )  # the other notes are for readers of the JSON
 
 
-def print_results(title: str, results: Sequence[Result], console: Console) -> None:
-    """The table, its remarks, and what the authors of CLIP report on official sets."""
+def print_results(
+    title: str, results: Sequence[Result], console: Console, means: Mapping[str, float] | None = None
+) -> None:
+    """The table, averages over sets by name, remarks, and what the authors of CLIP report on official sets."""
     if any(result.values for result in results):
         console.print(results_table(title, results))
+    for name, value in (means or {}).items():
+        miniature = " (MINIATURE)" if any(result.scale == "miniature" for result in results) else ""
+        say(console, f"{name}{miniature}: {100 * value:.2f}")
     for remark in remarks(results):
         say(console, remark)
     said = sorted({f"{name} {OFFICIAL[name].metric}" for name in {r.dataset for r in results} if name in OFFICIAL})

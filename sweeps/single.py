@@ -19,7 +19,7 @@ from sweeps.folder import SweepFolder, TrialFolder
 from sweeps.progress import Display
 from sweeps.scoring import score_jobs
 from sweeps.settings import Settings
-from sweeps.summary import results_of
+from sweeps.summary import averages_of, results_of
 from sweeps.trial import Trial
 from tasks.cache import using
 from tasks.catalogue import COLLECTIONS, SUITES, Protocol, entry_of, locate, named
@@ -38,9 +38,9 @@ def evaluate_one(
     settings: Settings,
     display: Display,
     only: tuple[str, ...] = (),
-) -> tuple[list[Result], list[Fault]]:
-    """Score a backbone's name or `SWEEP/KEY`; returns its results, and the faults that kept others from being there. A trial's results
-    go to a scratch folder: its sweep owns its own.
+) -> tuple[list[Result], dict[str, float], list[Fault]]:
+    """Score a backbone's name or `SWEEP/KEY`; returns its results, the averages of suites that are whole, by name, and the faults that
+    kept others from being there. A trial's results go to a scratch folder: its sweep owns its own.
 
     weights: of the backbone; those of the sweep where it is of one and nothing is said. only: these prepared data sets in place of the
     collection's.
@@ -95,9 +95,10 @@ def evaluate_one(
         with _stage(display, "score", len(ready), "results") as tick:
             faults += score_jobs(ready, cache, "local", tick, gpus=gpus)
         results = results_of(subject, pairs)
+        means = averages_of(subject, pairs)
     if not results:
         raise UserError("evaluate", faults or Fault(", ".join(datasets), "no result", "at least one"))
-    return results, list(dict.fromkeys(faults))
+    return results, means, list(dict.fromkeys(faults))
 
 
 @contextmanager

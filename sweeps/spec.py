@@ -18,7 +18,7 @@ from models.words import kind_of
 from sweeps.expand import Expansion
 from sweeps.trial import Trial
 from sweeps.yamlfile import LARGEST, parse_yaml, read_yaml
-from tasks.catalogue import COLLECTIONS, SUITES
+from tasks.catalogue import COLLECTIONS, SUITES, datasets_for
 
 RESERVED_NAMES = ("data", "cache", "mlflow", "mlartifacts")
 
@@ -48,6 +48,8 @@ class Resources(BaseModel):
 class SweepSpec(BaseModel):
     """A sweep as its YAML says it, checked.
 
+    datasets: these sets of the collection alone are scored; without: all but these. What a trial is trained on is not touched by either.
+
     weights: a backbone's local file, for those that gelo does not ship. also: prepared sets beside the collection's own, to be
     scored where a protocol fits, and free to be trained on. search_seed: what random draws are made from, in a sweep's file its name
     where nothing else is said; empty in sweeps that were saved before there was such a key.
@@ -60,6 +62,8 @@ class SweepSpec(BaseModel):
     tasks: dict[str, Any] = {}
     seeds: tuple[Annotated[int, Field(ge=0, le=LARGEST)], ...] = Field((0,), min_length=1)
     also: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     evaluate: tuple[str, ...] = Field(("zero_shot", "probe", "biometric"), min_length=1)
     resources: Resources = Resources()
     search: Literal["grid", "random"] = "grid"
@@ -113,6 +117,7 @@ def parse_spec(raw: object, source: str) -> SweepSpec:
     if isinstance(body.get("name"), str):
         body.setdefault("search_seed", body["name"])
     faults += [unknown("evaluate", s, SUITES, "suite") for s in _names(body.get("evaluate")) if s not in SUITES]
+    faults += _choice_faults(body)
     collection, weights = body.get("collection", "miniature"), body.get("weights")
     if not isinstance(collection, str) or collection not in COLLECTIONS:
         faults.append(unknown("collection", body["collection"], COLLECTIONS, "collection"))
@@ -142,6 +147,30 @@ def parse_spec(raw: object, source: str) -> SweepSpec:
     if faults or spec is None:
         raise UserError(source, list(dict.fromkeys(faults)))
     return spec
+
+
+def _choice_faults(body: Mapping[str, Any]) -> list[Fault]:
+    """What is wrong with the sets that a spec chooses of its collection."""
+    chosen, left = _names(body.get("datasets")), _names(body.get("without"))
+    collection = body.get("collection", "miniature")
+    if not (chosen or left) or collection not in COLLECTIONS:
+        return []
+    suites = [
+        suite for suite in _names(body.get("evaluate", SweepSpec.model_fields["evaluate"].default)) if suite in SUITES
+    ]
+    known = list(dict.fromkeys(entry.name for suite in suites for entry in datasets_for(str(collection), suite)))
+    where = f"set that {', '.join(suites)} scores of the {collection} collection"
+    faults = [
+        unknown(f"{key}.{name}", name, known, where)
+        for key, names in (("datasets", chosen), ("without", left))
+        for name in names
+        if name not in known
+    ]
+    if chosen and left:
+        faults.append(Fault("without", "given with datasets", "one of them", "name what is scored, or what is not"))
+    elif known and not set(known) - set(left):
+        faults.append(Fault("without", "every set of the collection", "at least one set to score"))
+    return faults
 
 
 def validation_faults(error: ValidationError, prefix: str = "") -> list[Fault]:

@@ -13,7 +13,7 @@ from typing import Any
 from models import durable
 from models.faults import UserError
 from models.words import counted
-from sweeps.evaluate import Known, protocols_of, stale
+from sweeps.evaluate import Known, pairs_of, stale
 from sweeps.folder import SweepFolder, TrialFolder
 from sweeps.listing import Listing
 from sweeps.trial import Trial
@@ -33,7 +33,7 @@ def standing(folder: SweepFolder) -> list[dict[str, Any]]:
     """
     spec = folder.spec()
     data = Path(folder.read()["settings"]["data"])
-    pairs = protocols_of(spec.collection, spec.evaluate, data, spec.also)
+    pairs = pairs_of(spec, data)
     fingerprints = {name: _fingerprint(data / name) for name, _ in pairs}
     bases = folder.bases()
     rows, trials = [], spec.trials()

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 import sys
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from models.faults import Fault, UserError
+from models.faults import Fault, UserError, unknown
 
 SQLITE = "sqlite:///"
 _MAGIC = b"SQLite format 3\x00"  # what such a file begins with
@@ -60,6 +61,20 @@ def ui_command(uri: str, host: str = "127.0.0.1", port: int = 5000) -> list[str]
         *(sys.executable, "-m", "mlflow", "server", "--backend-store-uri", resolved),
         *("--default-artifact-root", artifacts, "--host", host, "--port", str(port), "--workers", "1"),
     ]
+
+
+def experiment_page(uri: str, name: str | None) -> str:
+    """The path of MLflow's pages that lists a sweep's runs; of the only one where none is named, "" where there are several.
+
+    Raises UserError for a sweep that the database does not have, with the nearest name.
+    """
+    with closing(sqlite3.connect(f"file:{resolve_uri(uri).removeprefix(SQLITE)}?mode=ro", uri=True)) as database:
+        query = "select name, experiment_id from experiments where lifecycle_stage = 'active' and experiment_id != 0"
+        known = {str(row[0]): row[1] for row in database.execute(query)}
+    if name is not None and name not in known:
+        raise UserError("ui", unknown("NAME", name, known, "sweep"))
+    chosen = name if name is not None else next(iter(known)) if len(known) == 1 else None
+    return f"/#/experiments/{known[chosen]}/runs" if chosen is not None else ""
 
 
 def must_answer(uri: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from models.words import counted
 from sweeps.evaluate import Subject
 from sweeps.logged import Metric
-from tasks.catalogue import Protocol
+from tasks.catalogue import Protocol, chosen
 from tasks.protocols import probe
 from tasks.results import MEAN, SUITES, Result, metric_name
 from tasks.suites import WIRING
@@ -50,6 +50,22 @@ def average(subject: Subject, suite: str, pairs: Sequence[tuple[str, Protocol]])
     return sum(values) / len(values), ""
 
 
+def mean_of(subject: Subject, suite: str, pairs: Sequence[tuple[str, Protocol]]) -> str:
+    """How a mean over the sweep's sets of a suite is called: `mean`, or `mean_12` where they are not the collection's own."""
+    names = [name for name, protocol in pairs if suite in WIRING[protocol].suites]
+    return MEAN + chosen(names, subject.trial.collection, suite)
+
+
+def averages_of(subject: Subject, pairs: Sequence[tuple[str, Protocol]]) -> dict[str, float]:
+    """The averages over several sets that are whole, by their names."""
+    found = {}
+    for suite in AVERAGED:
+        value, _ = average(subject, suite, pairs)
+        if value is not None and sum(suite in WIRING[protocol].suites for _, protocol in pairs) > 1:
+            found[metric_name(suite, mean_of(subject, suite, pairs), "top1")] = value
+    return found
+
+
 def metrics_of(subject: Subject, baseline: Subject, pairs: Sequence[tuple[str, Protocol]]) -> list[Metric]:
     """Everything that the trial's MLflow run should hold, as far as it is known: of every result that is there, asked for now or not."""
     values: dict[str, float] = {}
@@ -68,9 +84,10 @@ def metrics_of(subject: Subject, baseline: Subject, pairs: Sequence[tuple[str, P
     for suite in AVERAGED:
         (after, _), (before, _) = average(subject, suite, pairs), average(baseline, suite, pairs)
         if after is not None:
-            metrics.append(Metric(metric_name(suite, MEAN, "top1"), after))
-        if after is not None and before and subject is not baseline:
-            metrics.append(Metric(f"gelo/{suite}", after / before))
+            mean = mean_of(subject, suite, pairs)
+            metrics.append(Metric(metric_name(suite, mean, "top1"), after))
+            if before and subject is not baseline:
+                metrics.append(Metric(f"gelo/{suite}{mean.removeprefix(MEAN)}", after / before))
     return metrics
 
 
@@ -81,10 +98,10 @@ def not_averaged(subjects: Sequence[Subject], pairs: Sequence[tuple[str, Protoco
         for suite in AVERAGED:
             _, reason = average(subject, suite, pairs)
             if reason:
-                lacking[suite, reason].append(subject.label)
+                lacking[metric_name(suite, mean_of(subject, suite, pairs), "top1"), reason].append(subject.label)
     return [
-        f"not given: {metric_name(suite, MEAN, 'top1')} of {', '.join(labels[:2])}"
+        f"not given: {mean} of {', '.join(labels[:2])}"
         + (f" and {counted(len(labels) - 2, 'other trial')}" if len(labels) > 2 else "")
         + f" ({reason})"
-        for (suite, reason), labels in lacking.items()
+        for (mean, reason), labels in lacking.items()
     ]

@@ -77,8 +77,11 @@ class Tracker:
         params: Mapping[str, Scalar],
         tags: Mapping[str, str] | None = None,
         name: str | None = None,
+        started: float | None = None,
     ) -> str:
         """Id of the run of trial `key` below `parent`, made if absent, shown as `name` (default: the key).
+
+        started: when its training began, in seconds since 1970; None for now. It stays as it was made.
 
         params (flat) are written once: one that is there keeps its first value. Tags that are absent are added, those of gelo kept
         current. Values over 500 characters become the artifact params/<key>.txt, and the param names it. Raises ValueError for a key
@@ -86,7 +89,7 @@ class Tracker:
         """
         check_names(params)
         more = {**(tags or {}), "mlflow.runName": name or key, "mlflow.parentRunId": parent, "gelo.role": "trial"}
-        run = self._find_or_create({"gelo.trial": key}, more)
+        run = self._find_or_create({"gelo.trial": key}, more, started)
         run_id = str(run.info.run_id)
         absent = {param: text_of(value) for param, value in params.items() if param not in run.data.params}
         for param, value in absent.items():
@@ -120,10 +123,10 @@ class Tracker:
             self._client.log_batch(run_id, metrics=batch)
         return len(rows)
 
-    def finish(self, run_id: str, status: Status) -> None:
-        """End the run; said again with the same status it changes nothing, the end time included."""
+    def finish(self, run_id: str, status: Status, ended: float | None = None) -> None:
+        """End the run, at `ended` (seconds since 1970; None for now); said again with the same status it changes nothing."""
         if self._client.get_run(run_id).info.status != status:
-            self._client.set_terminated(run_id, status)
+            self._client.set_terminated(run_id, status, None if ended is None else int(1000 * ended))
 
     def _histories(self, run_id: str, names: Iterable[str]) -> list[Row]:
         return [
@@ -132,11 +135,14 @@ class Tracker:
             for entry in self._client.get_metric_history(run_id, name)
         ]
 
-    def _find_or_create(self, found_by: Mapping[str, str], more: Mapping[str, str]) -> Any:
+    def _find_or_create(
+        self, found_by: Mapping[str, str], more: Mapping[str, str], started: float | None = None
+    ) -> Any:
         """The run with the tags `found_by`; made with them, and with `more`, in one request where there is none."""
         run = self._find(found_by)
         if run is None:
-            made = self._client.create_run(self.experiment_id, tags={**more, **found_by})
+            start = None if started is None else int(1000 * started)
+            made = self._client.create_run(self.experiment_id, start_time=start, tags={**more, **found_by})
             run = self._find(found_by) or made  # another driver may have made the same run meanwhile: the oldest counts
         from mlflow.entities import RunTag
 

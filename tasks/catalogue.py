@@ -6,7 +6,7 @@ those of `docs/protocols.md`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -138,6 +138,15 @@ def datasets_for(collection: str, suite: str) -> list[Entry]:
         raise UserError("suite", unknown("evaluate", suite, SUITES, "suite"))
     scale, wanted = COLLECTIONS[collection], set(SUITES[suite])
     return [e for e in ENTRIES.values() if e.scale == scale and not e.beside and set(e.protocols) & wanted]
+
+
+def chosen(names: Iterable[str], collection: str, suite: str) -> str:
+    """What stands behind `mean` in the name of a mean over these sets: "" where they are those that a suite has of a collection, else
+    `_12`, their number: it is another quantity.
+    """
+    own = {entry.name for entry in datasets_for(collection, suite)}
+    given = set(names)
+    return "" if given == own else f"_{len(given)}"
 
 
 def entry_of(name: str, data: Path) -> Entry:

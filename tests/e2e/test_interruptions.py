@@ -174,12 +174,27 @@ def test_a_merged_curve_costs_one_training(left_alone: Place) -> None:
     assert len(set(trained)) == 2  # faces and morphs; the interpolation has no training curve
 
 
+def test_ls_shows_what_is_kept(left_alone: Place) -> None:
+    marker = len(left_alone.log())
+    assert left_alone.gelo("ls", "--json") == 0
+    (row,) = json.loads(left_alone.log()[marker:])
+    assert (row["name"], row["state"], row["complete"], row["trials"]) == ("small", "complete", 4, 4)
+    assert row["bytes"] == sum(file.stat().st_size for file in left_alone.sweep.rglob("*") if file.is_file())
+    (left_alone.folder / "out" / "broken").mkdir()
+    (left_alone.folder / "out" / "broken" / "sweep.json").write_text("{")
+    marker = len(left_alone.log())
+    assert left_alone.gelo("ls") == 0
+    assert "cannot be read: not JSON" in left_alone.log()[marker:]
+    shutil.rmtree(left_alone.folder / "out" / "broken")
+
+
 def test_evaluate_agrees_with_the_sweep(left_alone: Place) -> None:
     marker = len(left_alone.log())
     assert left_alone.gelo("evaluate", "mini-s", "--suite", "zero_shot") == 0, left_alone.log()
     said = left_alone.log()[marker:]
     baseline = next(row for row in left_alone.tables()["zero_shot.csv"] if row["task"] == "none")
     assert "MINIATURE" in said
+    assert f"zero_shot/mean/top1 (MINIATURE): {baseline['average']}" in said
     for name in ("shapes", "digits"):
         line = next(line for line in said.splitlines() if f"zero_shot/{name}/top1" in line)
         assert f" {baseline[name]} " in line

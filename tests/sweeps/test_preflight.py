@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from models.faults import Fault, UserError
+from models.specs import resolve
 from sweeps.preflight import preflight
 from sweeps.settings import Settings
 from sweeps.spec import parse_spec
-from tasks.manifest import write_dataset
+from tasks.manifest import open_dataset, write_dataset
 from tasks.records import Record
+from tasks.stream import decode_all, works
 
 
 def prepared(data: Path, name: str, split: str, protocols: tuple[str, ...]) -> None:
@@ -87,3 +90,25 @@ def test_two_sets_whose_metrics_would_have_the_same_names_are_refused(tmp_path: 
     assert (fault.where, fault.found) == ("also", "morphs, mad22")
     prepared(tmp_path, "mine", "test", ("morph",))
     assert faults(tmp_path, also=["mine"]) == [], "those of a user's own carry its name"
+
+
+def test_a_cache_without_room_is_refused_before_anything_is_decoded(
+    small_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """16 images of 64 x 64 more than fit; what is decoded already needs no room."""
+    spec = parse_spec(
+        {"name": "room", "backbones": ["mini-s"], "evaluate": ["zero_shot"], "datasets": ["shapes"]}, "room.yaml"
+    )
+    settings = Settings(storage=str(tmp_path / "out"), data=str(small_world / "data"), cache=str(tmp_path / "cache"))
+    shapes = open_dataset(small_world / "data" / "shapes")
+    need = len(shapes.labels("test")) * 3 * 64 * 64
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("sweeps.room.shutil.disk_usage", lambda place: usage._replace(free=need - 1))
+    (fault,) = preflight(spec, settings)
+    assert fault.where == f"--cache {tmp_path / 'cache'}"
+    assert f"shapes {need / 1e9:,.1f} GB" in fault.expected
+    monkeypatch.setattr("sweeps.room.shutil.disk_usage", lambda place: usage._replace(free=need))
+    assert preflight(spec, settings) == []
+    monkeypatch.setattr("sweeps.room.shutil.disk_usage", lambda place: usage._replace(free=0))
+    decode_all(works(shapes, "test"), resolve("mini-s").transform, tmp_path / "cache", "local", lambda count: None)
+    assert preflight(spec, settings) == []

@@ -58,7 +58,7 @@ def scored(
     settings = Settings(
         storage=str(tmp_path / "out"), data=str(tmp_path / "data"), cache=str(tmp_path / "cache"), **more
     )
-    results, faults = evaluate_one(
+    results, _, faults = evaluate_one(
         "mini-s", tuple(suites), None, None, settings, Display(Console(file=io.StringIO())), names
     )
     return {f"{result.suite}/{result.dataset}": result for result in results}, faults

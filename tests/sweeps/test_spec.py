@@ -16,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.faults import Fault, UserError
+from sweeps.evaluate import pairs_of
 from sweeps.spec import SweepSpec, load_spec, parse_spec, presets
+from tasks.catalogue import chosen, datasets_for
 
 SOUND: dict[str, Any] = {"name": "mine", "backbones": ["mini-s"], "tasks": {"faces": {}}}
 
@@ -392,3 +394,39 @@ def test_a_random_sweep_that_was_saved_without_a_seed_keeps_its_draws() -> None:
     draws = random.Random("tasks.faces.lr_backbone")
     expected = [draws.uniform(0.0, 1.0) for _ in range(2)]
     assert [trial.training.lr_backbone for trial in saved.trials() if trial.training is not None] == expected
+
+
+def test_sets_are_chosen_from_a_collection() -> None:
+    chosen = parse_spec({**SOUND, "datasets": ["shapes", "pairs"]}, "mine.yaml")
+    left = parse_spec({**SOUND, "without": ["digits", "templates"]}, "mine.yaml")
+    assert [trial.key for trial in chosen.trials()] == [trial.key for trial in left.trials()]
+    assert {name for name, _ in pairs_of(chosen, Path("nowhere"))} == {"shapes", "pairs"}
+    whole = {name for name, _ in pairs_of(parse_spec(SOUND, "mine.yaml"), Path("nowhere"))}
+    assert {name for name, _ in pairs_of(left, Path("nowhere"))} == whole - {"digits", "templates"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "found"),
+    [
+        ({"datasets": ["shape"]}, "datasets.shape", "unknown"),
+        ({"without": ["ijbc"]}, "without.ijbc", "unknown"),
+        ({"datasets": ["shapes"], "without": ["digits"]}, "without", "given with datasets"),
+        ({"evaluate": ["knn"], "without": ["shapes_shifted"]}, "without.shapes_shifted", "unknown"),
+    ],
+)
+def test_a_choice_that_means_nothing_is_refused(changes: dict[str, Any], where: str, found: str) -> None:
+    (fault,) = faults(**changes)
+    assert (fault.where, found in fault.found) == (where, True), fault
+
+
+def test_leaving_out_every_set_is_refused() -> None:
+    every = [entry.name for entry in datasets_for("miniature", "zero_shot")]
+    (fault,) = faults(evaluate=["zero_shot"], without=every)
+    assert fault.found == "every set of the collection"
+
+
+def test_a_mean_over_other_sets_has_another_name() -> None:
+    own = [entry.name for entry in datasets_for("paper", "zero_shot")]
+    assert chosen(own, "paper", "zero_shot") == ""
+    assert chosen(own[2:], "paper", "zero_shot") == f"_{len(own) - 2}"
+    assert chosen([*own, "mine"], "paper", "zero_shot") == f"_{len(own) + 1}"

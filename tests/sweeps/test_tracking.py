@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from models.faults import UserError
+from sweeps.store import experiment_page
 from sweeps.tracking import Metric, Scalar, Tracker, resolve_uri, ui_command
 
 TRIALS = 5
@@ -420,3 +421,26 @@ def test_uri_and_ui(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "secret" not in str(caught.value)
     with pytest.raises(UserError, match="no such file"):
         ui_command("sqlite:///nowhere.db")
+
+
+def test_a_run_lasts_as_long_as_its_training(store: Store) -> None:
+    from mlflow import MlflowClient
+
+    client, tracker = MlflowClient(tracking_uri=store.uri), Tracker(store.uri, "lasting")
+    parent = tracker.ensure_sweep("lasting", "{}")
+    for _ in range(2):  # a replay moves neither end
+        run = tracker.ensure_trial(parent, "abc", {"seed": 0}, started=1_700_000_000.0)
+        tracker.finish(run, "FINISHED", 1_700_000_090.5)
+        info = client.get_run(run).info
+        assert (info.start_time, info.end_time) == (1_700_000_000_000, 1_700_000_090_500)
+
+
+def test_the_pages_open_on_the_runs_of_a_sweep(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    first = Tracker(uri, "first").experiment_id
+    assert experiment_page(uri, None) == experiment_page(uri, "first") == f"/#/experiments/{first}/runs"
+    second = Tracker(uri, "second").experiment_id
+    assert experiment_page(uri, "second") == f"/#/experiments/{second}/runs"
+    assert experiment_page(uri, None) == ""
+    with pytest.raises(UserError, match="nearest: second"):
+        experiment_page(uri, "secnd")

@@ -126,7 +126,7 @@ def values(place: Path) -> dict[str, dict[str, float]]:
     """`suite/leaf` -> value, by layout."""
     settings = Settings(storage=str(place / "out"), data=str(place / "data"), cache=str(place / "cache"))
     names = tuple(f"by_{name}" for name in LAYOUTS)
-    results, faults = evaluate_one(
+    results, _, faults = evaluate_one(
         "mini-s", ("zero_shot", "probe", "knn"), None, None, settings, Display(Console(file=io.StringIO())), names
     )
     assert not faults

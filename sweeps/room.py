@@ -1,0 +1,63 @@
+"""How much disk a sweep's decoded images take, before any is decoded."""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+from models.faults import Fault, UserError
+from models.specs import Transform, resolve
+from sweeps.evaluate import pairs_of
+from sweeps.spec import SweepSpec
+from tasks.defined import reads_of
+from tasks.manifest import Dataset
+from tasks.stream import works
+from tasks.training.preprocess import transforms
+
+_NAMED = 3  # data sets of one message
+
+
+def room_faults(spec: SweepSpec, datasets: Mapping[str, Dataset], data: Path, cache: Path) -> list[Fault]:
+    """Why the cache's disk cannot hold what is yet to be decoded: a byte a value, 3 x side x side values an image; [] where it can.
+
+    datasets: those that are there; one that is not is another fault's matter.
+    """
+    owed: dict[tuple[str, str], set[Transform]] = defaultdict(set)
+    for name in dict.fromkeys(spec.backbones):
+        try:
+            own = resolve(name).transform
+        except UserError:
+            continue
+        for dataset, protocol in pairs_of(spec, data):
+            for split, _ in reads_of(protocol, datasets[dataset]) if dataset in datasets else ():
+                owed[dataset, split].add(own)
+        for trial in spec.trials():
+            training = trial.training
+            if training is None or trial.backbone != name or training.data not in datasets:
+                continue
+            if "train" in datasets[training.data].card.splits:
+                owed[training.data, "train"].add(transforms(training.preprocess, own).train)
+    needed: dict[str, int] = defaultdict(int)
+    for (dataset, split), shown in owed.items():
+        for transform in shown:
+            root = cache / "decoded" / transform.fingerprint
+            missing = [work for work in works(datasets[dataset], split) if not work.place(root, "").exists()]
+            needed[dataset] += sum(work.chunk.rows for work in missing) * 3 * transform.size**2
+    total = sum(needed.values())
+    above = next(place for place in (cache.absolute(), *cache.absolute().parents) if place.exists())
+    free = shutil.disk_usage(above).free
+    if total <= free:
+        return []
+    largest = sorted(needed, key=lambda name: (-needed[name], name))[:_NAMED]
+    named = ", ".join(f"{name} {needed[name] / 1e9:,.1f} GB" for name in largest)
+    remedy = "give --cache a larger disk (or GELO_CACHE), free some, or leave sets out with `without`"
+    return [
+        Fault(
+            f"--cache {cache}",
+            f"{free / 1e9:,.1f} GB free",
+            f"{total / 1e9:,.1f} GB for decoded images ({named})",
+            remedy,
+        )
+    ]

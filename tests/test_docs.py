@@ -1,0 +1,85 @@
+"""Pages that are made from the code are those of the code, and every link of README and docs leads somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from docs.sweeps import PAGE, page
+from sweeps.__main__ import app
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_page_of_keys_is_that_of_the_schema() -> None:
+    assert PAGE.read_text() == page(), "python -m docs.sweeps writes it again"
+
+
+def _anchors(text: str) -> set[str]:
+    """GitHub's: lower case, no signs, blanks to dashes."""
+    heads = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    text = path.read_text()
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in target:
+            continue
+        file, _, anchor = target.partition("#")
+        place = path if not file else path.parent / file
+        assert place.exists(), f"{path.name}: {target}"
+        if anchor:
+            assert anchor in _anchors(place.read_text()), f"{path.name}: {target}"
+    for file in re.findall(r"`((?:docs|tests|benchmarks|sweeps|analysis|tasks|models)/[\w./-]+\.\w+)`", text):
+        assert (ROOT / file).exists(), f"{path.name}: {file}"
+
+
+def _examples() -> list[tuple[str, str]]:
+    group = typer.main.get_command(app)
+    return [
+        (name, example)
+        for name, command in group.commands.items()  # type: ignore[attr-defined]
+        for block in re.findall(r"Example: (.*)", command.help or "", flags=re.DOTALL)
+        for example in re.findall(r"`(gelo [^`]+)`", block)
+    ]
+
+
+def test_every_command_has_an_example() -> None:
+    group = typer.main.get_command(app)
+    assert {name for name, _ in _examples()} == set(group.commands)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("name", "example"), _examples())
+def test_examples_of_help_are_taken_by_the_command_line(name: str, example: str) -> None:
+    _, command, *arguments = shlex.split(example)
+    assert command == name
+    group = typer.main.get_command(app)
+    parsed = group.commands[name].make_context(name, arguments, resilient_parsing=False)  # type: ignore[attr-defined]
+    assert isinstance(parsed, click.Context) or parsed is not None
+
+
+def _shown() -> list[tuple[str, str]]:
+    """(page, command) of every gelo command that README and docs show."""
+    found = []
+    for path in PAGES:
+        for line in path.read_text().splitlines():
+            match = re.match(r"    (?:\$ )?(?:\.venv/bin/)?(gelo [^#|>&]+)", line)
+            if match:
+                found.append((path.name, match[1].strip()))
+    return found
+
+
+@pytest.mark.parametrize(("page_name", "line"), _shown())
+def test_commands_of_the_pages_are_taken_by_the_command_line(page_name: str, line: str) -> None:
+    _, name, *arguments = shlex.split(line.rstrip("\\"))
+    group = typer.main.get_command(app)
+    assert name in group.commands, f"{page_name}: {line}"  # type: ignore[attr-defined]
+    group.commands[name].make_context(name, arguments)  # type: ignore[attr-defined]
