@@ -21,6 +21,7 @@ from analysis.published import kept
 from analysis.runs import read_runs
 from analysis.tables import Cell, Row, Table, build, to_csv
 from models.durable import publish_bytes
+from models.faults import folded
 from models.secrets import redacted
 
 
@@ -52,7 +53,7 @@ def write_report(storage: UPath | Path | str, sweep: str, tracking_uri: str | No
     for table in tables.values():
         publish_bytes(folder / f"{table.name}.csv", to_csv(table))
     publish_bytes(folder / "index.html", page(comparison, tables, found).encode())
-    return Report(folder, tuple(found), tuple(redacted(str(fault)) for fault in comparison.runs.faults))
+    return Report(folder, tuple(found), tuple(redacted(str(fault)) for fault in folded(comparison.runs.faults)))
 
 
 def page(comparison: Comparison, tables: Mapping[str, Table], found: list[Finding]) -> str:
@@ -82,7 +83,7 @@ def page(comparison: Comparison, tables: Mapping[str, Table], found: list[Findin
         problems=problems,
         total=len(described),
         complete=sum(status.state == "complete" for status in comparison.status.values()),
-        faults=[redacted(str(fault)) for fault in runs.faults],
+        faults=[redacted(str(fault)) for fault in folded(runs.faults)],
         leaks=_leaks(runs.metrics, "leak"),
         unchecked=_leaks(runs.metrics, "unchecked"),
         tracked=runs.tracked,

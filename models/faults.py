@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+_FEW = 5  # faults of one kind that are lines of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,18 @@ def unknown(where: str, name: object, known: Iterable[str], what: str) -> Fault:
     near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
     remedy = f"nearest: {near[0]}" if near else ""
     return Fault(where, f"unknown {what} {name!r}", f"one of {', '.join(names) or '(none known)'}", remedy)
+
+
+def folded(faults: Iterable[Fault]) -> list[Fault]:
+    """Faults that differ in their place alone as one with a count and the first places, where they are many."""
+    kinds: dict[Fault, list[str]] = {}
+    for fault in faults:
+        kinds.setdefault(replace(fault, where=""), []).append(fault.where)
+    out = []
+    for kind, places in kinds.items():
+        first = f"{len(places):,} places: {'; '.join(places[:_FEW])}; and {len(places) - _FEW:,} more"
+        out += [replace(kind, where=where) for where in ([first] if len(places) > _FEW else places)]
+    return out
 
 
 def _count(n: int) -> str:

@@ -158,9 +158,12 @@ def _counts(images: Mapping[str, int], classes: int) -> str:
 
 
 def _ready(root: Path) -> str:
+    """Whether a set is prepared, and what it takes on this disk; what the official download takes stands beside its address."""
     if not is_done(root):
         return "no"
     try:
-        return "partial" if open_dataset(root).card.partial else "yes"
+        card = open_dataset(root).card
     except UserError:
         return "damaged"
+    files = [*(shard for shards in card.splits.values() for shard in shards), *card.tables.values()]
+    return f"{'partial' if card.partial else 'yes'}, {sum(file.bytes for file in files) / 1e6:,.1f} MB"

@@ -19,7 +19,8 @@ from typing import Any
 from rich.markup import escape
 
 from models.durable import is_done, is_local
-from models.faults import Fault, UserError
+from models.faults import Fault, UserError, folded
+from models.secrets import redacted
 from models.specs import Transform, resolve
 from models.words import counted
 from models.zoo import load_backbone
@@ -176,9 +177,8 @@ class _Sweep:
 
     def _trouble(self, faults: Sequence[Fault]) -> None:
         """Say what keeps results from being there, once, and go on with the others; all of it is told again at the end."""
-        for fault in faults:
-            if fault not in self.outcome.faults:
-                self.display.say(f"[red]not scored[/red] {escape(str(fault))}")
+        for fault in folded(fault for fault in faults if fault not in self.outcome.faults):
+            self.display.say(f"[red]not scored[/red] {escape(redacted(str(fault)))}")
         self.outcome.faults |= dict.fromkeys(faults)
 
     def _log(self, subjects: Sequence[Subject]) -> None:

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field, replace
 from rich.console import Console
 from rich.text import Text
 
-from models.faults import Fault, UserError
+from models.faults import Fault, UserError, folded
 from models.secrets import redacted
 from models.words import counted
 from sweeps.listing import say
 
 _NAMED = 2  # of those that one fault stands in the way of
-_FEW = 5  # faults of one kind that are lines of their own
 
 
 @dataclass
@@ -39,18 +38,6 @@ class Troubles:
     def faults(self) -> list[Fault]:
         """Each fault once, saying what it was in the way of."""
         return [replace(fault, where=f"{_first(list(many))}: {fault.where}") for fault, many in self._of.items()]
-
-
-def folded(faults: Sequence[Fault]) -> list[Fault]:
-    """Faults that differ in their place alone as one with a count and the first places, where they are many."""
-    kinds: dict[Fault, list[str]] = {}
-    for fault in faults:
-        kinds.setdefault(replace(fault, where=""), []).append(fault.where)
-    out = []
-    for kind, places in kinds.items():
-        many = [f"{len(places):,} places: {_first(places, _FEW)}"] if len(places) > _FEW else places
-        out += [replace(kind, where=where) for where in many]
-    return out
 
 
 def print_faults(error: UserError, to: Console) -> None:

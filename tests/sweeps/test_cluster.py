@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import ray
 from ray.experimental import internal_kv
+from rich.console import Console
 
 from models.faults import UserError
-from sweeps.cluster import must_grant
+from sweeps.cluster import must_grant, started
+from sweeps.progress import Display, waiting
+from sweeps.run import _tags
+from sweeps.spec import parse_spec
 
 HEAD, WORKER = "a" * 8, "b" * 8
 
@@ -64,3 +71,50 @@ def test_a_driver_without_a_cpu_is_refused(cluster: Any) -> None:
     cluster({HEAD: {}, WORKER: {"CPU": 4.0}}, [f"node_{HEAD}", f"node_{WORKER}"])
     with pytest.raises(UserError, match="start Ray here with --num-cpus=1"):
         asked(1)
+
+
+def test_a_ray_that_does_not_start_in_time_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def late(**options: Any) -> None:
+        raise Exception(
+            "The current node timed out during startup. This could happen because some of the Ray processes failed"
+        )
+
+    monkeypatch.setattr(ray, "init", late)
+    display = Display(Console(file=io.StringIO()))
+    with (
+        pytest.raises(UserError, match=r"timed out during startup.*run it again when this machine is less busy"),
+        started("local", 1, display, "gelo resume x"),
+    ):
+        pass
+
+
+def test_what_is_waited_for_is_said_and_what_is_quick_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweeps.progress.PATIENCE", 0.05)
+    said: list[str] = []
+    with waiting("a slow server", said.append):
+        time.sleep(0.3)
+    with waiting("a quick one", said.append):
+        pass
+    time.sleep(0.1)
+    assert said == ["waiting for a slow server"]
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_the_bar_has_room_beside_a_long_note(width: int) -> None:
+    out = io.StringIO()
+    display = Display(Console(file=out, width=width, force_terminal=True, soft_wrap=True))
+    with display.stage("embed", 1000, "images") as stage:
+        stage.tick(500)
+        stage.describe("mini-s faces full seed 0 epoch 3 loss 12.112, mini-l faces lora seed 0 epoch 1 loss 33.318")
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.getvalue())
+    bars = [line for line in re.split(r"[\r\n]", plain) if "500/1,000" in line]
+    assert bars
+    assert all(re.search(r"[━╸╺]{2}", line) and len(line) <= width for line in bars)
+
+
+def test_without_git_a_run_has_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    spec = parse_spec({"name": "n", "backbones": ["mini-s"]}, "n.yaml")
+    assert _tags(spec) == {"gelo.sweep": "n", "gelo.scale": "miniature"}
