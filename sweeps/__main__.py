@@ -117,22 +117,13 @@ def resume(
 
     Example: `gelo resume demo`
     """
+    given: dict[str, Any] = {
+        "storage": storage, "tracking": tracking, "data": data, "cache": cache, "cache_limit": cache_limit, "address": address,
+        "cpus": cpus, "verify": verify,
+    }  # fmt: skip
+    _settings(**given)  # what is wrong with them is told before anything is read
     folder = _folder(storage, name)
-    saved = folder.read()["settings"]
-    _run(
-        folder.spec(),
-        _settings(
-            saved,
-            storage=storage,
-            tracking=tracking,
-            data=data,
-            cache=cache,
-            cache_limit=cache_limit,
-            address=address,
-            cpus=cpus,
-            verify=verify,
-        ),
-    )
+    _run(folder.spec(), _settings(folder.read()["settings"], **given))
 
 
 @app.command()
@@ -338,6 +329,7 @@ def report(name: Name, storage: Storage = None, tracking: Tracking = None) -> No
 
     Example: `gelo report demo`
     """
+    _settings(storage=storage, tracking=tracking)
     folder = _folder(storage, name)
     _report(folder, _settings(folder.read()["settings"], storage=storage, tracking=tracking).tracking)
 
