@@ -442,8 +442,7 @@ def main() -> None:
         )
         sys.exit(2)
     except KeyboardInterrupt:
-        say(errors, "interrupted; everything finished is saved" + _RESUME.get("hint", ""))
-        sys.exit(signals.code())
+        code = _INTERRUPTED
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "show"):  # click's own usage errors
             error.show()
@@ -452,6 +451,9 @@ def main() -> None:
             sys.exit(signals.code())
         _print_traceback()
         sys.exit(1)
+    if code == _INTERRUPTED:
+        say(errors, "interrupted; everything finished is saved" + _RESUME.get("hint", ""))
+        sys.exit(signals.code())
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -460,6 +462,7 @@ def _print_traceback() -> None:
 
 
 _RESUME: dict[str, str] = {}
+_INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _PLACE_ERRORS = (  # of a user's folder or disk, not of gelo
     *(*_FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),

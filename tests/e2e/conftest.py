@@ -14,10 +14,11 @@ import pytest
 
 @dataclass(frozen=True)
 class Said:
-    """How a command ended, and all that it said."""
+    """How a command ended, and all that it said; out: on its standard output alone."""
 
     code: int
     text: str
+    out: str
 
     def refused(self, *parts: str) -> str:
         """A user's mistake: exit code 2, no traceback, no Ray started, each part named. Returns what it said."""
@@ -42,6 +43,6 @@ def gelo(tmp_path: Path) -> Gelo:
             [sys.executable, "-m", "sweeps", *arguments],
             cwd=tmp_path, env=environment | {"COLUMNS": "400"}, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
-        return Said(done.returncode, done.stdout + done.stderr)
+        return Said(done.returncode, done.stdout + done.stderr, done.stdout)
 
     return call

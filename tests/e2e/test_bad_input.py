@@ -186,7 +186,7 @@ def test_evaluate_names_all_that_is_unknown(gelo: Gelo) -> None:
 def test_doctor_lists_what_the_paper_needs_and_this_machine_lacks(gelo: Gelo, tmp_path: Path) -> None:
     said = gelo("doctor", "paper", "--json")
     assert said.code == 2
-    lacks = json.loads(said.text)["lacks"]
+    lacks = json.loads(said.out)["lacks"]
     where = " ".join(fault["where"] for fault in lacks)
     for name in ("ViT-B-16.safetensors", "ViT-L-14.safetensors", "imagenet_v2", "ijbc", "ms1mv2", "cifar10", "mad22"):
         assert name in where

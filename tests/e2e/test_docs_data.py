@@ -111,7 +111,7 @@ def test_every_command_of_the_page_does_what_it_says(
         "zero_shot",
         "--json",
     )
-    values = {result["dataset"]: result["values"] for result in json.loads(three.text)}
+    values = {result["dataset"]: result["values"] for result in json.loads(three.out)}
     top1 = [values[name][f"zero_shot/{name}/top1"] for name in ("hub", "shards")]
     assert top1 == [1.0, 1.0], "mini-s knows red from blue"
     assert values["listed"]["zero_shot/listed/top1"] == 1.0

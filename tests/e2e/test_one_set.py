@@ -67,7 +67,7 @@ def test_the_table_comes_first_then_what_is_not_scored(gelo: Gelo, data: Path) -
     assert "not given: probe/mine/top1 (linear probe: 3 test images of 1 class that train lacks: blue)" in said.text
     assert "torn/top1" not in said.text
     fine = gelo("evaluate", "mini-s", "--dataset", "whole", "--dataset", "mine", "--json")
-    assert fine.code == 0 and len(json.loads(fine.text)) == 4
+    assert fine.code == 0 and len(json.loads(fine.out)) == 4
 
 
 def test_evaluate_keeps_the_cache_within_its_limit(gelo: Gelo, data: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_sweep_saves_and_logs_all_that_it_can_score_and_mlflow_follows_the_fil
     said, files, mlflow = run()
     assert said.code == 2 and "Traceback" not in said.text, said.text
     assert "torn/test id 'test/green1'" in said.text and "go on with: gelo resume small" in said.text
-    assert "not given: zero_shot/mean/top1 of mini-s untouched (torn: no result)" in said.text
+    assert "not given: zero_shot/mean_12/top1 of mini-s untouched (torn: no result)" in said.text
     assert "zero_shot/mine/top1" in files and "probe/shapes/top1" in files and "probe/mine/top1" not in files
     assert mlflow == files
     before = files["zero_shot/mine/top1"]
@@ -121,8 +121,10 @@ def test_a_sweep_saves_and_logs_all_that_it_can_score_and_mlflow_follows_the_fil
     assert said.code == 0, said.text
     assert files["zero_shot/mine/top1"] != before and {"zero_shot/torn/top1", "probe/torn/top1"} <= files.keys()
     sets = [value for name, value in files.items() if name.startswith("zero_shot/") and name.endswith("/top1")]
-    assert mlflow == pytest.approx({**files, "zero_shot/mean/top1": sum(sets) / len(sets), "gelo/zero_shot": 1})
-    assert "not given: probe/mean/top1 of mini-s untouched (mine: linear probe: 3 test images of 1 class" in said.text
+    assert mlflow == pytest.approx({**files, "zero_shot/mean_12/top1": sum(sets) / len(sets), "gelo/zero_shot_12": 1})
+    assert (
+        "not given: probe/mean_11/top1 of mini-s untouched (mine: linear probe: 3 test images of 1 class" in said.text
+    )
 
     said, _, again = run()
     assert said.code == 0 and "log: 0 metrics" in said.text and again == mlflow

@@ -34,7 +34,7 @@ def test_a_folder_of_images_is_prepared_scored_and_cached(gelo: Gelo, tmp_path: 
     assert "mine" in listed
     scored = gelo("evaluate", "mini-s", "--dataset", "mine", "--suite", "general", "--json")
     assert scored.code == 0
-    values = {name: value for result in json.loads(scored.text) for name, value in result["values"].items()}
+    values = {name: value for result in json.loads(scored.out) for name, value in result["values"].items()}
     assert values["probe/mine/top1"] == 1.0
     assert values["zero_shot/mine/top1"] >= 0.75, "mini-s knows its colours"
     listed = gelo("cache").text

@@ -36,7 +36,7 @@ def test_what_the_page_shows_is_what_gelo_prints(gelo: Gelo, tmp_path: Path, com
 def test_json_is_that_of_an_encoder(gelo: Gelo, tmp_path: Path) -> None:
     shutil.copytree(DOCS / "examples", tmp_path / "ex")
     said = gelo("evaluate", "--scores", "ex/spoof_scores.csv", "--protocol", "spoof", "--json")
-    (result,) = json.loads(said.text)
+    (result,) = json.loads(said.out)
     assert result["values"]["pad/ca/hter"] == pytest.approx(0.25)
     assert result["counts"] == {"frames": 32, "videos": 16, "ca_bona_fide": 8, "ca_attacks": 8}
     assert re.fullmatch("[0-9a-f]{64}", result["data"])
