@@ -20,7 +20,7 @@ from tasks.protocols.tally import Context, Tally
 from tasks.results import Result
 
 PROTOCOL = "k-NN: cosine on L2-normalised post-projection features, k = 20, votes weighted by exp(cosine / 0.07)"
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 LEAVES = ("top1",)
 NEIGHBOURS = 20
 TEMPERATURE = 0.07

@@ -24,7 +24,7 @@ from tasks.results import Result, Suite
 
 PROTOCOL = "linear probe: logistic regression (L-BFGS) on L2-normalised features"
 SUITES: tuple[Suite, ...] = ("probe", "probe_train", "probe_trunk", "probe_trunk_train")
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 LEAVES = ("top1",)
 GRID = tuple(float(f"{10 ** (step / 3):.3g}") for step in range(-6, 14))  # C from 0.01 to 21500, three a decade
 HELD_OUT = 0.25

@@ -20,7 +20,7 @@ from tasks.protocols.tally import Context, Tally
 from tasks.results import Result
 
 PROTOCOL = "zero_shot: 100 f_hat w, argmax; w = normalised mean of normalised prompt embeddings"
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 LEAVES = ("top1", "mean_per_class", "top5")
 SCALE = 100.0
 
