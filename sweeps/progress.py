@@ -13,6 +13,7 @@ from rich.table import Column
 from rich.text import Text
 
 from sweeps.listing import say
+from sweeps.signals import check
 
 _LINE_EVERY = 10.0  # seconds between plain lines of one stage
 PATIENCE = 5.0  # seconds after which is said what is waited for
@@ -51,6 +52,7 @@ class Stage:
         self.since = self._last = time.monotonic()
 
     def tick(self, count: int = 1) -> None:
+        check()
         self.done += count
         self._draw()
 

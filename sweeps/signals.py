@@ -22,6 +22,12 @@ def end(number: int, frame: FrameType | None = None) -> None:
     raise KeyboardInterrupt
 
 
+def check() -> None:
+    """End the program if a signal asked for it and nobody heard: what a handler raises inside a library's callback is lost."""
+    if _came:
+        raise KeyboardInterrupt
+
+
 def code() -> int:
     """What a shell expects a program to exit with that such a signal has ended."""
     return 128 + (_came[-1] if _came else signal.SIGINT)
