@@ -17,8 +17,8 @@ from analysis.remedies import remedies
 FACES = "faces"
 GAIN_TITLES = {
     FACES: "How much verification accuracy does training on faces gain?",
-    "morphs": "How much does a morph detector gain on text prompts (mean EER)?",
-    "spoofs": "How much does a spoof detector gain on text prompts (mean HTER)?",
+    "morphs": "How much does a morph detector gain on text prompts (mean EER, lower is better)?",
+    "spoofs": "How much does a spoof detector gain on text prompts (mean HTER, lower is better)?",
 }
 
 

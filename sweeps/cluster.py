@@ -23,7 +23,7 @@ from models.words import counted
 from sweeps.progress import Display, waiting
 from sweeps.signals import install
 
-_LOOK, _DEAD = 2.0, 30.0  # seconds
+_LOOK, _DEAD = 2.0, 60.0  # seconds
 _LATE = "run it again when this machine is less busy; Ray's logs are in /tmp/ray/session_latest/logs"
 
 
@@ -85,7 +85,13 @@ def _watch(over: threading.Event, display: Display, resume: str) -> None:
             seen[0] = time.monotonic()
 
     asking: threading.Thread | None = None
+    turn = time.monotonic()
     while not over.wait(_LOOK):
+        now = time.monotonic()
+        seen[0] += max(
+            0.0, now - turn - 2 * _LOOK
+        )  # a program that was stopped, or a machine that slept, saw nothing meanwhile
+        turn = now
         if asking is None or not asking.is_alive():  # a question to a dead head is never answered
             asking = threading.Thread(target=look, daemon=True)
             asking.start()

@@ -100,7 +100,12 @@ class _Sweep:
         self.outcome = Outcome(self.folder)
         self.lost: set[Work] = set()
         self.cache = Path(self.settings.cache).absolute()
-        self.weights = {name: str(Path(given).absolute()) for name, given in self.spec.weights.items()}
+        given = {name: resolve(name).weights_path(self._given(name)) for name in self.spec.backbones}
+        self.weights = {  # workers run in folders of their own; what gelo ships each of them finds itself
+            name: str(path.absolute())
+            for name, path in given.items()
+            if name in self.spec.weights or not resolve(name).file
+        }
         self.bases = {name: load_backbone(name, self._weights(name)) for name in dict.fromkeys(self.spec.backbones)}
         data = Path(self.settings.data)
         self._check_bases()
@@ -215,6 +220,9 @@ class _Sweep:
     def _subject(self, trial: Trial) -> Subject:
         given = self.weights.get(trial.backbone)
         return subject_of(trial, self.folder.trial(trial), self.bases[trial.backbone], given, self.labels[trial.key])
+
+    def _given(self, name: str) -> Path | None:
+        return Path(self.spec.weights[name]) if name in self.spec.weights else None
 
     def _weights(self, name: str) -> Path | None:
         given = self.weights.get(name)

@@ -68,9 +68,13 @@ def experiment_page(uri: str, name: str | None) -> str:
 
     Raises UserError for a sweep that the database does not have, with the nearest name.
     """
-    with closing(sqlite3.connect(f"file:{resolve_uri(uri).removeprefix(SQLITE)}?mode=ro", uri=True)) as database:
-        query = "select name, experiment_id from experiments where lifecycle_stage = 'active' and experiment_id != 0"
-        known = {str(row[0]): row[1] for row in database.execute(query)}
+    path = resolve_uri(uri).removeprefix(SQLITE)
+    query = "select name, experiment_id from experiments where lifecycle_stage = 'active' and experiment_id != 0"
+    try:
+        with closing(sqlite3.connect(f"file:{urllib.parse.quote(path)}?mode=ro", uri=True)) as database:
+            known = {str(row[0]): row[1] for row in database.execute(query)}
+    except sqlite3.Error as error:
+        raise UserError("ui", Fault(path, str(error), "a database that MLflow made", "first `gelo run demo`")) from None
     if name is not None and name not in known:
         raise UserError("ui", unknown("NAME", name, known, "sweep"))
     chosen = name if name is not None else next(iter(known)) if len(known) == 1 else None

@@ -56,7 +56,7 @@ def test_mlflow_holds_what_the_files_say_after_every_change(tmp_path: Path) -> N
         assert {entry.step for name in shown for entry in client.get_metric_history(run, name)} == {0}
         return shown
 
-    mean, kept = "zero_shot/mean/top1", "gelo/zero_shot"
+    mean, kept = "zero_shot/mean_2/top1", "gelo/zero_shot_2"  # other sets than the collection's
     first = logged()
     assert first == pytest.approx({
         "zero_shot/one/top1": 0.75, "zero_shot/two/top1": 0.8333, mean: 0.79165, kept: 0.79165 / 0.7,
@@ -70,7 +70,7 @@ def test_mlflow_holds_what_the_files_say_after_every_change(tmp_path: Path) -> N
     assert third["zero_shot/one/top1"] == 0.75
     save(after, "zero_shot", "two", 0.5)
     save(after, "probe", "one", 1.0)
-    assert logged() == pytest.approx({**second, "probe/one/top1": 1.0, "probe/mean/top1": 1.0})
+    assert logged() == pytest.approx({**second, "probe/one/top1": 1.0, "probe/mean_1/top1": 1.0})
 
 
 def test_a_result_that_is_no_longer_asked_for_stays_while_its_file_does(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_result_that_is_no_longer_asked_for_stays_while_its_file_does(tmp_path
     save(of, "zero_shot", "one", 0.5)
     save(of, "zero_shot", "former", 0.25)
     names = {metric.name: metric.value for metric in metrics_of(of, of, [("one", "zero_shot")])}
-    assert names == {"zero_shot/one/top1": 0.5, "zero_shot/former/top1": 0.25, "zero_shot/mean/top1": 0.5}
+    assert names == {"zero_shot/one/top1": 0.5, "zero_shot/former/top1": 0.25, "zero_shot/mean_1/top1": 0.5}
 
 
 def test_an_average_says_which_set_it_lacks_and_why(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_an_average_says_which_set_it_lacks_and_why(tmp_path: Path) -> None:
     assert average(several[0], "probe", PAIRS) == (0.5, "")
     assert average(several[0], "zero_shot", PAIRS) == (None, "two: 1 class, at least 2 needed")
     assert not_averaged(several, PAIRS) == [
-        "not given: zero_shot/mean/top1 of mini-s untouched, mini-s untouched and 2 other trials (two: 1 class, at least 2 needed)"
+        "not given: zero_shot/mean_2/top1 of mini-s untouched, mini-s untouched and 2 other trials (two: 1 class, at least 2 needed)"
     ]
     assert is_complete(several[0], PAIRS), "an absent number is a result"
     other = subject(tmp_path / "other")

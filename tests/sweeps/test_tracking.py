@@ -444,3 +444,6 @@ def test_the_pages_open_on_the_runs_of_a_sweep(tmp_path: Path) -> None:
     assert experiment_page(uri, None) == ""
     with pytest.raises(UserError, match="nearest: second"):
         experiment_page(uri, "secnd")
+    (tmp_path / "empty?.db").touch()
+    with pytest.raises(UserError, match="no such table"):
+        experiment_page(f"sqlite:///{tmp_path / 'empty?.db'}", None)
