@@ -68,10 +68,17 @@ def started(address: str, cpus: int | None, display: Display, resume: str) -> It
     threading.Thread(target=_watch, args=(over, display, resume), daemon=True).start()
     try:
         yield
+    except (ray.exceptions.LocalRayletDiedError, ray.exceptions.RaySystemError):
+        display.say(_gone(resume))
+        raise SystemExit(1) from None
     finally:
         over.set()
         ray.shutdown()
         empty.cleanup()
+
+
+def _gone(resume: str) -> str:
+    return f"[red]Ray is gone[/red] from this machine; everything finished is saved. Go on with: {escape(resume)}"
 
 
 def _watch(over: threading.Event, display: Display, resume: str) -> None:
@@ -96,9 +103,7 @@ def _watch(over: threading.Event, display: Display, resume: str) -> None:
             asking = threading.Thread(target=look, daemon=True)
             asking.start()
         if time.monotonic() - seen[0] > _DEAD and not over.is_set():
-            display.say(
-                f"[red]Ray is gone[/red] from this machine; everything finished is saved. Go on with: {escape(resume)}"
-            )
+            display.say(_gone(resume))
             os._exit(1)
 
 
