@@ -26,10 +26,8 @@ _DETECTORS = {
     "morphs": (("mad/mean/eer",), ("mad_text/mean/eer",), -1),
     "spoofs": (("pad/mean/hter",), ("pad_text/mean/hter",), -1),
 }
-_FACES = {
-    "miniature": ("pairs",),
-    "paper": ("lfw", "cfp_fp", "agedb_30", "calfw", "cplfw"),
-}  # the study's five verification sets
+# of a collection, the sets whose accuracy is the task's: in the paper's, the study's five verification sets
+_FACES = {"miniature": ("pairs",), "paper": ("lfw", "cfp_fp", "agedb_30", "calfw", "cplfw")}
 Gain = tuple[tuple[str, ...], tuple[str, ...], int]
 
 

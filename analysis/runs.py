@@ -149,9 +149,8 @@ def _tracked(tracking_uri: str, sweep: str) -> Iterator[tuple[str, Mapping[str, 
     """(trial key, metrics) of every run tagged `gelo.trial`. Raises LookupError when the store or the experiment is absent."""
     if tracking_uri.startswith("sqlite:///") and not Path(tracking_uri.removeprefix("sqlite:///")).is_file():
         raise LookupError("no such database")  # the client would create an empty one
-    os.environ.setdefault(
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"
-    )  # a server that is away is said in seconds, not minutes
+    # a server that is away is said in seconds, not minutes
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     from mlflow import MlflowClient  # seconds to import, and not needed without tracking
 

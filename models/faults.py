@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 _FEW = 5  # faults of one kind that are lines of their own
+FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL_WORDS = ("No space left on device", "Disk quota exceeded", "os error 28", "os error 122", "disk is full")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,15 @@ def folded(faults: Iterable[Fault]) -> list[Fault]:
         first = f"{len(places):,} places: {'; '.join(places[:_FEW])}; and {len(places) - _FEW:,} more"
         out += [replace(kind, where=where) for where in ([first] if len(places) > _FEW else places)]
     return out
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that a disk or a quota is full, whatever library says it: safetensors, Arrow and SQLite have errors of their
+    own, with the system's words in them.
+    """
+    if isinstance(error, OSError) and error.errno in FULL:
+        return True
+    return any(words in str(error) for words in _FULL_WORDS)
 
 
 def _count(n: int) -> str:

@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from models.faults import Fault, UserError
+from models.faults import FULL, Fault, UserError
 from models.secrets import redacted, secret_fault
 from sweeps import signals
 from sweeps.listing import say
@@ -434,7 +434,7 @@ def main() -> None:
             _print_traceback()
             sys.exit(1)
         remedy = (
-            "free some room, or choose another place" if error.errno in _FULL else "mend it, or choose another place"
+            "free some room, or choose another place" if error.errno in FULL else "mend it, or choose another place"
         )
         found = error.strerror or str(error)
         print_faults(
@@ -463,9 +463,8 @@ def _print_traceback() -> None:
 
 _RESUME: dict[str, str] = {}
 _INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _PLACE_ERRORS = (  # of a user's folder or disk, not of gelo
-    *(*_FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
+    *(*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
     *(errno.ENAMETOOLONG, errno.ELOOP),
 )
 

@@ -23,7 +23,7 @@ from models.words import counted
 from sweeps.progress import Display, waiting
 from sweeps.signals import install
 
-_LOOK, _DEAD = 2.0, 60.0  # seconds
+_LOOK, _DEAD, _SILENT = 2.0, 20.0, 180.0  # seconds
 _LATE = "run it again when this machine is less busy; Ray's logs are in /tmp/ray/session_latest/logs"
 
 
@@ -82,27 +82,30 @@ def _gone(resume: str) -> str:
 
 
 def _watch(over: threading.Event, display: Display, resume: str) -> None:
-    """End the program when the part of Ray that runs on this machine has been dead for `_DEAD` seconds, or its head has."""
+    """End the program when Ray's head has said for `_DEAD` seconds that this machine's part of it is dead, or nothing for `_SILENT`.
+
+    Time in which the program itself was stopped, or the machine slept, is not counted.
+    """
     import ray
 
-    mine, seen = ray.get_runtime_context().get_node_id(), [time.monotonic()]
+    mine = ray.get_runtime_context().get_node_id()
+    last = {"answer": time.monotonic(), "alive": time.monotonic()}
 
     def look() -> None:
-        if any(node["NodeID"] == mine and node["Alive"] for node in ray.nodes()):
-            seen[0] = time.monotonic()
+        alive = any(node["NodeID"] == mine and node["Alive"] for node in ray.nodes())
+        last["answer"] = time.monotonic()
+        if alive:
+            last["alive"] = last["answer"]
 
-    asking: threading.Thread | None = None
-    turn = time.monotonic()
+    asking, turn = threading.Thread(), time.monotonic()
     while not over.wait(_LOOK):
-        now = time.monotonic()
-        seen[0] += max(
-            0.0, now - turn - 2 * _LOOK
-        )  # a program that was stopped, or a machine that slept, saw nothing meanwhile
-        turn = now
-        if asking is None or not asking.is_alive():  # a question to a dead head is never answered
+        pause = max(0.0, time.monotonic() - turn - 2 * _LOOK)
+        turn, last["answer"], last["alive"] = time.monotonic(), last["answer"] + pause, last["alive"] + pause
+        if not asking.is_alive():  # a question to a dead head is never answered
             asking = threading.Thread(target=look, daemon=True)
             asking.start()
-        if time.monotonic() - seen[0] > _DEAD and not over.is_set():
+        silent, answered = turn - last["answer"], last["answer"] - last["alive"]
+        if (silent > _SILENT or answered > _DEAD) and not over.is_set():
             display.say(_gone(resume))
             os._exit(1)
 

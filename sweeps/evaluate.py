@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.durable import publish_bytes
+from models.durable import publish_bytes, stamp
 from models.faults import Fault, UserError
 from models.specs import Transform
 from sweeps.folder import TrialFolder
@@ -133,19 +133,13 @@ def pairs_of(spec: SweepSpec, data: Path) -> list[tuple[str, Protocol]]:
 def verified(root: Path, cache: Path, *, anew: bool = False) -> Dataset:
     """Open and check a data set; its SHA-256s where a file changed (size, times, inode) since they were found right, or `anew`."""
     dataset = open_dataset(root)
-    stamp = cache / "verified" / f"{dataset.fingerprint}.txt"
+    known = cache / "verified" / f"{dataset.fingerprint}.txt"
     entries = [*(e for shards in dataset.card.splits.values() for e in shards), *dataset.card.tables.values()]
-    now = "\n".join(_stamp(root / entry.file) for entry in entries).encode()
-    if anew or not stamp.is_file() or stamp.read_bytes() != now:
+    now = "\n".join(f"{root / entry.file} {stamp(root / entry.file)}" for entry in entries).encode()
+    if anew or not known.is_file() or known.read_bytes() != now:
         open_dataset(root, verify=True)
-        publish_bytes(stamp, now)
+        publish_bytes(known, now)
     return dataset
-
-
-def _stamp(file: Path) -> str:
-    """What changes with a file's content: the time of its last change is not a writer's to set."""
-    found = file.stat()
-    return f"{file} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
 
 
 def jobs_of(

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ValidationError
 from upath import UPath
 
-from models.durable import is_done, publish_bytes
+from models.durable import is_done, publish_bytes, stamp
 from models.faults import Fault, UserError, unknown
 from models.secrets import redacted
 from sweeps.settings import Settings
@@ -153,16 +153,16 @@ class SweepFolder:
         saved: dict[str, dict[str, str]] = json.loads(path.read_bytes()) if path.exists() else {}
         found = {}
         for name, each in saved.items():
-            stamp = _stamp(Path(each["file"]))
-            if stamp:
-                changed = f"of {each['file']}, which has changed since"
-                found[name] = (each["vision"], each["text"]) if stamp == each["stamp"] else (changed, changed)
+            file = Path(each["file"])
+            if file.is_file():
+                changed = f"of {file}, which has changed since"
+                found[name] = (each["vision"], each["text"]) if stamp(file) == each["stamp"] else (changed, changed)
         return found
 
     def save_bases(self, bases: Mapping[str, tuple[str, str, Path]]) -> None:
         """name -> (vision fingerprint, text fingerprint, file of the weights)."""
         rows = {
-            name: {"vision": vision, "text": text, "file": str(file), "stamp": _stamp(file)}
+            name: {"vision": vision, "text": text, "file": str(file), "stamp": stamp(file)}
             for name, (vision, text, file) in bases.items()
         }
         path, content = self.root / "bases.json", json.dumps(rows, indent=1).encode()
@@ -189,15 +189,6 @@ class SweepFolder:
             "name": spec.name,
         }
         publish_bytes(self.root / "sweep.json", json.dumps(document, indent=1).encode())
-
-
-def _stamp(file: Path) -> str:
-    """What changes with a file; "" where it is not on this machine."""
-    try:
-        found = file.stat()
-    except OSError:
-        return ""
-    return f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
 
 
 def refuse_change(old: SweepSpec, new: SweepSpec) -> None:

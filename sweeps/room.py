@@ -25,15 +25,16 @@ def room_faults(spec: SweepSpec, datasets: Mapping[str, Dataset], data: Path, ca
     datasets: those that are there; one that is not is another fault's matter.
     """
     owed: dict[tuple[str, str], set[Transform]] = defaultdict(set)
+    pairs, trials = pairs_of(spec, data), spec.trials()
     for name in dict.fromkeys(spec.backbones):
         try:
             own = resolve(name).transform
         except UserError:
             continue
-        for dataset, protocol in pairs_of(spec, data):
+        for dataset, protocol in pairs:
             for split, _ in reads_of(protocol, datasets[dataset]) if dataset in datasets else ():
                 owed[dataset, split].add(own)
-        for trial in spec.trials():
+        for trial in trials:
             training = trial.training
             if training is None or trial.backbone != name or training.data not in datasets:
                 continue

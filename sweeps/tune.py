@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.stopper import Stopper
 from rich.markup import escape
 from upath import UPath
 
-from models.faults import UserError
+from models.faults import UserError, is_full
 from sweeps.folder import SweepFolder, TrialFolder
 from sweeps.progress import Stage
 from sweeps.spec import Resources
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tasks.manifest import Dataset
 
 _POLL_SECONDS = 0.5
+_SECRETS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"}
 
 
 class StopFlag:
@@ -76,6 +78,7 @@ def train_all(
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # its banner prints whatever the verbosity
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    class_cache.ENV_VARS_TO_PROPAGATE -= _SECRETS  # Ray logs what it hands to workers; they have their machine's own
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what fails is said below, once
     watcher = Watcher(stage, labels, stop)
     config = {
@@ -107,9 +110,8 @@ def train_all(
     for result in outcome:
         if result.error is None or stop.is_set:
             continue
-        named = (
-            [result.config["key"]] if result.config else []
-        )  # a worker that could not even start says nothing of its trial
+        # a worker that could not even start says nothing of its trial
+        named = [result.config["key"]] if result.config else []
         for key in named or [key for key in by_key if not folder.trial(by_key[key]).is_trained()]:
             failures.setdefault(key, {"kind": "fault", "error": str(result.error).strip()[-4000:]})
     for key, failure in failures.items():
@@ -162,18 +164,11 @@ def run_trial(config: dict[str, Any]) -> None:
         tune.report({"state": "failed", "failure": {"kind": "user", "error": str(error)}})
     except (MemoryError, torch.cuda.OutOfMemoryError) as error:
         tune.report({"state": "failed", "failure": {"kind": "out of memory", "error": str(error) or "out of memory"}})
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES) and "space" not in str(error):
+    except Exception as error:
+        if not (is_full(error) or (isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES))):
             raise
-        tune.report(
-            {
-                "state": "failed",
-                "failure": {
-                    "kind": "storage",
-                    "error": f"{error}; free some room or choose another --storage, then resume",
-                },
-            }
-        )
+        told = f"{error}; free some room or choose another --storage, then resume"
+        tune.report({"state": "failed", "failure": {"kind": "storage", "error": told}})
 
 
 @lru_cache(maxsize=4)

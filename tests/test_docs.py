@@ -6,7 +6,6 @@ import re
 import shlex
 from pathlib import Path
 
-import click
 import pytest
 import typer
 
@@ -62,8 +61,7 @@ def test_examples_of_help_are_taken_by_the_command_line(name: str, example: str)
     _, command, *arguments = shlex.split(example)
     assert command == name
     group = typer.main.get_command(app)
-    parsed = group.commands[name].make_context(name, arguments, resilient_parsing=False)  # type: ignore[attr-defined]
-    assert isinstance(parsed, click.Context) or parsed is not None
+    group.commands[name].make_context(name, arguments)  # type: ignore[attr-defined] # an unknown option is an error
 
 
 def _shown() -> list[tuple[str, str]]:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from models.durable import stamp
 from models.faults import UserError
-from sweeps.evaluate import _stamp, verified
+from sweeps.evaluate import verified
 from tests.e2e.sweeping import LIMIT, SMALL, Place, wait_for
 
 
@@ -159,9 +160,10 @@ def test_verify_hashes_whatever_is_known(small_world: Path, tmp_path: Path) -> N
     shard = root / known.card.splits["test"][0].file
     content = shard.read_bytes()
     shard.write_bytes(_flipped(content))
-    (stamp,) = (tmp_path / "cache" / "verified").iterdir()
+    (known_right,) = (tmp_path / "cache" / "verified").iterdir()
     files = [*(e for shards in known.card.splits.values() for e in shards), *known.card.tables.values()]
-    stamp.write_text("\n".join(_stamp(root / each.file) for each in files))  # as if the disk had changed it unseen
+    lines = (f"{root / each.file} {stamp(root / each.file)}" for each in files)
+    known_right.write_text("\n".join(lines))  # as if the disk had changed it unseen
     assert verified(root, tmp_path / "cache").fingerprint == known.fingerprint
     with pytest.raises(UserError, match=shard.name):
         verified(root, tmp_path / "cache", anew=True)

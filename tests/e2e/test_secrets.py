@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +94,18 @@ def test_a_secret_in_a_message_or_a_spec_is_taken_out(tmp_path: Path) -> None:
     assert code == 2, said
     assert SECRET not in said
     assert not [path for path in _written(tmp_path) if path.name != "s.yaml"]
+
+
+def test_a_sweep_leaves_no_secret_of_the_environment_in_rays_logs(small_world: Path, tmp_path: Path) -> None:
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "MLFLOW_TRACKING_PASSWORD", "HF_TOKEN")
+    (tmp_path / "s.yaml").write_text(
+        "name: s\nbackbones: [mini-s]\ntasks: {morphs: {adaptation: lora, epochs: 1}}\nevaluate: [zero_shot]\n"
+    )
+    with tempfile.TemporaryDirectory(dir="/tmp") as logs:  # a short path: Ray's sockets lie there
+        environment = {**dict.fromkeys(names, SECRET), "RAY_TMPDIR": logs}
+        environment |= {"GELO_DATA": str(small_world / "data"), "GELO_CACHE": str(tmp_path / "cache")}
+        code, said = _gelo(tmp_path, "run", "s.yaml", **environment)
+        assert code == 0, said
+        assert SECRET not in said
+        assert any(path.stat().st_size for path in Path(logs).rglob("*.log")), "Ray logs elsewhere"
+        assert not [*_written(tmp_path), *_written(Path(logs))]
