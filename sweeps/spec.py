@@ -159,9 +159,8 @@ def _choice_faults(body: Mapping[str, Any]) -> list[Fault]:
         suite for suite in _names(body.get("evaluate", SweepSpec.model_fields["evaluate"].default)) if suite in SUITES
     ]
     known = list(dict.fromkeys(entry.name for suite in suites for entry in datasets_for(str(collection), suite)))
-    where = f"set that {', '.join(suites)} scores of the {collection} collection"
     faults = [
-        unknown(f"{key}.{name}", name, known, where)
+        unknown(f"{key}.{name}", name, known, "data set to score")
         for key, names in (("datasets", chosen), ("without", left))
         for name in names
         if name not in known
