@@ -205,7 +205,7 @@ def unpickled(path: Path) -> Any:
     """By the C unpickler, once its memo is known to stay small."""
     data = path.read_bytes()
     for opcode, argument, _ in pickletools.genops(data):
-        assert "PUT" not in opcode.name or int(argument) < 1 << 24
+        assert "PUT" not in opcode.name or int(argument or 0) < 1 << 24
     return _NumbersOnly(io.BytesIO(data), encoding="bytes").load()
 
 

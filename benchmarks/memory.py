@@ -13,7 +13,6 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -57,7 +56,7 @@ def one_pass(root: Path, by_ray: bool) -> float:
     with tempfile.TemporaryDirectory() as scratch:
         ref = encoder("mini-s", Path(scratch))
         wanted = needs(ref, open_dataset(root), "test", ("image",))
-        given: tuple[Any, ...] = (wanted, resolve("mini-s").transform, Path(scratch) / "cache")
+        transform, cache = resolve("mini-s").transform, Path(scratch) / "cache"
         stop = threading.Event()
         peak = [0.0]
 
@@ -72,9 +71,9 @@ def one_pass(root: Path, by_ray: bool) -> float:
 
             ray.init(address="local", num_cpus=CORES, include_dashboard=False, log_to_driver=False)
             with piped():
-                embed(*given, "ray")
+                embed(wanted, transform, cache, "ray")
         else:
-            embed(*given, "local")
+            embed(wanted, transform, cache, "local")
         stop.set()
         watcher.join()
         return peak[0]

@@ -11,6 +11,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from rich.console import Console
 from upath import UPath
 
 from benchmarks.line import finish, note
@@ -18,6 +19,7 @@ from benchmarks.streaming import data_set, fresh, timed
 from models.zoo import load_backbone
 from sweeps.evaluate import embed_jobs, jobs_of, subject_of
 from sweeps.folder import TrialFolder
+from sweeps.progress import Display
 from sweeps.scoring import score_jobs
 from sweeps.settings import Settings
 from sweeps.single import evaluate_one
@@ -44,7 +46,10 @@ def main() -> None:
             assert before == after, "the cache must not change a result"
             note(f"round {number + 1} of {rounds}: {first[-1]:.2f} s, then {second[-1]:.3f} s")
         settings = Settings(data=str(dataset.root.parent), cache=str(next(caches)))
-        calls = [timed(evaluate_one, "mini-s", ("zero_shot",), None, None, settings, ("jpegs",))[0] for _ in range(2)]
+        quiet = Display(Console(quiet=True))
+        calls = [
+            timed(evaluate_one, "mini-s", ("zero_shot",), None, None, settings, quiet, ("jpegs",))[0] for _ in range(2)
+        ]
         detail = {
             "images": count,
             "times_as_fast": round(sorted(first)[rounds // 2] / sorted(second)[rounds // 2], 1),

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import open_clip
@@ -27,6 +27,7 @@ from tasks.records import Record
 SIZE = (500, 375)
 BATCH = 128
 CORES = 2
+P = ParamSpec("P")
 R = TypeVar("R")
 
 
@@ -103,7 +104,7 @@ def piped() -> Iterator[None]:
         stream.PATIENCE = before
 
 
-def timed(work: Callable[..., R], *args: Any, **options: Any) -> tuple[float, R]:
+def timed(work: Callable[P, R], *args: P.args, **options: P.kwargs) -> tuple[float, R]:
     """(seconds, what `work` returned)."""
     started = time.perf_counter()
     result = work(*args, **options)
