@@ -10,6 +10,7 @@ from scipy.special import ndtri
 from analysis.compare import Comparison
 from analysis.finding import Finding, groups, signed, spelled
 from analysis.labels import NONE
+from models.words import counted
 
 _NAMED = 3  # of those that are not told apart from the first
 TITLE = "Which remedy buys the most back?"
@@ -37,7 +38,8 @@ def remedies(comparison: Comparison) -> list[Finding]:
         return [Finding(TITLE, "cannot be said", "No remedy is complete beside a trial without one.")]
     z = float(ndtri(1 - 0.025 / compared))
     told = [_cell(", ".join(cell[:2]), plain, treated, z) for cell, plain, treated in pairs]
-    text = f"{' '.join(text for _, text in told)} 95 % intervals for {compared} comparisons together, from the test images alone."
+    together = f" for {counted(compared, 'comparison')} together" if compared > 1 else ""
+    text = f"{' '.join(text for _, text in told)} 95 % intervals{together}, from the test images alone."
     return [Finding(TITLE, "measured" if any(found for found, _ in told) else "cannot be said", text)]
 
 

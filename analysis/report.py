@@ -16,6 +16,7 @@ from analysis import plots, remedies
 from analysis.compare import Comparison, compare
 from analysis.finding import Finding, spelled
 from analysis.findings import findings
+from analysis.headline import headline
 from analysis.labels import NONE
 from analysis.published import kept
 from analysis.runs import read_runs
@@ -28,11 +29,12 @@ from models.secrets import redacted
 @dataclass(frozen=True)
 class Report:
     """Where the report is, and what it found. main: the three main findings, and that on remedies; faults: what could not be read or
-    disagrees."""
+    disagrees; headline: the sweep in a few numbers, by metric name."""
 
     path: UPath
     findings: tuple[Finding, ...]
     faults: tuple[str, ...]
+    headline: Mapping[str, float]
 
     @property
     def main(self) -> tuple[Finding, ...]:
@@ -53,7 +55,12 @@ def write_report(storage: UPath | Path | str, sweep: str, tracking_uri: str | No
     for table in tables.values():
         publish_bytes(folder / f"{table.name}.csv", to_csv(table))
     publish_bytes(folder / "index.html", page(comparison, tables, found).encode())
-    return Report(folder, tuple(found), tuple(redacted(str(fault)) for fault in folded(comparison.runs.faults)))
+    return Report(
+        folder,
+        tuple(found),
+        tuple(redacted(str(fault)) for fault in folded(comparison.runs.faults)),
+        headline(comparison),
+    )
 
 
 def page(comparison: Comparison, tables: Mapping[str, Table], found: list[Finding]) -> str:

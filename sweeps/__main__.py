@@ -475,7 +475,7 @@ def _run(spec: Any, settings: Any) -> None:
     faults = preflight(spec, settings)  # before the slow imports below
     if faults:
         raise UserError(f"sweep {spec.name}", faults)
-    from sweeps.progress import Display
+    from sweeps.progress import Display, waiting
     from sweeps.run import run_sweep
 
     resume = settings.resume(spec.name)
@@ -485,7 +485,9 @@ def _run(spec: Any, settings: Any) -> None:
     if outcome.stopped:
         say(errors, f"stopped; the running trials saved a checkpoint. Go on with: {resume}")
         sys.exit(128 + outcome.stopped)
-    _report(outcome.folder, settings.tracking)
+    written = _report(outcome.folder, settings.tracking)
+    with waiting("MLflow to take the report", lambda text: say(errors, text)):
+        outcome.keep(written.path, written.headline)
     if outcome.faults:
         print_faults(UserError("not scored, the others are", list(outcome.faults)), errors)
         say(errors, f"after mending, go on with: {resume}")
@@ -507,7 +509,7 @@ def _in_short(failure: dict[str, Any]) -> str:
     return failure["error"] if failure["kind"] != "fault" else f"{lines[-1]} (whole in the trial's failure.json)"
 
 
-def _report(folder: Any, tracking: str | None) -> None:
+def _report(folder: Any, tracking: str | None) -> Any:
     from analysis.report import write_report
     from sweeps.progress import waiting
 
@@ -521,6 +523,7 @@ def _report(folder: Any, tracking: str | None) -> None:
         say(errors, f"report: {redacted(str(fault))}")
     console.print()
     say(console, f"report: {written.path / 'index.html'}")
+    return written
 
 
 def _settings(saved: dict[str, Any] | None = None, **given: str | int | float | None) -> Any:

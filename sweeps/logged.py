@@ -1,9 +1,9 @@
 """What of a trial's numbers is to be written to MLflow, given what its run has: pure of MLflow itself.
 
-MLflow shows of a name the value at the highest step, of several there the latest. So a result stands at step 0, a training row at its
-epoch, and a value that has changed is written again at its step, one ms after the one it replaces; what is defined no more becomes NaN,
-since nothing can be taken back. Every timestamp follows from what is there, the first from the run's start and the step: rows that are
-written twice are the very same. Older gelo kept results at other steps: there they are replaced where they stand.
+MLflow shows of a name the value at the highest step, of several there the latest. So a result stands at step 0, a training row at the
+number of steps done by then, and a value that has changed is written again at its step, one ms after the one it replaces; what is defined
+no more becomes NaN, since nothing can be taken back. Every timestamp follows from what is there, the first from the run's start and the
+step: rows that are written twice are the very same. Older gelo kept results at other steps: there they are replaced where they stand.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LEGAL = re.compile(r"[A-Za-z0-9_\-.:]+(/[A-Za-z0-9_\-.:]+)*")
 
 
 class Metric(NamedTuple):
-    """One number: `name` as tasks.results builds it, `value` finite, `step` >= 0 an epoch or batch, None for a result."""
+    """One number: `name` as tasks.results builds it, `value` finite, `step` >= 0 of the training, None for a result."""
 
     name: str
     value: float

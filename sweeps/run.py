@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
+from upath import UPath
 
 from models.durable import is_done, is_local
 from models.faults import Fault, UserError, folded
@@ -28,15 +29,16 @@ from sweeps.cluster import must_grant, started, unshared
 from sweeps.evaluate import Subject, embed_jobs, jobs_of, pairs_of, subject_of, undecoded, verified
 from sweeps.folder import SweepFolder
 from sweeps.leaks import leaks_told
+from sweeps.origins import refuse_others
 from sweeps.preflight import needed_datasets, preflight
 from sweeps.progress import Display
 from sweeps.scoring import score_jobs
 from sweeps.settings import Settings
 from sweeps.signals import end, handled
 from sweeps.spec import SweepSpec
-from sweeps.summary import WHOLE, is_complete, metrics_of, not_averaged, results_of
-from sweeps.tracking import Tracker
-from sweeps.train import merge
+from sweeps.summary import HEADLINE, WHOLE, inputs_of, is_complete, metrics_of, not_averaged, results_of
+from sweeps.tracking import Metric, Tracker
+from sweeps.train import STEP, merge
 from sweeps.trial import Trial
 from sweeps.tune import StopFlag, train_all
 from tasks.cache import touch, using
@@ -50,12 +52,20 @@ from tasks.training.preprocess import transforms
 @dataclass
 class Outcome:
     """How a run ended. failures: trial key -> failure, with its `label`; faults: what kept results from being there, all others being
-    saved; stopped: the number of the signal on which it ended, after saving."""
+    saved; stopped: the number of the signal on which it ended, after saving; tracker, parent: where the sweep is tracked, and its run."""
 
     folder: SweepFolder
+    tracker: Tracker
+    parent: str
     failures: dict[str, dict[str, Any]] = field(default_factory=dict)
     faults: dict[Fault, None] = field(default_factory=dict)
     stopped: int = 0
+
+    def keep(self, report: UPath, headline: Mapping[str, float]) -> None:
+        """Give the sweep's run in MLflow its numbers and the report's files."""
+        metrics = [Metric(name, value) for name, value in headline.items()]
+        self.tracker.log(self.parent, metrics, HEADLINE)
+        self.tracker.keep(self.parent, report, "report")
 
 
 def run_sweep(spec: SweepSpec, settings: Settings, display: Display) -> Outcome:
@@ -97,7 +107,7 @@ class _Sweep:
         self.labels = Trial.labels(self.trials)
 
     def run(self, trim: Callable[[], object]) -> Outcome:
-        self.outcome = Outcome(self.folder)
+        self.outcome = Outcome(self.folder, self.tracker, self.parent)
         self.lost: set[Work] = set()
         self.cache = Path(self.settings.cache).absolute()
         given = {name: resolve(name).weights_path(self._given(name)) for name in self.spec.backbones}
@@ -108,7 +118,8 @@ class _Sweep:
         }
         self.bases = {name: load_backbone(name, self._weights(name)) for name in dict.fromkeys(self.spec.backbones)}
         data = Path(self.settings.data)
-        self._check_bases()
+        self._refuse_others("base", "weights", lambda trial: self.bases[trial.backbone].vision_fingerprint)
+        self._refuse_others("step", "version of the training step", lambda trial: str(STEP))
         self.folder.save_bases(
             {
                 name: (
@@ -121,6 +132,10 @@ class _Sweep:
         )
         self.pairs = pairs_of(self.spec, data)
         self.datasets = self._datasets()
+        fingerprints = {name: dataset.fingerprint for name, dataset in self.datasets.items()}
+        self._refuse_others(
+            "data", "data", lambda trial: fingerprints.get(trial.training.data) if trial.training else None
+        )
         self._decode()
         size = self.spec.resources.wave
         with _stops_on_signals(self.display) as self.stop:
@@ -200,7 +215,10 @@ class _Sweep:
             started = None if ended is None else ended - made["train_seconds"]
             label = self.labels[trial.key]
             run = self.tracker.ensure_trial(self.parent, trial.key, trial.flat(), tags, name=label, started=started)
-            written += self.tracker.log(run, metrics_of(subject, baselines[trial.backbone], self.pairs), WHOLE)
+            metrics = metrics_of(subject, baselines[trial.backbone], self.pairs)
+            written += self.tracker.log(
+                run, metrics, WHOLE, inputs_of(subject, self.datasets, results_of(subject, self.pairs))
+            )
             self.tracker.finish(run, "FINISHED" if is_complete(subject, self.pairs) else "FAILED", ended)
         for line in not_averaged(subjects, self.pairs):
             self.display.say(escape(line))
@@ -228,26 +246,8 @@ class _Sweep:
         given = self.weights.get(name)
         return Path(given) if given else None
 
-    def _check_bases(self) -> None:
-        """A trained tower must come from the very backbone that is its baseline now: told before anything is trained."""
-        faults: list[Fault] = []
-        for trial in self.trials:
-            trained_on, now = (
-                self.folder.trial(trial).training().get("base"),
-                self.bases[trial.backbone].vision_fingerprint,
-            )
-            if trained_on is not None and trained_on != now:
-                remedy = "bring the old weights back, or give the sweep a new name"
-                faults.append(
-                    Fault(
-                        self.labels[trial.key],
-                        f"trained from weights {trained_on}",
-                        f"the weights of {trial.backbone} now: {now}",
-                        remedy,
-                    )
-                )
-        if faults:
-            raise UserError(f"sweep {self.spec.name}", faults)
+    def _refuse_others(self, key: str, what: str, now: Callable[[Trial], str | None]) -> None:
+        refuse_others(self.folder, self.trials, self.labels, key, what, now)
 
     def _datasets(self) -> dict[str, Dataset]:
         """Make what gelo makes itself, then open and verify all: those that are whole. Raises UserError where none is."""

@@ -1,23 +1,27 @@
 """From the result files of a trial to the metrics that MLflow gets: results, training curves, averages and GELO.
 
-The files are the truth: MLflow gets all that stands in them now, and nothing else; only a training row has a step, its epoch.
+The files are the truth: MLflow gets all that stands in them now, and nothing else; only a training row has a step: how many were
+done at the end of its epoch.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from models.words import counted
 from sweeps.evaluate import Subject
 from sweeps.logged import Metric
+from sweeps.tracking import Input
 from tasks.catalogue import Protocol, chosen
+from tasks.manifest import Dataset
 from tasks.protocols import probe
 from tasks.results import MEAN, SUITES, Result, metric_name
 from tasks.suites import WIRING
 
 AVERAGED = ("zero_shot", *probe.SUITES)  # suites with a mean over all sets, and a GELO
 WHOLE = (*(f"{suite}/" for suite in SUITES), "gelo/")  # beginnings of the names that `metrics_of` says all of
+HEADLINE = ("trials/", "gelo/", "gain/")  # of a sweep's own run, as the report gives them
 _TRAINING = ("loss", "images_per_second")
 
 
@@ -77,7 +81,9 @@ def metrics_of(subject: Subject, baseline: Subject, pairs: Sequence[tuple[str, P
     metrics = [Metric(name, value) for name, value in values.items()]
     own_training = subject.folder.training() if subject.trial.trains else {}
     metrics += [
-        Metric(f"train/{name}", row[name], int(row["epoch"]))
+        Metric(
+            f"train/{name}", row[name], int(row.get("step", row["epoch"]))
+        )  # an older gelo's rows stay at their epochs
         for row in own_training.get("history", [])
         for name in _TRAINING
     ]
@@ -89,6 +95,19 @@ def metrics_of(subject: Subject, baseline: Subject, pairs: Sequence[tuple[str, P
             if before and subject is not baseline:
                 metrics.append(Metric(f"gelo/{suite}{mean.removeprefix(MEAN)}", after / before))
     return metrics
+
+
+def inputs_of(subject: Subject, datasets: Mapping[str, Dataset], results: Iterable[Result]) -> list[Input]:
+    """The data sets that a trial was trained on and those that its results are of, as they are now; each once, for all that it was read
+    for."""
+    roles = {subject.trial.training.data: "training"} if subject.trial.training else {}
+    for name in dict.fromkeys(result.dataset for result in results):
+        roles[name] = "training, evaluation" if name in roles else "evaluation"
+    inputs = []
+    for dataset, role in ((datasets[name], role) for name, role in roles.items() if name in datasets):
+        images = {split: sum(shard.rows for shard in shards) for split, shards in dataset.card.splits.items()}
+        inputs.append(Input(dataset.name, dataset.fingerprint, role, str(dataset.root), images))
+    return inputs
 
 
 def not_averaged(subjects: Sequence[Subject], pairs: Sequence[tuple[str, Protocol]]) -> list[str]:

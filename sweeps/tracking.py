@@ -8,24 +8,26 @@ renamed, an old one upgraded as a copy: a kill in a migration leaves no half a s
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
-import shutil
-import sqlite3
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from models.durable import fetched
 from models.faults import Fault, UserError
+from sweeps.database import migrate
 from sweeps.logged import Metric, Row, check_names, checked, new_rows, unsure
 from sweeps.store import SQLITE, as_uri, locked, must_answer, resolve_uri, ui_command
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from upath import UPath
 
-__all__ = ["Metric", "Scalar", "Status", "Tracker", "resolve_uri", "text_of", "ui_command"]
+__all__ = ["Input", "Metric", "Scalar", "Status", "Tracker", "resolve_uri", "text_of", "ui_command"]
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 Scalar = str | int | float | bool
@@ -33,6 +35,16 @@ Scalar = str | int | float | bool
 LONGEST_PARAM = 500  # characters; longer values go to the artifact params/<key>.txt
 _METRICS_PER_BATCH = 1000  # MLflow's limits
 _ENTRIES_PER_BATCH = 100
+
+
+class Input(NamedTuple):
+    """A data set that a run read: its fingerprint, what for, where it lies, and its images by split."""
+
+    name: str
+    digest: str
+    context: str
+    place: str
+    images: Mapping[str, int]
 
 
 class Tracker:
@@ -52,7 +64,7 @@ class Tracker:
             database = Path(self.uri.removeprefix(SQLITE))
             artifacts = artifacts or str(database.parent / "mlflow-artifacts")
             with locked(database):
-                _migrate(database, artifacts)
+                migrate(database, artifacts)
                 self._client = _client(self.uri)
                 self.experiment_id = self._find_experiment(experiment, artifacts)
         else:
@@ -103,10 +115,13 @@ class Tracker:
             self._client.log_batch(run_id, params=batch)
         return run_id
 
-    def log(self, run_id: str, metrics: Sequence[Metric], whole: tuple[str, ...] = ()) -> int:
+    def log(
+        self, run_id: str, metrics: Sequence[Metric], whole: tuple[str, ...] = (), inputs: Sequence[Input] = ()
+    ) -> int:
         """Write those of `metrics` that the run does not have, or has with another value; returns how many rows were written.
 
-        whole: beginnings of names of which `metrics` is all there is: what the run has beside becomes NaN. Raises ValueError, before
+        whole: beginnings of names of which `metrics` is all there is: what the run has beside becomes NaN. inputs: data sets that the
+        run is of; MLflow takes none back, so a former version of one stays beside the present. Raises ValueError, before
         anything is written, for a name that MLflow does not take, a value that is not finite, a negative step, or two values for one
         (name, step).
         """
@@ -121,7 +136,24 @@ class Tracker:
         rows = [Entry(*row) for row in new_rows(wanted, last, histories, int(run.info.start_time), whole)]
         for batch in _batches(rows, _METRICS_PER_BATCH):
             self._client.log_batch(run_id, metrics=batch)
+        there = {(one.dataset.name, one.dataset.digest) for one in run.inputs.dataset_inputs}
+        if absent := [each for each in inputs if (each.name, each.digest) not in there]:
+            self._client.log_inputs(run_id, [_input(each) for each in absent])
         return len(rows)
+
+    def keep(self, run_id: str, folder: UPath, name: str) -> bool:
+        """Make the files of `folder` the run's artifacts below `name`; False where they are there already, byte for byte."""
+        with fetched(folder) as place:
+            files = sorted(file for file in place.rglob("*") if file.is_file())
+            content = hashlib.sha256()
+            for file in files:
+                content.update(f"{file.relative_to(place)}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+            digest, tag = content.hexdigest()[:16], f"gelo.{name}"
+            if self._client.get_run(run_id).data.tags.get(tag) == digest:
+                return False
+            self._client.log_artifacts(run_id, str(place), name)
+            self._client.set_tag(run_id, tag, digest)  # last: an upload that is cut short is made again
+        return True
 
     def finish(self, run_id: str, status: Status, ended: float | None = None) -> None:
         """End the run, at `ended` (seconds since 1970; None for now); said again with the same status it changes nothing."""
@@ -180,6 +212,14 @@ class Tracker:
         return str(found.experiment_id)
 
 
+def _input(of: Input) -> Any:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    source, profile = json.dumps({"uri": of.place}), json.dumps({"images": dict(of.images)})
+    dataset = Dataset(of.name, of.digest, "local", source, profile=profile)
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", of.context)])
+
+
 def text_of(value: Scalar) -> str:
     """A param as text: booleans as in YAML, floats so that they read back to the same number."""
     if isinstance(value, bool):
@@ -215,56 +255,3 @@ def _client(uri: str) -> MlflowClient:
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     return MlflowClient(tracking_uri=uri)
-
-
-def _migrate(database: Path, artifacts: str) -> None:
-    """Make `database`, or bring its schema up to date, keeping the old file as <name>.before-<revision>."""
-    revision = _revision(database)
-    head = _head_revision()
-    if revision == head:
-        return
-    scratch = database.with_name(f".partial-{database.name}")
-    for suffix in ("", "-journal", "-wal", "-shm"):  # a killed writer's journal would be rolled back into the new file
-        scratch.with_name(scratch.name + suffix).unlink(missing_ok=True)
-    if revision is not None:
-        with closing(sqlite3.connect(database)) as old, closing(sqlite3.connect(scratch)) as new:
-            old.backup(new)
-    elif database.exists() and database.stat().st_size:
-        raise UserError("tracking", Fault(str(database), "no MLflow database", "one that MLflow made, or no file"))
-    from alembic.util import CommandError
-    from mlflow.store.db.utils import _upgrade_db, create_sqlalchemy_engine
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    if revision is None:
-        SqlAlchemyStore(f"{SQLITE}{scratch}", as_uri(artifacts)).engine.dispose()
-    else:
-        engine = create_sqlalchemy_engine(f"{SQLITE}{scratch}")
-        try:
-            _upgrade_db(engine)
-        except CommandError as error:  # a revision that this MLflow has never heard of
-            fault = Fault(
-                str(database), f"schema {revision}", f"one up to {head}", "use the newer MLflow that wrote it"
-            )
-            raise UserError("tracking", fault) from error
-        finally:
-            engine.dispose()
-        shutil.copy2(database, database.with_name(f"{database.name}.before-{revision}"))
-    scratch.replace(database)
-
-
-def _revision(database: Path) -> str | None:
-    """The schema revision of a SQLite file, None where there is none."""
-    if not database.exists():
-        return None
-    try:
-        with closing(sqlite3.connect(database)) as connection:
-            row = connection.execute("select version_num from alembic_version").fetchone()
-    except sqlite3.Error:
-        return None
-    return str(row[0]) if row else None
-
-
-def _head_revision() -> str:
-    from mlflow.store.db.utils import _get_latest_schema_revision
-
-    return str(_get_latest_schema_revision())

@@ -155,6 +155,7 @@ def train(
         history.append(
             {
                 "epoch": epoch + 1,
+                "step": step,
                 "loss": running["loss"] / running["steps"],
                 "images_per_second": running["steps"] * settings.batch / max(running["seconds"], 1e-9),
                 "seconds": running["seconds"],
@@ -181,6 +182,7 @@ def train(
         "ledger": [row.as_dict() for row in rows],
         "base": base.vision_fingerprint,
         "data": dataset.fingerprint,
+        "step": str(STEP),
         **_fingerprints(base.with_visual(merged), shown),
         "source": trial.key,
     }

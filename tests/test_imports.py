@@ -21,7 +21,7 @@ MAY_IMPORT = {
 }
 MEETING_POINT = "sweeps/__main__.py"  # the one file where sweeps and analysis meet
 RAY = ("tasks/stream.py", "tasks/embed.py", "sweeps/")
-MLFLOW = ("sweeps/tracking.py", "analysis/runs.py")
+MLFLOW = ("sweeps/database.py", "sweeps/tracking.py", "analysis/runs.py")
 PURE = ("tasks/metrics/", "tasks/protocols/")
 HEAVY = {"torch", "ray", "mlflow", "open_clip"}
 

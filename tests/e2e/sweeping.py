@@ -78,6 +78,21 @@ class Place:
         assert len(found) == len(rows), "a metric is in MLflow twice"
         return found
 
+    def parent(self) -> tuple[str, dict[str, float], dict[str, set[str]]]:
+        """The sweep's own run in MLflow: its id and its metrics; and what its trials read data sets for, by name."""
+        with sqlite3.connect(self.folder / "out" / "mlflow.db") as database:
+            ((run,),) = database.execute(
+                "select run_uuid from tags where key = 'gelo.role' and value = 'sweep'"
+            ).fetchall()
+            rows = database.execute("select key, value from metrics where run_uuid = ?", (run,)).fetchall()
+            query = (
+                "select d.name, t.value, i.destination_id from datasets d join inputs i on i.source_id = d.dataset_uuid "
+                "join input_tags t on t.input_uuid = i.input_uuid"
+            )
+            read = database.execute(query).fetchall()
+        assert len(set(read)) == len(read) and len(dict(rows)) == len(rows), "something is in MLflow twice"
+        return run, dict(rows), {name: {role for other, role, _ in read if other == name} for name, _, _ in read}
+
     def runs(self) -> list[tuple[str, str]]:
         """(name, status) of every run in MLflow, sorted."""
         with sqlite3.connect(self.folder / "out" / "mlflow.db") as database:

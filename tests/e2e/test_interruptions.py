@@ -85,8 +85,18 @@ def _children(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
+def test_the_sweeps_run_holds_its_report_and_numbers(left_alone: Place) -> None:
+    parent, metrics, inputs = left_alone.parent()
+    (report,) = (left_alone.folder / "out" / "mlflow-artifacts").glob(f"*/{parent}/artifacts/report/index.html")
+    assert report.read_bytes() == (left_alone.sweep / "report" / "index.html").read_bytes()
+    (faces,) = [row for row in left_alone.tables()["gelo.csv"] if row["task"] == "faces" and row["remedy"] == "none"]
+    assert (metrics["trials/all"], metrics["trials/complete"]) == (4, 4)
+    assert f"{metrics['gelo/zero_shot/faces/lowest']:.3f}" == faces["gelo_zero_shot"]
+    assert inputs["faces"] == {"training"} and "evaluation" in inputs["shapes"]
+
+
 def test_a_finished_sweep_run_again_does_nothing(left_alone: Place) -> None:
-    before, tables = left_alone.metrics(), left_alone.tables()
+    before, tables, parent = left_alone.metrics(), left_alone.tables(), left_alone.parent()
     files = {
         path: path.stat().st_mtime_ns
         for path in left_alone.sweep.rglob("*")
@@ -98,6 +108,7 @@ def test_a_finished_sweep_run_again_does_nothing(left_alone: Place) -> None:
     assert "train:" not in said and "embed:" not in said and "score:" not in said
     assert left_alone.metrics() == before
     assert left_alone.tables() == tables
+    assert left_alone.parent() == parent
     kept = ("sweep.json", ".lock")
     assert all(path.stat().st_mtime_ns == at for path, at in files.items() if path.name not in kept)
 
@@ -137,6 +148,17 @@ def test_results_of_something_else_are_stale_and_scored_again(left_alone: Place)
     assert left_alone.gelo("resume", "small") == 0, left_alone.log()
     assert {state for state, _ in standing().values()} == {"complete"}
     assert left_alone.metrics() == before
+
+
+def test_a_trial_of_other_data_is_refused(left_alone: Place) -> None:
+    path = next(path for path in left_alone.sweep.glob("trials/*/trained/training.json"))
+    saved = path.read_bytes()
+    path.write_text(json.dumps({**json.loads(saved), "data": "0" * 16}))
+    marker = len(left_alone.log())
+    assert left_alone.gelo("resume", "small") == 2
+    said = left_alone.log()[marker:]
+    assert f"trained with data {'0' * 16}" in said and json.loads(saved)["data"] in said
+    path.write_bytes(saved)
 
 
 def test_a_shard_that_changed_at_equal_size_and_time_is_noticed(left_alone: Place, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,14 @@ from upath import UPath
 
 from sweeps.evaluate import Subject
 from sweeps.folder import TrialFolder
-from sweeps.summary import WHOLE, average, is_complete, metrics_of, not_averaged
+from sweeps.spec import SweepSpec
+from sweeps.summary import WHOLE, average, inputs_of, is_complete, metrics_of, not_averaged
 from sweeps.tracking import Tracker
 from sweeps.trial import Trial
 from tasks.catalogue import Protocol
 from tasks.embed import EncoderRef
+from tasks.manifest import write_dataset
+from tasks.records import Record
 from tasks.results import Result
 
 PAIRS: list[tuple[str, Protocol]] = [("one", "zero_shot"), ("one", "probe"), ("two", "zero_shot")]
@@ -98,3 +103,37 @@ def test_an_average_says_which_set_it_lacks_and_why(tmp_path: Path) -> None:
     assert not is_complete(other, PAIRS)
     assert average(other, "zero_shot", PAIRS) == (None, "two: no result")
     assert average(other, "knn", PAIRS) == (None, "")
+
+
+def test_a_run_is_of_its_data_sets_and_a_replay_doubles_none(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    tracker, client = Tracker(uri, "inputs"), MlflowClient(tracking_uri=uri)
+    run = tracker.ensure_trial(tracker.ensure_sweep("inputs", "{}"), "key", {})
+    sets = {
+        name: write_dataset(
+            tmp_path / name, name=name, version="1", scale="full", classes=("red", "blue"), source="a test", licence="none",
+            splits={"test": [Record("a", b"", 0), Record("b", b"", 1)]},
+        )
+        for name in ("faces", "other", "unread")
+    }  # fmt: skip
+    tasks = {"faces": {"adaptation": "lora"}}
+    spec = SweepSpec.model_validate({"name": "inputs", "backbones": ["mini-s"], "tasks": tasks})
+    trained = next(trial for trial in spec.trials() if trial.training and trial.training.data == "faces")
+    of = replace(subject(tmp_path / "trial"), trial=trained)
+    save(of, "zero_shot", "faces", 0.5)
+    save(of, "zero_shot", "other", 0.5)
+
+    def shown() -> list[tuple[str, str, str, str, str]]:
+        tracker.log(run, [], inputs=inputs_of(of, sets, of.folder.results()))
+        inputs = client.get_run(run).inputs.dataset_inputs
+        found = ((one.dataset, tag.value) for one in inputs for tag in one.tags)
+        return sorted((each.name, each.digest, tag, each.source, each.profile) for each, tag in found)
+
+    wanted = [
+        (name, sets[name].fingerprint, role, json.dumps({"uri": str(sets[name].root)}), '{"images": {"test": 2}}')
+        for name, role in (("faces", "training, evaluation"), ("other", "evaluation"))
+    ]
+    assert shown() == wanted
+    assert shown() == wanted

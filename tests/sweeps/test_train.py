@@ -232,6 +232,7 @@ def test_seeds_differ(world: World, whole: Callable[[Trial], Path], tmp_path: Pa
 def test_it_learns(world: World, whole: Callable[[Trial], Path]) -> None:
     history = TrialFolder(UPath(whole(trial(Full())))).training()["history"]
     assert [row["epoch"] for row in history] == [1, 2]
+    assert history[1]["step"] == 2 * history[0]["step"] > 2, "steps of the training, not epochs"
     assert history[1]["loss"] < history[0]["loss"]
 
 

@@ -1,0 +1,52 @@
+"""A sweep does not go on beside trials that were trained from something else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from upath import UPath
+
+from models.faults import UserError
+from sweeps.folder import SweepFolder
+from sweeps.origins import refuse_others
+from sweeps.spec import SweepSpec
+from sweeps.trial import Trial
+
+
+@pytest.fixture
+def trials() -> list[Trial]:
+    tasks = {"faces": {"adaptation": "lora", "remedy": ["none", {"wise": {"alpha": 0.5}}]}, "morphs": {}}
+    return list(SweepSpec.model_validate({"name": "s", "backbones": ["mini-s"], "tasks": tasks}).trials())
+
+
+def _trained(folder: SweepFolder, trial: Trial, **made: str) -> None:
+    place = Path(str(folder.trial(trial).trained))
+    place.mkdir(parents=True)
+    (place / "training.json").write_text(json.dumps(made))
+    (place / "DONE").touch()
+
+
+def test_every_other_origin_is_named_with_both_values(trials: list[Trial], tmp_path: Path) -> None:
+    folder, labels = SweepFolder(UPath(tmp_path), "s"), Trial.labels(trials)
+    learnt = [trial for trial in trials if trial.trains]
+    for trial in learnt:
+        _trained(folder, trial, data=f"old-{trial.task}")
+    now = {learnt[0].task: f"old-{learnt[0].task}"}
+    refuse_others(folder, trials, labels, "data", "data", lambda trial: now.get(trial.task))
+    refuse_others(folder, trials, labels, "step", "step", lambda trial: "2")  # of an older gelo: not known
+    with pytest.raises(UserError) as caught:
+        refuse_others(folder, trials, labels, "data", "data", lambda trial: "new")
+    assert [(fault.where, fault.found, fault.expected) for fault in caught.value.faults] == [
+        (labels[trial.key], f"trained with data old-{trial.task}", "new, as it is now") for trial in learnt
+    ]
+
+
+def test_a_source_outside_the_sweep_counts(trials: list[Trial], tmp_path: Path) -> None:
+    folder = SweepFolder(UPath(tmp_path), "s")
+    merged = [trial for trial in trials if trial.source is not trial]
+    assert merged
+    _trained(folder, merged[0].source, base="old")
+    with pytest.raises(UserError, match="trained with weights old"):
+        refuse_others(folder, merged, Trial.labels(merged), "base", "weights", lambda trial: "new")
