@@ -75,5 +75,16 @@ def is_full(error: BaseException) -> bool:
     return any(words in str(error) for words in _FULL_WORDS)
 
 
+def pass_interrupt(error: BaseException) -> None:
+    """Raise KeyboardInterrupt where `error` is only what a library has made of one: whoever takes any exception of damaged bytes for
+    their fault asks first. (Python 3.11 makes a RuntimeError of one that comes while a class is built.)
+    """
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        behind = behind.__cause__ or behind.__context__
+
+
 def _count(n: int) -> str:
     return "1 fault" if n == 1 else f"{n} faults"

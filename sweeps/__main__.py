@@ -14,7 +14,7 @@ import subprocess
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -427,9 +427,13 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)  # click hands the code of a typer.Exit back, it does not raise it
     except UserError as error:
+        if signals.came():  # a library made something else of it
+            _interrupted()
         print_faults(error, errors)
         sys.exit(2)
     except OSError as error:
+        if signals.came():
+            _interrupted()
         if error.errno not in _PLACE_ERRORS or not error.filename:
             _print_traceback()
             sys.exit(1)
@@ -447,14 +451,18 @@ def main() -> None:
         if hasattr(error, "exit_code") and hasattr(error, "show"):  # click's own usage errors
             error.show()
             sys.exit(2)
-        if type(error).__name__ == "Abort":
-            sys.exit(signals.code())
+        if type(error).__name__ == "Abort" or signals.came():
+            _interrupted()
         _print_traceback()
         sys.exit(1)
     if code == _INTERRUPTED:
-        say(errors, "interrupted; everything finished is saved" + _RESUME.get("hint", ""))
-        sys.exit(signals.code())
+        _interrupted()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupted() -> NoReturn:
+    say(errors, "interrupted; everything finished is saved" + _RESUME.get("hint", ""))
+    sys.exit(signals.code())
 
 
 def _print_traceback() -> None:

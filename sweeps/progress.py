@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, RenderableType
+from rich.filesize import pick_unit_and_suffix
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 from rich.text import Text
@@ -92,7 +93,8 @@ class _LiveStage(Stage):
 
     def _draw(self) -> None:
         rate = self.done / max(time.monotonic() - self.since, 1e-9)
-        self._bar.update(self._task, completed=self.done, note=self.note, rate=f"{rate:,.1f}/s")
+        unit, prefix = pick_unit_and_suffix(int(rate), ["", "k", "M", "G"], 1000)
+        self._bar.update(self._task, completed=self.done, note=self.note, rate=f"{rate / unit:.1f}{prefix}/s")
 
 
 class _TwoLines(Progress):

@@ -31,7 +31,7 @@ from sweeps.folder import SweepFolder
 from sweeps.leaks import leaks_told
 from sweeps.origins import refuse_others
 from sweeps.preflight import needed_datasets, preflight
-from sweeps.progress import Display
+from sweeps.progress import Display, waiting
 from sweeps.scoring import score_jobs
 from sweeps.settings import Settings
 from sweeps.signals import end, handled
@@ -78,7 +78,8 @@ def run_sweep(spec: SweepSpec, settings: Settings, display: Display) -> Outcome:
     with _only_one(folder):
         scored = list(dict.fromkeys(name for name, _ in pairs_of(spec, Path(settings.data))))
         folder.save(spec, asdict(settings), needed_datasets(spec, Path(settings.data)), scored)
-        tracker = Tracker(settings.tracking, spec.name)
+        with waiting("MLflow", display.say):
+            tracker = Tracker(settings.tracking, spec.name)
         parent = tracker.ensure_sweep(spec.name, spec.model_dump_json(indent=1), _tags(spec))
         where = f"on {COLLECTIONS[spec.collection]} data, results in {folder.root}"
         display.say(f"sweep [bold]{spec.name}[/bold]: {counted(len(trials), 'trial')} {where}")
@@ -175,7 +176,8 @@ class _Sweep:
         ready = [t for t in wave if t.training is None or self.folder.trial(t).is_trained()]
         subjects = [self._subject(trial) for trial in ready]
         self._score(subjects)
-        self._log(subjects)
+        with waiting("MLflow to take the numbers", self.display.say):
+            self._log(subjects)
         self.stop.graceful = True
 
     def _score(self, subjects: Sequence[Subject]) -> None:

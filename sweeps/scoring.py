@@ -9,7 +9,7 @@ from pathlib import Path
 from upath import UPath
 
 from models.durable import fetched
-from models.faults import Fault, UserError
+from models.faults import Fault, UserError, pass_interrupt
 from sweeps.evaluate import Job
 from sweeps.folder import TrialFolder
 from sweeps.leaks import leak_notes
@@ -155,6 +155,7 @@ def run_scores(scores: Sequence[Score]) -> list[tuple[str, UserError]]:
         except UserError as mistake:
             refused.append((score.label, mistake))
         except Exception as failed:  # the others' results must not be lost
+            pass_interrupt(failed)
             error = error or failed
     if error is not None:
         raise error

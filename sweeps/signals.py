@@ -28,6 +28,11 @@ def check() -> None:
         raise KeyboardInterrupt
 
 
+def came() -> bool:
+    """Whether an ending signal came, whatever has been made of it."""
+    return bool(_came)
+
+
 def code() -> int:
     """What a shell expects a program to exit with that such a signal has ended."""
     return 128 + (_came[-1] if _came else signal.SIGINT)

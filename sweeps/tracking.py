@@ -12,13 +12,15 @@ import json
 import logging
 import os
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeVar
 
 from models.durable import fetched
 from models.faults import Fault, UserError
+from models.secrets import redacted
 from sweeps.database import migrate
 from sweeps.logged import Metric, Row, check_names, checked, new_rows, unsure
 from sweeps.store import SQLITE, as_uri, locked, must_answer, resolve_uri, ui_command
@@ -32,9 +34,30 @@ __all__ = ["Input", "Metric", "Scalar", "Status", "Tracker", "resolve_uri", "tex
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 Scalar = str | int | float | bool
 
+P = ParamSpec("P")
+R = TypeVar("R")
 LONGEST_PARAM = 500  # characters; longer values go to the artifact params/<key>.txt
 _METRICS_PER_BATCH = 1000  # MLflow's limits
 _ENTRIES_PER_BATCH = 100
+
+
+def _answered(method: Callable[Concatenate[Tracker, P], R]) -> Callable[Concatenate[Tracker, P], R]:
+    """A server that does not answer any more, or with an error of its own, is one message: what it lacks, a later resume brings."""
+
+    @wraps(method)
+    def asked(self: Tracker, *args: P.args, **options: P.kwargs) -> R:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return method(self, *args, **options)
+        except MlflowException as error:
+            if self.uri.startswith(SQLITE) or error.get_http_status_code() < 500:
+                raise
+            host, found = urllib.parse.urlsplit(self.uri).hostname, redacted(str(error).splitlines()[0])
+            remedy = "all results are saved; bring the server back and resume the sweep, which logs the rest"
+            raise UserError("tracking", Fault(f"MLflow server at {host}", found, "an answer", remedy)) from error
+
+    return asked
 
 
 class Input(NamedTuple):
@@ -59,7 +82,7 @@ class Tracker:
 
     def __init__(self, uri: str, experiment: str, artifacts: str | None = None) -> None:
         self.uri = resolve_uri(uri)
-        _silence_before_import()
+        _before_import()
         if self.uri.startswith(SQLITE):
             database = Path(self.uri.removeprefix(SQLITE))
             artifacts = artifacts or str(database.parent / "mlflow-artifacts")
@@ -72,6 +95,7 @@ class Tracker:
             self._client = _client(self.uri)
             self.experiment_id = self._find_experiment(experiment, artifacts)
 
+    @_answered
     def ensure_sweep(self, name: str, spec_json: str, tags: Mapping[str, str] | None = None) -> str:
         """Id of the sweep's parent run, made if absent; `spec_json` is its artifact sweep.json, rewritten on change."""
         digest = hashlib.sha256(spec_json.encode()).hexdigest()[:16]
@@ -82,6 +106,7 @@ class Tracker:
             self._client.set_tag(run.info.run_id, "gelo.spec", digest)
         return str(run.info.run_id)
 
+    @_answered
     def ensure_trial(
         self,
         parent: str,
@@ -115,6 +140,7 @@ class Tracker:
             self._client.log_batch(run_id, params=batch)
         return run_id
 
+    @_answered
     def log(
         self, run_id: str, metrics: Sequence[Metric], whole: tuple[str, ...] = (), inputs: Sequence[Input] = ()
     ) -> int:
@@ -141,6 +167,7 @@ class Tracker:
             self._client.log_inputs(run_id, [_input(each) for each in absent])
         return len(rows)
 
+    @_answered
     def keep(self, run_id: str, folder: UPath, name: str) -> bool:
         """Make the files of `folder` the run's artifacts below `name`; False where they are there already, byte for byte."""
         with fetched(folder) as place:
@@ -155,6 +182,7 @@ class Tracker:
             self._client.set_tag(run_id, tag, digest)  # last: an upload that is cut short is made again
         return True
 
+    @_answered
     def finish(self, run_id: str, status: Status, ended: float | None = None) -> None:
         """End the run, at `ended` (seconds since 1970; None for now); said again with the same status it changes nothing."""
         if self._client.get_run(run_id).info.status != status:
@@ -238,9 +266,12 @@ def _batches(rows: Sequence[Any], size: int) -> Iterator[list[Any]]:
         yield list(rows[start : start + size])
 
 
-def _silence_before_import() -> None:
-    """MLflow reads these when imported: no telemetry, machine metrics, printed addresses. A user's values stay."""
+def _before_import() -> None:
+    """MLflow reads these when imported: no telemetry, machine metrics, printed addresses; a server that is away is told in half a minute,
+    not in four. A user's values stay."""
     for name, value in (
+        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4"),
+        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "30"),
         ("MLFLOW_DISABLE_TELEMETRY", "true"),
         ("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false"),
         ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),
@@ -254,4 +285,5 @@ def _client(uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # tells each retry, with the address
     return MlflowClient(tracking_uri=uri)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from models.faults import Fault
+from models.faults import Fault, pass_interrupt
 
 if TYPE_CHECKING:
     from tasks.understood import Reading
@@ -69,6 +69,7 @@ def decoding() -> Iterator[None]:
     except UnreadableError:
         raise
     except Exception as error:  # a decoder raises whatever a damaged file leads it to
+        pass_interrupt(error)
         raise UnreadableError(f"unreadable image ({_words(error)})") from None
 
 
@@ -120,8 +121,8 @@ def _faithful(image: Image.Image) -> Image.Image:
         ImageOps.exif_transpose(image, in_place=True)
     except MemoryError:
         raise
-    except Exception:  # EXIF that cannot be read
-        pass
+    except Exception as error:  # EXIF that cannot be read
+        pass_interrupt(error)
     return _rgb(_eight_bits(image) if _deep(image) else image)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -18,8 +19,11 @@ def _make(data: Path, name: str) -> None:
 
 @pytest.fixture(scope="session")
 def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `data/` holding every miniature data set, and room for a `cache/`."""
-    world = tmp_path_factory.mktemp("world")
+    """A folder with `data/` holding every miniature data set, and room for a `cache/`; one for all processes of the session."""
+    base = tmp_path_factory.getbasetemp()
+    world = (
+        base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    ) / "world"  # whoever comes second waits for the first
     names = [entry.name for entry in ENTRIES.values() if entry.scale == "miniature"]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         list(pool.map(partial(_make, world / "data"), names))

@@ -81,3 +81,59 @@ def test_commands_of_the_pages_are_taken_by_the_command_line(page_name: str, lin
     group = typer.main.get_command(app)
     assert name in group.commands, f"{page_name}: {line}"  # type: ignore[attr-defined]
     group.commands[name].make_context(name, arguments)  # type: ignore[attr-defined]
+
+
+# Of every shell block of the pages: the test that runs it, command by command, or why none can.
+_OFFICIAL = "the official files are a user's own; each reader is tested on trees of their layout in tests/tasks/prepare"
+BLOCKS = {
+    "README.md": {
+        "make demo": "ten minutes, by hand before every release: docs/demo.md; its trials are those of tests/e2e/test_interruptions.py",
+        ".venv/bin/gelo run demo-remedies": "tests/e2e/test_interruptions.py: all but the first line, which takes ten minutes",
+    },
+    "biometrics.md": {
+        "gelo prepare lfw": _OFFICIAL,
+        "$ gelo evaluate --scores docs/examples/morph_scores.csv": "tests/e2e/test_score_file.py",
+        "$ gelo evaluate --scores docs/examples/spoof_scores.csv": "tests/e2e/test_score_file.py",
+        "$ gelo evaluate --scores docs/examples/pair_distances.csv": "tests/e2e/test_score_file.py",
+    },
+    "cluster.md": {
+        "gelo run SWEEP --address auto": "needs S3; the same on a cluster of two nodes: tests/e2e/test_clusters.py",
+        "pip install 'ray[default]==": "needs an account of AWS; the cluster's own command: tests/e2e/test_clusters.py",
+        "aws iam put-role-policy": "needs an account of AWS",
+        "pip install -c constraints.txt mlflow": "needs a server of PostgreSQL; done by hand with Debian's PostgreSQL 15",
+        "kubectl apply": "needs a cluster of Kubernetes",
+    },
+    "data.md": {
+        "gelo prepare --list": "tests/e2e/test_docs_data.py",
+        "gelo cache": "tests/e2e/test_docs_data.py",
+    },
+    "real-weights.md": {"mkdir -p weights": "tests/e2e/test_real_weights.py"},
+    "your-own-data.md": {
+        "gelo prepare mine --from photos --reader folder\n": "tests/e2e/test_docs_data.py",
+        "gelo prepare mine --from photos --reader folder --dry-run": "tests/e2e/test_docs_data.py",
+        "gelo prepare listed": "tests/e2e/test_docs_data.py",
+        "gelo prepare odd": "tests/e2e/test_docs_data.py",
+        "gelo prepare worded": "tests/e2e/test_docs_data.py",
+    },
+}
+
+
+def _blocks(text: str) -> list[str]:
+    """Fenced blocks of shell, and indented ones that begin with a command."""
+    fenced = re.findall(r"^```(?:sh|bash|shell|console)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    plain = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    indented = re.findall(r"(?:^ {4}.*\S.*\n)+", plain, flags=re.MULTILINE)
+    first = r" {4}(\$ |make |mkdir |\.venv/bin/|gelo |python |pip |git |cd |export )"
+    return [*fenced, *(re.sub(r"^ {4}", "", block, flags=re.M) for block in indented if re.match(first, block))]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_shell_block_is_run_or_says_why_not(path: Path) -> None:
+    told, found = dict(BLOCKS.get(path.name, {})), _blocks(path.read_text())
+    for block in found:
+        (start,) = [start for start in told if block.startswith(start)] or [None]
+        assert start is not None, f"{path.name}: no test runs, and nothing excuses:\n{block}"
+        how = told.pop(start)
+        for test in re.findall(r"tests/[\w/]+\.py", how):
+            assert (ROOT / test).is_file(), f"{path.name}: {test}"
+    assert not told, f"{path.name} shows no more: {', '.join(told)}"

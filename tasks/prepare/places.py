@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
+from models.faults import pass_interrupt
 from tasks.prepare.litter import is_litter
 from tasks.prepare.tree import IMAGES, Tree
 
@@ -104,5 +105,6 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
     try:
         with Image.open(entry.path):
             return True
-    except Exception:  # whatever a plugin makes of a file that is no image
+    except Exception as error:  # whatever a plugin makes of a file that is no image
+        pass_interrupt(error)
         return False

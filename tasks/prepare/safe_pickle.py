@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.faults import pass_interrupt
+
 _REFUSED = {
     "PERSID", "BINPERSID", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "EMPTY_SET", "FROZENSET", "ADDITEMS",
     "NEXT_BUFFER", "READONLY_BUFFER",
@@ -171,6 +173,7 @@ def load_plain(data: bytes) -> Any:
     except SafePickleError:
         raise
     except Exception as error:  # whatever damaged bytes lead the machine of pickle to
+        pass_interrupt(error)
         raise SafePickleError(f"a damaged pickle ({type(error).__name__}: {error})") from None
 
 

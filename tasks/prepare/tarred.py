@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from models.faults import pass_interrupt
 from tasks.prepare.counted import fault_each
 from tasks.prepare.litter import is_litter
 from tasks.prepare.places import LITTER
@@ -67,6 +68,7 @@ def members(tree: Tree, path: Path, shown: str) -> Iterator[Member]:
             yield from _sifted(tree, tar, stream, shown, refused)
             _check_end(stream, tar.offset)
     except Exception as error:  # whatever tarfile makes of damaged bytes
+        pass_interrupt(error)
         tree.fault(path, f"damaged or cut short ({error})", "a whole tar", "download or make it anew")
     fault_each(tree, path, refused.links, "links, devices or sparse files", "plain files")
     fault_each(tree, path, refused.large, "files too large", f"at most {LARGEST >> 20} MiB each")

@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.faults import Fault
+from models.faults import Fault, pass_interrupt
 from models.words import legible
 from tasks.prepare.litter import is_litter
 from tasks.prompts import Prompts
@@ -167,6 +167,7 @@ class Tree:
         try:
             loaded: dict[str, Any] = loadmat(path, squeeze_me=True)
         except Exception as error:  # scipy raises whatever a damaged file leads it to
+            pass_interrupt(error)
             self.fault(path, f"not a MATLAB file ({error})", what)
             return {}
         return loaded

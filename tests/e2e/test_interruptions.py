@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from models.durable import stamp
 from models.faults import UserError
 from sweeps.evaluate import verified
 from tests.e2e.sweeping import LIMIT, SMALL, Place, wait_for
+from tests.tasks.prepare.plain import tree
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +226,39 @@ def test_evaluate_agrees_with_the_sweep(left_alone: Place) -> None:
     for name in ("shapes", "digits"):
         line = next(line for line in said.splitlines() if f"zero_shot/{name}/top1" in line)
         assert f" {baseline[name]} " in line
+
+
+def test_the_commands_of_the_readme_do_what_they_say(left_alone: Place) -> None:
+    """As they stand under "How to go on", on this sweep in place of the demo; the first would take ten minutes."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text().partition("## How to go on")[2]
+    lines = re.findall(r"^ {4}\.venv/bin/gelo (.+)$", readme, flags=re.MULTILINE)
+    tree(left_alone.folder / "photos", {"train": 2, "test": 2})
+    codes = {}
+    assert lines[0].startswith("run demo-remedies")
+    for line in lines[1:]:
+        words = ["small" if word == "demo" else word for word in shlex.split(line, comments=True)]
+        if words[0] == "evaluate" and "--dataset" not in words:
+            words += ["--suite", "zero_shot"]  # the whole of it takes minutes
+        if words[0] != "ui":
+            codes[shlex.join(words)] = left_alone.gelo(*words)
+            continue
+        marker = len(left_alone.log())
+        process = left_alone.start(*words, "--port", "5077")
+        wait_for(lambda at=marker: "http://127.0.0.1:5077/#/experiments/" in left_alone.log()[at:], process, "address")
+        wait_for(_answers, process, "page")
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(LIMIT)
+    assert codes.pop("doctor paper") == 2, "nothing of the paper's is here"
+    assert len(codes) == 9 and set(codes.values()) == {0}, (codes, left_alone.log())
+    assert (left_alone.data / "mine" / "preview.html").is_file()
+
+
+def _answers() -> bool:
+    try:
+        with urllib.request.urlopen("http://127.0.0.1:5077/", timeout=5) as page:
+            return "MLflow" in page.read().decode()
+    except OSError:
+        return False
 
 
 def _flipped(content: bytes) -> bytes:

@@ -102,10 +102,12 @@ def test_what_is_waited_for_is_said_and_what_is_quick_is_not(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("width", [40, 80])
-def test_the_bar_has_room_beside_a_long_note(width: int) -> None:
+@pytest.mark.parametrize("seconds", [600.0, 1.0, 1e-2, 1e-6])
+def test_the_bar_has_room_beside_a_long_note_at_any_rate(width: int, seconds: float) -> None:
     out = io.StringIO()
     display = Display(Console(file=out, width=width, force_terminal=True, soft_wrap=True))
     with display.stage("embed", 1000, "images") as stage:
+        stage.since = time.monotonic() - seconds
         stage.tick(500)
         stage.describe("mini-s faces full seed 0 epoch 3 loss 12.112, mini-l faces lora seed 0 epoch 1 loss 33.318")
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.getvalue())

@@ -12,13 +12,14 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from upath import UPath
 
 from models.faults import UserError
 from sweeps.store import experiment_page
@@ -58,6 +59,7 @@ if __name__ == "__main__":
 class Store:
     uri: str
     database: Path
+    server: int = 0  # process group
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.database)) as connection:
@@ -109,9 +111,10 @@ def http_store(sqlite_store: Store, tmp_path_factory: pytest.TempPathFactory) ->
                 time.sleep(0.2)
         else:
             pytest.fail(f"no server within 60 s: {(folder / 'log').read_text()}")
-        yield Store(f"http://127.0.0.1:{port}", database)
+        yield Store(f"http://127.0.0.1:{port}", database, server.pid)
     finally:
-        os.killpg(server.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # the last test kills it
+            os.killpg(server.pid, signal.SIGKILL)
         server.wait()
 
 
@@ -447,3 +450,24 @@ def test_the_pages_open_on_the_runs_of_a_sweep(tmp_path: Path) -> None:
     (tmp_path / "empty?.db").touch()
     with pytest.raises(UserError, match="no such table"):
         experiment_page(f"sqlite:///{tmp_path / 'empty?.db'}", None)
+
+
+def test_a_server_that_is_gone_is_one_message_and_how_to_go_on(
+    http_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last test: it kills the server."""
+    tracker = Tracker(http_store.uri, "gone")
+    assert int(os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]) < 7, "MLflow's own number takes four minutes"
+    run = tracker.ensure_trial(tracker.ensure_sweep("gone", "{}"), "key", {})
+    os.killpg(http_store.server, signal.SIGKILL)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    calls: list[Callable[[], object]] = [
+        lambda: tracker.log(run, [Metric("a/b", 0.5)]),
+        lambda: tracker.ensure_sweep("gone", "{}"),
+        lambda: tracker.ensure_trial(run, "key", {}),
+        lambda: tracker.finish(run, "FINISHED"),
+        lambda: tracker.keep(run, UPath(http_store.database.parent), "report"),
+    ]
+    for call in calls:
+        with pytest.raises(UserError, match=r"MLflow server at 127\.0\.0\.1.*resume the sweep"):
+            call()

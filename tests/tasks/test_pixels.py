@@ -356,3 +356,19 @@ def test_memory_is_that_of_one_image(files: str, most: float) -> None:
     """Peak MB beyond that of a small image."""
     done = subprocess.run([sys.executable, "-c", PEAK.format(files=files)], capture_output=True, text=True, check=True)
     assert float(done.stdout) < most
+
+
+def test_an_interrupt_is_no_damaged_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.11 makes a RuntimeError of one that comes while a class is built, as when Pillow loads a plugin."""
+
+    class Interrupting:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise KeyboardInterrupt
+
+    def load(*args: Any, **options: Any) -> None:
+        type("Plugin", (), {"size": Interrupting()})
+
+    monkeypatch.setattr("PIL.Image.open", load)
+    for look in (open_image, check_image):
+        with pytest.raises(KeyboardInterrupt):
+            look(b"\x89PNG")
