@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from models.durable import is_done, publish_bytes, stamp
 from models.faults import Fault, UserError, unknown
 from models.secrets import redacted
 from sweeps.settings import Settings
-from sweeps.spec import SweepSpec, validation_faults
+from sweeps.spec import NAME, SweepSpec, validation_faults
 from sweeps.trial import Trial
 from tasks.protocols.curves import curves_of
 from tasks.protocols.tally import per_class
@@ -118,17 +119,21 @@ class SweepFolder:
     def root(self) -> UPath:
         return self.storage / self.name
 
+    def exists(self) -> bool:
+        """Whether a sweep of this name was run here; a name that no sweep can have, such as a path, is none."""
+        return bool(re.fullmatch(NAME, self.name)) and (self.root / "sweep.json").exists()
+
     def trial(self, trial: Trial) -> TrialFolder:
         return TrialFolder(self.root / "trials" / trial.key)
 
     def read(self) -> dict[str, Any]:
         """sweep.json, checked. Raises UserError, with the nearest name when there is no such sweep."""
-        path = self.root / "sweep.json"
-        if not path.exists():
+        if not self.exists():
             known = (
                 [e.name for e in self.storage.iterdir() if (e / "sweep.json").exists()] if self.storage.exists() else []
             )
             raise UserError("sweep", unknown(f"{self.storage}", self.name, known, "sweep"))
+        path = self.root / "sweep.json"
         again = "delete this file, and run the sweep's YAML again"
         try:
             document = json.loads(path.read_bytes())

@@ -64,7 +64,6 @@ def evaluate_one(
     if faults or backbone is None or collection is None:
         raise UserError("evaluate", faults)
     trial = trial or Trial(backbone=backbone, task="none", collection=collection)
-    base = load_backbone(backbone, weights)
     data, cache = Path(settings.data).absolute(), Path(settings.cache).absolute()
     pairs = _pairs_of(only, chosen, data, faults) if only else protocols_of(collection, chosen, data)
     datasets = _opened(dict.fromkeys(name for name, _ in pairs), data, cache, settings.verify, faults)
@@ -72,6 +71,7 @@ def evaluate_one(
         raise UserError(
             "data sets", faults or Fault("--suite", ", ".join(chosen), f"a suite that {collection} has sets for")
         )
+    base = load_backbone(backbone, weights)  # seconds: once it is known what for
     with tempfile.TemporaryDirectory() as scratch, using(cache, settings.cache_limit):
         subject = subject_of(trial, source or TrialFolder(UPath(scratch)), base, str(weights) if weights else None)
         subject = replace(subject, folder=TrialFolder(UPath(scratch)))
@@ -146,8 +146,8 @@ def _which(
     """(trial, its folder, backbone, the sweep's weights of it); a sweep's trial when `encoder` is SWEEP/KEY of a sweep that is there."""
     sweep, slash, key = encoder.rpartition("/")
     storage = UPath(settings.storage)
-    if slash and (storage / sweep / "sweep.json").exists():
-        folder = SweepFolder(storage, sweep)
+    folder = SweepFolder(storage, sweep)
+    if slash and folder.exists():
         spec = folder.spec()
         trials = {trial.key: trial for trial in spec.trials()}
         if key not in trials:

@@ -21,6 +21,7 @@ from sweeps.yamlfile import LARGEST, parse_yaml, read_yaml
 from tasks.catalogue import COLLECTIONS, SUITES, datasets_for
 
 RESERVED_NAMES = ("data", "cache", "mlflow", "mlartifacts")
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"  # of a sweep
 
 
 class Resources(BaseModel):
@@ -56,7 +57,7 @@ class SweepSpec(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)
+    name: str = Field(pattern=NAME, max_length=100)
     collection: Literal["miniature", "paper"] = "miniature"
     backbones: tuple[str, ...] = Field(min_length=1)
     tasks: dict[str, Any] = {}

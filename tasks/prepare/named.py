@@ -29,7 +29,7 @@ def reader_of(
         faults.append(_which(name))
     if reader is not None and (why := _unfit(name)):
         free = f"a name of letters, digits and _ that no official set has, nor anything else of gelo's: {why}"
-        faults.append(Fault("NAME", name[:100], free, f"such as my_{_plain(name)}"))
+        faults.append(Fault("NAME", name[:100] or "nothing", free, f"such as my_{_plain(name)}"))
     if not source.is_dir():
         found, remedy = ("a file", f"--from {source.parent}") if source.exists() else ("no such folder", "")
         faults.append(

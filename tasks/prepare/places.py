@@ -102,6 +102,8 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
         return True
     if low.endswith(_NEVER):
         return False
+    if not entry.is_file():  # nobody may ever write into a pipe or a device
+        return False
     try:
         with Image.open(entry.path):
             return True

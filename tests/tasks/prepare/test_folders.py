@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import unicodedata
 from pathlib import Path
@@ -285,3 +286,15 @@ def test_whatever_is_renamed_dropped_or_nested_each_image_keeps_its_class_or_not
     assert not wrong(layout)
     painted = {split: {number_of(item.load()) for item in items} for split, items in layout.splits.items() if items}
     assert painted == {split: {1 if split == "train" else 4} for split in painted}, "no image in the other split"
+
+
+@pytest.mark.timeout(60)
+def test_nobody_waits_for_a_pipe(tmp_path: Path) -> None:
+    """A pipe or a device among the images, whatever its name: left out or told, never read."""
+    tree(tmp_path, {"train": 2, "test": 2})
+    os.mkfifo(tmp_path / "train" / "red" / "control")
+    seen = look(Wanted("mine", tmp_path, reader="folder"))
+    assert counts(seen.layout) == {"train": 12, "test": 12}
+    assert ("train/red/control",) in [left.first for left in seen.understood().left_out]
+    os.mkfifo(tmp_path / "train" / "red" / "stream.png")
+    refused(tmp_path, "stream.png")
