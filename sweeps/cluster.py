@@ -26,6 +26,9 @@ from sweeps.signals import install
 _LOOK, _DEAD, _SILENT = 2.0, 20.0, 180.0  # seconds
 _LATE = "run it again when this machine is less busy; Ray's logs are in /tmp/ray/session_latest/logs"
 
+# Ray would end the program after a minute without its head, and not say how to go on: `_watch` does. It reads this when it is imported.
+os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(int(10 * _SILENT)))
+
 
 @contextmanager
 def started(address: str, cpus: int | None, display: Display, resume: str) -> Iterator[None]:

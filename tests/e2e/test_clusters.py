@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.sweeping import Place
+from tests.e2e.sweeping import Place, wait_for
 
 TWO = """
 name: small
@@ -62,3 +65,20 @@ def test_a_cluster_that_is_not_there_is_one_clear_message(small_world: Path, tmp
     assert place.gelo("run", "small.yaml", "--address", "127.0.0.1:1") == 2
     assert "Traceback" not in place.log()
     assert "--address 127.0.0.1:1" in place.log()
+
+
+def test_a_run_whose_head_is_gone_says_how_to_go_on(small_world: Path, tmp_path: Path, two_nodes) -> None:
+    """Ray itself would end the program after a minute, without a word of the sweep: here gelo waits a little longer than that."""
+    place = _place(tmp_path, small_world)
+    (tmp_path / "small.yaml").write_text(TWO.replace("epochs: 1", "epochs: 90"))
+    program = "import sys; from sweeps import cluster; cluster._SILENT = 70.0; from sweeps.__main__ import main; main()"
+    environment = {**os.environ, "GELO_DATA": str(place.data), "GELO_CACHE": str(place.cache)}
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, "run", "small.yaml", "--address", two_nodes.address],
+            cwd=tmp_path, env=environment, stdout=log, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+    wait_for(lambda: any(place.sweep.glob("trials/*/checkpoints/epoch-*/DONE")), process, "checkpoint")
+    two_nodes.head_node.kill_gcs_server()
+    assert process.wait(200) == 1
+    assert "Ray is gone" in place.log() and "gelo resume small" in place.log(), place.log()
