@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 _FEW = 5  # faults of one kind that are lines of their own
+_MANY = 20  # those that want the same thing, each of another kind
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _FULL_WORDS = ("No space left on device", "Disk quota exceeded", "os error 28", "os error 122", "disk is full")
 
@@ -37,9 +38,8 @@ class UserError(Exception):
         self.faults: tuple[Fault, ...] = (faults,) if isinstance(faults, Fault) else tuple(faults)
         if not self.faults:
             raise ValueError("a UserError carries at least one Fault")
-        super().__init__(
-            "\n".join([f"{subject}: {_count(len(self.faults))}", *(f"  {fault}" for fault in self.faults)])
-        )
+        told = folded(self.faults)
+        super().__init__("\n".join([f"{subject}: {_count(len(told))}", *(f"  {fault}" for fault in told)]))
 
     def __reduce__(self) -> tuple[type[UserError], tuple[str, tuple[Fault, ...]]]:
         """Pickle whole: the error crosses process borders under Ray."""
@@ -55,15 +55,25 @@ def unknown(where: str, name: object, known: Iterable[str], what: str) -> Fault:
 
 
 def folded(faults: Iterable[Fault]) -> list[Fault]:
-    """Faults that differ in their place alone as one with a count and the first places, where they are many."""
-    kinds: dict[Fault, list[str]] = {}
+    """Faults that differ in their place alone as one with a count and the first places, where they are many; so too those that want the
+    same thing in very many places, each with what was found there.
+    """
+    alike: dict[Fault, list[str]] = {}
     for fault in faults:
-        kinds.setdefault(replace(fault, where=""), []).append(fault.where)
+        alike.setdefault(replace(fault, where=""), []).append(fault.where)
+    wanted: dict[Fault, list[Fault]] = {}
+    for kind, places in alike.items():
+        found = [replace(kind, where=where) for where in ([_first(places)] if len(places) > _FEW else places)]
+        wanted.setdefault(replace(kind, found=""), []).extend(found)
     out = []
-    for kind, places in kinds.items():
-        first = f"{len(places):,} places: {'; '.join(places[:_FEW])}; and {len(places) - _FEW:,} more"
-        out += [replace(kind, where=where) for where in ([first] if len(places) > _FEW else places)]
+    for kind, each in wanted.items():
+        where = _first([f"{fault.where} ({fault.found})" for fault in each])
+        out += [replace(kind, where=where, found="not as expected")] if len(each) > _MANY else each
     return out
+
+
+def _first(places: Sequence[str]) -> str:
+    return f"{len(places):,} places: {'; '.join(places[:_FEW])}; and {len(places) - _FEW:,} more"
 
 
 def is_full(error: BaseException) -> bool:

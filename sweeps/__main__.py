@@ -22,6 +22,7 @@ from rich.text import Text
 
 from models.faults import FULL, Fault, UserError
 from models.secrets import redacted, secret_fault
+from models.words import counted
 from sweeps import signals
 from sweeps.listing import say
 from sweeps.troubles import print_faults
@@ -470,6 +471,7 @@ def _print_traceback() -> None:
 
 
 _RESUME: dict[str, str] = {}
+_FEW = 5  # trials that failed alike and are named
 _INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
 _PLACE_ERRORS = (  # of a user's folder or disk, not of gelo
     *(*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
@@ -500,8 +502,12 @@ def _run(spec: Any, settings: Any) -> None:
         print_faults(UserError("not scored, the others are", list(outcome.faults)), errors)
         say(errors, f"after mending, go on with: {resume}")
     if outcome.failures:
+        alike: dict[str, list[str]] = {}
         for key, failure in outcome.failures.items():
-            say(errors, Text.assemble(("failed", "red"), f" {failure['label']} ({key}): {_in_short(failure)}"))
+            alike.setdefault(_in_short(failure), []).append(f"{failure['label']} ({key})")
+        for reason, failed in alike.items():
+            more = f" and {counted(len(failed) - _FEW, 'other trial')}" if len(failed) > _FEW else ""
+            say(errors, Text.assemble(("failed", "red"), f" {', '.join(failed[:_FEW])}{more}: {reason}"))
         say(
             errors,
             f"{len(outcome.failures)} trials failed, the others are complete; after mending, go on with: {resume}",

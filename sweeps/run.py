@@ -117,7 +117,10 @@ class _Sweep:
             for name, path in given.items()
             if name in self.spec.weights or not resolve(name).file
         }
-        self.bases = {name: load_backbone(name, self._weights(name)) for name in dict.fromkeys(self.spec.backbones)}
+        self.bases = {}
+        for name in dict.fromkeys(self.spec.backbones):
+            with waiting(f"the weights of {name} to be read", self.display.say):
+                self.bases[name] = load_backbone(name, self._weights(name))
         data = Path(self.settings.data)
         self._refuse_others("base", "weights", lambda trial: self.bases[trial.backbone].vision_fingerprint)
         self._refuse_others("step", "version of the training step", lambda trial: str(STEP))
@@ -190,8 +193,9 @@ class _Sweep:
                 ready, faults = embed_jobs(
                     jobs, self.bases, self.cache, "ray", gpus=gpus, tick=stage.tick, lost=self.lost
                 )
-        else:  # what is asked of the text towers
-            ready, faults = embed_jobs(jobs, self.bases, self.cache, "ray", lost=self.lost)
+        else:
+            with waiting("the text towers to be asked", self.display.say):
+                ready, faults = embed_jobs(jobs, self.bases, self.cache, "ray", lost=self.lost)
         self._trouble(faults)
         if ready:
             with self.display.stage("score", len(ready), "results") as stage:
@@ -269,7 +273,8 @@ class _Sweep:
         found: dict[str, Dataset] = {}
         for name in names:
             try:
-                found[name] = verified(data / name, self.cache, anew=self.settings.verify)
+                with waiting(f"the files of {name} to be checked", self.display.say):
+                    found[name] = verified(data / name, self.cache, anew=self.settings.verify)
             except UserError as error:
                 self._trouble(error.faults)
         if not found:

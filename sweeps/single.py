@@ -12,11 +12,11 @@ import torch
 from upath import UPath
 
 from models.faults import Fault, UserError, unknown
-from models.specs import resolve
+from models.specs import faults_for, resolve
 from models.zoo import load_backbone
 from sweeps.evaluate import embed_jobs, jobs_of, protocols_of, subject_of, undecoded, verified
 from sweeps.folder import SweepFolder, TrialFolder
-from sweeps.progress import Display
+from sweeps.progress import Display, waiting
 from sweeps.scoring import score_jobs
 from sweeps.settings import Settings
 from sweeps.summary import averages_of, results_of
@@ -64,14 +64,15 @@ def evaluate_one(
     if faults or backbone is None or collection is None:
         raise UserError("evaluate", faults)
     trial = trial or Trial(backbone=backbone, task="none", collection=collection)
+    unread = faults_for(backbone, weights)
     data, cache = Path(settings.data).absolute(), Path(settings.cache).absolute()
     pairs = _pairs_of(only, chosen, data, faults) if only else protocols_of(collection, chosen, data)
-    datasets = _opened(dict.fromkeys(name for name, _ in pairs), data, cache, settings.verify, faults)
-    if not datasets:
-        raise UserError(
-            "data sets", faults or Fault("--suite", ", ".join(chosen), f"a suite that {collection} has sets for")
-        )
-    base = load_backbone(backbone, weights)  # seconds: once it is known what for
+    datasets = _opened(dict.fromkeys(name for name, _ in pairs), data, cache, settings.verify, faults, display)
+    if unread or not datasets:
+        none = Fault("--suite", ", ".join(chosen), f"a suite that {collection} has sets for")
+        raise UserError("evaluate" if unread else "data sets", [*unread, *faults] or none)
+    with waiting(f"the weights of {backbone} to be read", display.say):
+        base = load_backbone(backbone, weights)  # once it is known what for
     with tempfile.TemporaryDirectory() as scratch, using(cache, settings.cache_limit):
         subject = subject_of(trial, source or TrialFolder(UPath(scratch)), base, str(weights) if weights else None)
         subject = replace(subject, folder=TrialFolder(UPath(scratch)))
@@ -111,12 +112,15 @@ def _stage(display: Display, title: str, total: int, unit: str) -> Iterator[Call
         yield stage.tick
 
 
-def _opened(names: Iterable[str], data: Path, cache: Path, verify: bool, faults: list[Fault]) -> dict[str, Dataset]:
+def _opened(
+    names: Iterable[str], data: Path, cache: Path, verify: bool, faults: list[Fault], display: Display
+) -> dict[str, Dataset]:
     """The data sets that are whole, made where gelo makes them itself; what is wrong with the others joins `faults`."""
     found = {}
     for name in names:
         try:
-            found[name] = verified(locate(name, data, build=True).root, cache, anew=verify)
+            with waiting(f"{name} to be made or checked", display.say):
+                found[name] = verified(locate(name, data, build=True).root, cache, anew=verify)
         except UserError as error:
             faults += error.faults
     return found

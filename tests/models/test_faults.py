@@ -1,0 +1,56 @@
+"""A user's mistakes in words: none is lost among others, and many of one kind are one line."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.faults import Fault, UserError, folded, pass_interrupt
+
+PLACES = [f"image-{number}" for number in range(1000)]
+
+
+def test_one_kind_in_many_places_is_one_line_with_a_count_and_the_first() -> None:
+    (told,) = folded(Fault(place, "truncated", "an image", "get it again") for place in PLACES)
+    assert told.where == "1,000 places: image-0; image-1; image-2; image-3; image-4; and 995 more"
+    assert (told.found, told.expected, told.remedy) == ("truncated", "an image", "get it again")
+
+
+def test_many_that_want_the_same_are_one_line_with_what_was_found() -> None:
+    (told,) = folded(Fault(place, f"{n} bytes are lacking", "an image") for n, place in enumerate(PLACES))
+    assert told.where.startswith("1,000 places: image-0 (0 bytes are lacking); image-1 (1 bytes are lacking); ")
+    assert told.where.endswith("and 995 more") and told.expected == "an image"
+
+
+def test_a_failure_that_is_kept_as_text_is_no_flood() -> None:
+    error = UserError("data", [Fault(place, f"{n} bytes", "an image") for n, place in enumerate(PLACES)])
+    assert len(str(error)) < 400 and len(error.faults) == 1000
+    again = pickle.loads(pickle.dumps(error))
+    assert again.faults == error.faults and str(again) == str(error)
+
+
+@given(st.lists(st.builds(Fault, *(st.sampled_from("abcdefg") for _ in range(3))), max_size=20))
+def test_few_are_all_told(faults: list[Fault]) -> None:
+    told = folded(faults)
+    named = {fault.where for fault in told} if len(told) == len(faults) else None
+    if named is not None:
+        assert sorted(map(str, told)) == sorted(map(str, faults))
+    for fault in faults:  # each is a line of its own, or one of those that a line with a count stands for
+        assert fault in told or any(
+            " places: " in each.where and (each.found, each.expected) == (fault.found, fault.expected) for each in told
+        )
+
+
+def test_an_interrupt_is_found_behind_what_was_made_of_it() -> None:
+    try:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as interrupt:
+            raise RuntimeError("while a class is built") from interrupt
+    except RuntimeError as error:
+        with pytest.raises(KeyboardInterrupt):
+            pass_interrupt(error)
+    pass_interrupt(ValueError("damaged"))
