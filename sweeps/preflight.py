@@ -13,6 +13,7 @@ from models.faults import Fault, UserError
 from models.specs import Backbone, faults_for, resolve, vision_layers
 from models.words import counted
 from sweeps.evaluate import pairs_of
+from sweeps.memory import memory_faults, of_machine
 from sweeps.places import place_faults
 from sweeps.room import room_faults
 from sweeps.settings import Settings
@@ -56,6 +57,8 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
         found = f"{counted(cpus, 'CPU')} {'given with --cpus' if settings.cpus else 'on this machine'}"
         remedy = f"set resources.cpus={cpus} or less, or run on a cluster with --address"
         faults.append(Fault("resources.cpus", found, f"{spec.resources.cpus:,}, which one trial asks for", remedy))
+    if settings.address == "local" and not spec.resources.gpus:
+        faults += memory_faults(spec, cpus, of_machine())
     if spec.resources.gpus and settings.address == "local":
         import torch
 

@@ -11,6 +11,7 @@ import pytest
 
 from models.faults import Fault, UserError
 from models.specs import resolve
+from sweeps.memory import memory_faults, of_machine
 from sweeps.preflight import preflight
 from sweeps.settings import Settings
 from sweeps.spec import parse_spec
@@ -112,3 +113,23 @@ def test_a_cache_without_room_is_refused_before_anything_is_decoded(
     monkeypatch.setattr("sweeps.room.shutil.disk_usage", lambda place: usage._replace(free=0))
     decode_all(works(shapes, "test"), resolve("mini-s").transform, tmp_path / "cache", "local", lambda count: None)
     assert preflight(spec, settings) == []
+
+
+def test_weights_that_memory_cannot_hold_are_refused_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = resolve("mini-s").weights_path(None).stat().st_size
+    tasks = {"faces": {"adaptation": ["full", "lora"]}, "morphs": {}}
+    spec = parse_spec({"name": "own", "backbones": ["mini-s"], "tasks": tasks}, "own.yaml")
+    least = {1: 1 + 2, 2: 1 + 2 + 2, 8: 1 + 2 + 2 + 1}  # the sweep's own, and what trains at once: full, full and LoRA
+    for cpus, files in least.items():
+        assert memory_faults(spec, cpus, files * size) == []
+        (fault,) = memory_faults(spec, cpus, files * size - 1)
+        assert fault.where == "memory" and "at the least" in fault.expected
+    monkeypatch.setattr("sweeps.preflight.of_machine", lambda: size)
+    assert "memory" in [fault.where for fault in faults(tmp_path, tasks={"faces": {}})]
+
+
+def test_memory_is_that_of_the_machine() -> None:
+    meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    assert 0 < of_machine() <= int(meminfo["MemTotal"].split()[0]) * 1024
