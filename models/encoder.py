@@ -92,7 +92,7 @@ class Encoder:
     @cached_property
     def vision_fingerprint(self) -> str:
         """16 hex digits over tensors, architecture, transform and precision."""
-        return _digest("vision", self.visual.state_dict(), self.config, self.transform.fields(), self.precision)
+        return _digest("vision", self.visual.state_dict(), self.config, self.transform.canonical(), self.precision)
 
     @property
     def text_fingerprint(self) -> str:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from models.faults import Fault, UserError
+from models.spec import Spec
 
 if TYPE_CHECKING:
     from models.heads import Head
 
 
-class HeadSpec(BaseModel, ABC):
+class HeadSpec(Spec, ABC):
     """Frozen description of one head. A new one: a class here, a module in `models.heads`, a member of `HeadKind`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     @abstractmethod
     def build(self, dim: int, classes: int, seed: int) -> Head:

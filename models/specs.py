@@ -24,6 +24,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.faults import Fault, UserError
+from models.spec import Spec, joined
 from models.weights import weights_fault
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ _LARGE = 8  # results that a resized image may be as large as
 _REACH = 3  # pixels beside the middle that enlarging reads: bicubic reads 2
 
 
-class Transform(BaseModel):
+class Transform(Spec):
     """How an image becomes an encoder's input; every field can change a feature.
 
     size: side in pixels. resize: "shortest" scales the short side to `size` and crops the centre, "squash" stretches.
@@ -49,15 +50,13 @@ class Transform(BaseModel):
     nearest pixels however far it shrinks; for "squash" and "bilinear" alone.
     """
 
-    model_config = _FROZEN
-
     size: int = Field(ge=1)
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     resize: Literal["shortest", "squash"] = "shortest"
     mean: tuple[float, float, float] = OPENAI_MEAN
     std: tuple[float, float, float] = OPENAI_STD
-    channels: Literal["rgb", "bgr"] = "rgb"
-    antialias: bool = True
+    channels: Literal["rgb", "bgr"] = joined("rgb")
+    antialias: bool = joined(True)
 
     @model_validator(mode="after")
     def _plain_bilinear(self) -> Transform:
@@ -65,16 +64,10 @@ class Transform(BaseModel):
             raise ValueError('antialias=False goes with resize="squash" and interpolation="bilinear"')
         return self
 
-    def fields(self) -> dict[str, Any]:
-        """What fingerprints are made of: a field that joined later is left out at its default, so that older caches stay good."""
-        joined = {"channels", "antialias"}
-        own = self.model_dump()
-        return {k: v for k, v in own.items() if k not in joined or v != type(self).model_fields[k].default}
-
     @property
     def fingerprint(self) -> str:
         """16 hex digits over all fields."""
-        return hashlib.sha256(json.dumps(self.fields(), sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(self.canonical(), sort_keys=True).encode()).hexdigest()[:16]
 
     def to_uint8(self, image: Image.Image) -> NDArray[np.uint8]:
         """(size, size, 3), RGB unless `channels` says BGR; equal bit for bit to open_clip's own transform before ToTensor.

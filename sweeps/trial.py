@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from models.adapt import Adaptation, NoAdaptation
 from models.head_specs import HeadKind
 from models.remedies import NoRemedy, Remedy
+from models.spec import Spec, joined
 from models.words import told_apart
 from tasks.training.base import Augment, Sampler
 from tasks.training.preprocess import Preprocess
@@ -19,7 +20,7 @@ from tasks.training.preprocess import Preprocess
 Schedule = Literal["constant", "cosine", "cosine_restarts"]
 
 
-class Training(BaseModel):
+class Training(Spec):
     """Data, optimiser and schedule of a fine-tuning run. Rates per step of AdamW; schedules step once an epoch, but the warm-up.
 
     schedule: `constant`; `cosine` to zero over the epochs after a linear warm-up by step; `cosine_restarts` holds the peak for
@@ -28,7 +29,7 @@ class Training(BaseModel):
     of one identity in a batch of the sampler `identity_balanced`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     data: str
     epochs: int = Field(ge=1)
@@ -41,8 +42,8 @@ class Training(BaseModel):
     warmup_epochs: int = Field(ge=0)
     sampler: Sampler
     augment: Augment
-    preprocess: Preprocess = "backbone"
-    per_identity: int = Field(4, ge=1, validate_default=True)
+    preprocess: Preprocess = joined("backbone")
+    per_identity: int = joined(4, ge=1, validate_default=True)
 
     @field_validator("per_identity")
     @classmethod
@@ -52,11 +53,9 @@ class Training(BaseModel):
         return value
 
 
-class Trial(BaseModel):
+class Trial(Spec):
     """One run. A baseline has task `none` and no training. What is evaluated is the sweep's matter, not part of the key: a data
     set added to a sweep must not train its models again."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     backbone: str
     task: str
@@ -70,7 +69,8 @@ class Trial(BaseModel):
     @property
     def key(self) -> str:
         """First 12 hex digits of the SHA-256 of the canonical JSON."""
-        return hashlib.sha256(self.canonical().encode()).hexdigest()[:12]
+        document = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(document.encode()).hexdigest()[:12]
 
     @property
     def source(self) -> Trial:
@@ -95,14 +95,6 @@ class Trial(BaseModel):
         """A label for each trial of a sweep by its key: no two are alike, what varies follows where `label` does not tell it."""
         told = told_apart([trial.label for trial in trials], [trial.flat() for trial in trials])
         return dict(zip((trial.key for trial in trials), told, strict=True))
-
-    def canonical(self) -> str:
-        """The JSON that the key is made of: a field that joined later is left out at its default, so that older keys stay."""
-        fields = self.model_dump(mode="json")
-        for name in ("preprocess", "per_identity") if self.training is not None else ():
-            if fields["training"][name] == Training.model_fields[name].default:
-                del fields["training"][name]
-        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
     def flat(self) -> dict[str, str | int | float | bool]:
         """Fields by dotted name, for MLflow's parameters."""

@@ -6,9 +6,10 @@ import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, field_validator
+from pydantic import Field, NonNegativeInt, field_validator
 
 from models.faults import Fault
+from models.spec import Spec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,11 +19,9 @@ if TYPE_CHECKING:
 Target = Literal["q", "k", "v", "out", "mlp_in", "mlp_out"]
 
 
-class AdaptationSpec(BaseModel, ABC):
+class AdaptationSpec(Spec, ABC):
     """Frozen description of one way to adapt. A new one: a class here, a file beside, a member of
     `models.adapt.Adaptation`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     @abstractmethod
     def apply(self, visual: nn.Module, seed: int) -> Adapted:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from models.spec import Spec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,14 +38,12 @@ class Penalty(Protocol):
         """A scalar with gradients, added to the task's loss."""
 
 
-class RemedySpec(BaseModel):
+class RemedySpec(Spec):
     """Frozen description of one remedy, by default one that does nothing. A new one: a file here, a member of `Remedy`.
 
     phase: "training" remedies make a trial of their own; "merging" ones only need a trained trial's weights, so that a
     curve over their parameters costs one training.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     phase: ClassVar[Phase] = "none"
 

@@ -130,7 +130,7 @@ def test_nothing_is_left_to_do_and_a_damaged_result_is_made_again(
 
 
 def test_keys_of_trials_without_it_are_as_before() -> None:
-    assert '"preprocess"' not in trial(preprocess="backbone").canonical()
+    assert "preprocess" not in trial(preprocess="backbone").canonical()["training"]
     assert trial(preprocess="backbone").key != trial().key != trial(preprocess="spoof").key
 
 
