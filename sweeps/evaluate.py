@@ -18,11 +18,11 @@ from tasks.catalogue import SUITES, Protocol, datasets_for, entry_of
 from tasks.defined import reads_of, why_not
 from tasks.embed import EncoderRef, Need, embed, needs
 from tasks.manifest import Dataset, open_dataset
+from tasks.owed import suites_of
 from tasks.results import Result
 from tasks.stream import Executor, Work
 from tasks.suites import WIRING, Wiring
 from tasks.tokens import ask
-from tasks.training import TASKS
 from tasks.training.preprocess import transforms
 
 if TYPE_CHECKING:
@@ -46,13 +46,6 @@ class Subject:
     logit_scale: float
     label: str
     trained_on: str = ""
-
-    def suites(self, wiring: Wiring) -> tuple[str, ...]:
-        """The suites that a protocol yields here: a detector's only where the head was trained for it."""
-        task = TASKS.get(self.trial.task)
-        return (
-            (*wiring.suites, wiring.detector) if task is not None and task.suite == wiring.detector else wiring.suites
-        )
 
 
 @dataclass(frozen=True)
@@ -152,13 +145,13 @@ def jobs_of(
         for subject in subjects
         for name, protocol in pairs
         if name in datasets
-        for suites, ref in _by_transform(subject, WIRING[protocol])
+        for suites, ref in _by_transform(subject, protocol)
     )
     return [job for job in jobs if not job.done()]
 
 
-def _by_transform(subject: Subject, wiring: Wiring) -> list[tuple[tuple[str, ...], EncoderRef]]:
-    suites = subject.suites(wiring)
+def _by_transform(subject: Subject, protocol: Protocol) -> list[tuple[tuple[str, ...], EncoderRef]]:
+    wiring, suites = WIRING[protocol], suites_of(protocol, subject.trial.task)
     if wiring.detector not in suites or subject.detector == subject.ref:
         return [(suites, subject.ref)]
     return [(wiring.suites, subject.ref), ((wiring.detector,), subject.detector)]

@@ -19,8 +19,8 @@ from sweeps.listing import Listing
 from sweeps.trial import Trial
 from tasks.catalogue import Protocol
 from tasks.manifest import open_dataset
+from tasks.owed import owed
 from tasks.suites import WIRING
-from tasks.training import TASKS
 
 _PACKAGES = ("torch", "torchvision", "open_clip_torch", "peft", "ray", "mlflow", "scikit-learn", "pyarrow", "numpy")
 
@@ -78,23 +78,20 @@ def _results(
     bases: Mapping[str, tuple[str, str]],
 ) -> tuple[int, dict[str, str], int]:
     """(current results, what each stale one is of, results that the trial owes)."""
-    task, made = TASKS.get(trial.task), place.training()
+    made = place.training()
     vision, text = bases.get(trial.backbone, (None, None))
     found, wanted, old = 0, 0, dict[str, str]()
-    for name, protocol in pairs:
-        wiring = WIRING[protocol]
-        headed = task is not None and task.suite == wiring.detector
-        for suite in (*wiring.suites, *([wiring.detector] if headed and wiring.detector else [])):
-            wanted += 1
-            result = place.result(suite, name)
-            if result is None:
-                continue
-            own = made.get("detector" if suite == wiring.detector else "vision") if trial.training else vision
-            why = stale(result, wiring, Known(fingerprints[name], own, text))
-            if why:
-                old[f"{suite}/{name}"] = f"{suite}/{name} ({why})"
-            else:
-                found += 1
+    for suite, name, protocol in owed(pairs, trial.task):
+        wanted += 1
+        wiring, result = WIRING[protocol], place.result(suite, name)
+        if result is None:
+            continue
+        own = made.get("detector" if suite == wiring.detector else "vision") if trial.training else vision
+        why = stale(result, wiring, Known(fingerprints[name], own, text))
+        if why:
+            old[f"{suite}/{name}"] = f"{suite}/{name} ({why})"
+        else:
+            found += 1
     return found, old, wanted
 
 

@@ -15,6 +15,7 @@ from sweeps.logged import Metric
 from sweeps.tracking import Input
 from tasks.catalogue import Protocol, chosen
 from tasks.manifest import Dataset
+from tasks.owed import owed
 from tasks.protocols import probe
 from tasks.results import MEAN, SUITES, Result, metric_name
 from tasks.suites import WIRING
@@ -27,15 +28,13 @@ _TRAINING = ("loss", "images_per_second")
 
 def results_of(subject: Subject, pairs: Sequence[tuple[str, Protocol]]) -> list[Result]:
     """Every result that is there of those the sweep asks for."""
-    found = (
-        subject.folder.result(suite, name) for name, protocol in pairs for suite in subject.suites(WIRING[protocol])
-    )
+    found = (subject.folder.result(suite, name) for suite, name, _ in owed(pairs, subject.trial.task))
     return [result for result in found if result is not None]
 
 
 def is_complete(subject: Subject, pairs: Sequence[tuple[str, Protocol]]) -> bool:
     """True when no result is missing."""
-    return len(results_of(subject, pairs)) == sum(len(subject.suites(WIRING[protocol])) for _, protocol in pairs)
+    return len(results_of(subject, pairs)) == len(list(owed(pairs, subject.trial.task)))
 
 
 def average(subject: Subject, suite: str, pairs: Sequence[tuple[str, Protocol]]) -> tuple[float | None, str]:

@@ -29,9 +29,8 @@ from sweeps.spec import load_spec
 from sweeps.train import train
 from sweeps.trial import Training, Trial
 from tasks.manifest import write_dataset
+from tasks.owed import owed as of_trial
 from tasks.records import Record
-from tasks.suites import WIRING
-from tasks.training import TASKS
 from tests.analysis.sweeps import demo
 from tests.tasks.pictures import encode
 
@@ -48,12 +47,8 @@ def owed() -> dict[str, int]:
     counts = {}
     for name in PRESETS:
         spec = load_spec(name)
-        counts[name] = sum(
-            len(WIRING[protocol].suites) + (task is not None and task.suite == WIRING[protocol].detector)
-            for trial in spec.trials()
-            for task in (TASKS.get(trial.task),)
-            for _, protocol in pairs_of(spec, Path("nowhere"))
-        )
+        pairs = pairs_of(spec, Path("nowhere"))
+        counts[name] = sum(len(list(of_trial(pairs, trial.task))) for trial in spec.trials())
     return counts
 
 
