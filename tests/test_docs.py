@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from docs.sweeps import PAGE, page
-from sweeps.__main__ import app
+from sweeps.cli import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

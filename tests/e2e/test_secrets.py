@@ -13,7 +13,7 @@ import click
 import pytest
 import typer
 
-from sweeps.__main__ import app
+from sweeps.cli import app
 
 SECRET = "hunter2-correct-horse"
 PLACES = ("storage", "tracking", "data", "cache", "address")  # options that take an address

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import typer
 
-from sweeps import __main__ as command_line
 from sweeps import signals
+from sweeps.cli import program as command_line
 
 ODD = (
     *(

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from models.faults import UserError
-from sweeps import __main__ as command_line
+from sweeps.cli import program as command_line
 from sweeps.places import file_fault, place_faults, refuse
 from sweeps.settings import Settings
 

@@ -1,0 +1,10 @@
+"""The command line: one file a command, in the order of `gelo --help`; `base` is what they share, `program` how they end.
+
+No logic here: each command says what it needs. Nothing heavy is imported before a command runs.
+"""
+
+from sweeps.cli import run, status, ls, prepare, show, evaluate, report, doctor, cache, ui  # isort: skip  # noqa: F401
+from sweeps.cli.base import app
+from sweeps.cli.program import main
+
+__all__ = ["app", "main"]

@@ -1,0 +1,57 @@
+"""`gelo doctor`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from models.faults import Fault, UserError
+from sweeps.cli.base import (
+    AsJson,
+    Cache,
+    Data,
+    Storage,
+    app,
+    console,
+    settings_of,
+)
+from sweeps.listing import say
+from sweeps.troubles import print_faults
+
+
+@app.command()
+def doctor(
+    sweep: Annotated[
+        str | None, typer.Argument(help="A preset's name or a YAML file, to check this machine against it.")
+    ] = None,
+    data: Data = None,
+    storage: Storage = None,
+    cache: Cache = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what this machine can run; with a sweep, everything that it lacks for it (exit code 2 if anything).
+
+    Example: `gelo doctor`, `gelo doctor paper`
+    """
+    from sweeps.status import machine, machine_table
+
+    facts = machine()
+    faults: tuple[Fault, ...] = ()
+    if sweep is not None:
+        from sweeps.preflight import preflight
+        from sweeps.spec import load_spec
+
+        faults = tuple(preflight(load_spec(sweep), settings_of(storage=storage, data=data, cache=cache)))
+    if as_json:
+        lacks = [{"where": f.where, "found": f.found, "expected": f.expected, "remedy": f.remedy} for f in faults]
+        typer.echo(json.dumps({"machine": facts, "sweep": sweep, "lacks": lacks}, indent=1))
+    else:
+        console.print(machine_table(facts))
+        if faults:
+            print_faults(UserError(f"{sweep}: this machine lacks", faults), console)
+        elif sweep is not None:
+            say(console, f"{sweep}: everything is here; start it with: gelo run {sweep}")
+    if faults:
+        raise typer.Exit(2)
