@@ -7,7 +7,8 @@ import platform
 import statistics
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 
@@ -32,7 +33,16 @@ def finish(
         "aim": aim,
         "rounds": len(ours),
         "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
-        "versions": {package: version(package) for package in ("torch", "ray", "mlflow", "numpy")},
+        "versions": _versions("torch", "ray", "mlflow", "numpy"),
         "detail": detail,
     }
     print(json.dumps(line))
+
+
+def _versions(*packages: str) -> dict[str, str]:
+    """Of those that are installed."""
+    found = {}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
