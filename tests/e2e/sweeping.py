@@ -20,6 +20,7 @@ backbones: [mini-s]
 tasks:
   faces: {adaptation: lora, epochs: 2, remedy: [none, {wise: {alpha: 0.5}}]}
   morphs: {adaptation: full, epochs: 3}
+datasets: [shapes, digits, shapes_shifted, pairs, templates, morphs, spoofs]  # every protocol, and fewer sets of one
 """
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -120,3 +123,17 @@ def test_without_git_a_run_has_no_commit(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PATH", "/nowhere")
     spec = parse_spec({"name": "n", "backbones": ["mini-s"]}, "n.yaml")
     assert _tags(spec) == {"gelo.sweep": "n", "gelo.scale": "miniature"}
+
+
+def test_ray_is_told_to_wait_longer_than_gelo_before_it_is_imported() -> None:
+    """It reads that when it is imported: told later, it ended the program after its own 60 s (measured: 61 s, then 179 s)."""
+    name = "RAY_gcs_rpc_server_reconnect_timeout_s"
+    program = (
+        f"import sweeps.cluster as c, sys, os; print('ray' in sys.modules, float(os.environ['{name}']) > 2 * c._SILENT)"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != name}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == ["False", "True"]
+    order = "import sys, sweeps.cluster; before = 'ray' in sys.modules; import sweeps.run; print(before, 'ray' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", order], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
