@@ -31,9 +31,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/gelo run demo $(ARGS)
 
-# A file's tests stay in one process; the slow ones, tests/e2e, come first.
+# A file's tests stay in one process; the slow ones, tests/e2e, come first. One thread each: they share the cores (a quarter faster).
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
