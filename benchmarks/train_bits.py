@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ from tasks.manifest import Dataset, write_dataset
 from tasks.records import Record
 from tests.tasks.pictures import encode
 
-TRIALS = {
+TRIALS: dict[str, dict[str, Any]] = {
     "full": {"adaptation": Full(), "head": CosFace()},
     "lora with dropout": {"adaptation": Lora(rank=8, dropout=0.25), "head": Binary()},
     "full with L2-SP": {"adaptation": Full(), "head": Binary(), "remedy": L2SP(strength=0.1)},
@@ -46,14 +47,16 @@ def main() -> None:
         data="noise", epochs=epochs, batch=batch, lr_backbone=1e-4, lr_head=1e-2, weight_decay=0.05, clip=5.0, schedule="cosine",
         warmup_epochs=1, sampler="shuffled", augment="flip",
     )  # fmt: skip
+    common = {"backbone": base.name, "task": "morphs", "collection": "miniature", "training": settings, "seed": 7}
     equal = made = 0
     seconds: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         dataset = noise(place, images)
 
-        def trained(trial: Trial, name: str, stops: bool = False) -> tuple[bytes, ...]:
-            folder = TrialFolder(UPath(place) / name)
+        def trained(name: str, number: int, stops: bool = False) -> tuple[bytes, ...]:
+            trial = Trial.model_validate(common | TRIALS[name])
+            folder = TrialFolder(UPath(place) / f"{name} {number}")
             while not training.train(
                 trial, base, dataset, place / "cache", folder, should_stop=every(3) if stops else lambda: False
             ):
@@ -62,44 +65,24 @@ def main() -> None:
                 (Path(str(folder.trained)) / f"{part}.safetensors").read_bytes() for part in ("encoder", "head")
             )
 
-        for name, of in TRIALS.items():
-            trial = Trial.model_validate(
-                {
-                    "backbone": base.name,
-                    "task": "morphs",
-                    "collection": "miniature",
-                    "training": settings,
-                    "seed": 7,
-                    **of,
-                }
-            )
-            first = trained(trial, f"{name} 1")
+        for name in TRIALS:
+            first = trained(name, 1)
             started = time.perf_counter()
-            again = trained(trial, f"{name} 2")
+            again = trained(name, 2)
             seconds[name] = {"deterministic": round(time.perf_counter() - started, 2)}
-            stopped = trained(trial, f"{name} 3", stops=True)
-            found = [one == other for other in (again, stopped) for one in (first,)]
+            stopped = trained(name, 3, stops=True)
+            found = [first == again, first == stopped]
             equal, made = equal + sum(found), made + len(found)
             note(f"{name} on {device}: again {found[0]}, interrupted {found[1]}")
         if device == "cuda":
             torch.use_deterministic_algorithms(False)
             torch.backends.cuda.enable_mem_efficient_sdp(True)
             training.deterministic = lambda device: None
-            for name, of in TRIALS.items():
-                trial = Trial.model_validate(
-                    {
-                        "backbone": base.name,
-                        "task": "morphs",
-                        "collection": "miniature",
-                        "training": settings,
-                        "seed": 7,
-                        **of,
-                    }
-                )
+            for name in TRIALS:
                 started = time.perf_counter()
-                free = trained(trial, f"{name} 4")
+                free = trained(name, 4)
                 seconds[name]["as torch likes"] = round(time.perf_counter() - started, 2)
-                seconds[name]["same bits then"] = float(free == trained(trial, f"{name} 5"))
+                seconds[name]["same bits then"] = float(free == trained(name, 5))
     detail = {
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "backbone": base.name,

@@ -8,25 +8,27 @@ from models.faults import Fault, UserError
 from sweeps.folder import SweepFolder
 from sweeps.trial import Trial
 
+_NAMES = {"base": "weights", "data": "data", "step": "version of the training step"}  # keys of training.json
+
 
 def refuse_others(
-    folder: SweepFolder,
-    trials: Sequence[Trial],
-    labels: Mapping[str, str],
-    key: str,
-    what: str,
-    now: Callable[[Trial], str | None],
+    folder: SweepFolder, trials: Sequence[Trial], labels: Mapping[str, str], now: Callable[[Trial], Mapping[str, str]]
 ) -> None:
-    """Raise UserError naming every trained trial, merged ones and their sources included, whose training.json has another `key` than
-    `now` gives, and both values. An older gelo's file that lacks the key, or None from `now`, cannot be told and passes.
+    """Raise UserError naming every trained trial, merged ones and their sources included, whose training.json says something else than
+    `now`, and both values. What an older gelo's file or `now` lacks cannot be told and passes.
 
-    labels: how messages call a trial, by key; what: what the value is of.
+    labels: how messages call a trial, by key; now: what `base`, `data` and `step` are of here.
     """
     faults = []
     for trial in {each.key: each for one in trials for each in (one, one.source)}.values():
-        made, wanted = folder.trial(trial).training().get(key), now(trial)
-        if made is not None and wanted is not None and made != wanted:
-            label, remedy = labels.get(trial.key, trial.label), "bring the old one back, or give the sweep a new name"
-            faults.append(Fault(label, f"trained with {what} {made}", f"{wanted}, as it is now", remedy))
+        made = folder.trial(trial).training()
+        for key, value in now(trial).items() if made else ():
+            if made.get(key, value) != value:
+                label, remedy = (
+                    labels.get(trial.key, trial.label),
+                    "bring the old one back, or give the sweep a new name",
+                )
+                found = f"trained with {_NAMES[key]} {made[key]}"
+                faults.append(Fault(label, found, f"{value}, as it is now", remedy))
     if faults:
         raise UserError(f"sweep {folder.name}", faults)

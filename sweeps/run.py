@@ -122,8 +122,9 @@ class _Sweep:
             with waiting(f"the weights of {name} to be read", self.display.say):
                 self.bases[name] = load_backbone(name, self._weights(name))
         data = Path(self.settings.data)
-        self._refuse_others("base", "weights", lambda trial: self.bases[trial.backbone].vision_fingerprint)
-        self._refuse_others("step", "version of the training step", lambda trial: str(STEP))
+        self.pairs = pairs_of(self.spec, data)
+        self.datasets = self._datasets()
+        refuse_others(self.folder, self.trials, self.labels, self._now)
         self.folder.save_bases(
             {
                 name: (
@@ -133,12 +134,6 @@ class _Sweep:
                 )
                 for name, base in self.bases.items()
             }
-        )
-        self.pairs = pairs_of(self.spec, data)
-        self.datasets = self._datasets()
-        fingerprints = {name: dataset.fingerprint for name, dataset in self.datasets.items()}
-        self._refuse_others(
-            "data", "data", lambda trial: fingerprints.get(trial.training.data) if trial.training else None
         )
         self._decode()
         size = self.spec.resources.wave
@@ -211,10 +206,10 @@ class _Sweep:
         baselines = {t.backbone: self._subject(t) for t in self.trials if t.task == "none"}
         written = 0
         for subject in subjects:
-            trial = subject.trial
+            trial, results = subject.trial, results_of(subject, self.pairs)
             tags = {
                 **_tags(self.spec), "gelo.vision": subject.ref.vision, "gelo.text": subject.text,
-                "gelo.leaks": leaks_told(results_of(subject, self.pairs)),
+                "gelo.leaks": leaks_told(results),
             }  # fmt: skip
             made = subject.folder.training() if trial.trains else {}
             ended = made.get("ended")
@@ -222,10 +217,8 @@ class _Sweep:
             label = self.labels[trial.key]
             run = self.tracker.ensure_trial(self.parent, trial.key, trial.flat(), tags, name=label, started=started)
             metrics = metrics_of(subject, baselines[trial.backbone], self.pairs)
-            written += self.tracker.log(
-                run, metrics, WHOLE, inputs_of(subject, self.datasets, results_of(subject, self.pairs))
-            )
-            self.tracker.finish(run, "FINISHED" if is_complete(subject, self.pairs) else "FAILED", ended)
+            written += self.tracker.log(run, metrics, WHOLE, inputs_of(subject, self.datasets, results))
+            self.tracker.finish(run, "FINISHED" if is_complete(trial, results, self.pairs) else "FAILED", ended)
         for line in not_averaged(subjects, self.pairs):
             self.display.say(escape(line))
         self.display.say(f"log: {counted(written, 'metric')} of {counted(len(subjects), 'trial')} written to MLflow")
@@ -252,8 +245,11 @@ class _Sweep:
         given = self.weights.get(name)
         return Path(given) if given else None
 
-    def _refuse_others(self, key: str, what: str, now: Callable[[Trial], str | None]) -> None:
-        refuse_others(self.folder, self.trials, self.labels, key, what, now)
+    def _now(self, trial: Trial) -> dict[str, str]:
+        """What a training here would be of, as far as it is known."""
+        name = trial.training.data if trial.training else ""
+        data = {"data": self.datasets[name].fingerprint} if name in self.datasets else {}
+        return {"base": self.bases[trial.backbone].vision_fingerprint, "step": str(STEP), **data}
 
     def _datasets(self) -> dict[str, Dataset]:
         """Make what gelo makes itself, then open and verify all: those that are whole. Raises UserError where none is."""

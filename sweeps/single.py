@@ -64,13 +64,15 @@ def evaluate_one(
     if faults or backbone is None or collection is None:
         raise UserError("evaluate", faults)
     trial = trial or Trial(backbone=backbone, task="none", collection=collection)
-    unread = faults_for(backbone, weights)
     data, cache = Path(settings.data).absolute(), Path(settings.cache).absolute()
     pairs = _pairs_of(only, chosen, data, faults) if only else protocols_of(collection, chosen, data)
+    if unread := faults_for(backbone, weights):  # before any data is made
+        raise UserError("evaluate", [*unread, *faults])
     datasets = _opened(dict.fromkeys(name for name, _ in pairs), data, cache, settings.verify, faults, display)
-    if unread or not datasets:
-        none = Fault("--suite", ", ".join(chosen), f"a suite that {collection} has sets for")
-        raise UserError("evaluate" if unread else "data sets", [*unread, *faults] or none)
+    if not datasets:
+        raise UserError(
+            "data sets", faults or Fault("--suite", ", ".join(chosen), f"a suite that {collection} has sets for")
+        )
     with waiting(f"the weights of {backbone} to be read", display.say):
         base = load_backbone(backbone, weights)  # once it is known what for
     with tempfile.TemporaryDirectory() as scratch, using(cache, settings.cache_limit):

@@ -13,6 +13,7 @@ from models.words import counted
 from sweeps.evaluate import Subject
 from sweeps.logged import Metric
 from sweeps.tracking import Input
+from sweeps.trial import Trial
 from tasks.catalogue import Protocol, chosen
 from tasks.manifest import Dataset
 from tasks.owed import owed
@@ -32,9 +33,9 @@ def results_of(subject: Subject, pairs: Sequence[tuple[str, Protocol]]) -> list[
     return [result for result in found if result is not None]
 
 
-def is_complete(subject: Subject, pairs: Sequence[tuple[str, Protocol]]) -> bool:
-    """True when no result is missing."""
-    return len(results_of(subject, pairs)) == len(list(owed(pairs, subject.trial.task)))
+def is_complete(trial: Trial, results: Sequence[Result], pairs: Sequence[tuple[str, Protocol]]) -> bool:
+    """True when no result of `results_of` is missing."""
+    return len(results) == len(list(owed(pairs, trial.task)))
 
 
 def average(subject: Subject, suite: str, pairs: Sequence[tuple[str, Protocol]]) -> tuple[float | None, str]:
@@ -80,9 +81,8 @@ def metrics_of(subject: Subject, baseline: Subject, pairs: Sequence[tuple[str, P
     metrics = [Metric(name, value) for name, value in values.items()]
     own_training = subject.folder.training() if subject.trial.trains else {}
     metrics += [
-        Metric(
-            f"train/{name}", row[name], int(row.get("step", row["epoch"]))
-        )  # an older gelo's rows stay at their epochs
+        # an older gelo's rows stay at their epochs
+        Metric(f"train/{name}", row[name], int(row.get("step", row["epoch"])))
         for row in own_training.get("history", [])
         for name in _TRAINING
     ]

@@ -9,7 +9,6 @@ import errno
 import io
 import sys
 import traceback
-from typing import NoReturn
 
 from models.faults import FULL, Fault, UserError
 from models.secrets import redacted
@@ -33,44 +32,28 @@ def main() -> None:
     signals.install()
     try:
         code = app(standalone_mode=False)  # click hands the code of a typer.Exit back, it does not raise it
-    except UserError as error:
-        if signals.came():  # a library made something else of it
-            _interrupted()
-        print_faults(error, errors)
-        sys.exit(2)
-    except OSError as error:
-        if signals.came():
-            _interrupted()
-        if error.errno not in PLACE_ERRORS or not error.filename:
-            _print_traceback()
-            sys.exit(1)
-        remedy = (
-            "free some room, or choose another place" if error.errno in FULL else "mend it, or choose another place"
-        )
-        found = error.strerror or str(error)
-        print_faults(
-            UserError("storage", Fault(str(error.filename), found, "a place that gelo can use", remedy)), errors
-        )
-        sys.exit(2)
     except KeyboardInterrupt:
         code = _INTERRUPTED
-    except Exception as error:
-        if hasattr(error, "exit_code") and hasattr(error, "show"):  # click's own usage errors
-            error.show()
-            sys.exit(2)
-        if type(error).__name__ == "Abort" or signals.came():
-            _interrupted()
-        _print_traceback()
-        sys.exit(1)
+    except Exception as error:  # after a signal, whatever a library has made of it
+        code = _INTERRUPTED if signals.came() or type(error).__name__ == "Abort" else _told(error)
     if code == _INTERRUPTED:
-        _interrupted()
+        say(errors, "interrupted; everything finished is saved" + RESUME.get("hint", ""))
+        code = signals.code()
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _interrupted() -> NoReturn:
-    say(errors, "interrupted; everything finished is saved" + RESUME.get("hint", ""))
-    sys.exit(signals.code())
-
-
-def _print_traceback() -> None:
-    print(redacted(traceback.format_exc()), file=sys.stderr, end="")
+def _told(error: Exception) -> int:
+    """Say what went wrong, in the `except` block of `error`; the exit code."""
+    if isinstance(error, UserError):
+        print_faults(error, errors)
+    elif isinstance(error, OSError) and error.errno in PLACE_ERRORS and error.filename:
+        remedy = "free some room" if error.errno in FULL else "mend it"
+        found, expected = error.strerror or str(error), "a place that gelo can use"
+        fault = Fault(str(error.filename), found, expected, f"{remedy}, or choose another place")
+        print_faults(UserError("storage", fault), errors)
+    elif hasattr(error, "exit_code") and hasattr(error, "show"):  # click's own usage errors
+        error.show()
+    else:
+        print(redacted(traceback.format_exc()), file=sys.stderr, end="")
+        return 1
+    return 2

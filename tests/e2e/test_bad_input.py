@@ -177,6 +177,12 @@ def test_unknown_commands_options_and_values(gelo: Gelo) -> None:
     gelo("run", "demo", "--set", "seed=1").refused("unknown key 'seed'", "nearest: seeds")
 
 
+def test_evaluate_tells_of_weights_before_it_makes_data(gelo: Gelo, tmp_path: Path) -> None:
+    (tmp_path / "cut.safetensors").write_bytes(b"cut")
+    gelo("evaluate", "mini-s", "--weights", "cut.safetensors", "--suite", "zero_shot").refused("cut.safetensors")
+    assert not (tmp_path / "out" / "data" / "shapes").exists()
+
+
 def test_evaluate_names_all_that_is_unknown(gelo: Gelo) -> None:
     gelo("evaluate", "mini-x", "--suite", "genral", "--collection", "papers").refused(
         "3 faults", "nearest: general", "nearest: mini-s", "nearest: paper"

@@ -35,9 +35,7 @@ def test_a_failure_that_is_kept_as_text_is_no_flood() -> None:
 @given(st.lists(st.builds(Fault, *(st.sampled_from("abcdefg") for _ in range(3))), max_size=20))
 def test_few_are_all_told(faults: list[Fault]) -> None:
     told = folded(faults)
-    named = {fault.where for fault in told} if len(told) == len(faults) else None
-    if named is not None:
-        assert sorted(map(str, told)) == sorted(map(str, faults))
+    assert len(told) <= len(faults) and bool(told) == bool(faults)
     for fault in faults:  # each is a line of its own, or one of those that a line with a count stands for
         assert fault in told or any(
             " places: " in each.where and (each.found, each.expected) == (fault.found, fault.expected) for each in told

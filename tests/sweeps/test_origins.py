@@ -34,10 +34,10 @@ def test_every_other_origin_is_named_with_both_values(trials: list[Trial], tmp_p
     for trial in learnt:
         _trained(folder, trial, data=f"old-{trial.task}")
     now = {learnt[0].task: f"old-{learnt[0].task}"}
-    refuse_others(folder, trials, labels, "data", "data", lambda trial: now.get(trial.task))
-    refuse_others(folder, trials, labels, "step", "step", lambda trial: "2")  # of an older gelo: not known
+    refuse_others(folder, trials, labels, lambda trial: {"data": now[trial.task]} if trial.task in now else {})
+    refuse_others(folder, trials, labels, lambda trial: {"step": "2"})  # of an older gelo: not known
     with pytest.raises(UserError) as caught:
-        refuse_others(folder, trials, labels, "data", "data", lambda trial: "new")
+        refuse_others(folder, trials, labels, lambda trial: {"data": "new", "step": "2"})
     assert [(fault.where, fault.found, fault.expected) for fault in caught.value.faults] == [
         (labels[trial.key], f"trained with data old-{trial.task}", "new, as it is now") for trial in learnt
     ]
@@ -49,4 +49,4 @@ def test_a_source_outside_the_sweep_counts(trials: list[Trial], tmp_path: Path) 
     assert merged
     _trained(folder, merged[0].source, base="old")
     with pytest.raises(UserError, match="trained with weights old"):
-        refuse_others(folder, merged, Trial.labels(merged), "base", "weights", lambda trial: "new")
+        refuse_others(folder, merged, Trial.labels(merged), lambda trial: {"base": "new"})

@@ -15,7 +15,7 @@ from upath import UPath
 from sweeps.evaluate import Subject
 from sweeps.folder import TrialFolder
 from sweeps.spec import SweepSpec
-from sweeps.summary import WHOLE, average, inputs_of, is_complete, metrics_of, not_averaged
+from sweeps.summary import WHOLE, average, inputs_of, is_complete, metrics_of, not_averaged, results_of
 from sweeps.tracking import Tracker
 from sweeps.trial import Trial
 from tasks.catalogue import Protocol
@@ -97,10 +97,10 @@ def test_an_average_says_which_set_it_lacks_and_why(tmp_path: Path) -> None:
     assert not_averaged(several, PAIRS) == [
         "not given: zero_shot/mean_2/top1 of mini-s untouched, mini-s untouched and 2 other trials (two: 1 class, at least 2 needed)"
     ]
-    assert is_complete(several[0], PAIRS), "an absent number is a result"
+    assert is_complete(several[0].trial, results_of(several[0], PAIRS), PAIRS), "an absent number is a result"
     other = subject(tmp_path / "other")
     save(other, "zero_shot", "one", 0.5)
-    assert not is_complete(other, PAIRS)
+    assert not is_complete(other.trial, results_of(other, PAIRS), PAIRS)
     assert average(other, "zero_shot", PAIRS) == (None, "two: no result")
     assert average(other, "knn", PAIRS) == (None, "")
 
