@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
-from analysis.labels import is_baseline
-from analysis.runs import Runs
-from analysis.select import Status, choice, expected, select
-from tasks.catalogue import PROBES
+from gelo.analysis.labels import is_baseline
+from gelo.analysis.runs import Runs
+from gelo.analysis.select import Status, choice, expected, select
+from gelo.tasks.catalogue import PROBES
 
 GENERAL: tuple[str, ...] = ("zero_shot", *PROBES)
 Z95 = 1.959963984540054

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-
-from analysis.compare import Z95, Comparison
-from analysis.finding import Finding, Verdict, groups, names, signed, spelled
-from analysis.labels import NONE, is_baseline
-from analysis.remedies import remedies
+from gelo.analysis.compare import Z95, Comparison
+from gelo.analysis.finding import Finding, Verdict, groups, names, signed, spelled
+from gelo.analysis.labels import NONE, is_baseline
+from gelo.analysis.remedies import remedies
 
 FACES = "faces"
 GAIN_TITLES = {

@@ -6,11 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from gelo.models.faults import Fault, UserError, unknown
+from gelo.tasks.results import SUITES, Result, direction, parse_metric
 from pydantic import ValidationError
 from upath import UPath
-
-from models.faults import Fault, UserError, unknown
-from tasks.results import SUITES, Result, direction, parse_metric
 
 
 def read_spec(storage: UPath, root: UPath, sweep: str) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 
-from analysis.compare import Comparison
-from analysis.labels import NONE
+from gelo.analysis.compare import Comparison
+from gelo.analysis.labels import NONE
 
 
 def headline(comparison: Comparison) -> dict[str, float]:

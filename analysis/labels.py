@@ -6,8 +6,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
-
-from models.words import differing
+from gelo.models.words import differing
 
 NONE = "none"
 IDENTITY = ["trial", "backbone", "task", "adaptation", "remedy", "seed"]

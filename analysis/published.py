@@ -17,7 +17,7 @@ KEYS = ("approach", "backbone", "average", "gelo")
 
 def published(name: Literal["zero_shot", "linear_probe", "biometric"]) -> pd.DataFrame:
     """One published table: `approach`, `backbone` and one column per data set or metric, in per cent."""
-    with files("analysis").joinpath("published", f"{name}.csv").open("rb") as stream:
+    with files("gelo.analysis").joinpath("published", f"{name}.csv").open("rb") as stream:
         return pd.read_csv(stream)
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 
 import pandas as pd
+from gelo.analysis.compare import Comparison
+from gelo.analysis.finding import Finding, groups, signed, spelled
+from gelo.analysis.labels import NONE
+from gelo.models.words import counted
 from scipy.special import ndtri
-
-from analysis.compare import Comparison
-from analysis.finding import Finding, groups, signed, spelled
-from analysis.labels import NONE
-from models.words import counted
 
 _NAMED = 3  # of those that are not told apart from the first
 TITLE = "Which remedy buys the most back?"

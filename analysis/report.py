@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from gelo.analysis import plots, remedies
+from gelo.analysis.compare import Comparison, compare
+from gelo.analysis.finding import Finding, spelled
+from gelo.analysis.findings import findings
+from gelo.analysis.headline import headline
+from gelo.analysis.labels import NONE
+from gelo.analysis.published import kept
+from gelo.analysis.runs import read_runs
+from gelo.analysis.tables import Cell, Row, Table, build, to_csv
+from gelo.models.durable import publish_bytes
+from gelo.models.faults import folded
+from gelo.models.secrets import redacted
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from upath import UPath
-
-from analysis import plots, remedies
-from analysis.compare import Comparison, compare
-from analysis.finding import Finding, spelled
-from analysis.findings import findings
-from analysis.headline import headline
-from analysis.labels import NONE
-from analysis.published import kept
-from analysis.runs import read_runs
-from analysis.tables import Cell, Row, Table, build, to_csv
-from models.durable import publish_bytes
-from models.faults import folded
-from models.secrets import redacted
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def write_report(storage: UPath | Path | str, sweep: str, tracking_uri: str | No
 def page(comparison: Comparison, tables: Mapping[str, Table], found: list[Finding]) -> str:
     """index.html. Nothing is fetched from anywhere; names and messages are escaped, logins and keys taken out."""
     environment = Environment(
-        loader=PackageLoader("analysis"),
+        loader=PackageLoader("gelo.analysis"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

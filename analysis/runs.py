@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from gelo.analysis.folders import children, read_metrics, read_spec, read_trial
+from gelo.analysis.labels import arrange, labelled, with_settings
+from gelo.models.faults import Fault, UserError
+from gelo.tasks.results import SUITES
 from upath import UPath
-
-from analysis.folders import children, read_metrics, read_spec, read_trial
-from analysis.labels import arrange, labelled, with_settings
-from models.faults import Fault, UserError
-from tasks.results import SUITES
 
 _MEAN = re.compile(r"mean(_\d+)?/")
 TRIAL_COLUMNS = [

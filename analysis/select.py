@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
-
-from analysis.labels import is_baseline
-from analysis.runs import Runs
-from tasks.catalogue import ENTRIES, PROBES, chosen
-from tasks.results import SUITES
+from gelo.analysis.labels import is_baseline
+from gelo.analysis.runs import Runs
+from gelo.tasks.catalogue import ENTRIES, PROBES, chosen
+from gelo.tasks.results import SUITES
 
 HEADED = ("mad", "pad")
 # suite of results -> (the catalogue's protocols that give it, the name under which a spec asks for it)

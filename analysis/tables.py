@@ -13,11 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
-
-from analysis.compare import Comparison
-from analysis.labels import IDENTITY, is_baseline
-from tasks.catalogue import PROBES
-from tasks.results import MEAN, direction, metric_name
+from gelo.analysis.compare import Comparison
+from gelo.analysis.labels import IDENTITY, is_baseline
+from gelo.tasks.catalogue import PROBES
+from gelo.tasks.results import MEAN, direction, metric_name
 
 # What a reader looks for first in biometric.csv: (suite, part, start of the leaf). The others follow by name.
 MAIN = (  # suite, part (* is any), leaf; a mean is also that of a set of a user's own, `<set>.mean`

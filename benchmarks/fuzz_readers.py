@@ -25,14 +25,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gelo.tasks.pixels import UNREADABLE, open_image
+from gelo.tasks.prepare.arrays import cifar10, mnist
+from gelo.tasks.prepare.identities import identities
+from gelo.tasks.prepare.pairs import verification
+from gelo.tasks.prepare.tree import Item, Layout, Tree
 from PIL import Image
 
 from benchmarks.line import finish, note
-from tasks.pixels import UNREADABLE, open_image
-from tasks.prepare.arrays import cifar10, mnist
-from tasks.prepare.identities import identities
-from tasks.prepare.pairs import verification
-from tasks.prepare.tree import Item, Layout, Tree
 from tests.tasks.prepare import face_trees, trees
 
 ROUNDS = {

@@ -27,21 +27,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from gelo.models.faults import UserError
+from gelo.tasks import scorefile
+from gelo.tasks.pixels import UNREADABLE, open_image
+from gelo.tasks.prepare.check import refusals_of
+from gelo.tasks.prepare.folders import folder
+from gelo.tasks.prepare.hub import hub
+from gelo.tasks.prepare.lfw import lfw
+from gelo.tasks.prepare.splits import role_of
+from gelo.tasks.prepare.table import table
+from gelo.tasks.prepare.tree import Layout, Tree
+from gelo.tasks.prepare.webdataset import webdataset
 from PIL import Image
 
 from benchmarks.fuzz_readers import BYTES, SECONDS, at_most, damaged
 from benchmarks.line import finish, note
-from models.faults import UserError
-from tasks import scorefile
-from tasks.pixels import UNREADABLE, open_image
-from tasks.prepare.check import refusals_of
-from tasks.prepare.folders import folder
-from tasks.prepare.hub import hub
-from tasks.prepare.lfw import lfw
-from tasks.prepare.splits import role_of
-from tasks.prepare.table import table
-from tasks.prepare.tree import Layout, Tree
-from tasks.prepare.webdataset import webdataset
 from tests.tasks.prepare.hub_trees import parquet, rows, save_dict
 from tests.tasks.prepare.same_pictures import CLASSES, image, put, write_tar
 

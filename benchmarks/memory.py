@@ -15,12 +15,12 @@ import threading
 from pathlib import Path
 
 import psutil
+from gelo.models.specs import resolve
+from gelo.tasks.embed import embed, needs
+from gelo.tasks.manifest import open_dataset
 
 from benchmarks.line import finish, note
 from benchmarks.streaming import CORES, data_set, encoder, piped
-from models.specs import resolve
-from tasks.embed import embed, needs
-from tasks.manifest import open_dataset
 
 
 def main() -> None:

@@ -16,18 +16,18 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from gelo.tasks.prepare.prepare import prepare
+from gelo.tasks.prepare.tree import png
 from PIL import Image
 
 from benchmarks.line import finish, note
 from benchmarks.streaming import timed
-from tasks.prepare.prepare import prepare
-from tasks.prepare.tree import png
 
 CLASSES = 100
 _ALONE = """
 import re, sys
 from pathlib import Path
-from tasks.prepare.prepare import prepare
+from gelo.tasks.prepare.prepare import prepare
 prepare("small", Path(sys.argv[1]), Path(sys.argv[2]), reader="folder")
 print(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
 """

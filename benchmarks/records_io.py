@@ -17,12 +17,12 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from gelo.tasks.prepare.recordio import records
+from gelo.tasks.prepare.tree import Tree
 from PIL import Image
 
 from benchmarks.line import finish, note
 from benchmarks.streaming import jpeg, timed
-from tasks.prepare.recordio import records
-from tasks.prepare.tree import Tree
 from tests.tasks.prepare.face_trees import packed, record
 
 DISTINCT = 64  # JPEGs that are written again and again: nothing remembers what it decoded
@@ -30,8 +30,8 @@ BLOCK = 1 << 20
 PASS = """
 import json, sys
 from pathlib import Path
-from tasks.prepare.recordio import records
-from tasks.prepare.tree import Tree
+from gelo.tasks.prepare.recordio import records
+from gelo.tasks.prepare.tree import Tree
 def peak():
     status = Path("/proc/self/status").read_text()  # a child's ru_maxrss begins with its parent's
     return int(status.split("VmHWM:")[1].split()[0]) / 1024

@@ -11,21 +11,21 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from gelo.models.zoo import load_backbone
+from gelo.sweeps.evaluate import embed_jobs, jobs_of, subject_of
+from gelo.sweeps.folder import TrialFolder
+from gelo.sweeps.progress import Display
+from gelo.sweeps.scoring import score_jobs
+from gelo.sweeps.settings import Settings
+from gelo.sweeps.single import evaluate_one
+from gelo.sweeps.trial import Trial
+from gelo.tasks.manifest import Dataset
+from gelo.tasks.results import Result
 from rich.console import Console
 from upath import UPath
 
 from benchmarks.line import finish, note
 from benchmarks.streaming import data_set, fresh, timed
-from models.zoo import load_backbone
-from sweeps.evaluate import embed_jobs, jobs_of, subject_of
-from sweeps.folder import TrialFolder
-from sweeps.progress import Display
-from sweeps.scoring import score_jobs
-from sweeps.settings import Settings
-from sweeps.single import evaluate_one
-from sweeps.trial import Trial
-from tasks.manifest import Dataset
-from tasks.results import Result
 
 
 def main() -> None:

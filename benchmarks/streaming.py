@@ -12,17 +12,16 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 import open_clip
 import torch
+from gelo.models.zoo import load_backbone
+from gelo.tasks import stream
+from gelo.tasks.embed import EncoderRef
+from gelo.tasks.manifest import Dataset as Shards
+from gelo.tasks.manifest import write_dataset
+from gelo.tasks.records import Record
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset
-
-from models.zoo import load_backbone
-from tasks import stream
-from tasks.embed import EncoderRef
-from tasks.manifest import Dataset as Shards
-from tasks.manifest import write_dataset
-from tasks.records import Record
 
 SIZE = (500, 375)
 BATCH = 128

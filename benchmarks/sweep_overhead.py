@@ -55,7 +55,7 @@ def _round(scratch: Path, number: int, trials: int, epochs: int) -> dict[str, fl
     (place / "overhead.yaml").write_text(SPEC.format(epochs=epochs, seeds=list(range(trials))))
     environment = {**os.environ, "GELO_DATA": str(scratch / "data"), "GELO_CACHE": str(scratch / "cache")}
     started = time.monotonic()
-    command = [sys.executable, "-m", "sweeps", "run", "overhead.yaml", "--cpus", str(SLOTS)]
+    command = [sys.executable, "-m", "gelo", "run", "overhead.yaml", "--cpus", str(SLOTS)]
     output = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=True).stdout
     total = time.monotonic() - started
     stage = next(line for line in output.splitlines() if f"train: {trials} trials in" in line)

@@ -23,11 +23,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from gelo.tasks.protocols.tally import Context
+from gelo.tasks.results import rate_label
 from numpy.typing import NDArray
 
 from benchmarks.line import finish, note
-from tasks.protocols.tally import Context
-from tasks.results import rate_label
 
 CONTEXT: Context = {"data": "d", "vision": "v", "text": "t", "scale": "full"}
 
@@ -115,7 +115,7 @@ def one_run(way: str, folder: Path) -> dict[str, Any]:
     members, pairs = pq.read_table(folder / "members.parquet"), pq.read_table(folder / "pairs.parquet")
     ids = np.array([f"img/{number}.jpg" for number in range(len(image))], dtype=object)
     steps: dict[str, float] = {}
-    for module in ("sklearn.metrics", "sklearn.preprocessing", "threadpoolctl", "tasks.protocols.templates"):
+    for module in ("sklearn.metrics", "sklearn.preprocessing", "threadpoolctl", "gelo.tasks.protocols.templates"):
         import_module(module)  # its time is not the protocol's
     begin = time.perf_counter()
     if way == "plain":
@@ -131,9 +131,8 @@ def ours(
     image: NDArray[np.float32], flip: NDArray[np.float32], ids: NDArray[np.object_], members: pa.Table, pairs: pa.Table,
     threads: int | None,
 ) -> dict[str, float]:  # fmt: skip
+    from gelo.tasks.protocols import templates
     from threadpoolctl import threadpool_limits
-
-    from tasks.protocols import templates
 
     with threadpool_limits(threads):
         result, _ = templates.score("ijbc", image, flip, ids, members, pairs, **CONTEXT)
@@ -144,10 +143,9 @@ def plain(
     image: NDArray[np.float32], flip: NDArray[np.float32], members: pa.Table, pairs: pa.Table, steps: dict[str, float]
 ) -> dict[str, float]:
     """As the script: features in the order of the members' lines (its own assumption), float32 until the templates."""
+    from gelo.tasks.protocols.templates import RATES
     from sklearn.metrics import roc_curve
     from sklearn.preprocessing import normalize
-
-    from tasks.protocols.templates import RATES
 
     begin = time.perf_counter()
     row = {name: number for number, name in enumerate(f"img/{n}.jpg" for n in range(len(image)))}

@@ -15,18 +15,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from gelo.models.adapt import Full, Lora
+from gelo.models.head_specs import Binary, CosFace
+from gelo.models.remedies import L2SP
+from gelo.models.zoo import load_backbone
+from gelo.sweeps import train as training
+from gelo.sweeps.folder import TrialFolder
+from gelo.sweeps.trial import Training, Trial
+from gelo.tasks.manifest import Dataset, write_dataset
+from gelo.tasks.records import Record
 from upath import UPath
 
 from benchmarks.line import finish, note
-from models.adapt import Full, Lora
-from models.head_specs import Binary, CosFace
-from models.remedies import L2SP
-from models.zoo import load_backbone
-from sweeps import train as training
-from sweeps.folder import TrialFolder
-from sweeps.trial import Training, Trial
-from tasks.manifest import Dataset, write_dataset
-from tasks.records import Record
 from tests.tasks.pictures import encode
 
 TRIALS: dict[str, dict[str, Any]] = {

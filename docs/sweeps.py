@@ -6,13 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+from gelo.sweeps.expand import ADAPTATIONS, HEADS, REMEDIES
+from gelo.sweeps.spec import Resources, SweepSpec
+from gelo.sweeps.trial import Training
+from gelo.tasks.training import TASKS
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
-
-from sweeps.expand import ADAPTATIONS, HEADS, REMEDIES
-from sweeps.spec import Resources, SweepSpec
-from sweeps.trial import Training
-from tasks.training import TASKS
 
 PAGE = Path(__file__).with_name("sweeps.md")
 _INTRODUCTION = """# A sweep's YAML: every key

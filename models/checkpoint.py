@@ -21,13 +21,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from gelo.models.durable import DONE, fetched, is_done, is_local, publish_folder
+from gelo.models.faults import Fault, UserError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from upath import UPath
-
-from models.durable import DONE, fetched, is_done, is_local, publish_folder
-from models.faults import Fault, UserError
 
 FORMAT = 2
 STATE = "state.json"

@@ -17,12 +17,11 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from gelo.models.faults import Fault, UserError
+from gelo.models.specs import Transform
 from numpy.typing import NDArray
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
-
-from models.faults import Fault, UserError
-from models.specs import Transform
 
 TEXT_BATCH = 256
 

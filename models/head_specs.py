@@ -5,13 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from gelo.models.faults import Fault, UserError
+from gelo.models.spec import Spec
 from pydantic import Field
 
-from models.faults import Fault, UserError
-from models.spec import Spec
-
 if TYPE_CHECKING:
-    from models.heads import Head
+    from gelo.models.heads import Head
 
 
 class HeadSpec(Spec, ABC):
@@ -31,7 +30,7 @@ class CosFace(HeadSpec):
 
     def build(self, dim: int, classes: int, seed: int) -> Head:
         """See `models.heads.build_head`."""
-        from models.heads import CosFaceHead
+        from gelo.models.heads import CosFaceHead
 
         return CosFaceHead(dim, classes, scale=self.scale, margin=self.margin, seed=seed)
 
@@ -43,7 +42,7 @@ class Binary(HeadSpec):
 
     def build(self, dim: int, classes: int, seed: int) -> Head:
         """See `models.heads.build_head`."""
-        from models.heads import BinaryHead
+        from gelo.models.heads import BinaryHead
 
         if classes != 2:
             raise UserError(

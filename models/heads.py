@@ -6,10 +6,9 @@ import math
 from abc import ABC, abstractmethod
 
 import torch
+from gelo.models.head_specs import Binary, CosFace, HeadKind, HeadSpec
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from models.head_specs import Binary, CosFace, HeadKind, HeadSpec
 
 __all__ = ["Binary", "BinaryHead", "CosFace", "CosFaceHead", "Head", "HeadKind", "HeadSpec", "build_head"]
 

@@ -6,7 +6,7 @@ import os
 import re
 import urllib.parse
 
-from models.faults import Fault
+from gelo.models.faults import Fault
 
 HIDDEN = "***"
 _LOGIN = re.compile(r"(\w+:/{1,2})[^/\s@'\"]+@")  # a path has one of the slashes

@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from gelo.models.faults import Fault, UserError
+from gelo.models.spec import Spec, joined
+from gelo.models.weights import weights_fault
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-from models.faults import Fault, UserError
-from models.spec import Spec, joined
-from models.weights import weights_fault
 
 if TYPE_CHECKING:
     from torch import Tensor

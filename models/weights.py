@@ -12,8 +12,8 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.containers import SAFETENSORS, STATE_DICTS, content_flaw, names_flaw, pickle_flaw, place_flaw
-from models.faults import Fault, UserError
+from gelo.models.containers import SAFETENSORS, STATE_DICTS, content_flaw, names_flaw, pickle_flaw, place_flaw
+from gelo.models.faults import Fault, UserError
 
 if TYPE_CHECKING:
     from torch import Tensor

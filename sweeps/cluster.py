@@ -14,14 +14,13 @@ from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
 
+from gelo.models.durable import is_local
+from gelo.models.faults import Fault, UserError
+from gelo.models.words import counted
+from gelo.sweeps.progress import Display, waiting
+from gelo.sweeps.signals import install
 from rich.markup import escape
 from upath import UPath
-
-from models.durable import is_local
-from models.faults import Fault, UserError
-from models.words import counted
-from sweeps.progress import Display, waiting
-from sweeps.signals import install
 
 _LOOK, _DEAD, _SILENT = 2.0, 20.0, 180.0  # seconds
 _LATE = "run it again when this machine is less busy; Ray's logs are in /tmp/ray/session_latest/logs"

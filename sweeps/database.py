@@ -7,8 +7,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from models.faults import Fault, UserError
-from sweeps.store import SQLITE, as_uri
+from gelo.models.faults import Fault, UserError
+from gelo.sweeps.store import SQLITE, as_uri
 
 
 def migrate(database: Path, artifacts: str) -> None:

@@ -8,26 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.durable import publish_bytes, stamp
-from models.faults import Fault, UserError
-from models.specs import Transform
-from sweeps.folder import TrialFolder
-from sweeps.trial import Trial
-from sweeps.troubles import Troubles
-from tasks.catalogue import SUITES, Protocol, datasets_for, entry_of
-from tasks.defined import reads_of, why_not
-from tasks.embed import EncoderRef, Need, embed, needs
-from tasks.manifest import Dataset, open_dataset
-from tasks.owed import suites_of
-from tasks.results import Result
-from tasks.stream import Executor, Work
-from tasks.suites import WIRING, Wiring
-from tasks.tokens import ask
-from tasks.training.preprocess import transforms
+from gelo.models.durable import publish_bytes, stamp
+from gelo.models.faults import Fault, UserError
+from gelo.models.specs import Transform
+from gelo.sweeps.folder import TrialFolder
+from gelo.sweeps.trial import Trial
+from gelo.sweeps.troubles import Troubles
+from gelo.tasks.catalogue import SUITES, Protocol, datasets_for, entry_of
+from gelo.tasks.defined import reads_of, why_not
+from gelo.tasks.embed import EncoderRef, Need, embed, needs
+from gelo.tasks.manifest import Dataset, open_dataset
+from gelo.tasks.owed import suites_of
+from gelo.tasks.results import Result
+from gelo.tasks.stream import Executor, Work
+from gelo.tasks.suites import WIRING, Wiring
+from gelo.tasks.tokens import ask
+from gelo.tasks.training.preprocess import transforms
 
 if TYPE_CHECKING:
-    from models.encoder import Encoder
-    from sweeps.spec import SweepSpec
+    from gelo.models.encoder import Encoder
+    from gelo.sweeps.spec import SweepSpec
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, get_args
 
+from gelo.models.adapt import Adaptation
+from gelo.models.faults import Fault, UserError, unknown
+from gelo.models.head_specs import HeadKind
+from gelo.models.remedies import Remedy
+from gelo.models.specs import resolve, vision_layers
+from gelo.sweeps.trial import Training, Trial
+from gelo.tasks.catalogue import COLLECTIONS, ENTRIES
+from gelo.tasks.training import TASKS
 from pydantic import BaseModel, ValidationError
-
-from models.adapt import Adaptation
-from models.faults import Fault, UserError, unknown
-from models.head_specs import HeadKind
-from models.remedies import Remedy
-from models.specs import resolve, vision_layers
-from sweeps.trial import Training, Trial
-from tasks.catalogue import COLLECTIONS, ENTRIES
-from tasks.training import TASKS
 
 
 def _kinds_of(union: Any) -> dict[str, type[BaseModel]]:

@@ -21,18 +21,17 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from gelo.models.durable import is_done, publish_bytes, stamp
+from gelo.models.faults import Fault, UserError, unknown
+from gelo.models.secrets import redacted
+from gelo.sweeps.settings import Settings
+from gelo.sweeps.spec import NAME, SweepSpec, validation_faults
+from gelo.sweeps.trial import Trial
+from gelo.tasks.protocols.curves import curves_of
+from gelo.tasks.protocols.tally import per_class
+from gelo.tasks.results import Result
 from pydantic import BaseModel, ValidationError
 from upath import UPath
-
-from models.durable import is_done, publish_bytes, stamp
-from models.faults import Fault, UserError, unknown
-from models.secrets import redacted
-from sweeps.settings import Settings
-from sweeps.spec import NAME, SweepSpec, validation_faults
-from sweeps.trial import Trial
-from tasks.protocols.curves import curves_of
-from tasks.protocols.tally import per_class
-from tasks.results import Result
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from models.faults import UserError
-from sweeps.evaluate import Job
-from tasks.contents import UNCHECKED as OLD
-from tasks.contents import alike, is_known, shared, within
-from tasks.defined import reads_of
-from tasks.manifest import CARD, Dataset, open_dataset
-from tasks.results import LEAK, NO_LEAK, UNCHECKED, Result
-from tasks.understood import Leak
+from gelo.models.faults import UserError
+from gelo.sweeps.evaluate import Job
+from gelo.tasks.contents import UNCHECKED as OLD
+from gelo.tasks.contents import alike, is_known, shared, within
+from gelo.tasks.defined import reads_of
+from gelo.tasks.manifest import CARD, Dataset, open_dataset
+from gelo.tasks.results import LEAK, NO_LEAK, UNCHECKED, Result
+from gelo.tasks.understood import Leak
 
 _TAG = 5000  # characters that a tag of MLflow holds
 _SCORED, _LEARNT = ("test", "dev"), ("train", "val")

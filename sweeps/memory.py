@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from models.faults import Fault, UserError
-from models.specs import resolve
-from models.words import counted
-from sweeps.spec import SweepSpec
+from gelo.models.faults import Fault, UserError
+from gelo.models.specs import resolve
+from gelo.models.words import counted
+from gelo.sweeps.spec import SweepSpec
 
 _CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 

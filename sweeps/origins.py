@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from models.faults import Fault, UserError
-from sweeps.folder import SweepFolder
-from sweeps.trial import Trial
+from gelo.models.faults import Fault, UserError
+from gelo.sweeps.folder import SweepFolder
+from gelo.sweeps.trial import Trial
 
 _NAMES = {"base": "weights", "data": "data", "step": "version of the training step"}  # keys of training.json
 

@@ -6,11 +6,10 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from gelo.models.durable import is_local
+from gelo.models.faults import Fault, UserError
+from gelo.sweeps.settings import Settings
 from upath import UPath
-
-from models.durable import is_local
-from models.faults import Fault, UserError
-from sweeps.settings import Settings
 
 _READ_ONLY = ("http", "https")
 _EXTRAS = ("s3", "gs")  # of pyproject.toml

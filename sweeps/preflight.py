@@ -8,18 +8,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from models.durable import is_done
-from models.faults import Fault, UserError
-from models.specs import Backbone, faults_for, resolve, vision_layers
-from models.words import counted
-from sweeps.evaluate import pairs_of
-from sweeps.memory import memory_faults, of_machine
-from sweeps.places import place_faults
-from sweeps.room import room_faults
-from sweeps.settings import Settings
-from sweeps.spec import SweepSpec
-from tasks.catalogue import ENTRIES, entry_of, locate
-from tasks.manifest import Dataset
+from gelo.models.durable import is_done
+from gelo.models.faults import Fault, UserError
+from gelo.models.specs import Backbone, faults_for, resolve, vision_layers
+from gelo.models.words import counted
+from gelo.sweeps.evaluate import pairs_of
+from gelo.sweeps.memory import memory_faults, of_machine
+from gelo.sweeps.places import place_faults
+from gelo.sweeps.room import room_faults
+from gelo.sweeps.settings import Settings
+from gelo.sweeps.spec import SweepSpec
+from gelo.tasks.catalogue import ENTRIES, entry_of, locate
+from gelo.tasks.manifest import Dataset
 
 
 def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:

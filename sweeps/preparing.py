@@ -9,22 +9,21 @@ from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 
+from gelo.models.durable import is_done
+from gelo.models.faults import UserError
+from gelo.models.words import counted
+from gelo.sweeps.listing import Listing, say
+from gelo.sweeps.set_shown import About, about, print_about
+from gelo.sweeps.set_shown import as_json as shown_as_json
+from gelo.tasks.cache import entries
+from gelo.tasks.catalogue import named
+from gelo.tasks.defined import prompted
+from gelo.tasks.manifest import Dataset, open_dataset
+from gelo.tasks.prepare.prepare import Wanted, look, prepare, prompts_of_seen
+from gelo.tasks.prepare.readers import KNOWN, of_faces
+from gelo.tasks.preview import write_preview
 from rich.console import Console
 from rich.progress import Progress, TextColumn
-
-from models.durable import is_done
-from models.faults import UserError
-from models.words import counted
-from sweeps.listing import Listing, say
-from sweeps.set_shown import About, about, print_about
-from sweeps.set_shown import as_json as shown_as_json
-from tasks.cache import entries
-from tasks.catalogue import named
-from tasks.defined import prompted
-from tasks.manifest import Dataset, open_dataset
-from tasks.prepare.prepare import Wanted, look, prepare, prompts_of_seen
-from tasks.prepare.readers import KNOWN, of_faces
-from tasks.preview import write_preview
 
 
 def catalogue_table(data: Path) -> Listing:

@@ -7,14 +7,14 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from models.faults import Fault, UserError
-from models.specs import Transform, resolve
-from sweeps.evaluate import pairs_of
-from sweeps.spec import SweepSpec
-from tasks.defined import reads_of
-from tasks.manifest import Dataset
-from tasks.stream import works
-from tasks.training.preprocess import transforms
+from gelo.models.faults import Fault, UserError
+from gelo.models.specs import Transform, resolve
+from gelo.sweeps.evaluate import pairs_of
+from gelo.sweeps.spec import SweepSpec
+from gelo.tasks.defined import reads_of
+from gelo.tasks.manifest import Dataset
+from gelo.tasks.stream import works
+from gelo.tasks.training.preprocess import transforms
 
 _NAMED = 3  # data sets of one message
 

@@ -16,37 +16,36 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gelo.models.durable import is_done, is_local
+from gelo.models.faults import Fault, UserError, folded
+from gelo.models.secrets import redacted
+from gelo.models.specs import Transform, resolve
+from gelo.models.words import counted
+from gelo.models.zoo import load_backbone
+from gelo.sweeps.cluster import must_grant, started, unshared
+from gelo.sweeps.evaluate import Subject, embed_jobs, jobs_of, pairs_of, subject_of, undecoded, verified
+from gelo.sweeps.folder import SweepFolder
+from gelo.sweeps.leaks import leaks_told
+from gelo.sweeps.origins import refuse_others
+from gelo.sweeps.preflight import needed_datasets, preflight
+from gelo.sweeps.progress import Display, waiting
+from gelo.sweeps.scoring import score_jobs
+from gelo.sweeps.settings import Settings
+from gelo.sweeps.signals import end, handled
+from gelo.sweeps.spec import SweepSpec
+from gelo.sweeps.summary import HEADLINE, WHOLE, inputs_of, is_complete, metrics_of, not_averaged, results_of
+from gelo.sweeps.tracking import Metric, Tracker
+from gelo.sweeps.train import STEP, merge
+from gelo.sweeps.trial import Trial
+from gelo.sweeps.tune import StopFlag, train_all
+from gelo.tasks.cache import touch, using
+from gelo.tasks.catalogue import COLLECTIONS, locate
+from gelo.tasks.defined import reads_of
+from gelo.tasks.manifest import Dataset
+from gelo.tasks.stream import Work, decode_all, works
+from gelo.tasks.training.preprocess import transforms
 from rich.markup import escape
 from upath import UPath
-
-from models.durable import is_done, is_local
-from models.faults import Fault, UserError, folded
-from models.secrets import redacted
-from models.specs import Transform, resolve
-from models.words import counted
-from models.zoo import load_backbone
-from sweeps.cluster import must_grant, started, unshared
-from sweeps.evaluate import Subject, embed_jobs, jobs_of, pairs_of, subject_of, undecoded, verified
-from sweeps.folder import SweepFolder
-from sweeps.leaks import leaks_told
-from sweeps.origins import refuse_others
-from sweeps.preflight import needed_datasets, preflight
-from sweeps.progress import Display, waiting
-from sweeps.scoring import score_jobs
-from sweeps.settings import Settings
-from sweeps.signals import end, handled
-from sweeps.spec import SweepSpec
-from sweeps.summary import HEADLINE, WHOLE, inputs_of, is_complete, metrics_of, not_averaged, results_of
-from sweeps.tracking import Metric, Tracker
-from sweeps.train import STEP, merge
-from sweeps.trial import Trial
-from sweeps.tune import StopFlag, train_all
-from tasks.cache import touch, using
-from tasks.catalogue import COLLECTIONS, locate
-from tasks.defined import reads_of
-from tasks.manifest import Dataset
-from tasks.stream import Work, decode_all, works
-from tasks.training.preprocess import transforms
 
 
 @dataclass

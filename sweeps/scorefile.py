@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.faults import Fault, UserError, unknown
-from sweeps.places import file_fault
-from tasks.filemetrics import measure
-from tasks.results import Result
-from tasks.scorefile import PROTOCOLS, read
+from gelo.models.faults import Fault, UserError, unknown
+from gelo.sweeps.places import file_fault
+from gelo.tasks.filemetrics import measure
+from gelo.tasks.results import Result
+from gelo.tasks.scorefile import PROTOCOLS, read
 
 
 def evaluate_file(scores: Path | None, protocol: str | None, beside: Sequence[str] = ()) -> Result:

@@ -6,21 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gelo.models.durable import fetched
+from gelo.models.faults import Fault, UserError, pass_interrupt
+from gelo.sweeps.evaluate import Job
+from gelo.sweeps.folder import TrialFolder
+from gelo.sweeps.leaks import leak_notes
+from gelo.sweeps.troubles import Troubles
+from gelo.tasks.catalogue import Protocol
+from gelo.tasks.defined import run
+from gelo.tasks.embed import EncoderRef, features
+from gelo.tasks.manifest import open_dataset
+from gelo.tasks.stream import Executor
+from gelo.tasks.suites import WIRING, Head, Scoring
+from gelo.tasks.tokens import asked
 from upath import UPath
-
-from models.durable import fetched
-from models.faults import Fault, UserError, pass_interrupt
-from sweeps.evaluate import Job
-from sweeps.folder import TrialFolder
-from sweeps.leaks import leak_notes
-from sweeps.troubles import Troubles
-from tasks.catalogue import Protocol
-from tasks.defined import run
-from tasks.embed import EncoderRef, features
-from tasks.manifest import open_dataset
-from tasks.stream import Executor
-from tasks.suites import WIRING, Head, Scoring
-from tasks.tokens import asked
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from gelo.models.words import counted
+from gelo.sweeps.listing import say
+from gelo.tasks.contents import UNCHECKED, is_known, known_of, said_of_looks, within
+from gelo.tasks.defined import prompts_asked
+from gelo.tasks.manifest import Dataset
+from gelo.tasks.prompts import Prompts
+from gelo.tasks.understood import Leak, Reading, Understood
 from rich.console import Console
-
-from models.words import counted
-from sweeps.listing import say
-from tasks.contents import UNCHECKED, is_known, known_of, said_of_looks, within
-from tasks.defined import prompts_asked
-from tasks.manifest import Dataset
-from tasks.prompts import Prompts
-from tasks.understood import Leak, Reading, Understood
 
 _PROMPTS = (
     3  # classes whose prompt is shown: the first, one of the middle and the last, where an order that slipped shows

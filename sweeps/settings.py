@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gelo.models.durable import is_local
 from pydantic import ConfigDict
 from upath import UPath
-
-from models.durable import is_local
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from gelo.models.faults import UserError
+from gelo.sweeps.folder import SweepFolder
+from gelo.sweeps.listing import Listing
+from gelo.sweeps.status import standing
 from upath import UPath
-
-from models.faults import UserError
-from sweeps.folder import SweepFolder
-from sweeps.listing import Listing
-from sweeps.status import standing
 
 
 def sweeps_in(storage: UPath) -> list[dict[str, Any]]:

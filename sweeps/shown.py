@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from gelo.sweeps.listing import Listing, say
+from gelo.tasks.prepare.official import OFFICIAL
+from gelo.tasks.results import LEAK, UNCHECKED, Result
 from rich.console import Console
-
-from sweeps.listing import Listing, say
-from tasks.prepare.official import OFFICIAL
-from tasks.results import LEAK, UNCHECKED, Result
 
 SAID = (
     "rule_of_30",

@@ -9,23 +9,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from gelo.models.faults import Fault, UserError, unknown
+from gelo.models.specs import faults_for, resolve
+from gelo.models.zoo import load_backbone
+from gelo.sweeps.evaluate import embed_jobs, jobs_of, protocols_of, subject_of, undecoded, verified
+from gelo.sweeps.folder import SweepFolder, TrialFolder
+from gelo.sweeps.progress import Display, waiting
+from gelo.sweeps.scoring import score_jobs
+from gelo.sweeps.settings import Settings
+from gelo.sweeps.summary import averages_of, results_of
+from gelo.sweeps.trial import Trial
+from gelo.tasks.cache import using
+from gelo.tasks.catalogue import COLLECTIONS, SUITES, Protocol, entry_of, locate, named
+from gelo.tasks.manifest import Dataset
+from gelo.tasks.results import Result
+from gelo.tasks.stream import Work, decode_all
 from upath import UPath
-
-from models.faults import Fault, UserError, unknown
-from models.specs import faults_for, resolve
-from models.zoo import load_backbone
-from sweeps.evaluate import embed_jobs, jobs_of, protocols_of, subject_of, undecoded, verified
-from sweeps.folder import SweepFolder, TrialFolder
-from sweeps.progress import Display, waiting
-from sweeps.scoring import score_jobs
-from sweeps.settings import Settings
-from sweeps.summary import averages_of, results_of
-from sweeps.trial import Trial
-from tasks.cache import using
-from tasks.catalogue import COLLECTIONS, SUITES, Protocol, entry_of, locate, named
-from tasks.manifest import Dataset
-from tasks.results import Result
-from tasks.stream import Work, decode_all
 
 _GROUPS = {"general": ("zero_shot", "probe")}
 

@@ -11,14 +11,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from gelo.models.faults import Fault, UserError, unknown
+from gelo.models.words import kind_of
+from gelo.sweeps.expand import Expansion
+from gelo.sweeps.trial import Trial
+from gelo.sweeps.yamlfile import LARGEST, parse_yaml, read_yaml
+from gelo.tasks.catalogue import COLLECTIONS, SUITES, datasets_for
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-
-from models.faults import Fault, UserError, unknown
-from models.words import kind_of
-from sweeps.expand import Expansion
-from sweeps.trial import Trial
-from sweeps.yamlfile import LARGEST, parse_yaml, read_yaml
-from tasks.catalogue import COLLECTIONS, SUITES, datasets_for
 
 RESERVED_NAMES = ("data", "cache", "mlflow", "mlartifacts")
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"  # of a sweep
@@ -189,7 +188,7 @@ def presets() -> dict[str, Path]:
     """The sweeps that gelo ships, by name."""
     return {
         Path(str(entry)).stem: Path(str(entry))
-        for entry in (files("sweeps") / "presets").iterdir()
+        for entry in (files("gelo.sweeps") / "presets").iterdir()
         if str(entry).endswith(".yaml")
     }
 

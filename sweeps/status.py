@@ -10,17 +10,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from models import durable
-from models.faults import UserError
-from models.words import counted
-from sweeps.evaluate import Known, pairs_of, stale
-from sweeps.folder import SweepFolder, TrialFolder
-from sweeps.listing import Listing
-from sweeps.trial import Trial
-from tasks.catalogue import Protocol
-from tasks.manifest import open_dataset
-from tasks.owed import owed
-from tasks.suites import WIRING
+from gelo.models import durable
+from gelo.models.faults import UserError
+from gelo.models.words import counted
+from gelo.sweeps.evaluate import Known, pairs_of, stale
+from gelo.sweeps.folder import SweepFolder, TrialFolder
+from gelo.sweeps.listing import Listing
+from gelo.sweeps.trial import Trial
+from gelo.tasks.catalogue import Protocol
+from gelo.tasks.manifest import open_dataset
+from gelo.tasks.owed import owed
+from gelo.tasks.suites import WIRING
 
 _PACKAGES = ("torch", "torchvision", "open_clip_torch", "peft", "ray", "mlflow", "scikit-learn", "pyarrow", "numpy")
 

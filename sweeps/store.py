@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from models.faults import Fault, UserError, unknown
+from gelo.models.faults import Fault, UserError, unknown
 
 SQLITE = "sqlite:///"
 _MAGIC = b"SQLite format 3\x00"  # what such a file begins with

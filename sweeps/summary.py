@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from models.words import counted
-from sweeps.evaluate import Subject
-from sweeps.logged import Metric
-from sweeps.tracking import Input
-from sweeps.trial import Trial
-from tasks.catalogue import Protocol, chosen
-from tasks.manifest import Dataset
-from tasks.owed import owed
-from tasks.protocols import probe
-from tasks.results import MEAN, SUITES, Result, metric_name
-from tasks.suites import WIRING
+from gelo.models.words import counted
+from gelo.sweeps.evaluate import Subject
+from gelo.sweeps.logged import Metric
+from gelo.sweeps.tracking import Input
+from gelo.sweeps.trial import Trial
+from gelo.tasks.catalogue import Protocol, chosen
+from gelo.tasks.manifest import Dataset
+from gelo.tasks.owed import owed
+from gelo.tasks.protocols import probe
+from gelo.tasks.results import MEAN, SUITES, Result, metric_name
+from gelo.tasks.suites import WIRING
 
 AVERAGED = ("zero_shot", *probe.SUITES)  # suites with a mean over all sets, and a GELO
 WHOLE = (*(f"{suite}/" for suite in SUITES), "gelo/")  # beginnings of the names that `metrics_of` says all of

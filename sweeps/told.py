@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from models.faults import Fault, UserError, unknown
-from tasks.prepare.prepare import Wanted
-from tasks.prepare.splits import ROLES
-from tasks.prepare.tree import Asked
-from tasks.prompts import read_classes
-from tasks.understood import Reading
+from gelo.models.faults import Fault, UserError, unknown
+from gelo.tasks.prepare.prepare import Wanted
+from gelo.tasks.prepare.splits import ROLES
+from gelo.tasks.prepare.tree import Asked
+from gelo.tasks.prompts import read_classes
+from gelo.tasks.understood import Reading
 
 
 def wanted_of(

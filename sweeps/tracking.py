@@ -18,12 +18,12 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeVar
 
-from models.durable import fetched
-from models.faults import Fault, UserError
-from models.secrets import redacted
-from sweeps.database import migrate
-from sweeps.logged import Metric, Row, check_names, checked, new_rows, unsure
-from sweeps.store import SQLITE, as_uri, locked, must_answer, resolve_uri, ui_command
+from gelo.models.durable import fetched
+from gelo.models.faults import Fault, UserError
+from gelo.models.secrets import redacted
+from gelo.sweeps.database import migrate
+from gelo.sweeps.logged import Metric, Row, check_names, checked, new_rows, unsure
+from gelo.sweeps.store import SQLITE, as_uri, locked, must_answer, resolve_uri, ui_command
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

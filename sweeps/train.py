@@ -15,24 +15,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from gelo.models import checkpoint
+from gelo.models.adapt import adapt
+from gelo.models.adapt.ledger import ledger
+from gelo.models.durable import fetched, publish_folder
+from gelo.models.encoder import Encoder
+from gelo.models.faults import Fault, UserError
+from gelo.models.heads import build_head
+from gelo.models.remedies import Step
+from gelo.models.specs import Transform
+from gelo.sweeps.folder import TrialFolder
+from gelo.sweeps.trial import Training, Trial
+from gelo.tasks.manifest import Dataset
+from gelo.tasks.stream import DecodedSplit
+from gelo.tasks.training.augment import augment
+from gelo.tasks.training.preprocess import transforms
+from gelo.tasks.training.sampling import Batches
 from safetensors.torch import load_file, save_file
-
-from models import checkpoint
-from models.adapt import adapt
-from models.adapt.ledger import ledger
-from models.durable import fetched, publish_folder
-from models.encoder import Encoder
-from models.faults import Fault, UserError
-from models.heads import build_head
-from models.remedies import Step
-from models.specs import Transform
-from sweeps.folder import TrialFolder
-from sweeps.trial import Training, Trial
-from tasks.manifest import Dataset
-from tasks.stream import DecodedSplit
-from tasks.training.augment import augment
-from tasks.training.preprocess import transforms
-from tasks.training.sampling import Batches
 
 _BETAS = (0.9, 0.999)
 STEP = 1  # raised by hand when the same trial would end on other bits

@@ -7,15 +7,14 @@ import json
 from collections.abc import Sequence
 from typing import Literal
 
+from gelo.models.adapt import Adaptation, NoAdaptation
+from gelo.models.head_specs import HeadKind
+from gelo.models.remedies import NoRemedy, Remedy
+from gelo.models.spec import Spec, joined
+from gelo.models.words import told_apart
+from gelo.tasks.training.base import Augment, Sampler
+from gelo.tasks.training.preprocess import Preprocess
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
-
-from models.adapt import Adaptation, NoAdaptation
-from models.head_specs import HeadKind
-from models.remedies import NoRemedy, Remedy
-from models.spec import Spec, joined
-from models.words import told_apart
-from tasks.training.base import Augment, Sampler
-from tasks.training.preprocess import Preprocess
 
 Schedule = Literal["constant", "cosine", "cosine_restarts"]
 

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from gelo.models.faults import Fault, UserError, folded
+from gelo.models.secrets import redacted
+from gelo.models.words import counted
+from gelo.sweeps.listing import say
 from rich.console import Console
 from rich.text import Text
-
-from models.faults import Fault, UserError, folded
-from models.secrets import redacted
-from models.words import counted
-from sweeps.listing import say
 
 _NAMED = 2  # of those that one fault stands in the way of
 

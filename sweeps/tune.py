@@ -19,21 +19,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
+from gelo.models.faults import UserError, is_full
+from gelo.sweeps.folder import SweepFolder, TrialFolder
+from gelo.sweeps.progress import Stage
+from gelo.sweeps.spec import Resources
+from gelo.sweeps.trial import Trial
 from ray import tune
 from ray.tune.execution import class_cache
 from ray.tune.stopper import Stopper
 from rich.markup import escape
 from upath import UPath
 
-from models.faults import UserError, is_full
-from sweeps.folder import SweepFolder, TrialFolder
-from sweeps.progress import Stage
-from sweeps.spec import Resources
-from sweeps.trial import Trial
-
 if TYPE_CHECKING:
-    from models.encoder import Encoder
-    from tasks.manifest import Dataset
+    from gelo.models.encoder import Encoder
+    from gelo.tasks.manifest import Dataset
 
 _POLL_SECONDS = 0.5
 _SECRETS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"}
@@ -125,9 +124,8 @@ def train_all(
 def run_trial(config: dict[str, Any]) -> None:
     """What one Tune trial runs. Failures that trying again cannot mend are reported, others raised for Tune to retry."""
     import torch
-
-    from sweeps.train import train
-    from tasks.catalogue import locate
+    from gelo.sweeps.train import train
+    from gelo.tasks.catalogue import locate
 
     torch.set_num_threads(config["cpus"])
     trial_folder = TrialFolder(UPath(config["root"]) / "trials" / config["key"])
@@ -174,7 +172,7 @@ def run_trial(config: dict[str, Any]) -> None:
 @lru_cache(maxsize=4)
 def _base(backbone: str, weights: str | None, device: str) -> Encoder:
     """One backbone a process, for every trial that a reused actor runs."""
-    from models.zoo import load_backbone
+    from gelo.models.zoo import load_backbone
 
     return load_backbone(backbone, Path(weights) if weights else None, device=device)
 

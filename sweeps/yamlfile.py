@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
-from models.faults import Fault, UserError
-from models.words import kind_of
-from tasks.textfile import NotTextError, read_text
+from gelo.models.faults import Fault, UserError
+from gelo.models.words import kind_of
+from gelo.tasks.textfile import NotTextError, read_text
 
 LARGEST = 2**63 - 1  # what every generator and every counter takes
 _NAMED = 3  # keys spelled out in one fault

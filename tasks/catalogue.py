@@ -12,13 +12,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal, get_args
 
-from models.durable import is_done
-from models.faults import Fault, UserError, unknown
-from tasks.manifest import CARD, Dataset, open_dataset
-from tasks.prepare.official import OFFICIAL
-from tasks.prepare.splits import is_role
-from tasks.results import LONGEST_PIECE, is_piece
-from tasks.results import SUITES as METRICS
+from gelo.models.durable import is_done
+from gelo.models.faults import Fault, UserError, unknown
+from gelo.tasks.manifest import CARD, Dataset, open_dataset
+from gelo.tasks.prepare.official import OFFICIAL
+from gelo.tasks.prepare.splits import is_role
+from gelo.tasks.results import LONGEST_PIECE, is_piece
+from gelo.tasks.results import SUITES as METRICS
 
 Protocol = Literal[
     "zero_shot",
@@ -72,13 +72,19 @@ _BESIDE = ("imagenet",)  # prepared and scored where a user asks for it; the pap
 ENTRIES: dict[str, Entry] = {
     entry.name: entry
     for entry in (
-        *(Entry(name, "miniature", ("zero_shot", *FITTED), builder="tasks.mini.general") for name in _MINI_GENERAL),
-        Entry("shapes_shifted", "miniature", ("zero_shot",), builder="tasks.mini.general"),
-        Entry("faces", "miniature", ("training",), builder="tasks.mini.faces"),
-        *(Entry(name, "miniature", ("verification",), builder="tasks.mini.faces") for name in ("pairs", "pose", "age")),
-        Entry("templates", "miniature", ("templates",), builder="tasks.mini.faces"),
-        Entry("morphs", "miniature", ("training", "morph"), classes=2, builder="tasks.mini.morphs"),
-        Entry("spoofs", "miniature", ("training", "spoof"), classes=2, builder="tasks.mini.spoofs"),
+        *(
+            Entry(name, "miniature", ("zero_shot", *FITTED), builder="gelo.tasks.mini.general")
+            for name in _MINI_GENERAL
+        ),
+        Entry("shapes_shifted", "miniature", ("zero_shot",), builder="gelo.tasks.mini.general"),
+        Entry("faces", "miniature", ("training",), builder="gelo.tasks.mini.faces"),
+        *(
+            Entry(name, "miniature", ("verification",), builder="gelo.tasks.mini.faces")
+            for name in ("pairs", "pose", "age")
+        ),
+        Entry("templates", "miniature", ("templates",), builder="gelo.tasks.mini.faces"),
+        Entry("morphs", "miniature", ("training", "morph"), classes=2, builder="gelo.tasks.mini.morphs"),
+        Entry("spoofs", "miniature", ("training", "spoof"), classes=2, builder="gelo.tasks.mini.spoofs"),
         *(
             Entry(
                 set_.name,

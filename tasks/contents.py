@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from gelo.models.words import counted
+from gelo.tasks.near import DISTANCE, looks_of, nearest
+from gelo.tasks.understood import Leak
 from numpy.typing import NDArray
 
-from models.words import counted
-from tasks.near import DISTANCE, looks_of, nearest
-from tasks.understood import Leak
-
 if TYPE_CHECKING:
-    from tasks.manifest import Dataset
+    from gelo.tasks.manifest import Dataset
 
 TABLE = "contents"
 UNCHECKED = "prepared by an older gelo, so its images cannot be compared; prepare it anew with --replace"

@@ -6,13 +6,13 @@ from collections.abc import Container, Iterable, Sequence
 from functools import partial
 from typing import cast
 
-from tasks.catalogue import Protocol, entry_of
-from tasks.embed import View
-from tasks.manifest import Dataset
-from tasks.prompts import Prompts, prompts_for
-from tasks.protocols.tally import undefined
-from tasks.results import MEAN, Suite
-from tasks.suites import WIRING, Scored, Scoring
+from gelo.tasks.catalogue import Protocol, entry_of
+from gelo.tasks.embed import View
+from gelo.tasks.manifest import Dataset
+from gelo.tasks.prompts import Prompts, prompts_for
+from gelo.tasks.protocols.tally import undefined
+from gelo.tasks.results import MEAN, Suite
+from gelo.tasks.suites import WIRING, Scored, Scoring
 
 
 def why_not(protocol: Protocol, dataset: Dataset) -> str:

@@ -14,17 +14,16 @@ from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-
-from models.durable import fetched, publish_array
-from models.faults import UserError
-from models.specs import Transform
-from tasks.cache import touch, whole
-from tasks.manifest import Dataset
-from tasks.prompts import Prompts
-from tasks.stream import Executor, Work, decode_row, flow, pipeline, quiet, unpack, works
+from gelo.models.durable import fetched, publish_array
+from gelo.models.faults import UserError
+from gelo.models.specs import Transform
+from gelo.tasks.cache import touch, whole
+from gelo.tasks.manifest import Dataset
+from gelo.tasks.prompts import Prompts
+from gelo.tasks.stream import Executor, Work, decode_row, flow, pipeline, quiet, unpack, works
 
 if TYPE_CHECKING:
-    from models.encoder import Encoder
+    from gelo.models.encoder import Encoder
 
 View = Literal["image", "flip", "trunk"]  # as it is, mirrored, and as it is but before the projection
 
@@ -44,8 +43,8 @@ class EncoderRef:
 
     def load(self, device: str = "cpu") -> Encoder:
         """Raises UserError when the weights on disk are not those of `vision`: a stale cache entry must never be filled."""
-        from models.faults import Fault
-        from models.zoo import load_backbone
+        from gelo.models.faults import Fault
+        from gelo.models.zoo import load_backbone
 
         encoder = load_backbone(self.backbone, Path(self.weights) if self.weights else None, device=device)
         if self.trained is not None:

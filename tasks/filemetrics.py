@@ -5,19 +5,18 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+from gelo.tasks.metrics.effective import Sample
+from gelo.tasks.metrics.intervals import Complement, Interval, mean_of_rates
+from gelo.tasks.metrics.roc_intervals import Roc
+from gelo.tasks.metrics.scores import Scores, UndefinedMetric, needs_resolution
+from gelo.tasks.metrics.verification import fold_accuracy
+from gelo.tasks.protocols import morph, spoof
+from gelo.tasks.protocols.detection import BONA_FIDE, area, warnings_of
+from gelo.tasks.protocols.tally import Context, Tally
+from gelo.tasks.protocols.templates import RATES
+from gelo.tasks.results import Result, rate_label
+from gelo.tasks.scorefile import ScoreFile
 from numpy.typing import NDArray
-
-from tasks.metrics.effective import Sample
-from tasks.metrics.intervals import Complement, Interval, mean_of_rates
-from tasks.metrics.roc_intervals import Roc
-from tasks.metrics.scores import Scores, UndefinedMetric, needs_resolution
-from tasks.metrics.verification import fold_accuracy
-from tasks.protocols import morph, spoof
-from tasks.protocols.detection import BONA_FIDE, area, warnings_of
-from tasks.protocols.tally import Context, Tally
-from tasks.protocols.templates import RATES
-from tasks.results import Result, rate_label
-from tasks.scorefile import ScoreFile
 
 VERIFICATION = (
     "scores of pairs: eer interpolated, auc, TAR at the nearest FAR, accuracy over folds from squared distances"

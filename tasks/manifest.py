@@ -21,15 +21,14 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from gelo.models.durable import publish_folder
+from gelo.models.faults import Fault, UserError, unknown
+from gelo.tasks import contents
+from gelo.tasks.near import looks_of
+from gelo.tasks.prompts import Prompts
+from gelo.tasks.records import PROTOCOL_COLUMNS, Record, schema_for
+from gelo.tasks.understood import Reading, Understood
 from pydantic import BaseModel, ConfigDict, ValidationError
-
-from models.durable import publish_folder
-from models.faults import Fault, UserError, unknown
-from tasks import contents
-from tasks.near import looks_of
-from tasks.prompts import Prompts
-from tasks.records import PROTOCOL_COLUMNS, Record, schema_for
-from tasks.understood import Reading, Understood
 
 CARD = "dataset.json"
 CHUNK = 128  # records of a row group = images of one encoder batch

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 if TYPE_CHECKING:
-    from tasks.manifest import Dataset
+    from gelo.tasks.manifest import Dataset
 
 DISTANCE = 4  # bits of 64 that two images that look alike may differ by
 _SIDE, _LOW = 32, 8
@@ -44,9 +44,9 @@ def looks_of(dataset: Dataset, split: str) -> list[int | None]:
     """`look_of` every image of a split, in record order; None also for one that cannot be decoded."""
     import os
 
-    from tasks.manifest import read_chunk
-    from tasks.pixels import UnreadableError, open_image
-    from tasks.stream import spread
+    from gelo.tasks.manifest import read_chunk
+    from gelo.tasks.pixels import UnreadableError, open_image
+    from gelo.tasks.stream import spread
 
     def look(data: bytes) -> int | None:
         try:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tasks.catalogue import Protocol
-from tasks.suites import WIRING
-from tasks.training import TASKS
+from gelo.tasks.catalogue import Protocol
+from gelo.tasks.suites import WIRING
+from gelo.tasks.training import TASKS
 
 
 def suites_of(protocol: Protocol, task: str) -> tuple[str, ...]:

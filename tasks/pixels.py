@@ -19,12 +19,11 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+from gelo.models.faults import Fault, pass_interrupt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from models.faults import Fault, pass_interrupt
-
 if TYPE_CHECKING:
-    from tasks.understood import Reading
+    from gelo.tasks.understood import Reading
 
 MAX_PIXELS = 64_000_000  # an image above this is refused as a decompression bomb
 for _kind in (

@@ -15,15 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from gelo.models.durable import publish_bytes
+from gelo.models.words import counted
+from gelo.tasks.defined import prompts_asked
+from gelo.tasks.manifest import Dataset
+from gelo.tasks.pixels import UnreadableError, open_image
+from gelo.tasks.prompts import Prompts
+from gelo.tasks.understood import Reading
 from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from models.durable import publish_bytes
-from models.words import counted
-from tasks.defined import prompts_asked
-from tasks.manifest import Dataset
-from tasks.pixels import UnreadableError, open_image
-from tasks.prompts import Prompts
-from tasks.understood import Reading
 
 FILE = "preview.html"
 CLASSES, EACH = 60, 4  # classes shown at most, images of each
@@ -49,7 +48,11 @@ def write_preview(dataset: Dataset) -> Path:
     prompts = prompts_asked(dataset)
     chosen, total = _chosen(dataset)
     environment = Environment(
-        loader=PackageLoader("tasks"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("gelo.tasks"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     page = environment.get_template("preview.html.j2").render(
         name=dataset.name,

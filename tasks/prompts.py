@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.faults import Fault, UserError, unknown
-from models.words import kind_of
-from tasks.textfile import NotTextError, read_lines
-from tasks.wordlists import read_words
+from gelo.models.faults import Fault, UserError, unknown
+from gelo.models.words import kind_of
+from gelo.tasks.textfile import NotTextError, read_lines
+from gelo.tasks.wordlists import read_words
 
 if TYPE_CHECKING:
-    from tasks.manifest import Dataset
+    from gelo.tasks.manifest import Dataset
 
 _YAML = (".yaml", ".yml", ".json")
 
@@ -43,7 +43,7 @@ def prompts_for(dataset: Dataset) -> Prompts:
 
     A user's own, kept in the card by `gelo prepare --prompts`, win.
     """
-    from tasks.mini.prompts import PROMPTS
+    from gelo.tasks.mini.prompts import PROMPTS
 
     if dataset.card.prompts is not None:
         return dataset.card.prompts
@@ -54,7 +54,7 @@ def prompts_for(dataset: Dataset) -> Prompts:
 
 def prompts_of(name: str, classes: tuple[str, ...]) -> Prompts:
     """The templates of an official set, or "a photo of a {}.", with these classes."""
-    from tasks.prepare.names import templates_of
+    from gelo.tasks.prepare.names import templates_of
 
     return Prompts(classes, templates_of(name, classes))
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from typing import Literal, get_args
 
+from gelo.tasks.understood import Reading
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-
-from tasks.understood import Reading
 
 Suite = Literal[
     "zero_shot", "probe", "probe_train", "probe_trunk", "probe_trunk_train", "knn", "few_shot",

@@ -8,13 +8,12 @@ from unicodedata import normalize
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from gelo.models.faults import Fault
+from gelo.tasks.protocols import spoof
+from gelo.tasks.protocols.detection import BONA_FIDE
+from gelo.tasks.protocols.inputs import naming
+from gelo.tasks.scoretext import Columns, arrow_text
 from numpy.typing import NDArray
-
-from models.faults import Fault
-from tasks.protocols import spoof
-from tasks.protocols.detection import BONA_FIDE
-from tasks.protocols.inputs import naming
-from tasks.scoretext import Columns, arrow_text
 
 SPLITS = ("test", "dev")
 # Read in lower case, without blanks, "_" and "-".

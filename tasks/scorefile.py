@@ -16,16 +16,15 @@ from typing import Literal, get_args
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from gelo.models.faults import Fault, UserError, unknown
+from gelo.tasks.metrics.scores import Scores
+from gelo.tasks.protocols.detection import BONA_FIDE
+from gelo.tasks.protocols.tally import part_faults
+from gelo.tasks.scorecolumns import attacks, class_faults, given_faults, labels_of, text_of, video_faults
+from gelo.tasks.scorenumbers import NUMBER, numbers
+from gelo.tasks.scoretext import Columns, arrow_text, read_csv
+from gelo.tasks.textfile import NotTextError
 from numpy.typing import NDArray
-
-from models.faults import Fault, UserError, unknown
-from tasks.metrics.scores import Scores
-from tasks.protocols.detection import BONA_FIDE
-from tasks.protocols.tally import part_faults
-from tasks.scorecolumns import attacks, class_faults, given_faults, labels_of, text_of, video_faults
-from tasks.scorenumbers import NUMBER, numbers
-from tasks.scoretext import Columns, arrow_text, read_csv
-from tasks.textfile import NotTextError
 
 FileProtocol = Literal["verification", "templates", "morph", "spoof"]
 PROTOCOLS: tuple[FileProtocol, ...] = get_args(FileProtocol)

@@ -7,10 +7,9 @@ import re
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from gelo.models.faults import Fault
+from gelo.tasks.scoretext import Columns, arrow_text
 from numpy.typing import NDArray
-
-from models.faults import Fault
-from tasks.scoretext import Columns, arrow_text
 
 NUMBER = re.compile(r"^-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:-?nan|-?inf(inity)?)$", re.ASCII)
 _COMMA = r"^-?\d*,\d+([eE][+-]?\d+)?$"

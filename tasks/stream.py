@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
-
-from models.durable import publish_array
-from models.faults import Fault, UserError
-from models.specs import Transform
-from tasks.cache import touch, whole
-from tasks.manifest import Chunk, Dataset, read_chunk
-from tasks.pixels import UnreadableError, decoding, image_fault, open_image
-from tasks.understood import Reading
+from gelo.models.durable import publish_array
+from gelo.models.faults import Fault, UserError
+from gelo.models.specs import Transform
+from gelo.tasks.cache import touch, whole
+from gelo.tasks.manifest import Chunk, Dataset, read_chunk
+from gelo.tasks.pixels import UnreadableError, decoding, image_fault, open_image
+from gelo.tasks.understood import Reading
 
 if TYPE_CHECKING:
     import ray.data

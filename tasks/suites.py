@@ -12,15 +12,14 @@ from types import ModuleType
 
 import numpy as np
 import pyarrow as pa
-
-from tasks.catalogue import ENTRIES, Protocol
-from tasks.embed import View
-from tasks.manifest import Dataset
-from tasks.protocols import few_shot, identification, knn, morph, probe, spoof, templates, verification, zeroshot
-from tasks.protocols.detection import UNNAMED
-from tasks.protocols.heads import head_scores, text_scores
-from tasks.protocols.tally import Context
-from tasks.results import Result, Suite, rate_label
+from gelo.tasks.catalogue import ENTRIES, Protocol
+from gelo.tasks.embed import View
+from gelo.tasks.manifest import Dataset
+from gelo.tasks.protocols import few_shot, identification, knn, morph, probe, spoof, templates, verification, zeroshot
+from gelo.tasks.protocols.detection import UNNAMED
+from gelo.tasks.protocols.heads import head_scores, text_scores
+from gelo.tasks.protocols.tally import Context
+from gelo.tasks.results import Result, Suite, rate_label
 
 Scored = tuple[Result, pa.Table]
 

@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from gelo.models.durable import publish_bytes
+from gelo.models.words import counted
+from gelo.tasks.catalogue import ENTRIES
+from gelo.tasks.embed import text_features, texts_path
+from gelo.tasks.manifest import Dataset
+from gelo.tasks.prompts import Prompts, prompts_for
 from numpy.typing import NDArray
 
-from models.durable import publish_bytes
-from models.words import counted
-from tasks.catalogue import ENTRIES
-from tasks.embed import text_features, texts_path
-from tasks.manifest import Dataset
-from tasks.prompts import Prompts, prompts_for
-
 if TYPE_CHECKING:
-    from models.encoder import Encoder, Tokenizer
+    from gelo.models.encoder import Encoder, Tokenizer
 
 _FLAW = ".flaw.txt"  # beside the text features; empty where there is none
 _WIDER = 4  # times the tokenizer's own length

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
-from models.faults import Fault, UserError
-from tasks.textfile import NotTextError, read_text
+from gelo.models.faults import Fault, UserError
+from gelo.tasks.textfile import NotTextError, read_text
 
 _OTHERWISE = ("yes", "no", "on", "off", "true", "false", "null", "~")
 _NAMED = 4

@@ -9,8 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-
-from tasks.catalogue import ENTRIES, locate
+from gelo.tasks.catalogue import ENTRIES, locate
 
 
 def _make(data: Path, name: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("models", "tasks", "sweeps", "analysis")
+AROUND = ("gelo", "tests", "benchmarks", "docs")
 MAY_IMPORT = {
     "models": {"models"},
     "tasks": {"models", "tasks"},
@@ -29,9 +30,14 @@ FILES = [file.relative_to(ROOT).as_posix() for package in PACKAGES for file in s
 
 
 @cache
-def imports(file: str) -> frozenset[tuple[str, bool]]:
+def written(file: str) -> frozenset[tuple[str, bool]]:
     """(module, whether at the file's own import) of every import; those for type checkers alone do not count."""
     return frozenset(_walk(ast.parse((ROOT / file).read_text(), file), file, top=True))
+
+
+def imports(file: str) -> frozenset[tuple[str, bool]]:
+    """The same, gelo's own by their folders: gelo.models.zoo is models.zoo."""
+    return frozenset((module.removeprefix("gelo."), top) for module, top in written(file))
 
 
 def _walk(node: ast.AST, file: str, top: bool) -> Iterator[tuple[str, bool]]:
@@ -61,6 +67,15 @@ def tops(file: str) -> set[str]:
     return {module.split(".")[0] for module, _ in imports(file)}
 
 
+def test_nothing_imports_a_folder_of_the_root_by_its_bare_name() -> None:
+    """From the root `import models` finds the folder: a second identity of every class in it."""
+    everywhere = [
+        file.relative_to(ROOT).as_posix() for name in (*PACKAGES, *AROUND) for file in (ROOT / name).rglob("*.py")
+    ]
+    bare = {file: module for file in everywhere for module, _ in written(file) if module.split(".")[0] in PACKAGES}
+    assert not bare
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_file_keeps_the_order(file: str) -> None:
     package = file.split("/")[0]
@@ -74,7 +89,7 @@ def test_file_keeps_the_order(file: str) -> None:
 
 
 def test_the_command_line_reaches_nothing_heavy_when_it_is_imported() -> None:
-    _reaches_none_of("sweeps/__main__.py", HEAVY)
+    _reaches_none_of("gelo/__main__.py", HEAVY)
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.startswith(PURE)])
@@ -97,6 +112,8 @@ def _reaches_none_of(start: str, heavy: set[str]) -> None:
 def _files_of(module: str) -> Iterator[str]:
     """Our files that `import module` runs: the packages above it and itself."""
     parts = module.split(".")
+    if parts[0] == "gelo":
+        yield "gelo/__init__.py"
     if parts[0] in PACKAGES:
         for end in range(1, len(parts) + 1):
             path = "/".join(parts[:end])
@@ -111,7 +128,8 @@ def loaded_by(module: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["sweeps.__main__", "sweeps.spec", "sweeps.tracking", "tasks.results", "models.specs"]
+    "module",
+    ["gelo", "gelo.__main__", "gelo.sweeps.spec", "gelo.sweeps.tracking", "gelo.tasks.results", "gelo.models.specs"],
 )
 def test_cheap_modules_load_nothing_heavy(module: str) -> None:
     """`gelo --help` and the check of a spec answer in a moment."""
@@ -124,7 +142,7 @@ def test_the_rules_notice_what_they_forbid(tmp_path: Path, monkeypatch: pytest.M
 import mlflow
 from typing import TYPE_CHECKING
 from . import zoo
-from ..tasks import records
+from gelo.tasks import records
 if TYPE_CHECKING:
     import torch
 def late():

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+from gelo.models.adapt.specs import AdaptationSpec, Full, Lora, NoAdaptation
 from pydantic import Field
 
-from models.adapt.specs import AdaptationSpec, Full, Lora, NoAdaptation
-
 if TYPE_CHECKING:
+    from gelo.models.adapt.adapted import Adapted
     from torch import nn
-
-    from models.adapt.adapted import Adapted
 
 __all__ = ["Adaptation", "AdaptationSpec", "Full", "Lora", "NoAdaptation", "adapt"]
 

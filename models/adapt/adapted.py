@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from gelo.models.attention import join_state
 from torch import Tensor, nn
-
-from models.attention import join_state
 
 
 class Change(Protocol):

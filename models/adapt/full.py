@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 
+from gelo.models.adapt.adapted import Adapted, Moved, own_state
 from torch import nn
-
-from models.adapt.adapted import Adapted, Moved, own_state
 
 
 def unfreeze(visual: nn.Module) -> Adapted:

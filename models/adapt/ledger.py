@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import torch
+from gelo.models.adapt.adapted import Adapted
 from torch import Tensor, nn
-
-from models.adapt.adapted import Adapted
 
 REST = "everything else"
 STEPS = 2  # one is not enough: lora_B starts at 0, so lora_A has no gradient in the first

@@ -7,12 +7,11 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
+from gelo.models.adapt.adapted import Adapted, LowRank
+from gelo.models.adapt.specs import Lora, Target
+from gelo.models.attention import split_attention, vision_blocks
+from gelo.models.faults import Fault, UserError
 from torch import Tensor, nn
-
-from models.adapt.adapted import Adapted, LowRank
-from models.adapt.specs import Lora, Target
-from models.attention import split_attention, vision_blocks
-from models.faults import Fault, UserError
 
 if TYPE_CHECKING:
     from peft.tuners.lora import LoraLayer

@@ -6,15 +6,13 @@ import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Literal, get_args
 
+from gelo.models.faults import Fault
+from gelo.models.spec import Spec
 from pydantic import Field, NonNegativeInt, field_validator
 
-from models.faults import Fault
-from models.spec import Spec
-
 if TYPE_CHECKING:
+    from gelo.models.adapt.adapted import Adapted
     from torch import nn
-
-    from models.adapt.adapted import Adapted
 
 Target = Literal["q", "k", "v", "out", "mlp_in", "mlp_out"]
 
@@ -40,7 +38,7 @@ class NoAdaptation(AdaptationSpec):
 
     def apply(self, visual: nn.Module, seed: int) -> Adapted:
         """See `models.adapt.adapt`."""
-        from models.adapt.none import freeze
+        from gelo.models.adapt.none import freeze
 
         return freeze(visual)
 
@@ -52,7 +50,7 @@ class Full(AdaptationSpec):
 
     def apply(self, visual: nn.Module, seed: int) -> Adapted:
         """See `models.adapt.adapt`."""
-        from models.adapt.full import unfreeze
+        from gelo.models.adapt.full import unfreeze
 
         return unfreeze(visual)
 
@@ -111,6 +109,6 @@ class Lora(AdaptationSpec):
 
     def apply(self, visual: nn.Module, seed: int) -> Adapted:
         """See `models.adapt.adapt`."""
-        from models.adapt.lora import add_adapters
+        from gelo.models.adapt.lora import add_adapters
 
         return add_adapters(visual, self, seed)

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from gelo.models.remedies.base import NoRemedy, RemedySpec, Step
+from gelo.models.remedies.l2sp import L2SP
+from gelo.models.remedies.wise import Wise
 from pydantic import Field
-
-from models.remedies.base import NoRemedy, RemedySpec, Step
-from models.remedies.l2sp import L2SP
-from models.remedies.wise import Wise
 
 __all__ = ["L2SP", "NoRemedy", "Remedy", "RemedySpec", "Step", "Wise"]
 

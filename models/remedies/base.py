@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
-from models.spec import Spec
+from gelo.models.spec import Spec
 
 if TYPE_CHECKING:
+    from gelo.models.adapt.adapted import Adapted
+    from gelo.models.encoder import Encoder
     from torch import Tensor
-
-    from models.adapt.adapted import Adapted
-    from models.encoder import Encoder
 
 Phase = Literal["none", "training", "merging"]
 

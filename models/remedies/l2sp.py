@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from gelo.models.remedies.base import Phase, RemedySpec, Step
 from pydantic import Field
-
-from models.remedies.base import Phase, RemedySpec, Step
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from gelo.models.remedies.base import Phase, RemedySpec
 from pydantic import Field
-
-from models.remedies.base import Phase, RemedySpec
 
 if TYPE_CHECKING:
     from torch import Tensor

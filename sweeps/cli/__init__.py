@@ -3,8 +3,8 @@
 No logic here: each command says what it needs. Nothing heavy is imported before a command runs.
 """
 
-from sweeps.cli import run, status, ls, prepare, show, evaluate, report, doctor, cache, ui  # isort: skip  # noqa: F401
-from sweeps.cli.base import app
-from sweeps.cli.program import main
+from gelo.sweeps.cli import run, status, ls, prepare, show, evaluate, report, doctor, cache, ui  # isort: skip  # noqa: F401
+from gelo.sweeps.cli.base import app
+from gelo.sweeps.cli.program import main
 
 __all__ = ["app", "main"]

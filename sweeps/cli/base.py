@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from gelo.models.faults import UserError
+from gelo.models.secrets import secret_fault
 from rich.console import Console
 
-from models.faults import UserError
-from models.secrets import secret_fault
-
 if TYPE_CHECKING:
-    from sweeps.folder import SweepFolder
-    from sweeps.settings import Settings
+    from gelo.sweeps.folder import SweepFolder
+    from gelo.sweeps.settings import Settings
 
 app = typer.Typer(
     name="gelo",
@@ -59,7 +58,7 @@ RESUME: dict[str, str] = {}  # what an interrupted run says last
 
 def settings_of(saved: dict[str, Any] | None = None, **given: str | int | float | None) -> Settings:
     """Defaults, then what was saved with the sweep, then what is given now. Raises UserError for an address with a secret in it."""
-    from sweeps.settings import Settings
+    from gelo.sweeps.settings import Settings
 
     settings = Settings(**{**(saved or {}), **{key: value for key, value in given.items() if value is not None}})
     kept = {f"--{name.replace('_', '-')}": value for name, value in vars(settings).items() if isinstance(value, str)}
@@ -71,9 +70,8 @@ def settings_of(saved: dict[str, Any] | None = None, **given: str | int | float 
 
 def folder_of(storage: str | None, name: str) -> SweepFolder:
     """The folder of a sweep, whether it is there or not."""
+    from gelo.sweeps.folder import SweepFolder
     from upath import UPath
-
-    from sweeps.folder import SweepFolder
 
     refuse_places(settings_of(storage=storage), reads=("storage",))
     return SweepFolder(UPath(storage or "out"), name)
@@ -81,6 +79,6 @@ def folder_of(storage: str | None, name: str) -> SweepFolder:
 
 def refuse_places(settings: Settings, reads: tuple[str, ...] = (), writes: tuple[str, ...] = ()) -> None:
     """Raise UserError for places of `settings` that cannot be read or written to."""
-    from sweeps.places import refuse
+    from gelo.sweeps.places import refuse
 
     refuse(settings, reads, writes)

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from sweeps.cli.base import (
+from gelo.sweeps.cli.base import (
     Cache,
     Data,
     app,
@@ -15,7 +14,7 @@ from sweeps.cli.base import (
     refuse_places,
     settings_of,
 )
-from sweeps.listing import say
+from gelo.sweeps.listing import say
 
 
 @app.command()
@@ -30,8 +29,8 @@ def cache(
 
     Example: `gelo cache`, `gelo cache --limit 20`
     """
-    from sweeps.preparing import cache_table
-    from tasks.cache import prune
+    from gelo.sweeps.preparing import cache_table
+    from gelo.tasks.cache import prune
 
     settings = settings_of(data=data, cache=cache)
     refuse_places(settings, reads=("cache", "data"))

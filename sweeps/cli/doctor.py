@@ -6,9 +6,8 @@ import json
 from typing import Annotated
 
 import typer
-
-from models.faults import Fault, UserError
-from sweeps.cli.base import (
+from gelo.models.faults import Fault, UserError
+from gelo.sweeps.cli.base import (
     AsJson,
     Cache,
     Data,
@@ -17,8 +16,8 @@ from sweeps.cli.base import (
     console,
     settings_of,
 )
-from sweeps.listing import say
-from sweeps.troubles import print_faults
+from gelo.sweeps.listing import say
+from gelo.sweeps.troubles import print_faults
 
 
 @app.command()
@@ -35,13 +34,13 @@ def doctor(
 
     Example: `gelo doctor`, `gelo doctor paper`
     """
-    from sweeps.status import machine, machine_table
+    from gelo.sweeps.status import machine, machine_table
 
     facts = machine()
     faults: tuple[Fault, ...] = ()
     if sweep is not None:
-        from sweeps.preflight import preflight
-        from sweeps.spec import load_spec
+        from gelo.sweeps.preflight import preflight
+        from gelo.sweeps.spec import load_spec
 
         faults = tuple(preflight(load_spec(sweep), settings_of(storage=storage, data=data, cache=cache)))
     if as_json:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import typer
-
-from sweeps.cli.base import (
+from gelo.sweeps.cli.base import (
     AsJson,
     Storage,
     app,
@@ -14,7 +13,7 @@ from sweeps.cli.base import (
     refuse_places,
     settings_of,
 )
-from sweeps.listing import say
+from gelo.sweeps.listing import say
 
 
 @app.command()
@@ -23,7 +22,7 @@ def ls(storage: Storage = None, as_json: AsJson = False) -> None:
 
     Example: `gelo ls`, `gelo ls --storage s3://bucket/gelo --json`
     """
-    from sweeps.shelf import sweeps_in, sweeps_table
+    from gelo.sweeps.shelf import sweeps_in, sweeps_table
 
     settings = settings_of(storage=storage)
     refuse_places(settings, reads=("storage",))

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from sweeps.cli.base import (
+from gelo.sweeps.cli.base import (
     Data,
     app,
     console,
@@ -70,8 +69,8 @@ def prepare(
 
     Example: `gelo prepare food101 --from ~/downloads`, `gelo prepare mine --from photos --reader folder`, `gelo prepare --list`
     """
-    from sweeps.preparing import catalogue_table, prepare_one
-    from sweeps.told import wanted_of
+    from gelo.sweeps.preparing import catalogue_table, prepare_one
+    from gelo.sweeps.told import wanted_of
 
     settings = settings_of(data=data)
     refuse_places(settings, reads=("data",))

@@ -10,12 +10,12 @@ import io
 import sys
 import traceback
 
-from models.faults import FULL, Fault, UserError
-from models.secrets import redacted
-from sweeps import signals
-from sweeps.cli.base import RESUME, app, errors
-from sweeps.listing import say
-from sweeps.troubles import print_faults
+from gelo.models.faults import FULL, Fault, UserError
+from gelo.models.secrets import redacted
+from gelo.sweeps import signals
+from gelo.sweeps.cli.base import RESUME, app, errors
+from gelo.sweeps.listing import say
+from gelo.sweeps.troubles import print_faults
 
 _INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
 PLACE_ERRORS = (  # of a user's folder or disk, not of gelo

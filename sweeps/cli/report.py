@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sweeps.cli.answer import write
-from sweeps.cli.base import Name, Storage, Tracking, app, folder_of, settings_of
+from gelo.sweeps.cli.answer import write
+from gelo.sweeps.cli.base import Name, Storage, Tracking, app, folder_of, settings_of
 
 
 @app.command()

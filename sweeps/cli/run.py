@@ -6,12 +6,10 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
-
-from models.faults import UserError
-from models.words import counted
-from sweeps.cli.answer import write
-from sweeps.cli.base import (
+from gelo.models.faults import UserError
+from gelo.models.words import counted
+from gelo.sweeps.cli.answer import write
+from gelo.sweeps.cli.base import (
     RESUME,
     Address,
     Cache,
@@ -29,8 +27,9 @@ from sweeps.cli.base import (
     folder_of,
     settings_of,
 )
-from sweeps.listing import say
-from sweeps.troubles import print_faults
+from gelo.sweeps.listing import say
+from gelo.sweeps.troubles import print_faults
+from rich.text import Text
 
 _FEW = 5  # trials that failed alike and are named
 
@@ -52,7 +51,7 @@ def run(
 
     Example: `gelo run demo`, `gelo run my.yaml --address auto --storage s3://bucket/gelo --tracking http://host:5000`
     """
-    from sweeps.spec import load_spec
+    from gelo.sweeps.spec import load_spec
 
     _run(
         load_spec(sweep, tuple(set_ or ())),
@@ -95,13 +94,13 @@ def resume(
 
 
 def _run(spec: Any, settings: Any) -> None:
-    from sweeps.preflight import preflight
+    from gelo.sweeps.preflight import preflight
 
     faults = preflight(spec, settings)  # before the slow imports below
     if faults:
         raise UserError(f"sweep {spec.name}", faults)
-    from sweeps.progress import Display, waiting
-    from sweeps.run import run_sweep
+    from gelo.sweeps.progress import Display, waiting
+    from gelo.sweeps.run import run_sweep
 
     resume = settings.resume(spec.name)
     RESUME["hint"] = f"; go on with: {resume}"

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from sweeps.cli.base import (
+from gelo.sweeps.cli.base import (
     AsJson,
     Data,
     app,
@@ -31,7 +30,7 @@ def show(
 
     Example: `gelo show mine`, `gelo show mine --near-duplicates`, `gelo show mine --json`
     """
-    from sweeps.preparing import show_one
+    from gelo.sweeps.preparing import show_one
 
     settings = settings_of(data=data)
     refuse_places(settings, reads=("data",), writes=("data",) if preview else ())

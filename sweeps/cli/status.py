@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import typer
-
-from sweeps.cli.base import (
+from gelo.sweeps.cli.base import (
     AsJson,
     Name,
     Storage,
@@ -14,7 +13,7 @@ from sweeps.cli.base import (
     console,
     folder_of,
 )
-from sweeps.listing import say
+from gelo.sweeps.listing import say
 
 
 @app.command()
@@ -23,7 +22,7 @@ def status(name: Name, storage: Storage = None, as_json: AsJson = False) -> None
 
     Example: `gelo status demo`
     """
-    from sweeps.status import standing, status_table
+    from gelo.sweeps.status import standing, status_table
 
     rows = standing(folder_of(storage, name))
     if as_json:

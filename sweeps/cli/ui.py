@@ -6,14 +6,13 @@ import subprocess
 from typing import Annotated
 
 import typer
-
-from sweeps.cli.base import (
+from gelo.sweeps.cli.base import (
     Tracking,
     app,
     console,
     settings_of,
 )
-from sweeps.listing import say
+from gelo.sweeps.listing import say
 
 
 @app.command()
@@ -31,8 +30,8 @@ def ui(
 
     Example: `gelo ui demo`, `gelo ui --port 5001`
     """
-    from sweeps.store import experiment_page
-    from sweeps.tracking import ui_command
+    from gelo.sweeps.store import experiment_page
+    from gelo.sweeps.tracking import ui_command
 
     where = settings_of(tracking=tracking).tracking
     command = ui_command(where, host, port)

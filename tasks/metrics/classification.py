@@ -5,9 +5,8 @@ does.
 from __future__ import annotations
 
 import numpy as np
+from gelo.tasks.metrics.scores import UndefinedMetric
 from numpy.typing import ArrayLike, NDArray
-
-from tasks.metrics.scores import UndefinedMetric
 
 
 def top1(predicted: ArrayLike, labels: ArrayLike) -> float:

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-
-from tasks.metrics.curves import curve
-from tasks.metrics.scores import Scores, Threshold, UndefinedMetric, needs, needs_resolution
+from gelo.tasks.metrics.curves import curve
+from gelo.tasks.metrics.scores import Scores, Threshold, UndefinedMetric, needs, needs_resolution
 
 
 class EqualError(NamedTuple):

@@ -6,15 +6,14 @@ Sized for IJB-C's 15.7 million: scores are sorted once, and a ROC is made of the
 from __future__ import annotations
 
 import numpy as np
+from gelo.tasks.metrics.curves import Curve
+from gelo.tasks.metrics.effective import Sample
+from gelo.tasks.metrics.roc_intervals import Read, Roc
+from gelo.tasks.metrics.scores import Scores
+from gelo.tasks.metrics.verification import TarAtFar
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-
-from tasks.metrics.curves import Curve
-from tasks.metrics.effective import Sample
-from tasks.metrics.roc_intervals import Read, Roc
-from tasks.metrics.scores import Scores
-from tasks.metrics.verification import TarAtFar
 
 _WIDE = 5.0  # standard errors of FAR around the rate: no interval reaches as far
 

@@ -13,12 +13,11 @@ from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
+from gelo.tasks.metrics.curves import Curve, curve
+from gelo.tasks.metrics.effective import Z95, Sample
+from gelo.tasks.metrics.intervals import Interval
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-
-from tasks.metrics.curves import Curve, curve
-from tasks.metrics.effective import Z95, Sample
-from tasks.metrics.intervals import Interval
 
 _EDGE = 1e-9  # rates nearer to 0 or 1 are 0 or 1
 _WIDE = 8.0  # standard errors, more than any interval reaches

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from gelo.tasks.mini.camera import Picture, grain, paint, soften
+from gelo.tasks.mini.face_model import Identity, View
+from gelo.tasks.mini.face_parts import body, ears, features, hair_behind, hair_front, worn
+from gelo.tasks.mini.face_surface import CENTRE, hair_colour, lit_skin, skin_colour, surface
+from gelo.tasks.mini.worlds.canvas import SIZE, Rng, cosine, mix, patches, sine
 from numpy.typing import NDArray
-
-from tasks.mini.camera import Picture, grain, paint, soften
-from tasks.mini.face_model import Identity, View
-from tasks.mini.face_parts import body, ears, features, hair_behind, hair_front, worn
-from tasks.mini.face_surface import CENTRE, hair_colour, lit_skin, skin_colour, surface
-from tasks.mini.worlds.canvas import SIZE, Rng, cosine, mix, patches, sine
 
 
 def face(who: Identity, view: View, rng: Rng) -> Picture:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-
-from tasks.mini.camera import Picture, paint
-from tasks.mini.face_model import Identity, View
-from tasks.mini.face_surface import Surface, iris_colour
-from tasks.mini.worlds.canvas import Colour, Plane, cosine, cover, sine
+from gelo.tasks.mini.camera import Picture, paint
+from gelo.tasks.mini.face_model import Identity, View
+from gelo.tasks.mini.face_surface import Surface, iris_colour
+from gelo.tasks.mini.worlds.canvas import Colour, Plane, cosine, cover, sine
 
 
 def body(image: Picture, s: Surface, view: View, skin: Colour) -> None:

@@ -20,13 +20,12 @@ from itertools import combinations
 from pathlib import Path
 
 import pyarrow as pa
-
-from tasks.manifest import Dataset, write_dataset
-from tasks.mini.camera import png
-from tasks.mini.face_draw import face
-from tasks.mini.face_model import Identity, View, frontal, old, person, profile, wild, young
-from tasks.mini.worlds.canvas import Rng, generator
-from tasks.records import Record
+from gelo.tasks.manifest import Dataset, write_dataset
+from gelo.tasks.mini.camera import png
+from gelo.tasks.mini.face_draw import face
+from gelo.tasks.mini.face_model import Identity, View, frontal, old, person, profile, wild, young
+from gelo.tasks.mini.worlds.canvas import Rng, generator
+from gelo.tasks.records import Record
 
 SOURCE = "tasks/mini/faces.py"
 LICENCE = "Apache-2.0 (generated)"

@@ -7,14 +7,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from gelo.tasks.manifest import Dataset, write_dataset
+from gelo.tasks.mini.worlds import SHIFTED, WORLDS, World
+from gelo.tasks.mini.worlds.canvas import SIZE, encode, generator, quantise
+from gelo.tasks.mini.worlds.numerals import CLASSES as DIGITS
+from gelo.tasks.records import Record
 from numpy.typing import NDArray
 from PIL import Image
-
-from tasks.manifest import Dataset, write_dataset
-from tasks.mini.worlds import SHIFTED, WORLDS, World
-from tasks.mini.worlds.canvas import SIZE, encode, generator, quantise
-from tasks.mini.worlds.numerals import CLASSES as DIGITS
-from tasks.records import Record
 
 TRAIN = TEST = 240
 DRAWN: tuple[str, ...] = ("shapes", "textures", "colours", "counts", "signs", "scripts", "scenes", "flags")

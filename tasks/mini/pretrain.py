@@ -1,4 +1,4 @@
-"""Train a miniature backbone from scratch: `python -m tasks.mini.pretrain --model mini-s --steps 6000 --minutes 60`.
+"""Train a miniature backbone from scratch: `python -m gelo.tasks.mini.pretrain --model mini-s --steps 6000 --minutes 60`.
 
 Every batch is a function of the seed and the step, so a run that was stopped (by --minutes, Ctrl-C or a kill) continues with
 `--resume` where its last checkpoint stands. The rate warms up, stays, and falls by a cosine over the last --decay steps; the state
@@ -18,18 +18,17 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
+from gelo.models.durable import publish_bytes
+from gelo.models.specs import MINI, Transform
+from gelo.models.zoo import build_model
+from gelo.tasks.mini import pool
+from gelo.tasks.mini.grow import grown
+from gelo.tasks.mini.objective import AttributeHeads, loss, targets_of
+from gelo.tasks.mini.vocabulary import MERGES
+from gelo.tasks.mini.watch import zero_shot
 from open_clip.model import CLIP
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
-
-from models.durable import publish_bytes
-from models.specs import MINI, Transform
-from models.zoo import build_model
-from tasks.mini import pool
-from tasks.mini.grow import grown
-from tasks.mini.objective import AttributeHeads, loss, targets_of
-from tasks.mini.vocabulary import MERGES
-from tasks.mini.watch import zero_shot
 
 WARMUP = 300
 SHIFT = 3  # pixels: pool images are moved by up to this much
@@ -194,7 +193,9 @@ def _moved(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m tasks.mini.pretrain", description="Train a miniature backbone.")
+    parser = argparse.ArgumentParser(
+        prog="python -m gelo.tasks.mini.pretrain", description="Train a miniature backbone."
+    )
     parser.add_argument("--model", choices=("mini-s", "mini-l"), required=True)
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--decay", type=int, default=1200)

@@ -26,13 +26,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-
-from tasks.manifest import Dataset, write_dataset
-from tasks.mini.camera import Picture, blocks, grain, paint, png, resample, saturate, soften, tone
-from tasks.mini.face_draw import scene
-from tasks.mini.face_model import Identity, View, person, wild
-from tasks.mini.face_surface import surface
-from tasks.mini.worlds.canvas import (
+from gelo.tasks.manifest import Dataset, write_dataset
+from gelo.tasks.mini.camera import Picture, blocks, grain, paint, png, resample, saturate, soften, tone
+from gelo.tasks.mini.face_draw import scene
+from gelo.tasks.mini.face_model import Identity, View, person, wild
+from gelo.tasks.mini.face_surface import surface
+from gelo.tasks.mini.worlds.canvas import (
     SIZE,
     Plane,
     Rng,
@@ -44,7 +43,7 @@ from tasks.mini.worlds.canvas import (
     patches,
     sine,
 )
-from tasks.records import Record
+from gelo.tasks.records import Record
 
 CLASSES = ("attack", "bona_fide")
 ATTACKS = ("print", "replay", "mask")

@@ -1,6 +1,6 @@
 """The miniatures' merge list: byte-pair merges learnt from our own captions, in the file format of open_clip's tokenizer.
 
-`python -m tasks.mini.vocabulary` writes it, and the same bytes each time.
+`python -m gelo.tasks.mini.vocabulary` writes it, and the same bytes each time.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from models.durable import publish_bytes
-from models.specs import MINI
-from tasks.mini.prompts import PROMPTS
-from tasks.mini.worlds import WORLDS
-from tasks.mini.worlds.palette import NAMES
+from gelo.models.durable import publish_bytes
+from gelo.models.specs import MINI
+from gelo.tasks.mini.prompts import PROMPTS
+from gelo.tasks.mini.worlds import WORLDS
+from gelo.tasks.mini.worlds.palette import NAMES
 
 MERGES = MINI / "merges.txt.gz"
 COUNT = 700  # merges: every word of the captions becomes one token, with some left over

@@ -6,15 +6,14 @@ from functools import cache
 
 import numpy as np
 import torch
+from gelo.models.specs import Transform
+from gelo.tasks.mini.general import DRAWN, digit_pixels, digit_split
+from gelo.tasks.mini.general import pixels as draw
+from gelo.tasks.mini.prompts import PROMPTS
 from numpy.typing import NDArray
 from open_clip.model import CLIP
 from open_clip.tokenizer import SimpleTokenizer
 from torch.nn import functional as F
-
-from models.specs import Transform
-from tasks.mini.general import DRAWN, digit_pixels, digit_split
-from tasks.mini.general import pixels as draw
-from tasks.mini.prompts import PROMPTS
 
 SETS = (*DRAWN, "shapes_shifted", "digits")
 

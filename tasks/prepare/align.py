@@ -21,13 +21,12 @@ from unicodedata import normalize
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from gelo.models.faults import Fault
+from gelo.tasks.pixels import open_image
+from gelo.tasks.prepare.columns import Kind, named, read_columns
+from gelo.tasks.prepare.tree import Item, Layout, png
 from numpy.typing import NDArray
 from PIL import Image
-
-from models.faults import Fault
-from tasks.pixels import open_image
-from tasks.prepare.columns import Kind, named, read_columns
-from tasks.prepare.tree import Item, Layout, png
 
 SIDE = 112
 TEMPLATE = np.array(  # x, y of the eyes, the nose and the corners of the mouth, left to right in the picture

@@ -7,11 +7,10 @@ import struct
 from typing import Any
 
 import numpy as np
+from gelo.tasks.prepare.names import names_of
+from gelo.tasks.prepare.safe_pickle import SafePickleError, load_plain
+from gelo.tasks.prepare.tree import Item, Layout, Tree, arrays
 from numpy.typing import NDArray
-
-from tasks.prepare.names import names_of
-from tasks.prepare.safe_pickle import SafePickleError, load_plain
-from tasks.prepare.tree import Item, Layout, Tree, arrays
 
 STL10_SIDE = 96
 IDX_IMAGES, IDX_LABELS = 2051, 2049  # magic numbers of the IDX files

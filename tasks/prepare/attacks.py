@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
-from models.faults import Fault, unknown
-from tasks.prepare.columns import told
-from tasks.prepare.listed import SPLITS, Row, csvs, layout, misnamed, plain, read_listing, role
-from tasks.prepare.names import MORPH_CLASSES, SPOOF_CLASSES
-from tasks.prepare.splits import role_of
-from tasks.prepare.tree import Layout, Tree
-from tasks.prepare.videos import as_frames, in_folders
-from tasks.protocols.detection import UNNAMED
+from gelo.models.faults import Fault, unknown
+from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.listed import SPLITS, Row, csvs, layout, misnamed, plain, read_listing, role
+from gelo.tasks.prepare.names import MORPH_CLASSES, SPOOF_CLASSES
+from gelo.tasks.prepare.splits import role_of
+from gelo.tasks.prepare.tree import Layout, Tree
+from gelo.tasks.prepare.videos import as_frames, in_folders
+from gelo.tasks.protocols.detection import UNNAMED
 
 SMDD = {1: 25_000, 0: 15_000}  # by label: the SMDD paper
 BONA_FIDE_IMAGES = 204  # with SYN-MAD 2022's morphs, whose number its readme states; MorDIFF came later

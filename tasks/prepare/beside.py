@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from tasks.prepare.columns import told
-from tasks.prepare.counted import fault_each
-from tasks.prepare.tree import Tree
-from tasks.prompts import Prompts
-from tasks.textfile import NotTextError, read_lines
+from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.counted import fault_each
+from gelo.tasks.prepare.tree import Tree
+from gelo.tasks.prompts import Prompts
+from gelo.tasks.textfile import NotTextError, read_lines
 
 NAMES, TEMPLATES, TYPE, COUNT = (
     "classnames.txt",

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from tasks.prepare.attacks import mad22, pad_test, pad_train, smdd
-from tasks.prepare.identities import identities
-from tasks.prepare.ijb import ijb
-from tasks.prepare.official import Official
-from tasks.prepare.pairs import verification
+from gelo.tasks.prepare.attacks import mad22, pad_test, pad_train, smdd
+from gelo.tasks.prepare.identities import identities
+from gelo.tasks.prepare.ijb import ijb
+from gelo.tasks.prepare.official import Official
+from gelo.tasks.prepare.pairs import verification
 
 _ZOO = "insightface, dataset zoo (faces_webface_112x112 or faces_emore)"
 _FACES = "web images of faces, non-commercial research"

@@ -7,14 +7,13 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-
-from models.faults import Fault
-from models.words import legible
-from tasks.prepare.columns import told
-from tasks.prepare.official import Official
-from tasks.prepare.splits import is_role
-from tasks.prepare.tree import Item, Layout, labels_of
-from tasks.prompts import reads_alike
+from gelo.models.faults import Fault
+from gelo.models.words import legible
+from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.official import Official
+from gelo.tasks.prepare.splits import is_role
+from gelo.tasks.prepare.tree import Item, Layout, labels_of
+from gelo.tasks.prompts import reads_alike
 
 
 def lacks_of(layout: Layout, official: Official | None) -> list[Fault]:

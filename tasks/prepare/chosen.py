@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from models.faults import unknown
-from tasks.prepare.columns import told
-from tasks.prepare.splits import role_of, say_splits
-from tasks.prepare.tables import Table
-from tasks.prepare.tree import IMAGES, Tree
+from gelo.models.faults import unknown
+from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.splits import role_of, say_splits
+from gelo.tasks.prepare.tables import Table
+from gelo.tasks.prepare.tree import IMAGES, Tree
 
 _IMAGE = frozenset(
     f"{what}{how}{many}"

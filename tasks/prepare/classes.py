@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
-from models.faults import unknown
-from tasks.prepare.columns import told
-from tasks.prepare.lists import spoken
-from tasks.prepare.tree import Tree
+from gelo.models.faults import unknown
+from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.lists import spoken
+from gelo.tasks.prepare.tree import Tree
 
 _HIDDEN = "-1 is what the hub writes for hidden labels: such a split cannot be scored"
 

@@ -12,11 +12,10 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from gelo.models.faults import Fault
+from gelo.tasks.textfile import NotTextError, arrow_input, check_quotes, other_separator, utf8
 from numpy.typing import NDArray
 from pyarrow import csv
-
-from models.faults import Fault
-from tasks.textfile import NotTextError, arrow_input, check_quotes, other_separator, utf8
 
 Kind = Literal["text", "whole", "number", "flag"]
 _NAMED = 8  # lines spelled out in one fault

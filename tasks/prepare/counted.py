@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks.prepare.columns import told
-from tasks.prepare.tree import Tree
+from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.tree import Tree
 
 
 def fault_each(

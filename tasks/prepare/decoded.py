@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
 
-from models.faults import Fault
-from tasks.manifest import CHUNK
-from tasks.pixels import UNREADABLE, check_image, image_fault
-from tasks.prepare.tree import Item
-from tasks.records import Record
-from tasks.understood import Reading
+from gelo.models.faults import Fault
+from gelo.tasks.manifest import CHUNK
+from gelo.tasks.pixels import UNREADABLE, check_image, image_fault
+from gelo.tasks.prepare.tree import Item
+from gelo.tasks.records import Record
+from gelo.tasks.understood import Reading
 
 _AT_ONCE = 8 * CHUNK
 _FIRST = 64  # images looked at before anything is known of their size

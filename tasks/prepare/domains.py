@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.prepare.columns import told
-from tasks.prepare.places import Place
-from tasks.prepare.tree import Tree
+from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.places import Place
+from gelo.tasks.prepare.tree import Tree
 
 FORM = "<split>/<class>/<images>, or <class>/<images> alone"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tasks.prepare.lists import OFFICIAL_ORDER, label_of, spoken
-from tasks.prepare.names import identifiers_of, names_of
-from tasks.prepare.tree import Item, Layout, Tree
+from gelo.tasks.prepare.lists import OFFICIAL_ORDER, label_of, spoken
+from gelo.tasks.prepare.names import identifiers_of, names_of
+from gelo.tasks.prepare.tree import Item, Layout, Tree
 
 _VALID = {"train": "train", "val": "valid", "test": "test"}
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import unicodedata
 from pathlib import Path
 
-from tasks.prepare.classes import named
-from tasks.prepare.columns import told
-from tasks.prepare.domains import FORM, between, inside
-from tasks.prepare.places import Place, places
-from tasks.prepare.roles import check_given
-from tasks.prepare.splits import ROLES, is_role, role_of, settle
-from tasks.prepare.tree import Item, Layout, Tree
+from gelo.tasks.prepare.classes import named
+from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.domains import FORM, between, inside
+from gelo.tasks.prepare.places import Place, places
+from gelo.tasks.prepare.roles import check_given
+from gelo.tasks.prepare.splits import ROLES, is_role, role_of, settle
+from gelo.tasks.prepare.tree import Item, Layout, Tree
 
 _WRAPPERS = ("images", "imgs", "img", "image", "jpegimages", "data")  # between a split and its classes
 _TABLE = "where a file says the labels: --reader table"

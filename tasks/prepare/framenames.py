@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
 
-from tasks.prepare.listed import Row, plain
+from gelo.tasks.prepare.listed import Row, plain
 
 FIRST = "the number of a frame may stand first or in the middle"
 WORDS = "one beginning, but no number after the last underscore"

@@ -11,21 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from models.faults import unknown
-from tasks.prepare.counted import fault_each
-from tasks.prepare.hub_agree import agree
-from tasks.prepare.hub_choice import chosen_config, chosen_place
-from tasks.prepare.hub_columns import columns_of
-from tasks.prepare.hub_configs import configs_of
-from tasks.prepare.hub_files import DAMAGED, NotDataError, open_data
-from tasks.prepare.hub_labels import read_labels
-from tasks.prepare.hub_names import stems
-from tasks.prepare.hub_parts import Config, check_parts
-from tasks.prepare.hub_places import listed
-from tasks.prepare.hub_rows import Source, cells_of, items_of
-from tasks.prepare.hub_split import of_one_split
-from tasks.prepare.splits import ROLES, settle
-from tasks.prepare.tree import Layout, Tree
+from gelo.models.faults import unknown
+from gelo.tasks.prepare.counted import fault_each
+from gelo.tasks.prepare.hub_agree import agree
+from gelo.tasks.prepare.hub_choice import chosen_config, chosen_place
+from gelo.tasks.prepare.hub_columns import columns_of
+from gelo.tasks.prepare.hub_configs import configs_of
+from gelo.tasks.prepare.hub_files import DAMAGED, NotDataError, open_data
+from gelo.tasks.prepare.hub_labels import read_labels
+from gelo.tasks.prepare.hub_names import stems
+from gelo.tasks.prepare.hub_parts import Config, check_parts
+from gelo.tasks.prepare.hub_places import listed
+from gelo.tasks.prepare.hub_rows import Source, cells_of, items_of
+from gelo.tasks.prepare.hub_split import of_one_split
+from gelo.tasks.prepare.splits import ROLES, settle
+from gelo.tasks.prepare.tree import Layout, Tree
 
 _DATA = "an Arrow stream or a Parquet file"
 _PARTIAL = "partial-"  # begins a split of which the hub converted the first part alone

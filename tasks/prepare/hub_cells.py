@@ -16,13 +16,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from gelo.tasks.prepare.hub_files import Arrow, Opened
+from gelo.tasks.prepare.hub_footer import Chunk
+from gelo.tasks.prepare.hub_pages import IN_FILE, Spans, none_missing, spans
+from gelo.tasks.prepare.hub_types import BYTES, PATH, is_bytes, is_list, is_text
+from gelo.tasks.prepare.tree import Item, png, read_file
 from numpy.typing import NDArray
-
-from tasks.prepare.hub_files import Arrow, Opened
-from tasks.prepare.hub_footer import Chunk
-from tasks.prepare.hub_pages import IN_FILE, Spans, none_missing, spans
-from tasks.prepare.hub_types import BYTES, PATH, is_bytes, is_list, is_text
-from tasks.prepare.tree import Item, png, read_file
 
 HELD, NAMED, NOTHING = 0, 1, 2  # what a row has: the image, a path alone, neither
 _KEPT, _BYTES = 2, 1 << 26  # row groups that are kept, and bytes below which more are

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from models.faults import unknown
-from tasks.prepare.hub_configs import configs_of
-from tasks.prepare.hub_files import DAMAGED, open_data
-from tasks.prepare.hub_names import stems
-from tasks.prepare.hub_parts import Config
-from tasks.prepare.hub_places import current, listed, repositories
-from tasks.prepare.tree import Tree
+from gelo.models.faults import unknown
+from gelo.tasks.prepare.hub_configs import configs_of
+from gelo.tasks.prepare.hub_files import DAMAGED, open_data
+from gelo.tasks.prepare.hub_names import stems
+from gelo.tasks.prepare.hub_parts import Config
+from gelo.tasks.prepare.hub_places import current, listed, repositories
+from gelo.tasks.prepare.tree import Tree
 
 _SHOWN = 8
 _FORM = "a folder of `save_to_disk`, or Parquet files of images and labels"

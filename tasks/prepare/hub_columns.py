@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from models.faults import unknown
-from tasks.prepare.counted import fault_each
-from tasks.prepare.hub_files import Opened
-from tasks.prepare.hub_info import IMAGE, LABEL, Info
-from tasks.prepare.hub_types import Type, is_bytes, is_cell, no_image, no_label, stored
-from tasks.prepare.tree import Tree
+from gelo.models.faults import unknown
+from gelo.tasks.prepare.counted import fault_each
+from gelo.tasks.prepare.hub_files import Opened
+from gelo.tasks.prepare.hub_info import IMAGE, LABEL, Info
+from gelo.tasks.prepare.hub_types import Type, is_bytes, is_cell, no_image, no_label, stored
+from gelo.tasks.prepare.tree import Tree
 
 _IMAGES = ("image", "img", "jpg", "jpeg", "png", "webp", "picture", "photo", "pixel_values", "image_bytes", "bytes")
 _LABELS = (

@@ -9,14 +9,13 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from fsspec.utils import glob_translate
-
-from tasks.prepare.hub_info import CARD, INFO, Info, read_info
-from tasks.prepare.hub_names import Stem, said, told_apart
-from tasks.prepare.hub_parts import Config, Stated
-from tasks.prepare.hub_places import Listed, is_cache
-from tasks.prepare.hub_readme import Configured, read_configs, read_infos
-from tasks.prepare.hub_saved import cached, saved_alone, saved_dicts
-from tasks.prepare.tree import Tree
+from gelo.tasks.prepare.hub_info import CARD, INFO, Info, read_info
+from gelo.tasks.prepare.hub_names import Stem, said, told_apart
+from gelo.tasks.prepare.hub_parts import Config, Stated
+from gelo.tasks.prepare.hub_places import Listed, is_cache
+from gelo.tasks.prepare.hub_readme import Configured, read_configs, read_infos
+from gelo.tasks.prepare.hub_saved import cached, saved_alone, saved_dicts
+from gelo.tasks.prepare.tree import Tree
 
 
 def configs_of(tree: Tree, there: Listed, of: Mapping[PurePosixPath, Stem]) -> list[Config]:

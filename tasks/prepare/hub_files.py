@@ -10,8 +10,7 @@ from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from tasks.prepare.hub_info import Info, from_metadata
+from gelo.tasks.prepare.hub_info import Info, from_metadata
 
 Kind = Literal["parquet", "stream", "file"]
 POINTER = b"version https://git-lfs"

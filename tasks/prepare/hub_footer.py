@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.prepare.hub_bits import BROKEN, struct
-from tasks.prepare.hub_types import BYTES
+from gelo.tasks.prepare.hub_bits import BROKEN, struct
+from gelo.tasks.prepare.hub_types import BYTES
 
 _TAIL = 8  # bytes after the footer: its length, and PAR1
 _OPTIONAL, _REPEATED = 1, 2

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.prepare.tree import Tree
+from gelo.tasks.prepare.tree import Tree
 
 STATE, DICT, INFO = "state.json", "dataset_dict.json", "dataset_info.json"
 INFOS, CARD = "dataset_infos.json", "README.md"

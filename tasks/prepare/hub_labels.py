@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from gelo.tasks.prepare.hub_files import Opened
+from gelo.tasks.prepare.hub_info import Info
+from gelo.tasks.prepare.splits import role_of
+from gelo.tasks.prepare.tree import Tree
 from numpy.typing import NDArray
-
-from tasks.prepare.hub_files import Opened
-from tasks.prepare.hub_info import Info
-from tasks.prepare.splits import role_of
-from tasks.prepare.tree import Tree
 
 Value = str | int
 _HIDDEN = -1  # what `datasets` writes where a label is not told

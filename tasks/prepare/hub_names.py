@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePosixPath
 
-from tasks.prepare.splits import is_role, role_of
+from gelo.tasks.prepare.splits import is_role, role_of
 
 _PART_OF = re.compile(r"^(?P<base>.*?)[-_.]?(?P<index>\d+)-of-(?P<count>\d+)(-[0-9a-f]{8,})?$")
 _RUNNING = re.compile(r"^(?P<base>.*?)[-_.]?(?P<index>\d{3,})$")

@@ -15,10 +15,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+from gelo.tasks.prepare.hub_bits import BROKEN, places, struct
+from gelo.tasks.prepare.hub_footer import Chunk
 from numpy.typing import NDArray
-
-from tasks.prepare.hub_bits import BROKEN, places, struct
-from tasks.prepare.hub_footer import Chunk
 
 _PLAIN, _PLACES, _RLE = 0, (2, 8), 3  # encodings
 _DATA, _DICTIONARY, _DATA_2 = 0, 2, 3  # types of a page

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from models.faults import Fault
-from tasks.prepare.counted import fault_each
-from tasks.prepare.hub_info import Info
-from tasks.prepare.hub_names import Stem, missing
-from tasks.prepare.tree import Tree
+from gelo.models.faults import Fault
+from gelo.tasks.prepare.counted import fault_each
+from gelo.tasks.prepare.hub_info import Info
+from gelo.tasks.prepare.hub_names import Stem, missing
+from gelo.tasks.prepare.tree import Tree
 
 
 @dataclass(frozen=True, slots=True)

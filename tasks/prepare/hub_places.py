@@ -8,11 +8,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from tasks.prepare.counted import fault_each
-from tasks.prepare.hub_info import BESIDE
-from tasks.prepare.litter import is_litter
-from tasks.prepare.places import LITTER
-from tasks.prepare.tree import IMAGES, Tree
+from gelo.tasks.prepare.counted import fault_each
+from gelo.tasks.prepare.hub_info import BESIDE
+from gelo.tasks.prepare.litter import is_litter
+from gelo.tasks.prepare.places import LITTER
+from gelo.tasks.prepare.tree import IMAGES, Tree
 
 DATA = (".parquet", ".arrow")
 _CACHED = "datasets--"  # begins a repository's folder in the cache of huggingface_hub

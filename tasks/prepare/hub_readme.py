@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
-from tasks.prepare.hub_info import CARD, INFOS, Info, info_from, read_json, read_text
-from tasks.prepare.tree import Tree
+from gelo.tasks.prepare.hub_info import CARD, INFOS, Info, info_from, read_json, read_text
+from gelo.tasks.prepare.tree import Tree
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.hub_cells import NOTHING, Images, Kept, what_is_held
+from gelo.tasks.prepare.hub_files import DAMAGED, Opened
+from gelo.tasks.prepare.hub_footer import chunks_of
+from gelo.tasks.prepare.hub_places import homes
+from gelo.tasks.prepare.rows import Rows
+from gelo.tasks.prepare.tree import Item, Tree
 from numpy.typing import NDArray
-
-from tasks.prepare.columns import told
-from tasks.prepare.hub_cells import NOTHING, Images, Kept, what_is_held
-from tasks.prepare.hub_files import DAMAGED, Opened
-from tasks.prepare.hub_footer import chunks_of
-from tasks.prepare.hub_places import homes
-from tasks.prepare.rows import Rows
-from tasks.prepare.tree import Item, Tree
 
 _EMBED = "save the set with its images: push_to_hub and to_parquet do, of a column cast to datasets.Image()"
 

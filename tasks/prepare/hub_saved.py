@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from tasks.prepare.counted import fault_each
-from tasks.prepare.hub_info import DICT, INFO, STATE, Info, State, read_info, read_json, read_state
-from tasks.prepare.hub_names import NAMELESS, Stem
-from tasks.prepare.hub_parts import Config, Stated
-from tasks.prepare.hub_places import Listed, is_cache
-from tasks.prepare.splits import role_of
-from tasks.prepare.tree import Tree
+from gelo.tasks.prepare.counted import fault_each
+from gelo.tasks.prepare.hub_info import DICT, INFO, STATE, Info, State, read_info, read_json, read_state
+from gelo.tasks.prepare.hub_names import NAMELESS, Stem
+from gelo.tasks.prepare.hub_parts import Config, Stated
+from gelo.tasks.prepare.hub_places import Listed, is_cache
+from gelo.tasks.prepare.splits import role_of
+from gelo.tasks.prepare.tree import Tree
 
 Path = PurePosixPath
 _AGAIN = "save it, or copy it, again"

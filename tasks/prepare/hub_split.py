@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
-
-from tasks.prepare.chosen import is_split_if, is_split_name
-from tasks.prepare.columns import told
-from tasks.prepare.hub_files import DAMAGED, Opened
-from tasks.prepare.hub_rows import Source
-from tasks.prepare.hub_types import stored
-from tasks.prepare.splits import role_of, say_splits
-from tasks.prepare.tree import Tree
+from gelo.tasks.prepare.chosen import is_split_if, is_split_name
+from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.hub_files import DAMAGED, Opened
+from gelo.tasks.prepare.hub_rows import Source
+from gelo.tasks.prepare.hub_types import stored
+from gelo.tasks.prepare.splits import role_of, say_splits
+from gelo.tasks.prepare.tree import Tree
 
 _FEW = 32  # different values above which a column is no split
 

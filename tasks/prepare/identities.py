@@ -9,9 +9,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import overload
 
-from tasks.prepare.litter import is_litter
-from tasks.prepare.recordio import records
-from tasks.prepare.tree import Item, Layout, Tree
+from gelo.tasks.prepare.litter import is_litter
+from gelo.tasks.prepare.recordio import records
+from gelo.tasks.prepare.tree import Item, Layout, Tree
 
 _PROTOCOLS = ("training",)
 _INSIDE = ("train", "imgs")  # folders that may hold those of the identities

@@ -13,13 +13,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from gelo.tasks.prepare.align import POINTS, POINTS_APART, points_of, similarities, upright
+from gelo.tasks.prepare.columns import Kind, named, read_columns, read_nothing, told
+from gelo.tasks.prepare.litter import is_litter
+from gelo.tasks.prepare.located import on_disk
+from gelo.tasks.prepare.tree import Item, Layout, Tree
 from numpy.typing import NDArray
-
-from tasks.prepare.align import POINTS, POINTS_APART, points_of, similarities, upright
-from tasks.prepare.columns import Kind, named, read_columns, read_nothing, told
-from tasks.prepare.litter import is_litter
-from tasks.prepare.located import on_disk
-from tasks.prepare.tree import Item, Layout, Tree
 
 _MEMBERS = "_face_tid_mid.txt"
 _CANONICAL = r"^(0|-?[1-9][0-9]{0,17})$"  # text that says the number and nothing else: 7, not 007

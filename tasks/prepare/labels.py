@@ -6,8 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from tasks.prepare.columns import told
-from tasks.prepare.tree import Tree
+from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.tree import Tree
 
 _NUMBER = re.compile(r"^[+-]?(\d{1,18}|\d{1,18}\.\d*|\.\d+)([eE][+-]?\d{1,3})?$")
 _WHOLE = re.compile(r"^(-?\d{1,18})(\.0*)?$")  # as tables write whole numbers where some are missing: 3.0

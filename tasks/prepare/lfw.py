@@ -12,12 +12,11 @@ from pathlib import PurePosixPath
 from unicodedata import normalize
 
 import pyarrow as pa
-
-from tasks.prepare.columns import told
-from tasks.prepare.litter import is_litter
-from tasks.prepare.located import on_disk
-from tasks.prepare.pairlist import Face, Pair, read_pairs
-from tasks.prepare.tree import IMAGES, Item, Layout, Tree
+from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.litter import is_litter
+from gelo.tasks.prepare.located import on_disk
+from gelo.tasks.prepare.pairlist import Face, Pair, read_pairs
+from gelo.tasks.prepare.tree import IMAGES, Item, Layout, Tree
 
 LISTS = ("pairs.txt", "pairs.csv")
 _EMPTY = Layout((), {}, protocols=("verification",))

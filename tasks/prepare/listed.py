@@ -13,14 +13,14 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from models.faults import unknown
-from tasks.prepare.columns import told
-from tasks.prepare.litter import is_litter
-from tasks.prepare.located import locator, on_disk
-from tasks.prepare.tree import Item, Layout, Tree
-from tasks.protocols.detection import BONA_FIDE
-from tasks.protocols.tally import part_faults
-from tasks.textfile import NotTextError, other_separator, read_rows
+from gelo.models.faults import unknown
+from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.litter import is_litter
+from gelo.tasks.prepare.located import locator, on_disk
+from gelo.tasks.prepare.tree import Item, Layout, Tree
+from gelo.tasks.protocols.detection import BONA_FIDE
+from gelo.tasks.protocols.tally import part_faults
+from gelo.tasks.textfile import NotTextError, other_separator, read_rows
 
 SPLITS = ("train", "dev", "test")
 PATH, LABEL = "image_path", "label"

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import pyarrow.compute as pc
-
-from tasks.prepare.columns import told
-from tasks.prepare.hub_names import missing, stems
-from tasks.prepare.splits import role_of
-from tasks.prepare.tables import PARQUET, ROWS, TEXTS
-from tasks.prepare.tree import Tree
-from tasks.prepare.walked import Files
+from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.hub_names import missing, stems
+from gelo.tasks.prepare.splits import role_of
+from gelo.tasks.prepare.tables import PARQUET, ROWS, TEXTS
+from gelo.tasks.prepare.tree import Tree
+from gelo.tasks.prepare.walked import Files
 
 _ENDS = (*TEXTS, *ROWS, *PARQUET)
 _NEARLY = (*(f"{end}.gz" for end in _ENDS), ".zip", ".xlsx", ".xls", ".ods", ".json", ".txt", ".xml", ".db", ".arrow")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from tasks.prepare.tree import Tree
+from gelo.tasks.prepare.tree import Tree
 
 _TRIED = 64  # paths, spread over the list, by which it is found out
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path, PurePath
 
-from tasks.prepare.litter import is_litter
-from tasks.prepare.tree import IMAGES
+from gelo.tasks.prepare.litter import is_litter
+from gelo.tasks.prepare.tree import IMAGES
 
 _LOOKED_AT = 20_000  # files: enough to know what kind of folder it is
 _TABLES = (".csv", ".tsv", ".jsonl")

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
-from models.faults import Fault, UserError, unknown
-from tasks.catalogue import taken
-from tasks.prepare.official import Official
-from tasks.prepare.readers import KNOWN, READERS
-from tasks.prepare.tree import Asked, Layout, Tree
+from gelo.models.faults import Fault, UserError, unknown
+from gelo.tasks.catalogue import taken
+from gelo.tasks.prepare.official import Official
+from gelo.tasks.prepare.readers import KNOWN, READERS
+from gelo.tasks.prepare.tree import Asked, Layout, Tree
 
 _LEGAL = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _OPTIONS = {"splits": "--split", "image": "--image", "label": "--label", "config": "--config", "classes": "--classes"}

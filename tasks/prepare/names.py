@@ -20,7 +20,7 @@ SPOOF_CLASSES = ("biometric presentation attack", "bona-fide presentation")
 @cache
 def _facts() -> dict[str, dict[str, list[str]]]:
     loaded: dict[str, dict[str, list[str]]] = json.loads(
-        (files("tasks.prepare") / "prompts.json").read_text(encoding="utf-8")
+        (files("gelo.tasks.prepare") / "prompts.json").read_text(encoding="utf-8")
     )
     return loaded
 

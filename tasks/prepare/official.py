@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tasks.prepare import arrays, foldered, lists
-from tasks.prepare.tree import Layout
+from gelo.tasks.prepare import arrays, foldered, lists
+from gelo.tasks.prepare.tree import Layout
 
 Metric = Literal["top1", "mean_per_class"]
 

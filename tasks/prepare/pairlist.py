@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from tasks.prepare.columns import told
-from tasks.prepare.tree import Tree
-from tasks.textfile import NotTextError, read_lines, read_rows
+from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.tree import Tree
+from gelo.tasks.textfile import NotTextError, read_lines, read_rows
 
 _FORM = "lines `name n1 n2`, or `name1 n1 name2 n2` of two persons, below one of sets and pairs of each kind, such as 10 300"
 _CSV_FORM = "Kaggle's form: a header name,imagenum1,imagenum2 and rows of 3 or 4 fields"

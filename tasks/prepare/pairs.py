@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from gelo.tasks.prepare.litter import is_litter
+from gelo.tasks.prepare.safe_pickle import SafePickleError, load_plain
+from gelo.tasks.prepare.tree import Item, Layout, Tree
 from numpy.typing import NDArray
-
-from tasks.prepare.litter import is_litter
-from tasks.prepare.safe_pickle import SafePickleError, load_plain
-from tasks.prepare.tree import Item, Layout, Tree
 
 FOLDS = 10
 _FORM = "a pickle of (list of 2P encoded images, list of P booleans)"

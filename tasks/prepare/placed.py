@@ -10,12 +10,11 @@ from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
-
-from tasks.prepare.counted import fault_each
-from tasks.prepare.located import locator
-from tasks.prepare.rows import mapped
-from tasks.prepare.tree import Tree
-from tasks.prepare.walked import IS_IMAGE, Files
+from gelo.tasks.prepare.counted import fault_each
+from gelo.tasks.prepare.located import locator
+from gelo.tasks.prepare.rows import mapped
+from gelo.tasks.prepare.tree import Tree
+from gelo.tasks.prepare.walked import IS_IMAGE, Files
 
 _SPREAD = 64  # rows by which it is found out what paths are relative to
 MISSING = "a file for each row"

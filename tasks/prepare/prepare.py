@@ -11,22 +11,21 @@ from dataclasses import replace as changed
 from pathlib import Path
 
 from filelock import FileLock
-
-from models.durable import is_done
-from models.faults import Fault, UserError
-from models.words import legible
-from tasks.manifest import Dataset, open_dataset, write_dataset
-from tasks.prepare.align import aligned
-from tasks.prepare.check import lacks_of, notes_of, refusals_of
-from tasks.prepare.decoded import Lost, checked
-from tasks.prepare.lost import without
-from tasks.prepare.meant import meant
-from tasks.prepare.named import reader_of
-from tasks.prepare.official import Official
-from tasks.prepare.tree import Asked, Layout, Tree
-from tasks.prompts import Prompts, prompts_of, read_prompts
-from tasks.records import Record
-from tasks.understood import LeftOut, Reading, Understood
+from gelo.models.durable import is_done
+from gelo.models.faults import Fault, UserError
+from gelo.models.words import legible
+from gelo.tasks.manifest import Dataset, open_dataset, write_dataset
+from gelo.tasks.prepare.align import aligned
+from gelo.tasks.prepare.check import lacks_of, notes_of, refusals_of
+from gelo.tasks.prepare.decoded import Lost, checked
+from gelo.tasks.prepare.lost import without
+from gelo.tasks.prepare.meant import meant
+from gelo.tasks.prepare.named import reader_of
+from gelo.tasks.prepare.official import Official
+from gelo.tasks.prepare.tree import Asked, Layout, Tree
+from gelo.tasks.prompts import Prompts, prompts_of, read_prompts
+from gelo.tasks.records import Record
+from gelo.tasks.understood import LeftOut, Reading, Understood
 
 SHOWN = 20  # faults of one kind that a message lists
 _NAMED = 5  # files left out for one reason that are named

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tasks.prepare.attacks import morphs, spoofs
-from tasks.prepare.biometric import BIOMETRIC
-from tasks.prepare.folders import folder
-from tasks.prepare.hub import hub
-from tasks.prepare.identities import identities
-from tasks.prepare.ijb import templates
-from tasks.prepare.lfw import lfw
-from tasks.prepare.official import OFFICIAL, Official
-from tasks.prepare.pairs import pairs
-from tasks.prepare.table import table
-from tasks.prepare.tree import Layout, Tree
-from tasks.prepare.webdataset import webdataset
+from gelo.tasks.prepare.attacks import morphs, spoofs
+from gelo.tasks.prepare.biometric import BIOMETRIC
+from gelo.tasks.prepare.folders import folder
+from gelo.tasks.prepare.hub import hub
+from gelo.tasks.prepare.identities import identities
+from gelo.tasks.prepare.ijb import templates
+from gelo.tasks.prepare.lfw import lfw
+from gelo.tasks.prepare.official import OFFICIAL, Official
+from gelo.tasks.prepare.pairs import pairs
+from gelo.tasks.prepare.table import table
+from gelo.tasks.prepare.tree import Layout, Tree
+from gelo.tasks.prepare.webdataset import webdataset
 
 KNOWN: dict[str, Official] = OFFICIAL | BIOMETRIC
 

@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import NoReturn, overload
 
 import numpy as np
+from gelo.tasks.prepare.index import read_index
+from gelo.tasks.prepare.tree import Item, Tree
 from numpy.typing import NDArray
-
-from tasks.prepare.index import read_index
-from tasks.prepare.tree import Item, Tree
 
 MAGIC = 0xCED7230A
 OLD_MAGIC = 0x3ED7230A  # dmlc's until 12 April 2015, with flags of two bits

@@ -7,14 +7,13 @@ from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
-
-from models.faults import unknown
-from tasks.prepare.chosen import Chosen, is_split_if, is_split_name
-from tasks.prepare.columns import told
-from tasks.prepare.rows import mapped
-from tasks.prepare.splits import is_role, role_of, say_splits, settle
-from tasks.prepare.tables import Table
-from tasks.prepare.tree import Tree
+from gelo.models.faults import unknown
+from gelo.tasks.prepare.chosen import Chosen, is_split_if, is_split_name
+from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.rows import mapped
+from gelo.tasks.prepare.splits import is_role, role_of, say_splits, settle
+from gelo.tasks.prepare.tables import Table
+from gelo.tasks.prepare.tree import Tree
 
 _IN_ONE = "a split for each image"
 _HOW = "say it in a column called split"

@@ -16,9 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from gelo.models.faults import pass_interrupt
 from numpy.typing import NDArray
-
-from models.faults import pass_interrupt
 
 _REFUSED = {
     "PERSID", "BINPERSID", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "EMPTY_SET", "FROZENSET", "ADDITEMS",

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-
-from tasks.prepare.counted import fault_each
-from tasks.prepare.tarred import Member, members
-from tasks.prepare.tree import IMAGES, Tree
+from gelo.tasks.prepare.counted import fault_each
+from gelo.tasks.prepare.tarred import Member, members
+from gelo.tasks.prepare.tree import IMAGES, Tree
 
 LABEL = "cls"
 SCHEMA = pa.schema(

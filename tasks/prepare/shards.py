@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from tasks.prepare.beside import COUNT, stated_shards
-from tasks.prepare.columns import told
-from tasks.prepare.counted import fault_each
-from tasks.prepare.hub_names import NAMELESS
-from tasks.prepare.litter import is_litter
-from tasks.prepare.places import LITTER
-from tasks.prepare.splits import is_role, role_of
-from tasks.prepare.tree import Tree
+from gelo.tasks.prepare.beside import COUNT, stated_shards
+from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.counted import fault_each
+from gelo.tasks.prepare.hub_names import NAMELESS
+from gelo.tasks.prepare.litter import is_litter
+from gelo.tasks.prepare.places import LITTER
+from gelo.tasks.prepare.splits import is_role, role_of
+from gelo.tasks.prepare.tree import Tree
 
 INFO = "_info.json"
 _TAR = re.compile(r"^(?P<stem>.*?)\.(tar|tar\.(gz|bz2|xz|zst)|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)

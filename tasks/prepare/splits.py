@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-from models.faults import Fault
+from gelo.models.faults import Fault
 
 ROLES = ("train", "val", "test")
 _WORDS = {

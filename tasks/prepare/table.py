@@ -12,19 +12,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-
-from tasks.prepare.chosen import Chosen, choose, flags
-from tasks.prepare.classes import named
-from tasks.prepare.counted import fault_each
-from tasks.prepare.labels import values_of
-from tasks.prepare.listings import Listing, find_listings
-from tasks.prepare.placed import place
-from tasks.prepare.roles import by_folder, check_column, check_given, roles_of, split_column
-from tasks.prepare.rows import Rows, mapped
-from tasks.prepare.splits import ROLES
-from tasks.prepare.tables import LINE, Table, open_table
-from tasks.prepare.tree import Item, Layout, Tree, read_file
-from tasks.prepare.walked import Files, files_of, leave_unlisted
+from gelo.tasks.prepare.chosen import Chosen, choose, flags
+from gelo.tasks.prepare.classes import named
+from gelo.tasks.prepare.counted import fault_each
+from gelo.tasks.prepare.labels import values_of
+from gelo.tasks.prepare.listings import Listing, find_listings
+from gelo.tasks.prepare.placed import place
+from gelo.tasks.prepare.roles import by_folder, check_column, check_given, roles_of, split_column
+from gelo.tasks.prepare.rows import Rows, mapped
+from gelo.tasks.prepare.splits import ROLES
+from gelo.tasks.prepare.tables import LINE, Table, open_table
+from gelo.tasks.prepare.tree import Item, Layout, Tree, read_file
+from gelo.tasks.prepare.walked import Files, files_of, leave_unlisted
 
 LEFT = "of a split that was left out"
 _SCHEMA = pa.schema({"place": pa.int32(), "label": pa.string(), "split": pa.string()})

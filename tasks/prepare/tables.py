@@ -16,11 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-
-from tasks.prepare.counted import fault_each
-from tasks.prepare.hub_info import from_metadata
-from tasks.prepare.tree import Tree
-from tasks.textfile import NotTextError, arrow_input
+from gelo.tasks.prepare.counted import fault_each
+from gelo.tasks.prepare.hub_info import from_metadata
+from gelo.tasks.prepare.tree import Tree
+from gelo.tasks.textfile import NotTextError, arrow_input
 
 TEXTS, ROWS, PARQUET = (".csv", ".tsv"), (".jsonl", ".ndjson"), (".parquet",)
 LINE = "(line)"  # a column of what is read: the row's line in its file, from 1; in Parquet its number, from 1

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from models.faults import pass_interrupt
-from tasks.prepare.counted import fault_each
-from tasks.prepare.litter import is_litter
-from tasks.prepare.places import LITTER
-from tasks.prepare.tree import Tree
+from gelo.models.faults import pass_interrupt
+from gelo.tasks.prepare.counted import fault_each
+from gelo.tasks.prepare.litter import is_litter
+from gelo.tasks.prepare.places import LITTER
+from gelo.tasks.prepare.tree import Tree
 
 LARGEST = 1 << 28  # bytes of a member
 _HEADER = 1 << 16  # bytes of a member's headers, names of any length among them

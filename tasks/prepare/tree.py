@@ -18,14 +18,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from gelo.models.faults import Fault, pass_interrupt
+from gelo.models.words import legible
+from gelo.tasks.prepare.litter import is_litter
+from gelo.tasks.prompts import Prompts
+from gelo.tasks.textfile import NotTextError, read_lines
 from numpy.typing import NDArray
 from PIL import Image
-
-from models.faults import Fault, pass_interrupt
-from models.words import legible
-from tasks.prepare.litter import is_litter
-from tasks.prompts import Prompts
-from tasks.textfile import NotTextError, read_lines
 
 IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tasks.prepare.columns import told
-from tasks.prepare.listed import Row
-from tasks.prepare.tree import Tree
+from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.listed import Row
+from gelo.tasks.prepare.tree import Tree
 
 Where = tuple[tuple[str, int], str]  # domain and class of a frame, and its folder
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from models.faults import unknown
-from tasks.prepare.columns import told
-from tasks.prepare.framenames import doubtful, video_of
-from tasks.prepare.listed import SPLITS, Row, kind_of, misnamed, plain, role
-from tasks.prepare.tree import Tree
-from tasks.prepare.videonames import told_apart
+from gelo.models.faults import unknown
+from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.framenames import doubtful, video_of
+from gelo.tasks.prepare.listed import SPLITS, Row, kind_of, misnamed, plain, role
+from gelo.tasks.prepare.tree import Tree
+from gelo.tasks.prepare.videonames import told_apart
 
 _FORM = "<split>/<domain>/<bona_fide or attack>/<video>/<frame>"
 _LISTED, _NAMES, _FOLDERS = "by column video", "by folder and stem up to the last underscore", "by folder"

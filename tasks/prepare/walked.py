@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-
-from tasks.prepare.litter import is_litter
-from tasks.prepare.places import LITTER
-from tasks.prepare.tree import IMAGES, Tree
+from gelo.tasks.prepare.litter import is_litter
+from gelo.tasks.prepare.places import LITTER
+from gelo.tasks.prepare.tree import IMAGES, Tree
 
 _AT_ONCE = 1 << 16
 IS_IMAGE = rf"(?i)({'|'.join(suffix.replace('.', chr(92) + '.') for suffix in IMAGES)})$"

@@ -10,18 +10,17 @@ from dataclasses import replace
 from functools import partial
 
 import pyarrow as pa
-
-from tasks.prepare.beside import NAMES, TEMPLATES, TYPE, class_names, class_prompts, is_of_classes
-from tasks.prepare.classes import named
-from tasks.prepare.columns import told
-from tasks.prepare.labels import values_of
-from tasks.prepare.roles import check_given
-from tasks.prepare.rows import Rows, mapped
-from tasks.prepare.samples import LABEL, SCHEMA, Samples, split_key
-from tasks.prepare.shards import Found, check_shards, find_shards, stated_images
-from tasks.prepare.splits import ROLES, role_of, settle
-from tasks.prepare.tarred import read_slice
-from tasks.prepare.tree import Item, Layout, Tree
+from gelo.tasks.prepare.beside import NAMES, TEMPLATES, TYPE, class_names, class_prompts, is_of_classes
+from gelo.tasks.prepare.classes import named
+from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.labels import values_of
+from gelo.tasks.prepare.roles import check_given
+from gelo.tasks.prepare.rows import Rows, mapped
+from gelo.tasks.prepare.samples import LABEL, SCHEMA, Samples, split_key
+from gelo.tasks.prepare.shards import Found, check_shards, find_shards, stated_images
+from gelo.tasks.prepare.splits import ROLES, role_of, settle
+from gelo.tasks.prepare.tarred import read_slice
+from gelo.tasks.prepare.tree import Item, Layout, Tree
 
 _FORM = f"<split>/<n>.tar, each sample an image and a .{LABEL}"
 

@@ -8,13 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from gelo.tasks.metrics.curves import curve
+from gelo.tasks.metrics.det import LIMIT, kept
+from gelo.tasks.metrics.scores import Scores
+from gelo.tasks.protocols.detection import BONA_FIDE
+from gelo.tasks.results import Result
 from numpy.typing import NDArray
-
-from tasks.metrics.curves import curve
-from tasks.metrics.det import LIMIT, kept
-from tasks.metrics.scores import Scores
-from tasks.protocols.detection import BONA_FIDE
-from tasks.results import Result
 
 
 class _Part(NamedTuple):

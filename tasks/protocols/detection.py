@@ -7,15 +7,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from gelo.models.faults import Fault
+from gelo.tasks.metrics.curves import Curve
+from gelo.tasks.metrics.effective import Sample
+from gelo.tasks.metrics.roc_intervals import Read, Roc
+from gelo.tasks.metrics.scores import Scores, UndefinedMetric
+from gelo.tasks.protocols.inputs import naming
+from gelo.tasks.protocols.tally import Tally
 from numpy.typing import NDArray
-
-from models.faults import Fault
-from tasks.metrics.curves import Curve
-from tasks.metrics.effective import Sample
-from tasks.metrics.roc_intervals import Read, Roc
-from tasks.metrics.scores import Scores, UndefinedMetric
-from tasks.protocols.inputs import naming
-from tasks.protocols.tally import Tally
 
 BONA_FIDE = "bona_fide"  # the value of the `attack` column on genuine images
 UNNAMED = "attack"  # and on attacks whose kind no file names

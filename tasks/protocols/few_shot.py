@@ -11,11 +11,10 @@ from typing import Unpack
 
 import numpy as np
 import pyarrow as pa
+from gelo.tasks.protocols.inputs import learnt_from, normalised, why_not_learnt
+from gelo.tasks.protocols.tally import Context, Tally
+from gelo.tasks.results import Result
 from numpy.typing import NDArray
-
-from tasks.protocols.inputs import learnt_from, normalised, why_not_learnt
-from tasks.protocols.tally import Context, Tally
-from tasks.results import Result
 
 PROTOCOL = "few-shot probe: logistic regression (C = 10) on n images a class, L2-normalised post-projection features, five draws"
 PROTOCOL_VERSION = 2
@@ -43,7 +42,7 @@ def score(
     table has one row a draw: shots, draw, top1. Raises UserError for duplicate ids and for features that are not finite or
     zero, naming ids.
     """
-    from tasks.logistic import path
+    from gelo.tasks.logistic import path
 
     names = np.asarray(test_ids).astype(str)
     labels = np.asarray(train_labels)

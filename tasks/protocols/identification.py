@@ -12,19 +12,18 @@ from typing import NamedTuple, Unpack
 
 import numpy as np
 import pyarrow as pa
+from gelo.models.faults import Fault
+from gelo.tasks.metrics.effective import Sample
+from gelo.tasks.metrics.identification import rank_k, ranks, tpir_at_fpir
+from gelo.tasks.metrics.intervals import Combined, Complement, Estimate, Rate, rule_of_30
+from gelo.tasks.metrics.roc_intervals import Roc
+from gelo.tasks.metrics.scores import Scores, UndefinedMetric
+from gelo.tasks.protocols.dots import rounded
+from gelo.tasks.protocols.inputs import empty_faults, id_faults, lookup, naming, refuse
+from gelo.tasks.protocols.pooling import named, pool
+from gelo.tasks.protocols.tally import Context, Tally
+from gelo.tasks.results import Result, rate_label
 from numpy.typing import NDArray
-
-from models.faults import Fault
-from tasks.metrics.effective import Sample
-from tasks.metrics.identification import rank_k, ranks, tpir_at_fpir
-from tasks.metrics.intervals import Combined, Complement, Estimate, Rate, rule_of_30
-from tasks.metrics.roc_intervals import Roc
-from tasks.metrics.scores import Scores, UndefinedMetric
-from tasks.protocols.dots import rounded
-from tasks.protocols.inputs import empty_faults, id_faults, lookup, naming, refuse
-from tasks.protocols.pooling import named, pool
-from tasks.protocols.tally import Context, Tally
-from tasks.results import Result, rate_label
 
 PROTOCOL = (
     "identification: templates as for 1:1, a subject's best template; rank-k with ties against, TPIR of rank 1 at the "

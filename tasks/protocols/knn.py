@@ -11,13 +11,12 @@ from typing import Unpack
 
 import numpy as np
 import pyarrow as pa
+from gelo.tasks.metrics import classification
+from gelo.tasks.metrics.intervals import rate_interval
+from gelo.tasks.protocols.inputs import learnt_from, normalised, why_not_learnt
+from gelo.tasks.protocols.tally import Context, Tally
+from gelo.tasks.results import Result
 from numpy.typing import NDArray
-
-from tasks.metrics import classification
-from tasks.metrics.intervals import rate_interval
-from tasks.protocols.inputs import learnt_from, normalised, why_not_learnt
-from tasks.protocols.tally import Context, Tally
-from tasks.results import Result
 
 PROTOCOL = "k-NN: cosine on L2-normalised post-projection features, k = 20, votes weighted by exp(cosine / 0.07)"
 PROTOCOL_VERSION = 4

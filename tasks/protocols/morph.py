@@ -10,14 +10,12 @@ from typing import Literal, Unpack
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import ArrayLike, NDArray
-
-from tasks.metrics.curves import Curve
-from tasks.metrics.effective import Sample
-from tasks.metrics.intervals import rule_of_30
-from tasks.metrics.roc_intervals import Read
-from tasks.metrics.scores import Scores, UndefinedMetric, needs_resolution
-from tasks.protocols.detection import (
+from gelo.tasks.metrics.curves import Curve
+from gelo.tasks.metrics.effective import Sample
+from gelo.tasks.metrics.intervals import rule_of_30
+from gelo.tasks.metrics.roc_intervals import Read
+from gelo.tasks.metrics.scores import Scores, UndefinedMetric, needs_resolution
+from gelo.tasks.protocols.detection import (
     BONA_FIDE,
     THINNED,
     Statistic,
@@ -27,9 +25,10 @@ from tasks.protocols.detection import (
     read_off,
     warnings_of,
 )
-from tasks.protocols.inputs import id_faults, label_faults, length_faults, refuse, score_faults
-from tasks.protocols.tally import Context, Tally, part_faults
-from tasks.results import Result
+from gelo.tasks.protocols.inputs import id_faults, label_faults, length_faults, refuse, score_faults
+from gelo.tasks.protocols.tally import Context, Tally, part_faults
+from gelo.tasks.results import Result
+from numpy.typing import ArrayLike, NDArray
 
 PROTOCOL = (
     "MAD: per attack against all bona fide; eer interpolated (the D-EER of ISO/IEC 20059), eer_nearest_fpr and "

@@ -13,14 +13,13 @@ from typing import Unpack
 
 import numpy as np
 import pyarrow as pa
+from gelo.tasks.metrics import classification
+from gelo.tasks.metrics.intervals import rate_interval
+from gelo.tasks.protocols.inputs import feature_faults, id_faults, label_faults, normalised, refuse, why_not_learnt
+from gelo.tasks.protocols.tally import Context, Tally
+from gelo.tasks.results import Result, Suite
 from numpy.typing import NDArray
 from scipy.special import softmax
-
-from tasks.metrics import classification
-from tasks.metrics.intervals import rate_interval
-from tasks.protocols.inputs import feature_faults, id_faults, label_faults, normalised, refuse, why_not_learnt
-from tasks.protocols.tally import Context, Tally
-from tasks.results import Result, Suite
 
 PROTOCOL = "linear probe: logistic regression (L-BFGS) on L2-normalised features"
 SUITES: tuple[Suite, ...] = ("probe", "probe_train", "probe_trunk", "probe_trunk_train")
@@ -55,7 +54,7 @@ def score(
     to hold one out. The table has one row an image: id, label, predicted, probability (of the predicted class). Raises UserError for
     duplicate ids and features that are not finite or zero, naming ids (training images by position).
     """
-    from tasks.logistic import path
+    from gelo.tasks.logistic import path
 
     names = np.asarray(test_ids).astype(str)
     rows = np.array([f"train row {row}" for row in range(len(train_features))], dtype=str)
@@ -110,7 +109,7 @@ def choose(
     features: NDArray[np.floating], labels: NDArray[np.integer], held: NDArray[np.bool_], device: str = "cpu"
 ) -> tuple[float, float]:
     """The C of `GRID` that is most accurate on the images `held` out (the lowest on a tie), and that accuracy."""
-    from tasks.logistic import path
+    from gelo.tasks.logistic import path
 
     fits = path(features[~held], labels[~held], GRID, iterations=ITERATIONS, device=device)
     accuracies = [float(np.mean(fit.predict(features[held]) == labels[held])) for fit in fits]

@@ -11,17 +11,16 @@ from typing import Literal, Unpack
 
 import numpy as np
 import pyarrow as pa
-
-from tasks.metrics import errors
-from tasks.metrics.curves import Curve
-from tasks.metrics.effective import Sample
-from tasks.metrics.intervals import Combined, Estimate, Highest, Rate, rule_of_30
-from tasks.metrics.scores import Threshold, UndefinedMetric
-from tasks.protocols.detection import BONA_FIDE, THINNED, Statistic, area, equal, read_off, warnings_of
-from tasks.protocols.inputs import refuse
-from tasks.protocols.tally import Context, Tally
-from tasks.protocols.videos import Frames, Videos, frame_faults, gather, shared_faults
-from tasks.results import Result
+from gelo.tasks.metrics import errors
+from gelo.tasks.metrics.curves import Curve
+from gelo.tasks.metrics.effective import Sample
+from gelo.tasks.metrics.intervals import Combined, Estimate, Highest, Rate, rule_of_30
+from gelo.tasks.metrics.scores import Threshold, UndefinedMetric
+from gelo.tasks.protocols.detection import BONA_FIDE, THINNED, Statistic, area, equal, read_off, warnings_of
+from gelo.tasks.protocols.inputs import refuse
+from gelo.tasks.protocols.tally import Context, Tally
+from gelo.tasks.protocols.videos import Frames, Videos, frame_faults, gather, shared_faults
+from gelo.tasks.results import Result
 
 PROTOCOL = (
     "PAD: video score = mean of frames; hter, acer, apcer_worst and bpcer at the EER threshold of dev, "

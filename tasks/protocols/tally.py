@@ -7,13 +7,12 @@ from typing import Literal, NotRequired, TypedDict, Unpack
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from gelo.models.faults import Fault
+from gelo.tasks.metrics.intervals import Combined, Estimate, Interval
+from gelo.tasks.metrics.scores import UndefinedMetric
+from gelo.tasks.results import LONGEST_PIECE, MEAN, Result, Suite, is_piece, metric_name
+from gelo.tasks.understood import Reading
 from numpy.typing import ArrayLike
-
-from models.faults import Fault
-from tasks.metrics.intervals import Combined, Estimate, Interval
-from tasks.metrics.scores import UndefinedMetric
-from tasks.results import LONGEST_PIECE, MEAN, Result, Suite, is_piece, metric_name
-from tasks.understood import Reading
 
 
 class Context(TypedDict):

@@ -12,18 +12,17 @@ from typing import Unpack
 
 import numpy as np
 import pyarrow as pa
+from gelo.tasks.metrics.intervals import Complement
+from gelo.tasks.metrics.pairs import Comparisons
+from gelo.tasks.metrics.scores import Scores, UndefinedMetric
+from gelo.tasks.metrics.verification import tar_at_far_sorted
+from gelo.tasks.protocols.detection import warnings_of
+from gelo.tasks.protocols.dots import dots
+from gelo.tasks.protocols.inputs import empty_faults, pair_ends, refuse
+from gelo.tasks.protocols.pooling import pool
+from gelo.tasks.protocols.tally import Context, Tally
+from gelo.tasks.results import Result, rate_label
 from numpy.typing import NDArray
-
-from tasks.metrics.intervals import Complement
-from tasks.metrics.pairs import Comparisons
-from tasks.metrics.scores import Scores, UndefinedMetric
-from tasks.metrics.verification import tar_at_far_sorted
-from tasks.protocols.detection import warnings_of
-from tasks.protocols.dots import dots
-from tasks.protocols.inputs import empty_faults, pair_ends, refuse
-from tasks.protocols.pooling import pool
-from tasks.protocols.tally import Context, Tally
-from tasks.results import Result, rate_label
 
 PROTOCOL = (
     "templates: (f(x) + f(flip x)) x detector score, mean by media, sum by template, L2, dot; TAR at the nearest FAR"

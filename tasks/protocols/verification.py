@@ -9,15 +9,14 @@ from typing import Unpack
 
 import numpy as np
 import pyarrow as pa
+from gelo.tasks.metrics.intervals import mean_of_rates, rule_of_30
+from gelo.tasks.metrics.scores import Scores, UndefinedMetric, as_scores
+from gelo.tasks.metrics.verification import fold_accuracy
+from gelo.tasks.protocols.detection import warnings_of
+from gelo.tasks.protocols.inputs import empty_faults, feature_faults, id_faults, normalised, pair_ends, refuse
+from gelo.tasks.protocols.tally import Context, Tally
+from gelo.tasks.results import Result
 from numpy.typing import NDArray
-
-from tasks.metrics.intervals import mean_of_rates, rule_of_30
-from tasks.metrics.scores import Scores, UndefinedMetric, as_scores
-from tasks.metrics.verification import fold_accuracy
-from tasks.protocols.detection import warnings_of
-from tasks.protocols.inputs import empty_faults, feature_faults, id_faults, normalised, pair_ends, refuse
-from tasks.protocols.tally import Context, Tally
-from tasks.results import Result
 
 PROTOCOL = (
     "verification: f(x) + f(flip x), L2, squared distance < t, t from the other folds, mean of the fold accuracies"

@@ -9,15 +9,14 @@ from typing import Unpack
 
 import numpy as np
 import pyarrow as pa
+from gelo.models.faults import Fault
+from gelo.models.words import counted
+from gelo.tasks.metrics import classification
+from gelo.tasks.metrics.intervals import mean_of_rates, rate_interval
+from gelo.tasks.protocols.inputs import feature_faults, id_faults, label_faults, normalised, refuse
+from gelo.tasks.protocols.tally import Context, Tally
+from gelo.tasks.results import Result
 from numpy.typing import NDArray
-
-from models.faults import Fault
-from models.words import counted
-from tasks.metrics import classification
-from tasks.metrics.intervals import mean_of_rates, rate_interval
-from tasks.protocols.inputs import feature_faults, id_faults, label_faults, normalised, refuse
-from tasks.protocols.tally import Context, Tally
-from tasks.results import Result
 
 PROTOCOL = "zero_shot: 100 f_hat w, argmax; w = normalised mean of normalised prompt embeddings"
 PROTOCOL_VERSION = 5

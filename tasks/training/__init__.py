@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tasks.training import face, morph, spoof
-from tasks.training.base import Task
+from gelo.tasks.training import face, morph, spoof
+from gelo.tasks.training.base import Task
 
 TASKS: dict[str, Task] = {task.name: task for task in (face.TASK, morph.TASK, spoof.TASK)}
 

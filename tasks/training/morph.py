@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from models.head_specs import Binary
-from tasks.training.base import Task
+from gelo.models.head_specs import Binary
+from gelo.tasks.training.base import Task
 
 TASK = Task(
     name="morphs",

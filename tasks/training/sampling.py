@@ -8,10 +8,9 @@ order of an epoch, or the index of identities (about 16 N while it is made; the 
 from __future__ import annotations
 
 import numpy as np
+from gelo.models.faults import Fault, UserError
+from gelo.tasks.training.base import Sampler
 from numpy.typing import NDArray
-
-from models.faults import Fault, UserError
-from tasks.training.base import Sampler
 
 
 class Batches:

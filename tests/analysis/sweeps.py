@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.results import Result
+from gelo.tasks.results import Result
 
 
 def write_trial(

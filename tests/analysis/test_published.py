@@ -9,9 +9,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import pytest
-
-from analysis.compare import averages, gelo
-from analysis.published import KEYS, published
+from gelo.analysis.compare import averages, gelo
+from gelo.analysis.published import KEYS, published
 
 Name = Literal["zero_shot", "linear_probe", "biometric"]
 APPROACHES = ("CLIP", "FRoundation", "MADation", "FoundPAD")
@@ -34,7 +33,8 @@ def rows(name: Name) -> pd.DataFrame:
 @pytest.mark.parametrize("name", list(SHA256))
 def test_the_shipped_tables_are_the_printed_ones(name: Name) -> None:
     assert (
-        hashlib.sha256(files("analysis").joinpath("published", f"{name}.csv").read_bytes()).hexdigest() == SHA256[name]
+        hashlib.sha256(files("gelo.analysis").joinpath("published", f"{name}.csv").read_bytes()).hexdigest()
+        == SHA256[name]
     )
     table = rows(name)
     assert list(table.index) == [f"{approach}/{size}" for approach in APPROACHES for size in ("ViT-B/16", "ViT-L/14")]

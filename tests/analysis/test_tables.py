@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from analysis.tables import MAIN, _rank
+from gelo.analysis.tables import MAIN, _rank
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def gelo(tmp_path: Path) -> Gelo:
     def call(*arguments: str) -> Said:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("GELO_")}
         done = subprocess.run(
-            [sys.executable, "-m", "sweeps", *arguments],
+            [sys.executable, "-m", "gelo", *arguments],
             cwd=tmp_path, env=environment | {"COLUMNS": "400"}, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
         return Said(done.returncode, done.stdout + done.stderr, done.stdout)

@@ -12,16 +12,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from gelo.models.specs import BACKBONES
+from gelo.sweeps.folder import SweepFolder
+from gelo.sweeps.settings import Settings
+from gelo.sweeps.spec import load_spec, parse_spec
+from gelo.tasks.catalogue import datasets_for
+from gelo.tasks.manifest import CARD, write_dataset
+from gelo.tasks.records import Record
 from PIL import Image
 from upath import UPath
 
-from models.specs import BACKBONES
-from sweeps.folder import SweepFolder
-from sweeps.settings import Settings
-from sweeps.spec import load_spec, parse_spec
-from tasks.catalogue import datasets_for
-from tasks.manifest import CARD, write_dataset
-from tasks.records import Record
 from tests.e2e.conftest import Gelo
 
 MINE: dict[str, Any] = {"name": "mine", "backbones": ["mini-s"], "evaluate": ["zero_shot"]}

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from gelo.models.durable import stamp
+from gelo.models.faults import UserError
+from gelo.sweeps.evaluate import verified
 
-from models.durable import stamp
-from models.faults import UserError
-from sweeps.evaluate import verified
 from tests.e2e.sweeping import LIMIT, SMALL, Place, wait_for
 
 

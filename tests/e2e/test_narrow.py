@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from gelo.tasks.catalogue import datasets_for
 from rich.cells import cell_len
 
-from tasks.catalogue import datasets_for
 from tests.e2e.test_one_set import colours
 from tests.tasks.prepare.plain import tree
 
@@ -57,7 +57,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def gelo(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GELO_")}
     return subprocess.run(
-        [sys.executable, "-m", "sweeps", *words], cwd=place, env=environment | {"COLUMNS": str(WIDTH)},
+        [sys.executable, "-m", "gelo", *words], cwd=place, env=environment | {"COLUMNS": str(WIDTH)},
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
 

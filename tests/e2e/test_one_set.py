@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
+from gelo.tasks.catalogue import datasets_for
+from gelo.tasks.manifest import write_dataset
+from gelo.tasks.records import Record
 from PIL import Image
 
-from tasks.catalogue import datasets_for
-from tasks.manifest import write_dataset
-from tasks.records import Record
 from tests.e2e.conftest import Gelo, Said
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 180, 40), "blue": (30, 60, 220)}

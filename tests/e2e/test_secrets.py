@@ -12,8 +12,7 @@ from typing import Any
 import click
 import pytest
 import typer
-
-from sweeps.cli import app
+from gelo.sweeps.cli import app
 
 SECRET = "hunter2-correct-horse"
 PLACES = ("storage", "tracking", "data", "cache", "address")  # options that take an address

@@ -16,21 +16,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from gelo.analysis.report import write_report
+from gelo.models.adapt import Full, Lora
+from gelo.models.head_specs import Binary
+from gelo.models.specs import resolve
+from gelo.models.zoo import load_backbone
+from gelo.sweeps.evaluate import pairs_of
+from gelo.sweeps.folder import TrialFolder
+from gelo.sweeps.spec import load_spec
+from gelo.sweeps.train import train
+from gelo.sweeps.trial import Training, Trial
+from gelo.tasks.manifest import write_dataset
+from gelo.tasks.owed import owed as of_trial
+from gelo.tasks.records import Record
 from upath import UPath
 
-from analysis.report import write_report
-from models.adapt import Full, Lora
-from models.head_specs import Binary
-from models.specs import resolve
-from models.zoo import load_backbone
-from sweeps.evaluate import pairs_of
-from sweeps.folder import TrialFolder
-from sweeps.spec import load_spec
-from sweeps.train import train
-from sweeps.trial import Training, Trial
-from tasks.manifest import write_dataset
-from tasks.owed import owed as of_trial
-from tasks.records import Record
 from tests.analysis.sweeps import demo
 from tests.tasks.pictures import encode
 
@@ -105,8 +105,13 @@ def trained() -> dict[str, dict[str, Any]]:
 
 
 def machine() -> dict[str, str]:
-    """What equal bits of training need to be equal."""
+    """What equal bits of training need to be equal. Two processors of one instruction set do not add in the same order."""
+    told = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else platform.processor()
+    pairs = (line.partition(":") for line in told.split("\n\n")[0].splitlines())
+    first = {key.strip(): value.strip() for key, _, value in pairs}
+    named = [first.get(key, "") for key in ("vendor_id", "cpu family", "model", "stepping", "cache size", "flags")]
     return {
+        "processor": hashlib.sha256(" ".join(named).encode()).hexdigest()[:16],
         "torch": torch.__version__.partition("+")[0],
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "machine": platform.machine(),

@@ -13,13 +13,12 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from gelo.models import specs, zoo
+from gelo.models.encoder import Encoder
+from gelo.models.specs import Backbone, Transform
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
-
-from models import specs, zoo
-from models.encoder import Encoder
-from models.specs import Backbone, Transform
 
 SIZE = 32
 MERGES = ["#version: test", "t h", "th e</w>", "c a", "ca t</w>", "d o", "do g</w>"]

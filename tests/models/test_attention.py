@@ -6,10 +6,9 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from gelo.models.attention import SplitAttention, join_state, split_attention, vision_blocks
+from gelo.models.encoder import Encoder
 from torch import nn
-
-from models.attention import SplitAttention, join_state, split_attention, vision_blocks
-from models.encoder import Encoder
 
 
 @pytest.mark.parametrize("masked", [False, True])

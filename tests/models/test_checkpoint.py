@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gelo.models.adapt import AdaptationSpec, Full, Lora, adapt
+from gelo.models.checkpoint import TrainingState, capture_rng, epoch_folder, latest, load, prune, restore_rng, save
+from gelo.models.durable import DONE
+from gelo.models.encoder import Encoder
+from gelo.models.faults import UserError
+from gelo.models.heads import CosFace, build_head
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, LinearLR, SequentialLR
 from upath import UPath
-
-from models.adapt import AdaptationSpec, Full, Lora, adapt
-from models.checkpoint import TrainingState, capture_rng, epoch_folder, latest, load, prune, restore_rng, save
-from models.durable import DONE
-from models.encoder import Encoder
-from models.faults import UserError
-from models.heads import CosFace, build_head
 
 
 class _Run:

@@ -7,12 +7,11 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from gelo.models.encoder import Encoder, TextTower
+from gelo.models.faults import UserError
+from gelo.models.specs import Transform
 from numpy.typing import NDArray
 from PIL import Image
-
-from models.encoder import Encoder, TextTower
-from models.faults import UserError
-from models.specs import Transform
 
 from .conftest import CONFIG, SIZE, Tiny
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pickle
 
 import pytest
+from gelo.models.faults import Fault, UserError, folded, pass_interrupt
 from hypothesis import given
 from hypothesis import strategies as st
-
-from models.faults import Fault, UserError, folded, pass_interrupt
 
 PLACES = [f"image-{number}" for number in range(1000)]
 

@@ -5,12 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from gelo.models.faults import UserError
+from gelo.models.heads import Binary, BinaryHead, CosFace, CosFaceHead, HeadKind, build_head
+from gelo.tasks.protocols.heads import head_scores
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
-
-from models.faults import UserError
-from models.heads import Binary, BinaryHead, CosFace, CosFaceHead, HeadKind, build_head
-from tasks.protocols.heads import head_scores
 
 
 def test_cosface_equals_a_case_computed_by_hand() -> None:

@@ -5,13 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from gelo.models.adapt import AdaptationSpec, Full, Lora, NoAdaptation, adapt
+from gelo.models.adapt.adapted import Adapted
+from gelo.models.adapt.ledger import LedgerError, ledger, prove, render
+from gelo.models.encoder import Encoder
+from gelo.models.heads import BinaryHead
 from torch import nn
-
-from models.adapt import AdaptationSpec, Full, Lora, NoAdaptation, adapt
-from models.adapt.adapted import Adapted
-from models.adapt.ledger import LedgerError, ledger, prove, render
-from models.encoder import Encoder
-from models.heads import BinaryHead
 
 
 def _step(adapted: Adapted, head: nn.Module, images: torch.Tensor) -> Callable[[], None]:

@@ -10,16 +10,15 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from gelo.models.specs import MINI, Transform
+from gelo.models.zoo import MERGES, build_model, load_backbone
+from gelo.tasks.mini.prompts import PROMPTS
+from gelo.tasks.mini.watch import SETS, zero_shot
 from open_clip.model import CLIP
 from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
-
-from models.specs import MINI, Transform
-from models.zoo import MERGES, build_model, load_backbone
-from tasks.mini.prompts import PROMPTS
-from tasks.mini.watch import SETS, zero_shot
 
 NAMES = ("mini-s", "mini-l")
 

@@ -3,14 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from gelo.models.adapt import AdaptationSpec, Full, Lora, NoAdaptation, adapt
+from gelo.models.adapt.adapted import Adapted
+from gelo.models.encoder import Encoder
+from gelo.models.remedies import L2SP, NoRemedy, Remedy, Step, Wise
+from gelo.models.remedies.wise import interpolate
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
-
-from models.adapt import AdaptationSpec, Full, Lora, NoAdaptation, adapt
-from models.adapt.adapted import Adapted
-from models.encoder import Encoder
-from models.remedies import L2SP, NoRemedy, Remedy, Step, Wise
-from models.remedies.wise import interpolate
 
 
 def _step(encoder: Encoder, adapted: Adapted, pixels: np.ndarray) -> Step:

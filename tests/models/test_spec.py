@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from gelo.models.spec import Spec, joined
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-
-from models.spec import Spec, joined
 
 
 class Inner(Spec):

@@ -10,13 +10,12 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from gelo.models.faults import UserError
+from gelo.models.specs import BACKBONES, OPENAI_MEAN, OPENAI_STD, Transform, faults_for, resolve, vision_layers
+from gelo.models.zoo import ACTIVATIONS
 from PIL import Image
 from pydantic import ValidationError
 from scipy.ndimage import map_coordinates
-
-from models.faults import UserError
-from models.specs import BACKBONES, OPENAI_MEAN, OPENAI_STD, Transform, faults_for, resolve, vision_layers
-from models.zoo import ACTIVATIONS
 
 
 def _image(mode: str, width: int, height: int, seed: int) -> Image.Image:
@@ -166,8 +165,8 @@ def test_depth_of_the_vision_tower_is_known_without_building_it() -> None:
 
 def test_specs_import_no_torch() -> None:
     code = (
-        "import sys, models.specs, models.adapt, models.remedies, models.head_specs as h;"
-        "models.specs.faults_for('mini-s'); models.specs.faults_for('mini-z'); models.adapt.Lora(); h.CosFace();"
+        "import sys, gelo.models.specs as s, gelo.models.adapt as a, gelo.models.remedies, gelo.models.head_specs as h;"
+        "s.faults_for('mini-s'); s.faults_for('mini-z'); a.Lora(); h.CosFace();"
         "print([m for m in ('torch', 'open_clip', 'peft', 'ray', 'mlflow') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

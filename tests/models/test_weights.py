@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from gelo.models.faults import UserError
+from gelo.models.weights import read_state, weights_fault
 from safetensors.torch import save_file
 from torch import nn
-
-from models.faults import UserError
-from models.weights import read_state, weights_fault
 
 STATE = {
     "a.weight": torch.arange(12, dtype=torch.float16).reshape(3, 4),

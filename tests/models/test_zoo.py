@@ -7,11 +7,10 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from gelo.models.faults import UserError
+from gelo.models.specs import BACKBONES, config_path, faults_for
+from gelo.models.zoo import load_backbone, prove_activation
 from safetensors.torch import load_file, save_file
-
-from models.faults import UserError
-from models.specs import BACKBONES, config_path, faults_for
-from models.zoo import load_backbone, prove_activation
 
 from .conftest import Tiny
 

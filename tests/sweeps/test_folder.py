@@ -10,13 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from gelo.models.faults import UserError
+from gelo.sweeps.folder import SweepFolder, TrialFolder
+from gelo.sweeps.settings import Settings
+from gelo.sweeps.spec import SweepSpec, parse_spec
+from gelo.tasks.results import Result
 from upath import UPath
-
-from models.faults import UserError
-from sweeps.folder import SweepFolder, TrialFolder
-from sweeps.settings import Settings
-from sweeps.spec import SweepSpec, parse_spec
-from tasks.results import Result
 
 BASE: dict[str, Any] = {"name": "mine", "backbones": ["mini-s"], "tasks": {"faces": {"adaptation": ["full", "lora"]}}}
 SCORES = pa.table({"id": ["a", "b"], "score": [0.25, 0.75]})

@@ -9,21 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gelo.models.adapt import Full
+from gelo.models.head_specs import Binary
+from gelo.models.zoo import load_backbone
+from gelo.sweeps.evaluate import Subject, jobs_of, subject_of
+from gelo.sweeps.folder import TrialFolder
+from gelo.sweeps.leaks import leak_notes, leaks_told
+from gelo.sweeps.trial import Training, Trial
+from gelo.tasks.catalogue import Protocol
+from gelo.tasks.manifest import Dataset, write_dataset
+from gelo.tasks.records import Record
+from gelo.tasks.results import LEAK, NO_LEAK, UNCHECKED, Result
+from gelo.tasks.understood import Understood
 from PIL import Image
 from upath import UPath
-
-from models.adapt import Full
-from models.head_specs import Binary
-from models.zoo import load_backbone
-from sweeps.evaluate import Subject, jobs_of, subject_of
-from sweeps.folder import TrialFolder
-from sweeps.leaks import leak_notes, leaks_told
-from sweeps.trial import Training, Trial
-from tasks.catalogue import Protocol
-from tasks.manifest import Dataset, write_dataset
-from tasks.records import Record
-from tasks.results import LEAK, NO_LEAK, UNCHECKED, Result
-from tasks.understood import Understood
 
 
 def picture(number: int) -> bytes:

@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 import typer
-
-from sweeps import signals
-from sweeps.cli import program as command_line
+from gelo.sweeps import signals
+from gelo.sweeps.cli import program as command_line
 
 ODD = (
     *(

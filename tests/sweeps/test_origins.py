@@ -6,13 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from gelo.models.faults import UserError
+from gelo.sweeps.folder import SweepFolder
+from gelo.sweeps.origins import refuse_others
+from gelo.sweeps.spec import SweepSpec
+from gelo.sweeps.trial import Trial
 from upath import UPath
-
-from models.faults import UserError
-from sweeps.folder import SweepFolder
-from sweeps.origins import refuse_others
-from sweeps.spec import SweepSpec
-from sweeps.trial import Trial
 
 
 @pytest.fixture

@@ -7,12 +7,11 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from gelo.models.faults import UserError
+from gelo.sweeps.cli import program as command_line
+from gelo.sweeps.places import file_fault, place_faults, refuse
+from gelo.sweeps.settings import Settings
 from typer.testing import CliRunner
-
-from models.faults import UserError
-from sweeps.cli import program as command_line
-from sweeps.places import file_fault, place_faults, refuse
-from sweeps.settings import Settings
 
 
 @pytest.fixture

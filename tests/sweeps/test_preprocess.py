@@ -10,23 +10,22 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from gelo.models.adapt import Full
+from gelo.models.encoder import Encoder
+from gelo.models.head_specs import Binary
+from gelo.models.zoo import load_backbone
+from gelo.sweeps.evaluate import Subject, embed_jobs, jobs_of, subject_of
+from gelo.sweeps.folder import TrialFolder
+from gelo.sweeps.scoring import score_jobs
+from gelo.sweeps.train import train
+from gelo.sweeps.trial import Training, Trial
+from gelo.tasks.manifest import Dataset, read_chunk, write_dataset
+from gelo.tasks.protocols.heads import head_scores
+from gelo.tasks.records import Record
+from gelo.tasks.training.preprocess import transforms
 from PIL import Image
 from safetensors.torch import load_file
 from upath import UPath
-
-from models.adapt import Full
-from models.encoder import Encoder
-from models.head_specs import Binary
-from models.zoo import load_backbone
-from sweeps.evaluate import Subject, embed_jobs, jobs_of, subject_of
-from sweeps.folder import TrialFolder
-from sweeps.scoring import score_jobs
-from sweeps.train import train
-from sweeps.trial import Training, Trial
-from tasks.manifest import Dataset, read_chunk, write_dataset
-from tasks.protocols.heads import head_scores
-from tasks.records import Record
-from tasks.training.preprocess import transforms
 
 PAIRS = [("morphs", "morph"), ("morphs", "zero_shot")]
 

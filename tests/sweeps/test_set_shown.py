@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gelo.models.faults import UserError
+from gelo.sweeps.preparing import prepare_one, show_one
+from gelo.sweeps.set_shown import about, as_json, sentences
+from gelo.tasks.manifest import CARD, open_dataset
+from gelo.tasks.prepare.prepare import Wanted
 from PIL import Image
 from rich.console import Console
 
-from models.faults import UserError
-from sweeps.preparing import prepare_one, show_one
-from sweeps.set_shown import about, as_json, sentences
-from tasks.manifest import CARD, open_dataset
-from tasks.prepare.prepare import Wanted
 from tests.tasks.prepare.plain import tree
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from gelo.sweeps.shown import remarks, results_table
+from gelo.tasks.results import Result
 from rich.cells import cell_len
 from rich.console import Console
-
-from sweeps.shown import remarks, results_table
-from tasks.results import Result
 
 RESULT = Result(
     suite="mad_text", dataset="morphs", protocol="p", protocol_version=1, scale="miniature", partial=True,

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gelo.models.faults import Fault, UserError
+from gelo.sweeps.progress import Display
+from gelo.sweeps.settings import Settings
+from gelo.sweeps.single import evaluate_one
+from gelo.tasks.manifest import Dataset, write_dataset
+from gelo.tasks.records import Record
+from gelo.tasks.results import Result
 from PIL import Image
 from rich.console import Console
-
-from models.faults import Fault, UserError
-from sweeps.progress import Display
-from sweeps.settings import Settings
-from sweeps.single import evaluate_one
-from tasks.manifest import Dataset, write_dataset
-from tasks.records import Record
-from tasks.results import Result
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 180, 40), "blue": (30, 60, 220), "black": (10, 10, 10)}
 ALL = ("zero_shot", "probe", "probe_train", "knn", "few_shot")
@@ -181,8 +180,7 @@ def test_a_damaged_shard_costs_its_own_set(tmp_path: Path, alone: dict[str, floa
 
 def test_features_that_are_no_numbers_cost_their_own_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import numpy as np
-
-    from tasks import embed
+    from gelo.tasks import embed
 
     colours(tmp_path / "data", "mine")
     colours(tmp_path / "data", "whole")
@@ -191,7 +189,7 @@ def test_features_that_are_no_numbers_cost_their_own_job(tmp_path: Path, monkeyp
         found = embed.features(encoder, dataset, split, cache, view)
         return np.where(np.isfinite(found), np.nan, found) if (dataset.name, split) == ("mine", "train") else found
 
-    monkeypatch.setattr("sweeps.scoring.features", spoilt)
+    monkeypatch.setattr("gelo.sweeps.scoring.features", spoilt)
     results, faults = scored(tmp_path, "mine", "whole", suites=("zero_shot", "probe"))
     assert set(results) == {"zero_shot/mine", "zero_shot/whole", "probe/whole"}
     (fault,) = faults

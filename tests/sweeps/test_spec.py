@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from gelo.models.faults import Fault, UserError
+from gelo.sweeps.evaluate import pairs_of
+from gelo.sweeps.spec import SweepSpec, load_spec, parse_spec, presets
+from gelo.tasks.catalogue import chosen, datasets_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from models.faults import Fault, UserError
-from sweeps.evaluate import pairs_of
-from sweeps.spec import SweepSpec, load_spec, parse_spec, presets
-from tasks.catalogue import chosen, datasets_for
 
 SOUND: dict[str, Any] = {"name": "mine", "backbones": ["mini-s"], "tasks": {"faces": {}}}
 

@@ -10,19 +10,18 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from gelo.sweeps.evaluate import Subject
+from gelo.sweeps.folder import TrialFolder
+from gelo.sweeps.spec import SweepSpec
+from gelo.sweeps.summary import WHOLE, average, inputs_of, is_complete, metrics_of, not_averaged, results_of
+from gelo.sweeps.tracking import Tracker
+from gelo.sweeps.trial import Trial
+from gelo.tasks.catalogue import Protocol
+from gelo.tasks.embed import EncoderRef
+from gelo.tasks.manifest import write_dataset
+from gelo.tasks.records import Record
+from gelo.tasks.results import Result
 from upath import UPath
-
-from sweeps.evaluate import Subject
-from sweeps.folder import TrialFolder
-from sweeps.spec import SweepSpec
-from sweeps.summary import WHOLE, average, inputs_of, is_complete, metrics_of, not_averaged, results_of
-from sweeps.tracking import Tracker
-from sweeps.trial import Trial
-from tasks.catalogue import Protocol
-from tasks.embed import EncoderRef
-from tasks.manifest import write_dataset
-from tasks.records import Record
-from tasks.results import Result
 
 PAIRS: list[tuple[str, Protocol]] = [("one", "zero_shot"), ("one", "probe"), ("two", "zero_shot")]
 

@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gelo.models.faults import UserError
+from gelo.sweeps.store import experiment_page
+from gelo.sweeps.tracking import Metric, Scalar, Tracker, resolve_uri, ui_command
 from upath import UPath
-
-from models.faults import UserError
-from sweeps.store import experiment_page
-from sweeps.tracking import Metric, Scalar, Tracker, resolve_uri, ui_command
 
 TRIALS = 5
 RESULTS = [Metric(f"zero_shot/set_{i}/top1", i / 200) for i in range(120)]
@@ -216,7 +215,7 @@ def test_numbers_of_an_older_gelo_are_mended_where_they_stand(store: Store) -> N
 
 
 def test_two_that_write_a_changed_value_at_once_write_one_row() -> None:
-    from sweeps.logged import Row, new_rows
+    from gelo.sweeps.logged import Row, new_rows
 
     last = [Row("zero_shot/mine/top1", 0.75, 1_000, 0)]
     assert new_rows({("zero_shot/mine/top1", None): 0.5}, last, [], 1_000) == [

@@ -17,24 +17,23 @@ import open_clip
 import pyarrow as pa
 import pytest
 import torch
+from gelo.models.adapt import Adaptation, Full, Lora
+from gelo.models.encoder import Encoder
+from gelo.models.faults import UserError
+from gelo.models.head_specs import CosFace
+from gelo.models.remedies import L2SP, Remedy, Wise
+from gelo.models.zoo import load_backbone
+from gelo.sweeps.folder import TrialFolder
+from gelo.sweeps.train import DivergedError, deterministic, merge, rate, train
+from gelo.sweeps.trial import Training, Trial
+from gelo.tasks.manifest import Dataset, read_chunk, write_dataset
+from gelo.tasks.records import Record
+from gelo.tasks.results import Result
 from PIL import Image
 from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingWarmRestarts, SequentialLR
 from upath import UPath
-
-from models.adapt import Adaptation, Full, Lora
-from models.encoder import Encoder
-from models.faults import UserError
-from models.head_specs import CosFace
-from models.remedies import L2SP, Remedy, Wise
-from models.zoo import load_backbone
-from sweeps.folder import TrialFolder
-from sweeps.train import DivergedError, deterministic, merge, rate, train
-from sweeps.trial import Training, Trial
-from tasks.manifest import Dataset, read_chunk, write_dataset
-from tasks.records import Record
-from tasks.results import Result
 
 IMAGES, BATCH, EPOCHS = 68, 16, 2  # 4 steps an epoch, the last 4 images dropped
 STEPS = EPOCHS * (IMAGES // BATCH)
@@ -297,7 +296,7 @@ def test_a_half_trained_trial_does_not_go_on_from_something_else(
         )  # fmt: skip
         before, now = world.dataset.fingerprint, dataset.fingerprint
     else:
-        monkeypatch.setattr("sweeps.train.STEP", 99)
+        monkeypatch.setattr("gelo.sweeps.train.STEP", 99)
         before, now = "1", "99"
     with pytest.raises(UserError) as caught:
         train(wanted, base, dataset, world.cache, TrialFolder(UPath(tmp_path / "trial")))

@@ -7,15 +7,14 @@ import sys
 from typing import Any
 
 import pytest
+from gelo.models.adapt import Full, Lora, NoAdaptation
+from gelo.models.head_specs import Binary, CosFace
+from gelo.models.remedies import L2SP, NoRemedy, Wise
+from gelo.sweeps.spec import parse_spec
+from gelo.sweeps.trial import Training, Trial
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-
-from models.adapt import Full, Lora, NoAdaptation
-from models.head_specs import Binary, CosFace
-from models.remedies import L2SP, NoRemedy, Wise
-from sweeps.spec import parse_spec
-from sweeps.trial import Training, Trial
 
 TRAINING = Training(
     data="faces", epochs=5, batch=32, lr_backbone=3e-4, lr_head=1e-2, weight_decay=0.05, clip=5.0,
@@ -39,7 +38,7 @@ def test_golden_keys() -> None:
 
 
 def test_key_is_the_same_in_another_process() -> None:
-    code = f"from sweeps.trial import Trial; print(Trial.model_validate_json({TRIAL.model_dump_json()!r}).key)"
+    code = f"from gelo.sweeps.trial import Trial; print(Trial.model_validate_json({TRIAL.model_dump_json()!r}).key)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"}
     )

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from models.faults import UserError
-from models.specs import Transform
-from tasks.cache import entries, prune, touch, using
-from tasks.catalogue import locate
-from tasks.stream import decode_all, works
+from gelo.models.faults import UserError
+from gelo.models.specs import Transform
+from gelo.tasks.cache import entries, prune, touch, using
+from gelo.tasks.catalogue import locate
+from gelo.tasks.stream import decode_all, works
 
 
 def entry(cache: Path, kind: str, made_by: str, dataset: str, size: int, age: int) -> Path:

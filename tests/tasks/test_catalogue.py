@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from models.faults import UserError
-from tasks.catalogue import COLLECTIONS, ENTRIES, SUITES, datasets_for, locate, named
-from tasks.manifest import write_dataset
-from tasks.records import Record
-from tasks.suites import WIRING
-from tasks.training import TASKS
+from gelo.models.faults import UserError
+from gelo.tasks.catalogue import COLLECTIONS, ENTRIES, SUITES, datasets_for, locate, named
+from gelo.tasks.manifest import write_dataset
+from gelo.tasks.records import Record
+from gelo.tasks.suites import WIRING
+from gelo.tasks.training import TASKS
 
 
 def names(collection: str, suite: str) -> list[str]:

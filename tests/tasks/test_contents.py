@@ -9,14 +9,13 @@ from tempfile import TemporaryDirectory
 
 import pyarrow.parquet as pq
 import pytest
+from gelo.models.faults import UserError
+from gelo.tasks import contents
+from gelo.tasks.manifest import CHUNK, Dataset, open_dataset, write_dataset
+from gelo.tasks.records import Record
+from gelo.tasks.understood import Leak, Understood
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from models.faults import UserError
-from tasks import contents
-from tasks.manifest import CHUNK, Dataset, open_dataset, write_dataset
-from tasks.records import Record
-from tasks.understood import Leak, Understood
 
 Images = Sequence[tuple[bytes, int]]  # content and label
 

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gelo.sweeps.folder import TrialFolder
+from gelo.tasks.defined import reads_of, run, why_not
+from gelo.tasks.manifest import Dataset, write_dataset
+from gelo.tasks.records import Record
+from gelo.tasks.suites import WIRING, Head, Scoring
 from upath import UPath
-
-from sweeps.folder import TrialFolder
-from tasks.defined import reads_of, run, why_not
-from tasks.manifest import Dataset, write_dataset
-from tasks.records import Record
-from tasks.suites import WIRING, Head, Scoring
 
 
 def dataset(root: Path, splits: tuple[str, ...] = ("train", "dev", "test"), **more: Any) -> Dataset:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from gelo.tasks.metrics.classification import mean_per_class, top1, topk
+from gelo.tasks.metrics.scores import UndefinedMetric
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
-
-from tasks.metrics.classification import mean_per_class, top1, topk
-from tasks.metrics.scores import UndefinedMetric
 
 
 @pytest.mark.parametrize("seed", range(10))

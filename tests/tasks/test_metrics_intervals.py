@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.stats import binom, multivariate_normal, norm
-
-from tasks.metrics.effective import Sample
-from tasks.metrics.intervals import (
+from gelo.tasks.metrics.effective import Sample
+from gelo.tasks.metrics.intervals import (
     Combined,
     Complement,
     Estimate,
@@ -20,7 +16,10 @@ from tasks.metrics.intervals import (
     rate_interval,
     rule_of_30,
 )
-from tasks.metrics.scores import UndefinedMetric, as_scores
+from gelo.tasks.metrics.scores import UndefinedMetric, as_scores
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom, multivariate_normal, norm
 
 
 def outcomes(hits: int, total: int) -> Rate:

@@ -9,15 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gelo.tasks.manifest import Dataset
+from gelo.tasks.mini import faces, morphs, spoofs
+from gelo.tasks.mini.camera import grain, paint, png, resample, soften
+from gelo.tasks.mini.face_draw import face, landmarks, scene
+from gelo.tasks.mini.face_model import TRAITS, View, average, frontal, old, passport, person, profile, wild, young
+from gelo.tasks.mini.worlds import canvas
+from gelo.tasks.mini.worlds.canvas import generator
 from PIL import Image
-
-from tasks.manifest import Dataset
-from tasks.mini import faces, morphs, spoofs
-from tasks.mini.camera import grain, paint, png, resample, soften
-from tasks.mini.face_draw import face, landmarks, scene
-from tasks.mini.face_model import TRAITS, View, average, frontal, old, passport, person, profile, wild, young
-from tasks.mini.worlds import canvas
-from tasks.mini.worlds.canvas import generator
 
 NAMES = [*faces.BUILDERS, *morphs.BUILDERS, *spoofs.BUILDERS]
 GOLDEN: dict[str, str] = {

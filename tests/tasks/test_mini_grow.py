@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from gelo.models.specs import MINI
+from gelo.models.zoo import build_model
+from gelo.tasks.mini.grow import grown
 from torch.nn import functional as F
-
-from models.specs import MINI
-from models.zoo import build_model
-from tasks.mini.grow import grown
 
 
 @pytest.fixture(scope="module")

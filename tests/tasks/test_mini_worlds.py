@@ -9,15 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gelo.models.durable import publish_bytes
+from gelo.tasks.manifest import read_chunk
+from gelo.tasks.mini import pool, vocabulary
+from gelo.tasks.mini.general import BUILDERS, DRAWN, TEST, TRAIN, digit_pixels, digit_split, pixels
+from gelo.tasks.mini.prompts import PROMPTS
+from gelo.tasks.mini.worlds import SHIFTED, WORLDS
+from gelo.tasks.mini.worlds.canvas import cosine, encode, generator, sine
 from PIL import Image
-
-from models.durable import publish_bytes
-from tasks.manifest import read_chunk
-from tasks.mini import pool, vocabulary
-from tasks.mini.general import BUILDERS, DRAWN, TEST, TRAIN, digit_pixels, digit_split, pixels
-from tasks.mini.prompts import PROMPTS
-from tasks.mini.worlds import SHIFTED, WORLDS
-from tasks.mini.worlds.canvas import cosine, encode, generator, sine
 
 # First 16 hex digits of the SHA-256 over the decoded pixels of test images 0 to 11.
 GOLDEN: dict[str, str] = {
@@ -96,7 +95,7 @@ def test_digits_are_scikit_learns() -> None:
 @pytest.mark.parametrize("world", [*WORLDS.values(), SHIFTED], ids=[*WORLDS, "shapes_shifted"])
 def test_every_class_draws_and_every_caption_fits(world: object) -> None:
     assert world is SHIFTED or world in WORLDS.values()
-    from tasks.mini.worlds import World
+    from gelo.tasks.mini.worlds import World
 
     assert isinstance(world, World)
     for label, name in enumerate(world.classes):

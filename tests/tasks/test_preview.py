@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gelo.tasks.manifest import Dataset, write_dataset
+from gelo.tasks.preview import CLASSES, EACH, write_preview
+from gelo.tasks.prompts import Prompts
+from gelo.tasks.records import Record
 from PIL import Image
-
-from tasks.manifest import Dataset, write_dataset
-from tasks.preview import CLASSES, EACH, write_preview
-from tasks.prompts import Prompts
-from tasks.records import Record
 
 
 class Page(HTMLParser):

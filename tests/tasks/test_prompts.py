@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from gelo.models.faults import UserError
+from gelo.tasks.prompts import read_classes, read_prompts, reads_alike
 from hypothesis import given
 from hypothesis import strategies as st
-
-from models.faults import UserError
-from tasks.prompts import read_classes, read_prompts, reads_alike
 
 COLOURS = ("black", "blue", "green", "red", "white", "yellow")
 words = st.text(st.characters(categories=("L", "N", "P", "S"), exclude_characters="{}"), min_size=1, max_size=12)

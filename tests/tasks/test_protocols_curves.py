@@ -8,19 +8,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from gelo.sweeps.folder import TrialFolder
+from gelo.tasks.metrics import errors
+from gelo.tasks.metrics.curves import curve
+from gelo.tasks.metrics.det import kept
+from gelo.tasks.metrics.scores import as_scores
+from gelo.tasks.metrics.verification import tar_at_far
+from gelo.tasks.protocols import identification, morph, spoof
+from gelo.tasks.protocols.curves import curves_of
+from gelo.tasks.protocols.tally import Context
+from gelo.tasks.results import Result
 from sklearn.metrics import roc_curve
 from upath import UPath
 
-from sweeps.folder import TrialFolder
-from tasks.metrics import errors
-from tasks.metrics.curves import curve
-from tasks.metrics.det import kept
-from tasks.metrics.scores import as_scores
-from tasks.metrics.verification import tar_at_far
-from tasks.protocols import identification, morph, spoof
-from tasks.protocols.curves import curves_of
-from tasks.protocols.tally import Context
-from tasks.results import Result
 from tests.tasks.test_protocols_detection import ATTACKS, DEV, IDS, LABELS, SCORES, TEST
 from tests.tasks.test_protocols_identification import random_case
 

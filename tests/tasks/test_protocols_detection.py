@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from models.faults import UserError
-from tasks.metrics import errors
-from tasks.metrics.scores import as_scores
-from tasks.protocols import morph, spoof
-from tasks.protocols.tally import Context
+from gelo.models.faults import UserError
+from gelo.tasks.metrics import errors
+from gelo.tasks.metrics.scores import as_scores
+from gelo.tasks.protocols import morph, spoof
+from gelo.tasks.protocols.tally import Context
 
 CONTEXT: Context = {"data": "d", "vision": "v", "text": "t", "scale": "miniature"}
 

@@ -8,17 +8,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from gelo.models.faults import UserError
+from gelo.tasks.manifest import write_dataset
+from gelo.tasks.metrics.identification import rank_k, ranks, tpir_at_fpir
+from gelo.tasks.metrics.scores import UndefinedMetric, as_scores
+from gelo.tasks.protocols import identification
+from gelo.tasks.protocols.tally import Context
+from gelo.tasks.records import Record
+from gelo.tasks.suites import WIRING, Scoring
 from hypothesis import given
 from hypothesis import strategies as st
-
-from models.faults import UserError
-from tasks.manifest import write_dataset
-from tasks.metrics.identification import rank_k, ranks, tpir_at_fpir
-from tasks.metrics.scores import UndefinedMetric, as_scores
-from tasks.protocols import identification
-from tasks.protocols.tally import Context
-from tasks.records import Record
-from tasks.suites import WIRING, Scoring
 
 CONTEXT: Context = {"data": "d", "vision": "v", "text": "t", "scale": "miniature"}
 

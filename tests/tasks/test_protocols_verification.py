@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from gelo.models.faults import UserError
+from gelo.tasks.protocols import templates, verification
+from gelo.tasks.protocols.inputs import pair_ends
+from gelo.tasks.protocols.tally import Context
 from sklearn.metrics import roc_curve
-
-from models.faults import UserError
-from tasks.protocols import templates, verification
-from tasks.protocols.inputs import pair_ends
-from tasks.protocols.tally import Context
 
 CONTEXT: Context = {"data": "d", "vision": "v", "text": "t", "scale": "miniature"}
 
@@ -231,9 +230,9 @@ def test_templates_and_media_may_be_numbers() -> None:
 @pytest.mark.parametrize("few", [False, True])
 def test_order_of_pairs_and_of_members_does_not_count(few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     views, flipped, ids, members, pairs = random_case(2)
-    monkeypatch.setattr("tasks.protocols.pooling._IMAGES", 5)
-    monkeypatch.setattr("tasks.protocols.dots._ROWS", 4)
-    monkeypatch.setattr("tasks.protocols.dots._DENSE", 0 if few else 64)  # row by row, or in matrix products
+    monkeypatch.setattr("gelo.tasks.protocols.pooling._IMAGES", 5)
+    monkeypatch.setattr("gelo.tasks.protocols.dots._ROWS", 4)
+    monkeypatch.setattr("gelo.tasks.protocols.dots._DENSE", 0 if few else 64)  # row by row, or in matrix products
     plain = templates.score("templates", views, flipped, ids, members, pairs, **CONTEXT)
     rng = np.random.default_rng(0)
     order = rng.permutation(pairs.num_rows)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from tasks.results import direction
-from tasks.suites import WIRING
+from gelo.tasks.results import direction
+from gelo.tasks.suites import WIRING
 
 ERRORS = ("eer", "hter", "apcer", "bpcer", "acer")
 

@@ -11,17 +11,16 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
+from gelo.models.faults import UserError
+from gelo.tasks.filemetrics import measure
+from gelo.tasks.metrics.scores import as_scores
+from gelo.tasks.metrics.verification import tar_at_far
+from gelo.tasks.protocols import morph
+from gelo.tasks.scorefile import FileProtocol, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score, roc_curve
-
-from models.faults import UserError
-from tasks.filemetrics import measure
-from tasks.metrics.scores import as_scores
-from tasks.metrics.verification import tar_at_far
-from tasks.protocols import morph
-from tasks.scorefile import FileProtocol, read
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gelo.models.faults import UserError
+from gelo.tasks.filemetrics import measure
+from gelo.tasks.scorefile import FileProtocol, read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
-
-from models.faults import UserError
-from tasks.filemetrics import measure
-from tasks.scorefile import FileProtocol, read
 
 ENDS = ("\n", "\r\n", "\r", "\r\r\n")
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-be")

@@ -14,22 +14,21 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from gelo.models.encoder import Encoder
+from gelo.models.faults import UserError
+from gelo.models.specs import BACKBONES, MINI, Transform
+from gelo.models.zoo import load_backbone
+from gelo.tasks.embed import EncoderRef, embed, features, needs, text_features
+from gelo.tasks.manifest import CHUNK, Dataset, write_dataset
+from gelo.tasks.pixels import open_image
+from gelo.tasks.prompts import Prompts
+from gelo.tasks.protocols.zeroshot import classifier
+from gelo.tasks.records import Record
+from gelo.tasks.stream import DecodedSplit, Executor, decode, decode_all, flow, spread, works
+from gelo.tasks.understood import Reading
 from PIL import Image, ImageOps
 from safetensors.torch import load_file
 from torch import nn
-
-from models.encoder import Encoder
-from models.faults import UserError
-from models.specs import BACKBONES, MINI, Transform
-from models.zoo import load_backbone
-from tasks.embed import EncoderRef, embed, features, needs, text_features
-from tasks.manifest import CHUNK, Dataset, write_dataset
-from tasks.pixels import open_image
-from tasks.prompts import Prompts
-from tasks.protocols.zeroshot import classifier
-from tasks.records import Record
-from tasks.stream import DecodedSplit, Executor, decode, decode_all, flow, spread, works
-from tasks.understood import Reading
 
 PROMPTS = Prompts(("red circle", "blue square"), ("a photo of a {}", "a {}"))
 
@@ -174,7 +173,7 @@ def test_zero_shot_logits_equal_open_clip_image_by_image(
 @pytest.fixture
 def piped(ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray Data's pipeline from the first image on, as on a cluster of several machines."""
-    monkeypatch.setattr("tasks.stream._alone", lambda: False)
+    monkeypatch.setattr("gelo.tasks.stream._alone", lambda: False)
 
 
 def test_ray_gives_the_same_bytes_as_the_plain_loop(
@@ -201,7 +200,7 @@ def test_a_pipeline_takes_over_where_the_first_chunks_tell_that_threads_would_ta
     jobs = range(20)
     assert list(flow(jobs, slow, piped, "ray")) == [("here", job) for job in jobs]
     assert list(flow(jobs, slow, piped, "local")) == [("here", job) for job in jobs]
-    monkeypatch.setattr("tasks.stream.PATIENCE", 0.01)
+    monkeypatch.setattr("gelo.tasks.stream.PATIENCE", 0.01)
     found = list(flow(jobs, slow, piped, "ray"))
     assert sorted(job for _, job in found) == list(jobs)
     assert {place for place, job in found if job < 4} == {"here"}

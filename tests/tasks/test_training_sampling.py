@@ -7,13 +7,12 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from gelo.models.faults import UserError
+from gelo.tasks.training.base import Sampler
+from gelo.tasks.training.sampling import Batches, by_label
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-
-from models.faults import UserError
-from tasks.training.base import Sampler
-from tasks.training.sampling import Batches, by_label
 
 LABELS = np.repeat(np.arange(30), np.arange(2, 62, 2))  # 30 identities of 2, 4, ..., 60 images: 930 records
 SAMPLERS: tuple[Sampler, ...] = ("shuffled", "class_balanced", "identity_balanced")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tasks.mini.worlds import colours, counts, flags, numerals, people, scenes, scripts, shapes, signs, textures
-from tasks.mini.worlds.canvas import Drawing, Rng
+from gelo.tasks.mini.worlds import colours, counts, flags, numerals, people, scenes, scripts, shapes, signs, textures
+from gelo.tasks.mini.worlds.canvas import Drawing, Rng
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-
-from tasks.mini.worlds.canvas import Drawing, Rng, cover, finish, mix, paint, patches, place, plain
-from tasks.mini.worlds.figures import FIGURES
-from tasks.mini.worlds.palette import COLOURS, NAMES, pick, shade
+from gelo.tasks.mini.worlds.canvas import Drawing, Rng, cover, finish, mix, paint, patches, place, plain
+from gelo.tasks.mini.worlds.figures import FIGURES
+from gelo.tasks.mini.worlds.palette import COLOURS, NAMES, pick, shade
 
 CLASSES: tuple[str, ...] = tuple(name for name in COLOURS if name not in ("white", "black"))
 CAPTIONS = (

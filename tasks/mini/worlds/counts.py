@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tasks.mini.worlds.canvas import Drawing, Rng, cover, finish, paint, place, plain
-from tasks.mini.worlds.figures import FIGURES
-from tasks.mini.worlds.palette import shade, two
+from gelo.tasks.mini.worlds.canvas import Drawing, Rng, cover, finish, paint, place, plain
+from gelo.tasks.mini.worlds.figures import FIGURES
+from gelo.tasks.mini.worlds.palette import shade, two
 
 CLASSES: tuple[str, ...] = ("one", "two", "three", "four", "five", "six", "seven", "eight")
 CAPTIONS = (

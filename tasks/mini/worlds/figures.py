@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-
-from tasks.mini.worlds.canvas import Plane, cosine, sine
+from gelo.tasks.mini.worlds.canvas import Plane, cosine, sine
 
 
 def disc(u: Plane, v: Plane, radius: float = 1.0) -> Plane:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-
-from tasks.mini.worlds.canvas import Colour, Drawing, Plane, Rng, X, Y, cover, finish, mix, paint, plain, sine
-from tasks.mini.worlds.figures import box, disc, star
-from tasks.mini.worlds.palette import pick, shade
+from gelo.tasks.mini.worlds.canvas import Colour, Drawing, Plane, Rng, X, Y, cover, finish, mix, paint, plain, sine
+from gelo.tasks.mini.worlds.figures import box, disc, star
+from gelo.tasks.mini.worlds.palette import pick, shade
 
 CAPTIONS = (
     "a flag with {}",

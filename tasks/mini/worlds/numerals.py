@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-
-from tasks.mini.worlds.canvas import PIXEL, Drawing, Rng, X, Y, cosine, finish, paint, plain, sine
-from tasks.mini.worlds.palette import shade, two
+from gelo.tasks.mini.worlds.canvas import PIXEL, Drawing, Rng, X, Y, cosine, finish, paint, plain, sine
+from gelo.tasks.mini.worlds.palette import shade, two
 
 CLASSES: tuple[str, ...] = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 CAPTIONS = (

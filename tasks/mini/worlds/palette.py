@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-
-from tasks.mini.worlds.canvas import Colour, Rng
+from gelo.tasks.mini.worlds.canvas import Colour, Rng
 
 COLOURS: dict[str, tuple[float, float, float]] = {
     "red": (0.86, 0.10, 0.10),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-
-from tasks.mini.worlds.canvas import Drawing, Rng, Y, cover, finish, mix, paint, patches, place, plain, stroke
-from tasks.mini.worlds.figures import disc
-from tasks.mini.worlds.palette import COLOURS, pick, shade
+from gelo.tasks.mini.worlds.canvas import Drawing, Rng, Y, cover, finish, mix, paint, patches, place, plain, stroke
+from gelo.tasks.mini.worlds.figures import disc
+from gelo.tasks.mini.worlds.palette import COLOURS, pick, shade
 
 CLASSES: tuple[str, ...] = ("smiling", "serious", "surprised")
 CAPTIONS = (

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from gelo.tasks.mini.worlds.canvas import PIXEL, Drawing, Plane, Rng, X, Y, cover, finish, mix, paint, patches, sine
+from gelo.tasks.mini.worlds.figures import disc
+from gelo.tasks.mini.worlds.palette import shade
 from numpy.typing import NDArray
-
-from tasks.mini.worlds.canvas import PIXEL, Drawing, Plane, Rng, X, Y, cover, finish, mix, paint, patches, sine
-from tasks.mini.worlds.figures import disc
-from tasks.mini.worlds.palette import shade
 
 CAPTIONS = (
     "{}",

@@ -6,10 +6,22 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
+from gelo.tasks.mini.worlds.canvas import (
+    PIXEL,
+    Colour,
+    Drawing,
+    Rng,
+    X,
+    Y,
+    cover,
+    finish,
+    paint,
+    patches,
+    plain,
+    stroke,
+)
+from gelo.tasks.mini.worlds.palette import shade
 from numpy.typing import NDArray
-
-from tasks.mini.worlds.canvas import PIXEL, Colour, Drawing, Rng, X, Y, cover, finish, paint, patches, plain, stroke
-from tasks.mini.worlds.palette import shade
 
 CAPTIONS = (
     "{}",

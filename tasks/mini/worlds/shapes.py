@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-
-from tasks.mini.worlds.canvas import Drawing, Rng, X, Y, cover, finish, paint, place, plain, sine, stroke
-from tasks.mini.worlds.figures import FIGURES
-from tasks.mini.worlds.palette import shade, two
+from gelo.tasks.mini.worlds.canvas import Drawing, Rng, X, Y, cover, finish, paint, place, plain, sine, stroke
+from gelo.tasks.mini.worlds.figures import FIGURES
+from gelo.tasks.mini.worlds.palette import shade, two
 
 CLASSES: tuple[str, ...] = tuple(FIGURES)
 CAPTIONS = (

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-
-from tasks.mini.worlds.canvas import Drawing, Plane, Rng, X, Y, cover, finish, mix, paint, patches, place, plain
-from tasks.mini.worlds.figures import arrow, box, disc, regular
-from tasks.mini.worlds.palette import COLOURS, pick, shade
+from gelo.tasks.mini.worlds.canvas import Drawing, Plane, Rng, X, Y, cover, finish, mix, paint, patches, place, plain
+from gelo.tasks.mini.worlds.figures import arrow, box, disc, regular
+from gelo.tasks.mini.worlds.palette import COLOURS, pick, shade
 
 CAPTIONS = (
     "a {} sign",

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-
-from tasks.mini.worlds.canvas import PIXEL, Drawing, Plane, Rng, X, Y, cosine, finish, mix, patches, sine
-from tasks.mini.worlds.palette import shade, two
+from gelo.tasks.mini.worlds.canvas import PIXEL, Drawing, Plane, Rng, X, Y, cosine, finish, mix, patches, sine
+from gelo.tasks.mini.worlds.palette import shade, two
 
 CAPTIONS = (
     "{}",

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gelo.models.durable import is_done
+from gelo.models.faults import UserError
+from gelo.tasks.manifest import Dataset
+from gelo.tasks.prepare import attacks
+from gelo.tasks.prepare.official import Official
+from gelo.tasks.prepare.prepare import prepare
+from gelo.tasks.prepare.readers import KNOWN
+from gelo.tasks.results import Result
+from gelo.tasks.suites import WIRING, Head, Scoring
 
-from models.durable import is_done
-from models.faults import UserError
-from tasks.manifest import Dataset
-from tasks.prepare import attacks
-from tasks.prepare.official import Official
-from tasks.prepare.prepare import prepare
-from tasks.prepare.readers import KNOWN
-from tasks.results import Result
-from tasks.suites import WIRING, Head, Scoring
 from tests.tasks.prepare.attack_trees import BONA_FIDE, MAD22
 
 

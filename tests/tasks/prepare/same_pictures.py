@@ -9,10 +9,9 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from gelo.models.faults import Fault
+from gelo.tasks.prepare.tree import Asked, Layout, Tree
 from PIL import Image
-
-from models.faults import Fault
-from tasks.prepare.tree import Asked, Layout, Tree
 
 CLASSES = ("red", "green", "blue cat", "été")
 Sample = tuple[bytes, str]  # image and class name

@@ -8,6 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gelo.models.faults import Fault, UserError
+from gelo.tasks.manifest import read_chunk
+from gelo.tasks.prepare.align import TEMPLATE, aligned, similarities, warp
+from gelo.tasks.prepare.prepare import prepare
+from gelo.tasks.prepare.tree import Item, Layout
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -15,11 +20,6 @@ from PIL import Image
 from scipy.ndimage import affine_transform
 from scipy.spatial.transform import Rotation
 
-from models.faults import Fault, UserError
-from tasks.manifest import read_chunk
-from tasks.prepare.align import TEMPLATE, aligned, similarities, warp
-from tasks.prepare.prepare import prepare
-from tasks.prepare.tree import Item, Layout
 from tests.tasks.prepare.ijb_trees import loose_crop, points
 
 HEADER = "id,x1,y1,x2,y2,x3,y3,x4,y4,x5,y5"

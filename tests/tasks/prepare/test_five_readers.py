@@ -10,23 +10,23 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import gelo.models
 import numpy as np
 import open_clip
 import pytest
 import torch
+from gelo.models.faults import UserError
+from gelo.sweeps.progress import Display
+from gelo.sweeps.settings import Settings
+from gelo.sweeps.single import evaluate_one
+from gelo.tasks.manifest import open_dataset, read_chunk
+from gelo.tasks.prepare.prepare import prepare
 from numpy.typing import NDArray
 from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
 from rich.console import Console
 from safetensors.torch import load_file
 
-import models
-from models.faults import UserError
-from sweeps.progress import Display
-from sweeps.settings import Settings
-from sweeps.single import evaluate_one
-from tasks.manifest import open_dataset, read_chunk
-from tasks.prepare.prepare import prepare
 from tests.tasks.prepare.hub_trees import parquet, rows, save_dict
 from tests.tasks.prepare.plain import COLOURS
 from tests.tasks.prepare.same_pictures import put, write_tar
@@ -165,7 +165,7 @@ def test_features_and_metrics_are_the_same_to_the_bit(
 
 
 def test_they_are_those_of_open_clip_and_pillow_alone(place: Path, values: dict[str, dict[str, float]]) -> None:
-    mini = Path(models.__file__).parent / "mini"
+    mini = Path(gelo.models.__file__).parent / "mini"
     config = json.loads((mini / "mini-s.json").read_text())
     open_clip.add_model_config(mini / "mini-s.json")
     model = open_clip.create_model("mini-s", pretrained=None).eval()

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gelo.models.faults import UserError
+from gelo.tasks.prepare.prepare import Wanted, look
+from gelo.tasks.prepare.tree import Asked, Layout
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.faults import UserError
-from tasks.prepare.prepare import Wanted, look
-from tasks.prepare.tree import Asked, Layout
 from tests.tasks.prepare.plain import COLOURS, number_of, paint, tree, wrong
 
 

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from gelo.models.faults import UserError
+from gelo.tasks.prepare.attacks import spoofs
+from gelo.tasks.prepare.framenames import doubtful, video_of
+from gelo.tasks.prepare.listed import Row
+from gelo.tasks.prepare.prepare import prepare
+from gelo.tasks.prepare.tree import Layout, Tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.faults import UserError
-from tasks.prepare.attacks import spoofs
-from tasks.prepare.framenames import doubtful, video_of
-from tasks.prepare.listed import Row
-from tasks.prepare.prepare import prepare
-from tasks.prepare.tree import Layout, Tree
 from tests.tasks.prepare.attack_checks import partial, refused, rows
 from tests.tasks.prepare.attack_trees import photograph, put, table
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from gelo.tasks.prepare.hub import hub
+from gelo.tasks.prepare.tree import Layout, Tree
 
-from tasks.prepare.hub import hub
-from tasks.prepare.tree import Layout, Tree
 from tests.tasks.prepare.hub_trees import arrow, cached, parquet, rows, save_dict, save_to_disk, snapshot
 from tests.tasks.prepare.same_pictures import CLASSES, meant, samples
 from tests.tasks.prepare.same_pictures import read as read_with

@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from gelo.tasks.prepare.hub import hub
+from gelo.tasks.prepare.hub_footer import chunks_of
+from gelo.tasks.prepare.hub_pages import spans
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tasks.prepare.hub import hub
-from tasks.prepare.hub_footer import chunks_of
-from tasks.prepare.hub_pages import spans
 from tests.tasks.prepare.hub_trees import CELL, arrow, parquet, rows
 from tests.tasks.prepare.same_pictures import meant, samples
 from tests.tasks.prepare.same_pictures import read as read_with
@@ -273,8 +273,8 @@ def test_memory_does_not_grow_with_the_row_group(kind: str, tmp_path: Path) -> N
             arrow(root / "test.arrow", table, 1000)
         program = f"""
 import pathlib
-from tasks.prepare.hub import hub
-from tasks.prepare.tree import Tree
+from gelo.tasks.prepare.hub import hub
+from gelo.tasks.prepare.tree import Tree
 layout = hub(Tree(pathlib.Path({str(root)!r})))
 assert sum(len(item.load()) for item in layout.splits["test"]) == {megabytes}_000_000
 print(pathlib.Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from gelo.models.faults import UserError
+from gelo.tasks.manifest import read_chunk
+from gelo.tasks.prepare.identities import identities
+from gelo.tasks.prepare.prepare import prepare
+from gelo.tasks.prepare.tree import Layout, Tree
 from torchvision.datasets import ImageFolder
 
-from models.faults import UserError
-from tasks.manifest import read_chunk
-from tasks.prepare.identities import identities
-from tasks.prepare.prepare import prepare
-from tasks.prepare.tree import Layout, Tree
 from tests.tasks.prepare import face_trees
 from tests.tasks.prepare.face_trees import im2rec, with_header, write_records
 

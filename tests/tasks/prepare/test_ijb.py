@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from gelo.models.faults import UserError
+from gelo.tasks import contents
+from gelo.tasks.manifest import Dataset, read_chunk
+from gelo.tasks.prepare.biometric import BIOMETRIC
+from gelo.tasks.prepare.ijb import ijb, templates
+from gelo.tasks.prepare.prepare import prepare
+from gelo.tasks.prepare.tree import Tree
 from PIL import Image
 
-from models.faults import UserError
-from tasks import contents
-from tasks.manifest import Dataset, read_chunk
-from tasks.prepare.biometric import BIOMETRIC
-from tasks.prepare.ijb import ijb, templates
-from tasks.prepare.prepare import prepare
-from tasks.prepare.tree import Tree
 from tests.tasks.prepare import ijb_trees
 from tests.tasks.prepare.ijb_trees import MEMBERS, PAIRS, SCORES, ijb_tree, loose_crop, one_to_n, points, replace_line
 from tests.tasks.prepare.test_align import interpolated, solved

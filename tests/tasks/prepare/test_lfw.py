@@ -11,16 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gelo.models.faults import UserError
+from gelo.tasks.manifest import Dataset, read_chunk
+from gelo.tasks.prepare.lfw import lfw
+from gelo.tasks.prepare.prepare import prepare
+from gelo.tasks.prepare.tree import Layout, Tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets._lfw import _fetch_lfw_pairs
 
-from models.faults import UserError
-from tasks.manifest import Dataset, read_chunk
-from tasks.prepare.lfw import lfw
-from tasks.prepare.prepare import prepare
-from tasks.prepare.tree import Layout, Tree
 from tests.tasks.prepare.ijb_trees import loose_crop, points
 
 SETS, EACH, SIDE = 3, 2, 12

@@ -7,11 +7,11 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from gelo.models.faults import UserError
+from gelo.tasks.prepare.attacks import morphs, spoofs
+from gelo.tasks.prepare.prepare import prepare
+from gelo.tasks.prepare.tree import Asked, Tree
 
-from models.faults import UserError
-from tasks.prepare.attacks import morphs, spoofs
-from tasks.prepare.prepare import prepare
-from tasks.prepare.tree import Asked, Tree
 from tests.tasks.prepare.attack_checks import partial, refused, rows
 from tests.tasks.prepare.attack_trees import photograph, put, table
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
-
-from tasks.prepare.lost import without
+from gelo.tasks.prepare.lost import without
 
 TABLES = {
     "members": pa.table({"id": ["a", "b", "c", "d"], "template": [1, 1, 2, 3], "media": [1, 1, 2, 3]}),

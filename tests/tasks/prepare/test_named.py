@@ -6,14 +6,13 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-
-from analysis.labels import IDENTITY
-from models.faults import UserError
-from tasks.catalogue import COLLECTIONS, ENTRIES, SUITES, taken
-from tasks.prepare.named import reader_of
-from tasks.prepare.tree import Asked
-from tasks.results import LONGEST_PIECE
-from tasks.results import SUITES as METRICS
+from gelo.analysis.labels import IDENTITY
+from gelo.models.faults import UserError
+from gelo.tasks.catalogue import COLLECTIONS, ENTRIES, SUITES, taken
+from gelo.tasks.prepare.named import reader_of
+from gelo.tasks.prepare.tree import Asked
+from gelo.tasks.results import LONGEST_PIECE
+from gelo.tasks.results import SUITES as METRICS
 
 
 def told(name: str, source: Path, reader: str = "folder") -> str:

@@ -15,17 +15,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gelo.models.faults import UserError
+from gelo.models.zoo import load_backbone
+from gelo.tasks.embed import EncoderRef, embed, features, needs
+from gelo.tasks.manifest import read_chunk
+from gelo.tasks.prepare.pairs import pairs, verification
+from gelo.tasks.prepare.prepare import prepare
+from gelo.tasks.prepare.safe_pickle import SafePickleError, load_plain
+from gelo.tasks.prepare.tree import Layout, Tree
 from sklearn.model_selection import KFold
 
 from benchmarks.fuzz_readers import tally
-from models.faults import UserError
-from models.zoo import load_backbone
-from tasks.embed import EncoderRef, embed, features, needs
-from tasks.manifest import read_chunk
-from tasks.prepare.pairs import pairs, verification
-from tasks.prepare.prepare import prepare
-from tasks.prepare.safe_pickle import SafePickleError, load_plain
-from tasks.prepare.tree import Layout, Tree
 from tests.tasks.prepare import face_trees
 
 IMAGES = [face_trees.jpeg(number) for number in range(46)]
@@ -319,7 +319,7 @@ def command(tmp_path: Path) -> Callable[..., str]:
     def call(*arguments: str) -> str:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("GELO_")}
         done = subprocess.run(
-            [sys.executable, "-m", "sweeps", *arguments],
+            [sys.executable, "-m", "gelo", *arguments],
             cwd=Path(__file__).parents[3], env=environment | {"COLUMNS": "400"}, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr

@@ -20,15 +20,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from gelo.models.durable import is_done
+from gelo.models.faults import Fault, UserError
+from gelo.tasks.manifest import open_dataset, read_chunk
+from gelo.tasks.prepare.official import OFFICIAL
+from gelo.tasks.prepare.prepare import prepare
+from gelo.tasks.prepare.readers import KNOWN
+from gelo.tasks.prompts import prompts_for
 from PIL import Image
 
-from models.durable import is_done
-from models.faults import Fault, UserError
-from tasks.manifest import open_dataset, read_chunk
-from tasks.prepare.official import OFFICIAL
-from tasks.prepare.prepare import prepare
-from tasks.prepare.readers import KNOWN
-from tasks.prompts import prompts_for
 from tests.tasks.prepare import trees
 from tests.tasks.prepare.trees import TREES, picture
 
@@ -238,8 +238,8 @@ def test_a_killed_preparation_leaves_nothing_visible_and_is_done_again(own: Path
     program = f"""
 import time
 from pathlib import Path
-import tasks.prepare.decoded as d
-import tasks.prepare.prepare as p
+import gelo.tasks.prepare.decoded as d
+import gelo.tasks.prepare.prepare as p
 plain = d._record
 def slow(*given):
     print("reading", flush=True)

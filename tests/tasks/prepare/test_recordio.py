@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gelo.tasks.prepare.recordio import MAGIC, RecordError, joined, records, unpacked
+from gelo.tasks.prepare.tree import Item, Tree
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.fuzz_readers import tally
-from tasks.prepare.recordio import MAGIC, RecordError, joined, records, unpacked
-from tasks.prepare.tree import Item, Tree
 from tests.tasks.prepare import face_trees
 from tests.tasks.prepare.face_trees import im2rec, packed, with_header, write_records
 

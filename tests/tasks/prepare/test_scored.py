@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import safetensors.torch
 import torch
+from gelo.models.specs import MINI
+from gelo.models.zoo import MERGES, build_model, load_backbone
+from gelo.tasks.embed import EncoderRef, embed, features, needs, text_features
+from gelo.tasks.prepare.prepare import prepare
+from gelo.tasks.prompts import prompts_for
+from gelo.tasks.protocols import zeroshot
 from open_clip.model import CLIP
 from open_clip.tokenizer import SimpleTokenizer
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
-from models.specs import MINI
-from models.zoo import MERGES, build_model, load_backbone
-from tasks.embed import EncoderRef, embed, features, needs, text_features
-from tasks.prepare.prepare import prepare
-from tasks.prompts import prompts_for
-from tasks.protocols import zeroshot
 from tests.tasks.prepare.trees import TREES
 
 

@@ -13,15 +13,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from gelo.models.faults import UserError
+from gelo.tasks.manifest import read_chunk
+from gelo.tasks.prepare import readers
+from gelo.tasks.prepare.prepare import prepare
+from gelo.tasks.prepare.table import table
+from gelo.tasks.prepare.webdataset import webdataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.faults import UserError
-from tasks.manifest import read_chunk
-from tasks.prepare import readers
-from tasks.prepare.prepare import prepare
-from tasks.prepare.table import table
-from tasks.prepare.webdataset import webdataset
 from tests.tasks.prepare.same_pictures import CLASSES, Meant, image, meant, put, read, samples, write_tar
 from tests.tasks.prepare.table_faults import FAULTS
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.prepare.prepare import prepare
-from tasks.prepare.videos import video_of
-from tasks.prompts import prompts_for
-from tasks.suites import WIRING
+from gelo.tasks.prepare.prepare import prepare
+from gelo.tasks.prepare.videos import video_of
+from gelo.tasks.prompts import prompts_for
+from gelo.tasks.suites import WIRING
+
 from tests.tasks.prepare import attack_trees as trees
 from tests.tasks.prepare.attack_checks import partial, refused, rows, scored
 from tests.tasks.prepare.attack_trees import frames, photograph, put, table

@@ -12,17 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from gelo.models.faults import UserError
+from gelo.tasks.manifest import read_chunk
+from gelo.tasks.prepare import readers, tarred
+from gelo.tasks.prepare.prepare import prepare
+from gelo.tasks.prepare.samples import split_key
+from gelo.tasks.prepare.webdataset import webdataset
+from gelo.tasks.prompts import Prompts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from models.faults import UserError
-from tasks.manifest import read_chunk
-from tasks.prepare import readers, tarred
-from tasks.prepare.prepare import prepare
-from tasks.prepare.samples import split_key
-from tasks.prepare.webdataset import webdataset
-from tasks.prompts import Prompts
 from tests.tasks.prepare.same_pictures import CLASSES, Meant, Sample, image, meant, put, read, samples, write_tar
 
 TRAIN, TEST = samples(0, 8), samples(100, 6)

@@ -1,10 +1,10 @@
-"""`python -m sweeps` is `gelo`."""
+"""`python -m gelo` is `gelo`."""
 
 from __future__ import annotations
 
 import os
 
-from sweeps.cli import main
+from gelo.sweeps.cli import main
 
 if __name__ == "__main__":
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
