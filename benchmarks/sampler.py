@@ -22,9 +22,9 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+from gelo.models.training.sampling import Batches, by_label
 from gelo.tasks.manifest import CARD, CHUNK, SHARD_ROWS, Card, Dataset, FileEntry
 from gelo.tasks.records import schema_for
-from gelo.tasks.training.sampling import Batches, by_label
 
 from benchmarks.line import finish, note
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from gelo.models.adapt import Full, Lora
-from gelo.models.head_specs import Binary, CosFace
+from gelo.models.heads import Binary, CosFace
 from gelo.models.remedies import L2SP
 from gelo.models.zoo import load_backbone
 from gelo.sweeps import train as training

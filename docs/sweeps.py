@@ -20,6 +20,9 @@ _INTRODUCTION = """# A sweep's YAML: every key
 (`--set seeds=[0,1]`, `--set tasks.faces.epochs=2`). All faults of a file are told at once, before anything starts. This page is
 written from the schema by `python -m docs.sweeps`, and a test compares the two.
 
+Remedies of a list are alternatives, one trial each; a list within it is one trial with all of them:
+`remedy: [none, distill, [distill, {wise: {alpha: 0.8}}]]` is three trials.
+
 A hyper-parameter takes a value, a list (all of them: a grid), or with `search: random` a distribution: `{uniform: [low, high]}`,
 `{loguniform: [low, high]}` or `{choice: [...]}`, drawn `samples` times.
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from gelo.models.around import Around
 from gelo.models.faults import Fault, UserError
 from gelo.models.specs import Transform
 from numpy.typing import NDArray
@@ -122,14 +123,17 @@ class Encoder:
 
     @cached_property
     def _trunk(self) -> nn.Module:
-        """The vision tower without its projection; the tensors are shared."""
-        if not isinstance(self.visual, VisionTransformer) or self.visual.proj is None:
+        """The vision tower without its projection and without what is put around its features; the tensors are shared."""
+        visual = self.visual
+        while isinstance(visual, Around):
+            visual = visual.inner
+        if not isinstance(visual, VisionTransformer) or visual.proj is None:
             fault = Fault(
-                self.name, f"a {type(self.visual).__name__} without one", "a vision tower that ends in a projection"
+                self.name, f"a {type(visual).__name__} without one", "a vision tower that ends in a projection"
             )
             raise UserError("features before the projection", fault)
-        trunk = copy.copy(self.visual)
-        trunk._parameters = {**self.visual._parameters, "proj": None}
+        trunk = copy.copy(visual)
+        trunk._parameters = {**visual._parameters, "proj": None}
         return trunk
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -162,7 +166,11 @@ class Encoder:
         """The same towers behind another transform: another encoder, by its fingerprint too."""
         return self._other(self.visual, transform)
 
-    def _other(self, visual: nn.Module, transform: Transform) -> Encoder:
+    def around(self, network: nn.Module, how: Sequence[object]) -> Encoder:
+        """The same encoder with `network` as its vision tower; `how` it was built, as JSON takes it, is part of the fingerprint."""
+        return self._other(network, self.transform, {**self.config, "built": list(how)})
+
+    def _other(self, visual: nn.Module, transform: Transform, config: Mapping[str, Any] | None = None) -> Encoder:
         return Encoder(
             visual,
             self.text,
@@ -170,7 +178,7 @@ class Encoder:
             name=self.name,
             dim=self.dim,
             scale=self.scale,
-            config=self.config,
+            config=self.config if config is None else config,
             device=self.device,
         )
 

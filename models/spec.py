@@ -28,6 +28,12 @@ class Spec(BaseModel):
         return own
 
 
+class Member(Spec):
+    """One of a family of specs that are told apart by `kind`: each gives it as a literal of its own, and as the default."""
+
+    kind: str
+
+
 _JOINED = {"joined": True}
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ class Subject:
     """An encoder to score: its trial, where its results go, and where its weights lie.
 
     detector: the same weights as its trained head is tested: behind the transform that they were trained with. trained_on: fingerprint of
-    the data that it was trained on, "" where training.json is of an older gelo.
+    each data set that it was trained on, where training.json says it (an older gelo's does not).
     """
 
     trial: Trial
@@ -45,7 +45,7 @@ class Subject:
     text: str
     logit_scale: float
     label: str
-    trained_on: str = ""
+    trained_on: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -161,13 +161,14 @@ def subject_of(
     trial: Trial, folder: TrialFolder, base: Encoder, weights: str | None, label: str | None = None
 ) -> Subject:
     """The untouched backbone for a baseline, else the trained encoder of the trial's folder. label: what messages call it."""
-    learnt = ""
+    learnt: dict[str, str] = {}
     if trial.training is None:
         ref = detector = EncoderRef(base.vision_fingerprint, trial.backbone, weights, None)
     else:
         trained, made = str(folder.trained), folder.training()
         ref = detector = EncoderRef(made["vision"], trial.backbone, weights, trained)
-        learnt = made.get("data", "")
+        learnt = {place.partition("/")[0]: of for place, of in made.get("sources", {}).items()}
+        learnt |= {trial.training.data: made["data"]} if "data" in made else {}
         if trial.training.preprocess != "backbone":
             shown = transforms(trial.training.preprocess, base.transform).test
             detector = EncoderRef(made["detector"], trial.backbone, weights, trained, shown)

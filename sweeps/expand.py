@@ -5,31 +5,54 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
-from gelo.models.adapt import Adaptation
+from gelo.models import adapt, heads, remedies
+from gelo.models.adapt.base import AdaptationSpec
 from gelo.models.faults import Fault, UserError, unknown
-from gelo.models.head_specs import HeadKind
-from gelo.models.remedies import Remedy
+from gelo.models.members import kind_of
+from gelo.models.spec import Spec
 from gelo.models.specs import resolve, vision_layers
 from gelo.sweeps.trial import Training, Trial
 from gelo.tasks.catalogue import COLLECTIONS, ENTRIES
 from gelo.tasks.training import TASKS
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 
-def _kinds_of(union: Any) -> dict[str, type[BaseModel]]:
-    """The members of a union told apart by `kind`, by that name."""
-    return {member.model_fields["kind"].default: member for member in get_args(get_args(union)[0])}
+def _by_kind(members: Iterable[type[Spec]]) -> dict[str, type[Spec]]:
+    return {kind_of(member): member for member in members}
 
 
-ADAPTATIONS, REMEDIES, HEADS = _kinds_of(Adaptation), _kinds_of(Remedy), _kinds_of(HeadKind)
+ADAPTATIONS, REMEDIES, HEADS = (_by_kind(members) for members in (adapt.ADAPTATIONS, remedies.REMEDIES, heads.HEADS))
 _BLOCK_KEYS = ("backbones", "adaptation", "remedy", "head", *Training.model_fields)
 _DISTRIBUTIONS = ("uniform", "loguniform", "choice")
 MOST = 20_000  # trials: whoever asks for more has mistyped a number, and would wait for minutes before anything is said
-_TUPLES = ("targets", "blocks")  # fields whose single value is a list already
+_REMEDY: TypeAdapter[Any] = TypeAdapter(remedies.Remedy)
+
+
+def listed_fields(spec: type[Spec]) -> frozenset[str]:
+    """Fields whose one value is a list."""
+    return frozenset(name for name, field in spec.model_fields.items() if "tuple" in str(field.annotation))
+
+
+def _unmet(where: str, remedy: Mapping[str, Any], adaptation: AdaptationSpec) -> Iterator[Fault]:
+    """What the remedies ask of the adaptation and it does not give."""
+    for each in _REMEDY.validate_python(dict(remedy)).members():
+        lacking = each.needs - adaptation.gives
+        if lacking:
+            able = [
+                kind
+                for kind, other in ADAPTATIONS.items()
+                if issubclass(other, AdaptationSpec) and each.needs <= other.gives
+            ]
+            said = " and ".join(_NEEDS[need] for need in sorted(lacking))
+            kind, other = kind_of(type(each)), kind_of(type(adaptation))
+            yield Fault(where, f"{kind}, which needs {said}, with {other}", f"one of the adaptations {', '.join(able)}")
+
+
+_NEEDS = {"plain": "weights that merge into plain ones", "deltas": "the distance of each weight from where it started"}
 
 
 def _too_many(where: str) -> Fault:
@@ -76,7 +99,7 @@ class Expansion:
                         self.faults.append(_too_many(where))
                         return []
                     found += [self._make(where, {**fields, "seed": seed}) for seed in seeds]
-        with_sources = [each for trial in found if trial is not None for each in (trial.source, trial)]
+        with_sources = [each for trial in found if trial is not None for each in (*trial.made_of, trial)]
         return list({trial.key: trial for trial in with_sources}.values())
 
     def _block(self, where: str, task_name: str, block: Any, known: list[str]) -> Iterator[dict[str, Any]]:
@@ -95,8 +118,8 @@ class Expansion:
         adaptations = self._kinds(
             f"{where}.adaptation", block.get("adaptation", "full"), ADAPTATIONS, {"lora": task.lora[self.collection]}
         )
-        remedies = self._kinds(f"{where}.remedy", block.get("remedy", "none"), REMEDIES, {})
-        heads = self._kinds(
+        chosen_remedies = self._remedies(f"{where}.remedy", block.get("remedy", "none"))
+        chosen_heads = self._kinds(
             f"{where}.head", block.get("head", task.head.kind), HEADS, {task.head.kind: task.head.model_dump()}
         )
         settings = {**task.defaults[self.collection], "data": task.data[self.collection]}
@@ -110,11 +133,14 @@ class Expansion:
                 continue
             if data in ENTRIES and not set(ENTRIES[data].protocols) & {"training", "probe"}:
                 self.faults.append(Fault(f"{where}.data", f"{data} has no training split", "a data set to train on"))
-            for backbone, adaptation, remedy, head in itertools.product(chosen, adaptations, remedies, heads):
+            for backbone, adaptation, remedy, head in itertools.product(
+                chosen, adaptations, chosen_remedies, chosen_heads
+            ):
                 if backbone not in known:
                     continue
                 spec: Any = ADAPTATIONS[adaptation["kind"]].model_validate(adaptation)
                 self.faults += spec.faults(vision_layers(backbone), f"{where}.adaptation ({backbone})")
+                self.faults += [f for f in _unmet(f"{where}.remedy", remedy, spec) if f not in self.faults]
                 yield {
                     "backbone": backbone,
                     "task": task_name,
@@ -126,7 +152,7 @@ class Expansion:
                 }
 
     def _kinds(
-        self, where: str, given: Any, known: Mapping[str, type[BaseModel]], defaults: Mapping[str, Mapping[str, object]]
+        self, where: str, given: Any, known: Mapping[str, type[Spec]], defaults: Mapping[str, Mapping[str, object]]
     ) -> list[dict[str, Any]]:
         """`full`, `[full, lora]`, `{lora: {rank: [4, 8]}}` or a list of such -> plain dicts with `kind`."""
         out: list[dict[str, Any]] = []
@@ -149,7 +175,7 @@ class Expansion:
                     if key not in fields
                 ]
                 settings = {**defaults.get(kind, {}), **{k: v for k, v in (params or {}).items() if k in fields}}
-                for values in self._grid(f"{where}.{kind}", settings):
+                for values in self._grid(f"{where}.{kind}", settings, listed_fields(known[kind])):
                     candidate = {**values, "kind": kind}
                     try:
                         known[kind].model_validate(candidate)
@@ -159,15 +185,40 @@ class Expansion:
                         out.append(candidate)
         return out
 
-    def _grid(self, where: str, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Lists multiplied out; distributions drawn `samples` times, jointly."""
+    def _remedies(self, where: str, given: Any) -> list[dict[str, Any]]:
+        """As `_kinds`; a list within the list is one trial with all of them."""
+        found: list[dict[str, Any]] = []
+        for entry in given if isinstance(given, list) and given else [given]:
+            if not isinstance(entry, list):
+                found += self._kinds(where, entry, REMEDIES, {})
+                continue
+            for together in (
+                itertools.product(*(self._kinds(where, each, REMEDIES, {}) for each in entry)) if entry else ()
+            ):
+                try:
+                    made = _REMEDY.validate_python(
+                        {"kind": "stack", "remedies": list(together)} if len(together) > 1 else together[0]
+                    )
+                except ValidationError as error:
+                    self.faults += [
+                        Fault(where, " + ".join(r["kind"] for r in together), each["msg"].removeprefix("Value error, "))
+                        for each in error.errors()
+                    ]
+                else:
+                    found.append(made.model_dump())
+            if not entry:
+                self.faults.append(Fault(where, "an empty list or mapping", "at least one value"))
+        return found
+
+    def _grid(self, where: str, settings: Mapping[str, Any], lists: Collection[str] = ()) -> list[dict[str, Any]]:
+        """Lists multiplied out; distributions drawn `samples` times, jointly. lists: fields whose one value is a list already."""
         grids: dict[str, list[Any]] = {}
         drawn: dict[str, list[float]] = {}
         for key, value in settings.items():
             if isinstance(value, Mapping):
                 drawn[key] = self._draws(f"{where}.{key}", value)
                 continue
-            nested = isinstance(value, list) and (key not in _TUPLES or any(isinstance(v, list) for v in value))
+            nested = isinstance(value, list) and (key not in lists or any(isinstance(v, list) for v in value))
             grids[key] = value if nested else [value]
             if not grids[key]:
                 self.faults.append(Fault(f"{where}.{key}", "an empty list", "at least one value"))

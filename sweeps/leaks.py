@@ -1,6 +1,6 @@
 """Images that were learnt from and are scored: a note of every result, so that they stand where the numbers stand.
 
-What was learnt from: the splits that a probe fits, and the data that a trial was trained on. A note says what was found, or that nothing
+What was learnt from: the splits that a probe fits, and what a trial and its remedy were shown. A note says what was found, or that nothing
 was; another why nobody could look.
 """
 
@@ -36,14 +36,13 @@ def leak_notes(job: Job) -> dict[str, str]:
         leaks += [leak for leak in _own(job.dataset) if _counts(leak, scored, reads)]
     elif set(reads) & set(_LEARNT):
         unchecked.append(f"{job.dataset.name} was {OLD}")
-    training = job.subject.trial.training
-    if training is not None:
-        learnt = _opened(job.dataset.root.parent / training.data)
-        why = _why_not(job, learnt, training.data)
+    for name, learnt_split in job.subject.trial.learnt_from:
+        learnt = _opened(job.dataset.root.parent / name)
+        why = _why_not(job, learnt, name)
         if why:
             unchecked.append(why)
         elif learnt is not None:
-            leaks += [leak for split in scored for leak in _between(job.dataset, split, learnt)]
+            leaks += [leak for split in scored for leak in _between(job.dataset, split, learnt, learnt_split)]
     found = {UNCHECKED: "; ".join(dict.fromkeys(unchecked))} if unchecked else {}
     if leaks or not unchecked:
         found[LEAK] = "; ".join(dict.fromkeys(map(str, leaks))) or NO_LEAK
@@ -71,7 +70,7 @@ def _counts(leak: Leak, scored: list[str], reads: list[str]) -> bool:
 def _why_not(job: Job, learnt: Dataset | None, name: str) -> str:
     if learnt is None:
         return f"{name}, which the encoder was trained on, is not prepared here"
-    if job.subject.trained_on not in ("", learnt.fingerprint):
+    if job.subject.trained_on.get(name, learnt.fingerprint) != learnt.fingerprint:
         return f"{name} was prepared anew after the encoder was trained on it"
     old = [dataset.name for dataset in (job.dataset, learnt) if not is_known(dataset)]
     return f"{old[0]} was {OLD}" if old else ""
@@ -82,8 +81,8 @@ def _own(dataset: Dataset) -> tuple[Leak, ...]:
     return understood.leaks if understood is not None else _within(dataset.root, dataset.fingerprint)
 
 
-def _between(dataset: Dataset, split: str, learnt: Dataset) -> tuple[Leak, ...]:
-    return _shared(dataset.root, dataset.fingerprint, split, learnt.root, learnt.fingerprint)
+def _between(dataset: Dataset, split: str, learnt: Dataset, learnt_split: str) -> tuple[Leak, ...]:
+    return _shared(dataset.root, dataset.fingerprint, split, learnt.root, learnt.fingerprint, learnt_split)
 
 
 def _opened(root: Path) -> Dataset | None:
@@ -107,6 +106,10 @@ def _within(root: Path, fingerprint: str) -> tuple[Leak, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _shared(root: Path, fingerprint: str, split: str, other: Path, other_fingerprint: str) -> tuple[Leak, ...]:
+def _shared(
+    root: Path, fingerprint: str, split: str, other: Path, other_fingerprint: str, other_split: str
+) -> tuple[Leak, ...]:
     first, second = open_dataset(root), open_dataset(other)
-    return tuple(leak for compare in (shared, alike) if (leak := compare(first, split, second, "train")) is not None)
+    return tuple(
+        leak for compare in (shared, alike) if (leak := compare(first, split, second, other_split)) is not None
+    )

@@ -17,18 +17,19 @@ def refuse_others(
     """Raise UserError naming every trained trial, merged ones and their sources included, whose training.json says something else than
     `now`, and both values. What an older gelo's file or `now` lacks cannot be told and passes.
 
-    labels: how messages call a trial, by key; now: what `base`, `data` and `step` are of here.
+    labels: how messages call a trial, by key; now: what `base`, `data`, `step` and the images of its remedy are of here.
     """
     faults = []
-    for trial in {each.key: each for one in trials for each in (one, one.source)}.values():
+    for trial in {each.key: each for one in trials for each in (one, *one.made_of)}.values():
         made = folder.trial(trial).training()
+        made |= {f"images of {name}": of for name, of in made.get("sources", {}).items()}
         for key, value in now(trial).items() if made else ():
             if made.get(key, value) != value:
                 label, remedy = (
                     labels.get(trial.key, trial.label),
                     "bring the old one back, or give the sweep a new name",
                 )
-                found = f"trained with {_NAMES[key]} {made[key]}"
+                found = f"trained with {_NAMES.get(key, key)} {made[key]}"
                 faults.append(Fault(label, found, f"{value}, as it is now", remedy))
     if faults:
         raise UserError(f"sweep {folder.name}", faults)

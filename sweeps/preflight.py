@@ -15,6 +15,7 @@ from gelo.models.words import counted
 from gelo.sweeps.evaluate import pairs_of
 from gelo.sweeps.memory import memory_faults, of_machine
 from gelo.sweeps.places import place_faults
+from gelo.sweeps.read import needed_datasets
 from gelo.sweeps.room import room_faults
 from gelo.sweeps.settings import Settings
 from gelo.sweeps.spec import SweepSpec
@@ -33,7 +34,7 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
             faults.append(Fault(where, "probe_trunk of a tower without one", allowed, "leave the suite out"))
     faults += _shared_weights(spec)
     there: dict[str, Dataset] = {}
-    trained_on = {trial.training.data for trial in spec.trials() if trial.training is not None}
+    learnt = dict.fromkeys(each for trial in spec.trials() for each in trial.learnt_from)
     for name in needed_datasets(spec, Path(settings.data)):
         if entry_of(name, Path(settings.data)).builder and not is_done(Path(settings.data) / name):
             continue
@@ -43,8 +44,9 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
             faults += error.faults
             continue
         there[name] = dataset
-        if name in trained_on and "train" not in dataset.card.splits:
-            faults.append(Fault(f"data: {name}", "no train split", "a data set to train on"))
+        for split in (split for of, split in learnt if of == name and split not in dataset.card.splits):
+            allowed = "a data set to train on" if split == "train" else f"one of {', '.join(dataset.card.splits)}"
+            faults.append(Fault(f"data: {name}", f"no {split} split", allowed))
     pairs = pairs_of(spec, Path(settings.data))
     for kind in ("morph", "spoof"):
         same = [name for name, protocol in pairs if protocol == kind and name in ENTRIES]
@@ -59,6 +61,13 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
         faults.append(Fault("resources.cpus", found, f"{spec.resources.cpus:,}, which one trial asks for", remedy))
     if settings.address == "local" and not spec.resources.gpus:
         faults += memory_faults(spec, cpus, of_machine())
+    halved = [
+        trial.label for trial in spec.trials() if trial.training is not None and trial.training.precision == "bf16"
+    ]
+    if halved and not spec.resources.gpus:
+        faults.append(
+            Fault(f"precision of {halved[0]}", "bf16 on CPUs, where it is slower", "fp32", "or ask for resources.gpus")
+        )
     if spec.resources.gpus and settings.address == "local":
         import torch
 
@@ -95,9 +104,3 @@ def _shared_weights(spec: SweepSpec) -> list[Fault]:
         for file, sharing in by_file.items()
         if len({each.activation for each in sharing}) > 1
     ]
-
-
-def needed_datasets(spec: SweepSpec, data: Path) -> list[str]:
-    """Every data set that the sweep trains on or evaluates, once."""
-    training = [trial.training.data for trial in spec.trials() if trial.training is not None]
-    return list(dict.fromkeys([*training, *(name for name, _ in pairs_of(spec, data))]))

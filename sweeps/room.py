@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gelo.models.faults import Fault, UserError
-from gelo.models.specs import Transform, resolve
+from gelo.models.specs import resolve
 from gelo.sweeps.evaluate import pairs_of
+from gelo.sweeps.read import decoded_for
 from gelo.sweeps.spec import SweepSpec
-from gelo.tasks.defined import reads_of
 from gelo.tasks.manifest import Dataset
 from gelo.tasks.stream import works
-from gelo.tasks.training.preprocess import transforms
 
 _NAMED = 3  # data sets of one message
 
@@ -24,28 +23,18 @@ def room_faults(spec: SweepSpec, datasets: Mapping[str, Dataset], data: Path, ca
 
     datasets: those that are there; one that is not is another fault's matter.
     """
-    owed: dict[tuple[str, str], set[Transform]] = defaultdict(set)
-    pairs, trials = pairs_of(spec, data), spec.trials()
+    own = {}
     for name in dict.fromkeys(spec.backbones):
         try:
-            own = resolve(name).transform
+            own[name] = resolve(name).transform
         except UserError:
             continue
-        for dataset, protocol in pairs:
-            for split, _ in reads_of(protocol, datasets[dataset]) if dataset in datasets else ():
-                owed[dataset, split].add(own)
-        for trial in trials:
-            training = trial.training
-            if training is None or trial.backbone != name or training.data not in datasets:
-                continue
-            if "train" in datasets[training.data].card.splits:
-                owed[training.data, "train"].add(transforms(training.preprocess, own).train)
+    owed = dict.fromkeys(decoded_for(spec.trials(), pairs_of(spec, data), own, datasets))
     needed: dict[str, int] = defaultdict(int)
-    for (dataset, split), shown in owed.items():
-        for transform in shown:
-            root = cache / "decoded" / transform.fingerprint
-            missing = [work for work in works(datasets[dataset], split) if not work.place(root, "").exists()]
-            needed[dataset] += sum(work.chunk.rows for work in missing) * 3 * transform.size**2
+    for dataset, split, transform in owed:
+        root = cache / "decoded" / transform.fingerprint
+        missing = [work for work in works(datasets[dataset], split) if not work.place(root, "").exists()]
+        needed[dataset] += sum(work.chunk.rows for work in missing) * 3 * transform.size**2
     total = sum(needed.values())
     above = next(place for place in (cache.absolute(), *cache.absolute().parents) if place.exists())
     free = shutil.disk_usage(above).free

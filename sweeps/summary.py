@@ -24,7 +24,7 @@ from gelo.tasks.suites import WIRING
 AVERAGED = ("zero_shot", *probe.SUITES)  # suites with a mean over all sets, and a GELO
 WHOLE = (*(f"{suite}/" for suite in SUITES), "gelo/")  # beginnings of the names that `metrics_of` says all of
 HEADLINE = ("trials/", "gelo/", "gain/")  # of a sweep's own run, as the report gives them
-_TRAINING = ("loss", "images_per_second")
+_TRAINING = ("loss", "images_per_second")  # of a row; and the losses that remedies add, loss_NAME
 
 
 def results_of(subject: Subject, pairs: Sequence[tuple[str, Protocol]]) -> list[Result]:
@@ -84,7 +84,8 @@ def metrics_of(subject: Subject, baseline: Subject, pairs: Sequence[tuple[str, P
         # an older gelo's rows stay at their epochs
         Metric(f"train/{name}", row[name], int(row.get("step", row["epoch"])))
         for row in own_training.get("history", [])
-        for name in _TRAINING
+        for name in row
+        if name in _TRAINING or name.startswith("loss_")
     ]
     for suite in AVERAGED:
         (after, _), (before, _) = average(subject, suite, pairs), average(baseline, suite, pairs)
@@ -99,7 +100,7 @@ def metrics_of(subject: Subject, baseline: Subject, pairs: Sequence[tuple[str, P
 def inputs_of(subject: Subject, datasets: Mapping[str, Dataset], results: Iterable[Result]) -> list[Input]:
     """The data sets that a trial was trained on and those that its results are of, as they are now; each once, for all that it was read
     for."""
-    roles = {subject.trial.training.data: "training"} if subject.trial.training else {}
+    roles = {name: "training" for name, _ in subject.trial.learnt_from}
     for name in dict.fromkeys(result.dataset for result in results):
         roles[name] = "training, evaluation" if name in roles else "evaluation"
     inputs = []

@@ -1,44 +1,44 @@
-"""One trial's training loop: steps, schedule, remedy, checkpoints. Resumed, it ends on the same bits as if never interrupted.
-
-Decisions: the order of images, the augmentation and the learning rates are functions of (seed, epoch, step), so a checkpoint only keeps
-weights, optimisers, random states and the sums of the running epoch.
-"""
+"""A trial to its training run, and what was trained to what is kept: builds the parts, calls the loop, publishes `trained/`."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
-from gelo.models import checkpoint
 from gelo.models.adapt import adapt
-from gelo.models.adapt.ledger import ledger
+from gelo.models.adapt.parameters import table
 from gelo.models.durable import fetched, publish_folder
 from gelo.models.encoder import Encoder
-from gelo.models.faults import Fault, UserError
-from gelo.models.heads import build_head
-from gelo.models.remedies import Step
+from gelo.models.faults import UserError
+from gelo.models.heads.head import Head
+from gelo.models.remedies import Bench
 from gelo.models.specs import Transform
+from gelo.models.tower import Tower
+from gelo.models.training import checkpoint, loop
+from gelo.models.training.keeper import Keeper
+from gelo.models.training.run import Run
+from gelo.models.training.sampling import Batches
+from gelo.models.training.stream import Source, Stream
+from gelo.models.training.world import World
+from gelo.models.zoo import load_tower
 from gelo.sweeps.folder import TrialFolder
-from gelo.sweeps.trial import Training, Trial
+from gelo.sweeps.trial import Trial, split_of
 from gelo.tasks.manifest import Dataset
-from gelo.tasks.stream import DecodedSplit
-from gelo.tasks.training.augment import augment
 from gelo.tasks.training.preprocess import transforms
-from gelo.tasks.training.sampling import Batches
+from gelo.tasks.training.source import SplitSource
 from safetensors.torch import load_file, save_file
 
-_BETAS = (0.9, 0.999)
 STEP = 1  # raised by hand when the same trial would end on other bits
+DRAWN = 2  # the same of a trial whose adaptation draws random numbers: since 2 they follow from (seed, step)
 
 
-class DivergedError(UserError):
-    """The loss is no longer finite: trying again gives the same."""
+def version_of(trial: Trial) -> str:
+    """Of the training step that the trial would go through here."""
+    return str(DRAWN if trial.adaptation.draws else STEP)
 
 
 def train(
@@ -48,153 +48,105 @@ def train(
     cache: Path,
     folder: TrialFolder,
     *,
+    sources: Mapping[str, Source] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     report: Callable[[dict[str, float]], None] = lambda row: None,
     checkpoint_minutes: float = 10,
 ) -> bool:
     """Train `trial` from its last checkpoint to the end and publish `trained/`; False when stopped on request, after saving.
 
-    report(row) after each epoch: epoch, loss (mean over steps), images_per_second. Raises DivergedError, UserError (data), OSError (disk).
+    sources: what its remedy's `data` names. report: see `gelo.models.training.loop.train`. Raises DivergedError, UserError (data), OSError
+    (disk).
     """
     entered = time.time()
     deterministic(base.device)
-    settings = trial.training
+    settings, sources = trial.training, sources or {}
     assert settings is not None and trial.head is not None
-    labels = dataset.labels("train")
     seen, shown = transforms(settings.preprocess, base.transform)
+    own = SplitSource(dataset, "train", seen, cache, shown.size, settings.augment)
     try:
-        batches = Batches(settings.sampler, labels, trial.seed, settings.batch, settings.per_identity)
+        batches = Batches(settings.sampler, own.labels, trial.seed, settings.batch, settings.per_identity)
     except UserError as error:
         raise UserError(f"trial {trial.label}, data set {dataset.name}", error.faults) from None
-    pixels = DecodedSplit(dataset, "train", seen, cache)
-    torch.manual_seed(trial.seed)
-    adapted = adapt(base.visual, trial.adaptation, trial.seed).to(base.device)
-    head = build_head(trial.head, base.dim, int(labels.max()) + 1, trial.seed).to(base.device)
-    remedy = trial.remedy.start(base, adapted)
-    groups = {"backbone": list(adapted.trainable().values()), "head": list(head.parameters())}
-    peaks = {"backbone": settings.lr_backbone, "head": settings.lr_head}
-    optimizers = {
-        name: torch.optim.AdamW(parameters, lr=peaks[name], betas=_BETAS, weight_decay=settings.weight_decay)
-        for name, parameters in groups.items()
-        if parameters
-    }
-    step, history, running = 0, [], {"loss": 0.0, "steps": 0.0, "seconds": 0.0}
+    model = adapt(base.visual, trial.adaptation, trial.seed).to(base.device)
+    head = Head(trial.head, base.dim, int(own.labels.max()) + 1, trial.seed).to(base.device)
+    world = World(device=base.device)
+    run = Run(base, model, head, settings, trial.seed, batches.steps, sources, world)
+    stream = Stream(own, batches, trial.seed, seen, augmented=True)
     made_from = {
         "trial": trial.key, "base weights": base.vision_fingerprint, "data": dataset.fingerprint, "transform": seen.fingerprint,
-        "version of the training step": str(STEP),
+        "version of the training step": version_of(trial), **{f"images of {s.name}": s.fingerprint for s in sources.values()},
     }  # fmt: skip
-    saved = checkpoint.latest(folder.checkpoints)
-    if saved is not None:
-        state = checkpoint.load(saved)
-        again = f"bring that back, or remove {folder.checkpoints}: the trial is then trained from its start"
-        checkpoint.refuse_other(f"{trial.label}, half-trained", state.made_from, made_from, again)
-        adapted.load(state.tensors["adapted"])
-        head.load_state_dict(state.tensors["head"])
-        for name, optimizer in optimizers.items():
-            optimizer.load_state_dict(state.optimizers[name])
-        checkpoint.restore_rng(state.rng)
-        step, history, running = state.step, state.history, state.schedulers["running"]
-
-    steps_per_epoch = batches.steps
-
-    def save(place: object) -> None:
-        checkpoint.save(
-            place,
-            checkpoint.TrainingState(
-                step=step,
-                epoch=step // steps_per_epoch,
-                tensors={"adapted": adapted.state(), "head": head.state_dict()},
-                optimizers={name: optimizer.state_dict() for name, optimizer in optimizers.items()},
-                schedulers={"running": running},
-                rng=checkpoint.capture_rng(),
-                history=history,
-                made_from=made_from,
-            ),
-        )
-        checkpoint.prune(folder.checkpoints)  # only once the new one is whole: one is always there
-
-    adapted.train()
-    head.train()
-    last_save = time.monotonic()
-    for epoch in range(step // steps_per_epoch, settings.epochs):
-        for within in range(step % steps_per_epoch, steps_per_epoch):
-            started = time.perf_counter()
-            chosen = batches.at(epoch, within)
-            draws = np.random.default_rng([trial.seed, epoch, within])
-            batch = augment(settings.augment, pixels.take(chosen), shown.size, draws)
-            images = seen.normalise(torch.from_numpy(batch).to(base.device))
-            targets = torch.from_numpy(labels[chosen]).to(base.device)
-            for name, optimizer in optimizers.items():
-                optimizer.param_groups[0]["lr"] = rate(settings, peaks[name], step, steps_per_epoch)
-            features = adapted(images)
-            loss = head.loss(features, targets)
-            total = loss + remedy.penalty(Step(adapted, images, features, targets))
-            value = float(loss.detach())
-            if not math.isfinite(float(total.detach())):
-                raise DivergedError(
-                    f"trial {trial.label}",
-                    Fault(f"step {step}", f"loss {float(total.detach())}", "a finite loss", "lower lr_backbone"),
-                )
-            for optimizer in optimizers.values():
-                optimizer.zero_grad(set_to_none=True)
-            total.backward()
-            for name in optimizers:
-                torch.nn.utils.clip_grad_norm_(groups[name], settings.clip)
-                optimizers[name].step()
-            step += 1
-            running["loss"] += value
-            running["steps"] += 1
-            running["seconds"] += time.perf_counter() - started
-            finished = step % steps_per_epoch == 0
-            if not finished and (should_stop() or time.monotonic() - last_save > 60 * checkpoint_minutes):
-                save(folder.checkpoints / f"epoch-{epoch:04d}-step-{step:08d}")
-                last_save = time.monotonic()
-                if should_stop():
-                    return False
-        history.append(
-            {
-                "epoch": epoch + 1,
-                "step": step,
-                "loss": running["loss"] / running["steps"],
-                "images_per_second": running["steps"] * settings.batch / max(running["seconds"], 1e-9),
-                "seconds": running["seconds"],
-            }
-        )
-        running = {"loss": 0.0, "steps": 0.0, "seconds": 0.0}
-        if epoch + 1 < settings.epochs:
-            save(checkpoint.epoch_folder(folder.checkpoints, epoch + 1))
-            last_save = time.monotonic()
-        report(history[-1])
-        if should_stop() and epoch + 1 < settings.epochs:
-            return False
-
-    adapted.eval()
-    rows = ledger(adapted, head)
-    merged = adapted.merged()
+    keeper = Keeper(folder.checkpoints, made_from, trial.label, checkpoint_minutes)
+    try:
+        finished = loop.train(run, trial.remedy.hooks(), stream, keeper, should_stop=should_stop, report=report)
+    except loop.DivergedError as error:
+        raise loop.DivergedError(f"trial {trial.label}", error.faults) from None
+    if not finished:
+        return False
+    tower = model.publish()
     document = {
-        "train_seconds": sum(row["seconds"] for row in history),
+        "train_seconds": sum(row["seconds"] for row in run.history),
         "started": entered,  # of the last stretch, when the trial was interrupted
         "ended": time.time(),
-        "trainable_parameters": sum(parameter.numel() for parameter in groups["backbone"]),
-        "head_parameters": sum(parameter.numel() for parameter in groups["head"]),
-        "history": history,
-        "ledger": [row.as_dict() for row in rows],
+        "trainable_parameters": sum(parameter.numel() for parameter in model.trainable().values()),
+        "head_parameters": sum(parameter.numel() for parameter in head.parameters()),
+        "history": run.history,
+        "ledger": [row.as_dict() for row in table(model, head)],
         "base": base.vision_fingerprint,
         "data": dataset.fingerprint,
-        "step": str(STEP),
-        **_fingerprints(base.with_visual(merged), shown),
+        "sources": {source.name: source.fingerprint for source in sources.values()},
+        "step": version_of(trial),
+        **_fingerprints(tower, base, shown),
         "source": trial.key,
     }
     with publish_folder(folder.trained) as place:
-        save_file(merged, place / "encoder.safetensors")
-        save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()},
-            place / "head.safetensors",
-        )
+        tower.save(place)
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
+        save_file(weights, place / "head.safetensors")
         (place / "training.json").write_text(json.dumps(document))
     if folder.checkpoints.exists():
         folder.checkpoints.fs.rm(folder.checkpoints.path, recursive=True)
     return True
+
+
+def finish(
+    trial: Trial, base: Encoder, folders: Callable[[Trial], TrialFolder], sources: Mapping[str, Source] | None = None
+) -> None:
+    """Publish `trained/` of a trial whose remedy makes it from what others trained: no training. The head is its source's.
+
+    folders: of any trial. Raises UserError where one of those was trained from other base weights.
+    """
+    source, sources = folders(trial.source), sources or {}
+    for each in trial.made_of:
+        made = {"base weights": folders(each).training().get("base", "")}
+        checkpoint.refuse_other(
+            f"{trial.label}, made of {folders(each).root.name}", made, {"base weights": base.vision_fingerprint},
+            "bring the old weights back, or give the sweep a new name",
+        )  # fmt: skip
+    with fetched(source.trained) as place:
+        tower, head = load_tower(place), load_file(place / "head.safetensors")
+    bench = Bench(base, {name: _tower(folders(parent)) for name, parent in trial.parents.items()}, sources)
+    tower = trial.remedy.finish(tower, bench)
+    assert trial.training is not None
+    shown = transforms(trial.training.preprocess, base.transform).test
+    document = {
+        **source.training(),
+        **_fingerprints(tower, base, shown),
+        "source": source.root.name,
+        "parents": [folders(parent).root.name for parent in trial.parents.values()],
+        "sources": source.training().get("sources", {}) | {s.name: s.fingerprint for s in sources.values()},
+    }
+    with publish_folder(folders(trial).trained) as place:
+        tower.save(place)
+        save_file(head, place / "head.safetensors")
+        (place / "training.json").write_text(json.dumps(document))
+
+
+def sources_of(trial: Trial, locate: Callable[[str], Dataset], transform: Transform, cache: Path) -> dict[str, Source]:
+    """What the trial's remedy asks for beside the task's images, behind the backbone's own transform."""
+    named = {name: split_of(place) for name, place in trial.remedy.data().items()}
+    return {name: SplitSource(locate(dataset), split, transform, cache) for name, (dataset, split) in named.items()}
 
 
 def deterministic(device: torch.device) -> None:
@@ -210,50 +162,12 @@ def deterministic(device: torch.device) -> None:
     torch.backends.cuda.enable_mem_efficient_sdp(False)
 
 
-def merge(trial: Trial, base: Encoder, source: TrialFolder, folder: TrialFolder) -> None:
-    """Publish `trained/` of a merging trial from its source's weights: no training. The head is the source's."""
-    made = {"base weights": source.training().get("base", "")}
-    checkpoint.refuse_other(
-        f"{trial.label}, merged from {source.root.name}", made, {"base weights": base.vision_fingerprint},
-        "bring the old weights back, or give the sweep a new name",
-    )  # fmt: skip
-    with fetched(source.trained) as place:
-        theta_1, head = load_file(place / "encoder.safetensors"), load_file(place / "head.safetensors")
-    merged = trial.remedy.merge(base.visual_state(), theta_1)
-    assert trial.training is not None
-    shown = transforms(trial.training.preprocess, base.transform).test
-    document = {
-        **source.training(),
-        **_fingerprints(base.with_visual(merged), shown),
-        "source": source.root.name,
-    }
-    with publish_folder(folder.trained) as place:
-        save_file(merged, place / "encoder.safetensors")
-        save_file(head, place / "head.safetensors")
-        (place / "training.json").write_text(json.dumps(document))
+def _tower(folder: TrialFolder) -> Tower:
+    with fetched(folder.trained) as place:
+        return load_tower(place)
 
 
-def _fingerprints(trained: Encoder, shown: Transform) -> dict[str, str]:
+def _fingerprints(tower: Tower, base: Encoder, shown: Transform) -> dict[str, str]:
     """`vision` behind the backbone's own transform, `detector` behind the one that the trained head is tested with."""
+    trained = tower.encoder(base)
     return {"vision": trained.vision_fingerprint, "detector": trained.with_transform(shown).vision_fingerprint}
-
-
-def rate(settings: Training, peak: float, step: int, steps_per_epoch: int) -> float:
-    """Learning rate of one step (from 0), as `Training.schedule` describes."""
-    warmup = settings.warmup_epochs * steps_per_epoch
-    match settings.schedule:
-        case "constant":
-            return peak
-        case "cosine":
-            if step < warmup:
-                return peak * (step + 1) / warmup
-            left = (step - warmup) / max(1, settings.epochs * steps_per_epoch - warmup)
-            return peak * 0.5 * (1 + math.cos(math.pi * left))
-        case "cosine_restarts":
-            position, period = step // steps_per_epoch - settings.warmup_epochs, 5
-            if position < 0:
-                return peak
-            while position >= period:
-                position, period = position - period, period * 2
-            low = min(1e-6, peak)
-            return low + (peak - low) * 0.5 * (1 + math.cos(math.pi * position / period))

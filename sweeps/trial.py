@@ -8,38 +8,28 @@ from collections.abc import Sequence
 from typing import Literal
 
 from gelo.models.adapt import Adaptation, NoAdaptation
-from gelo.models.head_specs import HeadKind
+from gelo.models.heads import HeadKind
 from gelo.models.remedies import NoRemedy, Remedy
 from gelo.models.spec import Spec, joined
+from gelo.models.training.settings import Optimisation
 from gelo.models.words import told_apart
-from gelo.tasks.training.base import Augment, Sampler
+from gelo.tasks.training.base import Augment
 from gelo.tasks.training.preprocess import Preprocess
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
-
-Schedule = Literal["constant", "cosine", "cosine_restarts"]
+from pydantic import Field, ValidationInfo, field_validator
 
 
-class Training(Spec):
+class Training(Optimisation):
     """Data, optimiser and schedule of a fine-tuning run. Rates per step of AdamW; schedules step once an epoch, but the warm-up.
 
     schedule: `constant`; `cosine` to zero over the epochs after a linear warm-up by step; `cosine_restarts` holds the peak for
     `warmup_epochs` and then restarts with T0 = 5, T_mult = 2, eta_min = 1e-6 (TaharChettaoui/FRoundation: src/train.py). preprocess: what
     the encoder is shown in training, and in the tests of the detector that is trained (tasks/training/preprocess.py). per_identity: images
-    of one identity in a batch of the sampler `identity_balanced`.
+    of one identity in a batch of the sampler `identity_balanced`. accumulate: parts of a batch that go through one after the other, whose
+    gradients are added: less memory, the same batch. precision: bf16 for the vision tower's forward pass alone (autocast, on GPUs);
+    weights, features, losses and optimiser stay float32.
     """
 
-    model_config = ConfigDict(allow_inf_nan=False)
-
     data: str
-    epochs: int = Field(ge=1)
-    batch: int = Field(ge=1)
-    lr_backbone: float = Field(gt=0)
-    lr_head: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    clip: float = Field(gt=0)
-    schedule: Schedule
-    warmup_epochs: int = Field(ge=0)
-    sampler: Sampler
     augment: Augment
     preprocess: Preprocess = joined("backbone")
     per_identity: int = joined(4, ge=1, validate_default=True)
@@ -73,21 +63,44 @@ class Trial(Spec):
 
     @property
     def source(self) -> Trial:
-        """The trial whose training run this one's weights come from: itself, or for a merging remedy the same without it."""
-        return self.model_copy(update={"remedy": NoRemedy()}) if self.remedy.phase == "merging" else self
+        """The trial whose training this one's weights come from: itself, or the same with no more than what acts while training."""
+        trained = self.remedy.trained()
+        return self if trained == self.remedy else self.model_copy(update={"remedy": trained})
+
+    @property
+    def parents(self) -> dict[str, Trial]:
+        """Other trials whose towers its remedy is handed, by the remedy's names for them; each trains."""
+        return {name: self.source.model_copy(update=dict(fields)) for name, fields in self.remedy.parents().items()}
+
+    @property
+    def made_of(self) -> list[Trial]:
+        """Every trial that has to be trained before this one is whole, its source first; [] for a baseline."""
+        return (
+            list({each.key: each for each in (self.source, *self.parents.values())}.values()) if self.training else []
+        )
 
     @property
     def trains(self) -> bool:
         """True when this trial itself runs a training loop."""
-        return self.training is not None and self.remedy.phase != "merging"
+        return self.training is not None and self.source is self
+
+    @property
+    def learnt_from(self) -> list[tuple[str, str]]:
+        """(data set, split) of all that it, its source and its parents are shown while training and finishing, the task's first."""
+        if self.training is None:
+            return []
+        shown = [(self.training.data, "train")]
+        for trial in (self, *self.made_of):
+            shown += [split_of(name) for name in trial.remedy.data().values()]
+        return list(dict.fromkeys(shown))
 
     @property
     def label(self) -> str:
         """For people: `mini-s faces lora wise(alpha=0.5) seed 0`."""
         if self.task == "none":
             return f"{self.backbone} untouched"
-        remedy = "" if self.remedy.kind == "none" else f" {self.remedy.kind}({_arguments(self.remedy)})"
-        return f"{self.backbone} {self.task} {self.adaptation.kind}{remedy} seed {self.seed}"
+        words = (self.backbone, self.task, self.adaptation.kind, self.remedy.label, f"seed {self.seed}")
+        return " ".join(filter(None, words))
 
     @staticmethod
     def labels(trials: Sequence[Trial]) -> dict[str, str]:
@@ -104,8 +117,10 @@ class Trial(Spec):
         return {"key": self.key, "label": self.label, **self.model_dump(mode="json")}
 
 
-def _arguments(remedy: BaseModel) -> str:
-    return ", ".join(f"{name}={value}" for name, value in remedy.model_dump().items() if name != "kind")
+def split_of(name: str) -> tuple[str, str]:
+    """`shapes/train`, as a remedy names its images -> ("shapes", "train"); train where no split is named."""
+    dataset, _, split = name.partition("/")
+    return dataset, split or "train"
 
 
 def _flatten(prefix: str, value: object) -> list[tuple[str, str | int | float | bool]]:
@@ -117,4 +132,6 @@ def _flatten(prefix: str, value: object) -> list[tuple[str, str | int | float | 
         return []
     if isinstance(value, bool | int | float | str):
         return [(prefix, value)]
+    if isinstance(value, list) and any(isinstance(each, dict) for each in value):
+        return [pair for place, each in enumerate(value) for pair in _flatten(f"{prefix}.{place}", each)]
     return [(prefix, ",".join(map(str, value)) if isinstance(value, list) else str(value))]

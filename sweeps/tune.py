@@ -32,7 +32,6 @@ from upath import UPath
 
 if TYPE_CHECKING:
     from gelo.models.encoder import Encoder
-    from gelo.tasks.manifest import Dataset
 
 _POLL_SECONDS = 0.5
 _SECRETS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"}
@@ -124,7 +123,7 @@ def train_all(
 def run_trial(config: dict[str, Any]) -> None:
     """What one Tune trial runs. Failures that trying again cannot mend are reported, others raised for Tune to retry."""
     import torch
-    from gelo.sweeps.train import train
+    from gelo.sweeps.train import sources_of, train
     from gelo.tasks.catalogue import locate
 
     torch.set_num_threads(config["cpus"])
@@ -146,13 +145,14 @@ def run_trial(config: dict[str, Any]) -> None:
         assert trial.training is not None
         trial_folder.set_failure(None)
         base = _base(trial.backbone, config["weights"].get(trial.backbone), "cuda" if config["gpus"] else "cpu")
-        dataset: Dataset = locate(trial.training.data, Path(config["data"]))
+        data, cache = Path(config["data"]), Path(config["cache"])
         finished = train(
             trial,
             base,
-            dataset,
-            Path(config["cache"]),
+            locate(trial.training.data, data),
+            cache,
             trial_folder,
+            sources=sources_of(trial, lambda name: locate(name, data), base.transform, cache),
             should_stop=should_stop,
             report=lambda row: tune.report({"state": "running", **row}),
             checkpoint_minutes=config["minutes"],

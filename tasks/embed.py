@@ -44,15 +44,14 @@ class EncoderRef:
     def load(self, device: str = "cpu") -> Encoder:
         """Raises UserError when the weights on disk are not those of `vision`: a stale cache entry must never be filled."""
         from gelo.models.faults import Fault
-        from gelo.models.zoo import load_backbone
+        from gelo.models.zoo import load_backbone, load_tower
 
         encoder = load_backbone(self.backbone, Path(self.weights) if self.weights else None, device=device)
         if self.trained is not None:
-            from safetensors.torch import load_file
             from upath import UPath
 
             with fetched(UPath(self.trained)) as folder:
-                encoder = encoder.with_visual(load_file(folder / "encoder.safetensors"))
+                encoder = load_tower(folder).encoder(encoder)
         if self.transform is not None:
             encoder = encoder.with_transform(self.transform)
         if encoder.vision_fingerprint != self.vision:

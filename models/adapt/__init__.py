@@ -1,23 +1,31 @@
-"""Ways to adapt a vision tower: one spec class and one file each. Importing this imports no torch."""
+"""Ways to adapt a vision tower: one file each, specs in the union `Adaptation`. Importing this imports no torch."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from gelo.models.adapt.specs import AdaptationSpec, Full, Lora, NoAdaptation
-from pydantic import Field
+from gelo.models.adapt.base import AdaptationSpec
+from gelo.models.adapt.full import Full
+from gelo.models.adapt.lora import Lora
+from gelo.models.adapt.lora_experts import LoraExperts
+from gelo.models.adapt.none import NoAdaptation
+from gelo.models.members import members, union
 
 if TYPE_CHECKING:
     from gelo.models.adapt.adapted import Adapted
     from torch import nn
 
-__all__ = ["Adaptation", "AdaptationSpec", "Full", "Lora", "NoAdaptation", "adapt"]
+ADAPTATIONS = members("gelo.adaptations", (NoAdaptation, Full, Lora, LoraExperts), AdaptationSpec)
 
-Adaptation = Annotated[NoAdaptation | Full | Lora, Field(discriminator="kind")]
+if TYPE_CHECKING:
+    Adaptation = AdaptationSpec
+else:
+    Adaptation = union(ADAPTATIONS)
+
+__all__ = ["ADAPTATIONS", "Adaptation", "AdaptationSpec", "Full", "Lora", "LoraExperts", "NoAdaptation", "adapt"]
 
 
 def adapt(visual: nn.Module, spec: AdaptationSpec, seed: int) -> Adapted:
-    """A trainable copy of `visual`, which itself stays as it is. Equal (weights, spec, seed) give equal tensors,
-    whatever the global random state, which is left as it was. Raises UserError where the spec does not fit the
-    tower."""
+    """A trainable copy of `visual`, which itself stays as it is. Equal (weights, spec, seed) give equal tensors, whatever the global random
+    state, which is left as it was. Raises UserError where the spec does not fit the tower."""
     return spec.apply(visual, seed)

@@ -9,25 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from gelo.models.attention import join_state
+from gelo.models.tower import ENCODER, Builds, Tower
 from torch import Tensor, nn
 
 
 class Change(Protocol):
-    """How one weight moves: `value` is the weight as it acts now, `delta` its distance from the start (both keep
-    gradients)."""
-
-    def value(self) -> Tensor:
-        """The weight with the change in it."""
-
-    def delta(self) -> Tensor:
-        """value - start, dense."""
+    """How far one weight went from where it started: all that every adaptation can say."""
 
     def squared_norm(self) -> Tensor:
-        """Sum of the squares of `delta`, a scalar."""
+        """Sum of the squares of the distance, a scalar with gradients."""
+
+
+class DenseChange(Change, Protocol):
+    """The change of a weight that is one matrix, whatever the input (`AdaptationSpec.gives` has "deltas")."""
+
+    @property
+    def leaf(self) -> Tensor:
+        """The tensor whose gradient at the start is that of the weight itself."""
+
+    def value(self) -> Tensor:
+        """The weight with the change in it, with gradients."""
+
+    def delta(self) -> Tensor:
+        """value - start, dense, with gradients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +45,17 @@ class Moved:
     now: nn.Parameter
     start: Tensor
 
+    @property
+    def leaf(self) -> Tensor:
+        """See DenseChange."""
+        return self.now
+
     def value(self) -> Tensor:
-        """See Change."""
+        """See DenseChange."""
         return self.now
 
     def delta(self) -> Tensor:
-        """See Change."""
+        """See DenseChange."""
         return self.now - self.start.to(self.now.device)  # the base may have stayed on the CPU
 
     def squared_norm(self) -> Tensor:
@@ -59,17 +72,35 @@ class LowRank:
     b: nn.Parameter
     gamma: float
 
+    @property
+    def leaf(self) -> Tensor:
+        """See DenseChange."""
+        return self.base
+
     def value(self) -> Tensor:
-        """See Change."""
+        """See DenseChange."""
         return self.base + self.delta()
 
     def delta(self) -> Tensor:
-        """See Change."""
+        """See DenseChange."""
         return self.gamma * (self.b @ self.a)
 
     def squared_norm(self) -> Tensor:
         """See Change. ||BA||^2 = tr(B^T B A A^T): two rank x rank products in place of an out x in matrix."""
         return self.gamma**2 * ((self.b.T @ self.b) * (self.a @ self.a.T)).sum()
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """A sum over experts that depends on the input: it has a size, but neither a value nor a delta. a (E, rank, in), b (E, out, rank)."""
+
+    a: Tensor
+    b: Tensor
+    gamma: float
+
+    def squared_norm(self) -> Tensor:
+        """See Change: ||B_e A_e||^2 summed over the experts, as if each had all the weight."""
+        return self.gamma**2 * ((self.b.transpose(1, 2) @ self.b) * (self.a @ self.a.transpose(1, 2))).sum()
 
 
 class Adapted(nn.Module):
@@ -82,17 +113,19 @@ class Adapted(nn.Module):
         trainable: Mapping[str, nn.Parameter],
         changes: Mapping[str, Change],
         plain: Callable[[nn.Module], dict[str, Tensor]],
-        layers: Mapping[str, str] | None = None,
+        parts: Mapping[str, str] | None = None,
+        around: Builds | None = None,
     ) -> None:
-        """trainable: by the name used in checkpoints. changes: by weight name. plain: the network's frozen or own
-        tensors by weight name, without adapters, attention split or packed. layers: trainable name -> part of the
-        ledger."""
+        """trainable: by the name used in checkpoints. changes: by weight name. plain: the network's frozen or own tensors by weight name,
+        without adapters, attention split or packed. parts: trainable name -> part in the table of parameters. around: the spec that builds
+        the network of what trains, where it does not merge."""
         super().__init__()
         self.network = network
         self._trainable = dict(trainable)
         self._changes = dict(changes)
         self._plain = plain
-        self.parts = dict(layers or dict.fromkeys(trainable, "visual"))
+        self._around = around
+        self.parts = dict(parts or dict.fromkeys(trainable, "visual"))
         chosen = {id(parameter) for parameter in self._trainable.values()}
         for parameter in network.parameters():
             parameter.requires_grad_(id(parameter) in chosen)
@@ -107,9 +140,19 @@ class Adapted(nn.Module):
         return dict(self._trainable)
 
     def deltas(self) -> dict[str, Tensor]:
-        """theta - theta_0 of every weight that can move, dense, with gradients. Large for LoRA: see
-        `squared_distance`."""
-        return {name: change.delta() for name, change in self._changes.items()}
+        """theta - theta_0 of every weight that can move, dense, with gradients. Large for LoRA: see `squared_distance`.
+
+        Raises TypeError, like `leaves`, where the adaptation does not give "deltas"."""
+        return {name: change.delta() for name, change in self._dense().items()}
+
+    def leaves(self) -> dict[str, Tensor]:
+        """By weight name, the tensor whose gradient at the start is that of the weight itself."""
+        return {name: change.leaf for name, change in self._dense().items()}
+
+    def _dense(self) -> dict[str, DenseChange]:
+        if self._around is not None:
+            raise TypeError(f"{type(self._around).__name__} has no dense changes")
+        return {name: cast("DenseChange", change) for name, change in self._changes.items()}
 
     def squared_distance(self) -> Tensor:
         """||theta - theta_0||^2 over the weights that can move, a scalar with gradients; 0 where nothing can."""
@@ -132,6 +175,13 @@ class Adapted(nn.Module):
             for name, parameter in own.items():
                 parameter.copy_(state[name])
 
+    def publish(self) -> Tower:
+        """What is kept of it: plain weights, or the untouched ones with what trained around them."""
+        if self._around is None:
+            return Tower({ENCODER: self.merged()})
+        kept = {name: tensor.cpu() for name, tensor in self.state().items()}
+        return Tower({ENCODER: self._plain(self.network)}).wrapped("adaptation", self._around, kept)
+
     def merged(self) -> dict[str, Tensor]:
         """New tensors of the whole vision tower under open_clip's names, changes included, on the CPU; what trains is
         untouched."""
@@ -139,7 +189,7 @@ class Adapted(nn.Module):
             plain = self._plain(self.network)
             strays = self._changes.keys() - plain.keys()
             assert not strays, f"changes of unknown weights: {sorted(strays)}"
-            changed = {name: change.value() for name, change in self._changes.items()}
+            changed = {name: change.value() for name, change in self._dense().items()}
             joined = join_state(plain | changed)
             return {name: tensor.detach().to("cpu", copy=True) for name, tensor in joined.items()}
 

@@ -2,82 +2,73 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from gelo.models.adapt.adapted import Adapted, LowRank
-from gelo.models.adapt.specs import Lora, Target
-from gelo.models.attention import split_attention, vision_blocks
-from gelo.models.faults import Fault, UserError
-from torch import Tensor, nn
+from gelo.models.adapt.projections import OnProjections
+from pydantic import Field
 
 if TYPE_CHECKING:
+    from gelo.models.adapt.adapted import Adapted
     from peft.tuners.lora import LoraLayer
+    from torch import Tensor, nn
 
 ADAPTER = "default"  # peft's own name for the only adapter
-LEDGER_PART = "visual lora_A, lora_B"
-
-_LEAF: dict[Target, str] = {
-    "q": "attn.q",
-    "k": "attn.k",
-    "v": "attn.v",
-    "out": "attn.out",
-    "mlp_in": "mlp.c_fc",
-    "mlp_out": "mlp.c_proj",
-}
+PART = "visual lora_A, lora_B"
 
 
-def add_adapters(visual: nn.Module, spec: Lora, seed: int) -> Adapted:
-    """A copy of `visual` with adapters on the chosen projections. Raises UserError for a block or projection that is
-    not there."""
-    network = split_attention(copy.deepcopy(visual))
-    names = _targets(network, spec)
-    layers = _inject(network, spec, names)
-    trainable: dict[str, nn.Parameter] = {}
-    changes: dict[str, LowRank] = {}
-    # drawn by name from a generator of our own: neither peft's order nor the global state can change a weight
-    generator = torch.Generator().manual_seed(seed)
-    for name in sorted(names):
-        layer = layers[name]
-        a, b = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
-        bound = 1 / math.sqrt(a.shape[1])  # = kaiming_uniform_(a=sqrt(5)), as in the paper's code
-        with torch.no_grad():
-            a.copy_(torch.empty(a.shape).uniform_(-bound, bound, generator=generator))
-            b.zero_()
-        trainable[f"{name}.lora_A.weight"], trainable[f"{name}.lora_B.weight"] = a, b
-        changes[f"{name}.weight"] = LowRank(layer.base_layer.weight, a, b, layer.scaling[ADAPTER])
-    return Adapted(network, trainable, changes, plain=_without_adapters, layers=dict.fromkeys(trainable, LEDGER_PART))
+class Lora(OnProjections):
+    """Low-rank adapters: y = W x + gamma B A dropout(x), A (rank, in) Kaiming-uniform, B (out, rank) zero (arXiv 2106.09685).
 
+    gamma = alpha / sqrt(rank) with rslora (arXiv 2312.03732), else alpha / rank. targets: projections of each chosen block; blocks: "all",
+    or indices from 0. Order does not matter and is not kept, so that equal work has one key.
+    """
 
-def _targets(network: nn.Module, spec: Lora) -> list[str]:
-    """Module names of every chosen projection; each must be there and linear."""
-    blocks = vision_blocks(network)
-    faults = spec.faults(len(blocks) or None)
-    if faults:
-        raise UserError("LoRA", faults)
-    names: list[str] = []
-    for block in range(len(blocks)) if spec.blocks == "all" else spec.blocks:
-        present = dict(blocks[block].named_modules())
-        for target in spec.targets:
-            if isinstance(present.get(_LEAF[target]), nn.Linear):
-                names.append(f"transformer.resblocks.{block}.{_LEAF[target]}")
-            else:
-                found = type(present.get("attn")).__name__
-                faults.append(
-                    Fault(
-                        f"adaptation.targets: {target}",
-                        f"no linear {_LEAF[target]} in block {block} ({found})",
-                        "one each",
-                    )
-                )
-    if faults:
-        raise UserError("LoRA", faults)
-    return names
+    kind: Literal["lora"] = "lora"
+    rank: int = Field(default=8, ge=1)
+    alpha: float = Field(default=8.0, gt=0, allow_inf_nan=False)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    rslora: bool = True
+
+    @property
+    def gamma(self) -> float:
+        """The factor on BA."""
+        return self.alpha / (math.sqrt(self.rank) if self.rslora else self.rank)
+
+    @property
+    def draws(self) -> bool:
+        """See AdaptationSpec."""
+        return self.dropout > 0
+
+    def apply(self, visual: nn.Module, seed: int) -> Adapted:
+        """A copy of `visual` with adapters on the chosen projections. Raises UserError for a block or projection that is not there."""
+        import copy
+
+        import torch
+        from gelo.models.adapt.adapted import Adapted, LowRank
+        from gelo.models.attention import split_attention
+
+        network = split_attention(copy.deepcopy(visual))
+        names = self.modules(network)
+        layers = _inject(network, self, names)
+        trainable: dict[str, nn.Parameter] = {}
+        changes: dict[str, LowRank] = {}
+        # drawn by name from a generator of our own: neither peft's order nor the global state can change a weight
+        generator = torch.Generator().manual_seed(seed)
+        for name in sorted(names):
+            layer = layers[name]
+            a, b = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
+            bound = 1 / math.sqrt(a.shape[1])  # = kaiming_uniform_(a=sqrt(5)), as in the paper's code
+            with torch.no_grad():
+                a.copy_(torch.empty(a.shape).uniform_(-bound, bound, generator=generator))
+                b.zero_()
+            trainable[f"{name}.lora_A.weight"], trainable[f"{name}.lora_B.weight"] = a, b
+            changes[f"{name}.weight"] = LowRank(layer.base_layer.weight, a, b, layer.scaling[ADAPTER])
+        return Adapted(network, trainable, changes, plain=_without_adapters, parts=dict.fromkeys(trainable, PART))
 
 
 def _inject(network: nn.Module, spec: Lora, names: list[str]) -> dict[str, LoraLayer]:
+    import torch
     from peft import LoraConfig, inject_adapter_in_model
     from peft.tuners.lora import LoraLayer
 

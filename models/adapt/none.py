@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-import copy
+from typing import TYPE_CHECKING, Literal
 
-from gelo.models.adapt.adapted import Adapted, own_state
-from torch import nn
+from gelo.models.adapt.base import AdaptationSpec
+
+if TYPE_CHECKING:
+    from gelo.models.adapt.adapted import Adapted
+    from torch import nn
 
 
-def freeze(visual: nn.Module) -> Adapted:
-    """A copy of `visual` in which nothing trains."""
-    return Adapted(copy.deepcopy(visual), trainable={}, changes={}, plain=own_state)
+class NoAdaptation(AdaptationSpec):
+    """The backbone untouched: nothing trains. With a head, that is the frozen-encoder baseline."""
+
+    kind: Literal["none"] = "none"
+
+    def apply(self, visual: nn.Module, seed: int) -> Adapted:
+        """A copy of `visual` in which nothing trains."""
+        import copy
+
+        from gelo.models.adapt.adapted import Adapted, own_state
+
+        return Adapted(copy.deepcopy(visual), trainable={}, changes={}, plain=own_state)

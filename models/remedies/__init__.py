@@ -1,19 +1,31 @@
-"""Remedies against forgetting: one file each. Importing this imports no torch.
+"""Remedies against forgetting: one file each, named in `registry`; `Remedy` is one of them or a `Stack` of several.
 
-A loop treats all of them alike: `remedy = spec.start(base, adapted)` before training, `remedy.penalty(step)` added to
-the loss of each step, `spec.merge(theta_0, theta_1)` on the visual weights afterwards. A remedy that has no part in a
-phase leaves it as it is.
+A loop treats all alike, through `Hooks` (while it trains) and `finish` (afterwards). Importing this imports no torch.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-from gelo.models.remedies.base import NoRemedy, RemedySpec, Step
+from gelo.models.members import union
+from gelo.models.remedies.base import Bench, Hooks, NoRemedy, RemedySpec
+from gelo.models.remedies.distill import Distill
+from gelo.models.remedies.ema import EMA
+from gelo.models.remedies.ewc import EWC
 from gelo.models.remedies.l2sp import L2SP
+from gelo.models.remedies.memory import Memory
+from gelo.models.remedies.registry import REMEDIES
+from gelo.models.remedies.replay import Replay
+from gelo.models.remedies.soup import Soup
+from gelo.models.remedies.stack import Stack
 from gelo.models.remedies.wise import Wise
-from pydantic import Field
 
-__all__ = ["L2SP", "NoRemedy", "Remedy", "RemedySpec", "Step", "Wise"]
+if TYPE_CHECKING:
+    Remedy = RemedySpec
+else:
+    Remedy = union((*REMEDIES, Stack))
 
-Remedy = Annotated[NoRemedy | L2SP | Wise, Field(discriminator="kind")]
+__all__ = [
+    "EMA", "EWC", "L2SP", "REMEDIES", "Bench", "Distill", "Hooks", "Memory", "NoRemedy", "Remedy", "RemedySpec", "Replay", "Soup", "Stack",
+    "Wise",
+]  # fmt: skip

@@ -1,65 +1,132 @@
-"""What a remedy is to the training loop and to the sweep."""
+"""What a remedy is: a frozen spec, and hooks into training of which each is optional. No torch here: the command line reads specs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
-from gelo.models.spec import Spec
+from gelo.models.adapt.base import Offer
+from gelo.models.spec import Member
 
 if TYPE_CHECKING:
-    from gelo.models.adapt.adapted import Adapted
     from gelo.models.encoder import Encoder
-    from torch import Tensor
+    from gelo.models.tower import Tower
+    from gelo.models.training.run import Run, Step
+    from gelo.models.training.stream import Batch, Source, Stream
+    from torch import Tensor, nn
 
-Phase = Literal["none", "training", "merging"]
+
+@dataclass(frozen=True)
+class Bench:
+    """What `finish` may use. base: untouched. parents: towers of other trials, sources: images, both by the remedy's names for them."""
+
+    base: Encoder
+    parents: Mapping[str, Tower] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """All that a penalty may look at in one training step.
+class RemedySpec(Member):
+    """Frozen description of one remedy, by default one that does nothing. A new one: a file here, and its line in `models.remedies`.
 
-    pixels: float32 (N, 3, H, W), normalised. features: (N, d) of `adapted` on them, with gradients. labels: (N,).
+    trains: False = only `finish` acts: the trial takes its training from the same trial without this remedy, so that a curve over its
+    parameters costs one training. needs: what it asks of the adaptation (`AdaptationSpec.gives`), checked before anything starts. wraps:
+    `finish` puts something around the tower, which then no longer merges. curve: the numeric field over which a report may draw its trials.
     """
 
-    adapted: Adapted
-    pixels: Tensor
-    features: Tensor
-    labels: Tensor
+    trains: ClassVar[bool] = True
+    needs: ClassVar[frozenset[Offer]] = frozenset()
+    wraps: ClassVar[bool] = False
+    curve: ClassVar[str] = ""
+
+    @property
+    def label(self) -> str:
+        """For people: `wise(alpha=0.5)`."""
+        fields = {name: value for name, value in self.model_dump().items() if name != "kind"}
+        return f"{self.kind}({', '.join(f'{name}={value}' for name, value in fields.items())})"
+
+    def members(self) -> tuple[RemedySpec, ...]:
+        """Itself; those of a stack, in their order."""
+        return (self,)
+
+    def trained(self) -> RemedySpec:
+        """The part of it that acts while training: the remedy of the trial whose training this one's weights come from."""
+        return self if self.trains else NoRemedy()
+
+    def data(self) -> Mapping[str, str]:
+        """Images it wants beside the task's: name -> "data set/split"; they are prepared, decoded and fingerprinted like any others."""
+        return {}
+
+    def parents(self) -> Mapping[str, Mapping[str, Any]]:
+        """Other trials whose towers `finish` is handed: name -> the fields in which each differs from this one without the remedy."""
+        return {}
+
+    def hooks(self) -> Hooks[Any]:
+        """Made once a run; free to hold what it needs."""
+        return Hooks(self)
+
+    def finish(self, tower: Tower, bench: Bench) -> Tower:
+        """trains = False: from the tower as trained to the tower that is kept."""
+        return tower
+
+    def rebuild(self, network: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
+        """At inference: the network of a tower that `finish` wrapped (`Tower.wrapped`)."""
+        raise NotImplementedError(f"{type(self).__name__} puts nothing around a tower")
 
 
-class Penalty(Protocol):
-    """A remedy while it trains: made by `RemedySpec.start`, free to hold what it needs (a frozen copy, stored
-    features)."""
-
-    def penalty(self, step: Step) -> Tensor:
-        """A scalar with gradients, added to the task's loss."""
+S = TypeVar("S", bound=RemedySpec)
 
 
-class RemedySpec(Spec):
-    """Frozen description of one remedy, by default one that does nothing. A new one: a file here, a member of `Remedy`.
+class Hooks(Generic[S]):
+    """A remedy while it trains; called by the loop in this order. Settings that make it neutral leave the run bit for bit as without it.
 
-    phase: "training" remedies make a trial of their own; "merging" ones only need a trained trial's weights, so that a
-    curve over their parameters costs one training.
+    torch's generators are a function of (seed, step, rank, hook) whenever one is called: what a hook draws shifts nobody else's numbers,
+    and a run that goes on from a checkpoint draws the same.
     """
 
-    phase: ClassVar[Phase] = "none"
+    def __init__(self, spec: S) -> None:
+        self.spec = spec
 
-    def start(self, base: Encoder, adapted: Adapted) -> Penalty:
-        """Called once before the first step, with the untouched encoder. The result is asked at each step."""
-        return self
+    def prepare(self, run: Run) -> None:
+        """Once, at the start weights, also when a run goes on (before `load`): what it makes is in no checkpoint. Alike on every rank."""
 
-    def penalty(self, step: Step) -> Tensor:
-        """0 here."""
-        return step.features.new_zeros(())
+    def streams(self, run: Run) -> Mapping[str, Stream]:
+        """Batches that come with every step, as `batch.extra[name]`; made ahead like the task's."""
+        return {}
 
-    def merge(self, theta_0: Mapping[str, Tensor], theta_1: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The visual weights to keep, from the base's and the tuned ones; the tuned ones here."""
-        return dict(theta_1)
+    def batch(self, run: Run, batch: Batch) -> Batch:
+        """The micro-batch to train on."""
+        return batch
+
+    def losses(self, step: Step, losses: dict[str, Tensor]) -> None:
+        """Add to `losses`, or change "task": their sum is minimised, each is logged under its name. Means over the micro-batch.
+
+        Extra images take a forward pass of their own (`run.features`), so that the task's stays what it is.
+        """
+
+    def gradients(self, run: Run) -> None:
+        """After averaging over ranks, before clipping: may change `.grad`, alike on every rank."""
+
+    def updated(self, run: Run) -> None:
+        """After the optimiser's step, which run.step counts. Alike on every rank."""
+
+    def ended(self, run: Run) -> None:
+        """After the last step, before the model is published: may put other weights into it, such as an average."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What `load` needs to go on; only what `prepare` does not make."""
+        return {}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Inverse of `state`."""
 
 
 class NoRemedy(RemedySpec):
     """Fine-tune and live with it."""
 
     kind: Literal["none"] = "none"
+
+    @property
+    def label(self) -> str:
+        """See RemedySpec."""
+        return ""

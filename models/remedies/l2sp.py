@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
-from gelo.models.remedies.base import Phase, RemedySpec, Step
+from gelo.models.remedies.base import Hooks, RemedySpec
 from pydantic import Field
 
 if TYPE_CHECKING:
+    from gelo.models.training.run import Step
     from torch import Tensor
 
 
 class L2SP(RemedySpec):
-    """strength / 2 * ||theta - theta_0||^2 over the vision weights that can move; for LoRA strength / 2 * ||gamma B
-    A||^2 summed over the targets. The head has no starting point and is left to weight decay."""
-
-    phase: ClassVar[Phase] = "training"
+    """strength / 2 * ||theta - theta_0||^2 over the vision weights that can move; for LoRA strength / 2 * ||gamma B A||^2 summed over the
+    targets. The head has no starting point and is left to weight decay."""
 
     kind: Literal["l2sp"] = "l2sp"
     strength: float = Field(default=0.01, ge=0, allow_inf_nan=False)
 
-    def penalty(self, step: Step) -> Tensor:
-        """A scalar with gradients."""
-        return self.strength / 2 * step.adapted.squared_distance()
+    def hooks(self) -> Pull:
+        """See RemedySpec."""
+        return Pull(self)
+
+
+class Pull(Hooks[L2SP]):
+    """Adds the loss `l2sp`."""
+
+    def losses(self, step: Step, losses: dict[str, Tensor]) -> None:
+        """See Hooks."""
+        losses["l2sp"] = self.spec.strength / 2 * step.run.model.squared_distance()

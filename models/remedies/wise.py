@@ -1,22 +1,22 @@
-"""WiSE-FT: interpolate between base and tuned weights after training (arXiv 2109.01903; mlfoundations/wise-ft:
-src/wise_ft.py)."""
+"""WiSE-FT: interpolate between base and tuned weights after training (arXiv 2109.01903; mlfoundations/wise-ft: src/wise_ft.py)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from gelo.models.remedies.base import Phase, RemedySpec
+from gelo.models.adapt.base import Offer
+from gelo.models.remedies.base import Bench, RemedySpec
 from pydantic import Field
 
 if TYPE_CHECKING:
+    from gelo.models.tower import Tower
     from torch import Tensor
 
 
 def interpolate(theta_0: Mapping[str, Tensor], theta_1: Mapping[str, Tensor], alpha: float) -> dict[str, Tensor]:
-    """(1 - alpha) theta_0 + alpha theta_1, new tensors; alpha 0 and 1 give the endpoints bit for bit, and a weight that
-    did not move stays as it is at every alpha. Raises ValueError unless both have the same names, shapes and types, and
-    equal integers."""
+    """(1 - alpha) theta_0 + alpha theta_1, new tensors; alpha 0 and 1 give the endpoints bit for bit, and a weight that did not move stays
+    as it is at every alpha. Raises ValueError unless both have the same names, shapes and types, and equal integers."""
     if theta_0.keys() != theta_1.keys():
         raise ValueError(f"only in one of the two: {', '.join(sorted(theta_0.keys() ^ theta_1.keys())[:5])}")
     merged: dict[str, Tensor] = {}
@@ -36,14 +36,15 @@ def interpolate(theta_0: Mapping[str, Tensor], theta_1: Mapping[str, Tensor], al
 
 
 class Wise(RemedySpec):
-    """alpha: 0 = the base, 1 = the tuned weights. For LoRA it is the same as gamma -> alpha gamma. The head is kept as
-    trained."""
+    """alpha: 0 = the base, 1 = the tuned weights. For LoRA it is the same as gamma -> alpha gamma. The head is kept as trained."""
 
-    phase: ClassVar[Phase] = "merging"
+    trains: ClassVar[bool] = False
+    needs: ClassVar[frozenset[Offer]] = frozenset({"plain"})
+    curve: ClassVar[str] = "alpha"
 
     kind: Literal["wise"] = "wise"
     alpha: float = Field(default=0.5, ge=0, le=1)
 
-    def merge(self, theta_0: Mapping[str, Tensor], theta_1: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def finish(self, tower: Tower, bench: Bench) -> Tower:
         """See `interpolate`."""
-        return interpolate(theta_0, theta_1, self.alpha)
+        return tower.with_weights(interpolate(bench.base.visual_state(), tower.weights, self.alpha))

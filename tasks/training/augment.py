@@ -30,31 +30,46 @@ SIGNED = RAND_AUGMENT[1:8]
 _OPERATIONS, _TOP_LEVEL, _LEVELS = 4, 16, 31
 
 
-def augment(kind: Augment, pixels: Pixels, size: int, rng: np.random.Generator) -> Pixels:
+def augment(
+    kind: Augment,
+    pixels: Pixels,
+    size: int,
+    rng: np.random.Generator,
+    count: int | None = None,
+    own: slice = slice(None),
+) -> Pixels:
     """uint8 (N, S, S, 3) -> (N, size, size, 3); a random crop first where S > size, whatever the kind.
 
     flip: mirrored left to right with probability 1/2. rand_augment: `rand_augment`, then flip (TaharChettaoui/FRoundation:
-    src/data/transform.py). spoof: flip, then `recolour` (gurayozgur/FoundPAD: src/data/loaders.py).
+    src/data/transform.py). spoof: flip, then `recolour` (gurayozgur/FoundPAD: src/data/loaders.py). count, own: `pixels` are those of
+    `own` of so many images, for all of which is drawn, so that each is augmented as if all were here.
     """
-    count, side = len(pixels), pixels.shape[1]
+    count, side = len(pixels) if count is None else count, pixels.shape[1]
     if side > size:
         tops, lefts = rng.integers(0, side - size + 1, (2, count))
-        pixels = np.stack([i[y : y + size, x : x + size] for i, y, x in zip(pixels, tops, lefts, strict=True)])
+        corners = zip(tops[own], lefts[own], strict=True)
+        pixels = np.stack([i[y : y + size, x : x + size] for i, (y, x) in zip(pixels, corners, strict=True)])
     match kind:
         case "none":
             return pixels
         case "flip":
-            return _flipped(pixels, rng)
+            return _flipped(pixels, _mirrored(count, rng)[own])
         case "rand_augment":
-            return _flipped(_each(pixels, [rand_augment(size, rng) for _ in range(count)]), rng)
+            changes = [rand_augment(size, rng) for _ in range(count)]
+            return _flipped(_each(pixels, changes[own]), _mirrored(count, rng)[own])
         case "spoof":
-            return _each(_flipped(pixels, rng), [recolour(rng) for _ in range(count)])
+            mirrored = _mirrored(count, rng)
+            changes = [recolour(rng) for _ in range(count)]
+            return _each(_flipped(pixels, mirrored[own]), changes[own])
         case _:
             assert_never(kind)
 
 
-def _flipped(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    mirrored = rng.random(len(pixels)) < 0.5
+def _mirrored(count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    return rng.random(count) < 0.5
+
+
+def _flipped(pixels: Pixels, mirrored: NDArray[np.bool_]) -> Pixels:
     out = pixels.copy()
     out[mirrored] = out[mirrored, :, ::-1]
     return out

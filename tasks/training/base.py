@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gelo.models.head_specs import HeadKind
+from gelo.models.heads import HeadKind
 
-Sampler = Literal["shuffled", "class_balanced", "identity_balanced"]  # tasks/training/sampling.py
 Augment = Literal["none", "flip", "rand_augment", "spoof"]  # tasks/training/augment.py
-Schedule = Literal["constant", "cosine", "cosine_restarts"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gelo.models.head_specs import CosFace
+from gelo.models.heads import CosFace
 from gelo.tasks.training.base import Task
 
 TASK = Task(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gelo.models.head_specs import Binary
+from gelo.models.heads import Binary
 from gelo.tasks.training.base import Task
 
 TASK = Task(

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from gelo.analysis.report import write_report
 from gelo.models.adapt import Full, Lora
-from gelo.models.head_specs import Binary
+from gelo.models.heads import Binary
 from gelo.models.specs import resolve
 from gelo.models.zoo import load_backbone
 from gelo.sweeps.evaluate import pairs_of

@@ -165,7 +165,7 @@ def test_depth_of_the_vision_tower_is_known_without_building_it() -> None:
 
 def test_specs_import_no_torch() -> None:
     code = (
-        "import sys, gelo.models.specs as s, gelo.models.adapt as a, gelo.models.remedies, gelo.models.head_specs as h;"
+        "import sys, gelo.models.specs as s, gelo.models.adapt as a, gelo.models.remedies, gelo.models.heads as h;"
         "s.faults_for('mini-s'); s.faults_for('mini-z'); a.Lora(); h.CosFace();"
         "print([m for m in ('torch', 'open_clip', 'peft', 'ray', 'mlflow') if m in sys.modules])"
     )

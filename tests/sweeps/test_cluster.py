@@ -17,8 +17,8 @@ import ray
 from gelo.models.faults import UserError
 from gelo.sweeps.cluster import must_grant, started
 from gelo.sweeps.progress import Display, waiting
-from gelo.sweeps.run import _tags
 from gelo.sweeps.spec import parse_spec
+from gelo.sweeps.waves import tags_of
 from ray.experimental import internal_kv
 from rich.console import Console
 
@@ -121,7 +121,7 @@ def test_the_bar_has_room_beside_a_long_note_at_any_rate(width: int, seconds: fl
 def test_without_git_a_run_has_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     spec = parse_spec({"name": "n", "backbones": ["mini-s"]}, "n.yaml")
-    assert _tags(spec) == {"gelo.sweep": "n", "gelo.scale": "miniature"}
+    assert tags_of(spec) == {"gelo.sweep": "n", "gelo.scale": "miniature"}
 
 
 def test_ray_is_told_to_wait_longer_than_gelo_before_it_is_imported() -> None:

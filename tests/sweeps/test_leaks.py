@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gelo.models.adapt import Full
-from gelo.models.head_specs import Binary
+from gelo.models.heads import Binary
+from gelo.models.remedies import Replay, Stack, Wise
 from gelo.models.zoo import load_backbone
 from gelo.sweeps.evaluate import Subject, jobs_of, subject_of
 from gelo.sweeps.folder import TrialFolder
@@ -61,7 +62,7 @@ def trained(untouched: Subject, learnt: Dataset | str) -> Subject:
     trial = Trial(
         backbone="mini-s", task="morphs", collection="miniature", adaptation=Full(), head=Binary(), training=training
     )
-    return replace(untouched, trial=trial, trained_on=print_)
+    return replace(untouched, trial=trial, trained_on={name: print_})
 
 
 def notes(subject: Subject, dataset: Dataset, protocol: Protocol) -> dict[str, str]:
@@ -93,12 +94,28 @@ def test_what_a_trial_was_trained_on_touches_every_set_that_holds_it(untouched: 
     assert notes(untouched, mine, "zero_shot") == {LEAK: NO_LEAK}
 
 
+def test_what_a_remedy_is_shown_was_learnt_from_too(untouched: Subject, tmp_path: Path) -> None:
+    """Its own split, not the one called train."""
+    learnt = made(tmp_path, "learnt", train=[(n, n % 2) for n in range(6)])
+    made(tmp_path, "shown", train=[(30, 0)], val=[(9, 0), (10, 1)])
+    mine = made(tmp_path, "mine", test=[(9, 1), (20, 1), (30, 0)])
+    subject = trained(untouched, learnt)
+    with_it = subject.trial.model_copy(update={"remedy": Replay(reference="shown/val")})
+    assert notes(subject, mine, "zero_shot") == {LEAK: NO_LEAK}
+    for trial in (
+        with_it,
+        with_it.model_copy(update={"remedy": Stack(remedies=(Replay(reference="shown/val"), Wise()))}),
+    ):
+        found = notes(replace(subject, trial=trial), mine, "zero_shot")[LEAK]
+        assert found == "1 of 3 images of mine/test stands in shown/val too, byte for byte: test/0 = val/0"
+
+
 def test_why_nobody_could_look(untouched: Subject, tmp_path: Path) -> None:
     learnt = made(tmp_path, "learnt", train=[(0, 0), (1, 1)])
     mine = made(tmp_path, "mine", test=[(3, 0), (9, 1)])
     gone = notes(trained(untouched, "nowhere"), mine, "zero_shot")
     assert gone == {UNCHECKED: "nowhere, which the encoder was trained on, is not prepared here"}
-    other = replace(trained(untouched, learnt), trained_on="f" * 64)
+    other = replace(trained(untouched, learnt), trained_on={"learnt": "f" * 64})
     assert "prepared anew after" in notes(other, mine, "zero_shot")[UNCHECKED]
 
 

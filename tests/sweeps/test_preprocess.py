@@ -12,7 +12,7 @@ import pytest
 import torch
 from gelo.models.adapt import Full
 from gelo.models.encoder import Encoder
-from gelo.models.head_specs import Binary
+from gelo.models.heads import Binary
 from gelo.models.zoo import load_backbone
 from gelo.sweeps.evaluate import Subject, embed_jobs, jobs_of, subject_of
 from gelo.sweeps.folder import TrialFolder

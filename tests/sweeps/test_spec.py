@@ -429,3 +429,63 @@ def test_a_mean_over_other_sets_has_another_name() -> None:
     assert chosen(own, "paper", "zero_shot") == ""
     assert chosen(own[2:], "paper", "zero_shot") == f"_{len(own) - 2}"
     assert chosen([*own, "mine"], "paper", "zero_shot") == f"_{len(own) + 1}"
+
+
+def remedies_of(given: Any, **more: Any) -> list[str]:
+    spec = parse_spec({**SOUND, "tasks": {"faces": {"remedy": given, **more}}}, "mine.yaml")
+    return [trial.label.removeprefix("mini-s faces ").removesuffix(" seed 0") for trial in spec.trials()[1:]]
+
+
+def test_a_list_within_the_list_is_one_trial_with_all_of_them() -> None:
+    both = ["distill", {"wise": {"alpha": [0.5, 0.8]}}]
+    assert remedies_of(["none", "l2sp", both]) == [
+        "full", "full l2sp(strength=0.01)",
+        "full distill(strength=1.0, distance=squared)",  # trained once for both
+        "full distill(strength=1.0, distance=squared) + wise(alpha=0.5)",
+        "full distill(strength=1.0, distance=squared) + wise(alpha=0.8)",
+    ]  # fmt: skip
+    assert remedies_of([["l2sp"]]) == remedies_of(["l2sp"])
+
+
+@pytest.mark.parametrize(
+    ("remedy", "found", "expected"),
+    [
+        ([["wise", "l2sp"]], "wise + l2sp", "those that act while training come first"),
+        ([["none", "l2sp"]], "none + l2sp", "`none` is no part of a stack"),
+        ([["distil", "wise"]], "unknown remedy 'distil'", "one of "),
+        ([[]], "an empty list or mapping", "at least one value"),
+        ({"ewc": {}}, "missing", "field required"),
+    ],
+)  # fmt: skip
+def test_remedies_that_do_not_go_together_are_told(remedy: Any, found: str, expected: str) -> None:
+    (fault,) = faults(**faces(remedy=remedy))
+    assert (fault.where.split(" ")[0].removesuffix(".reference").removesuffix(".ewc"), fault.found) == (
+        "tasks.faces.remedy",
+        found,
+    )
+    assert expected in fault.expected
+
+
+@pytest.mark.parametrize(
+    "remedy", ["wise", "soup", {"ewc": {"reference": "shapes/train"}}, [["l2sp", "wise"]]], ids=str
+)
+def test_what_a_remedy_needs_of_the_adaptation_is_checked_first(remedy: Any) -> None:
+    (fault,) = faults(**faces(remedy=remedy, adaptation="lora_experts"))
+    assert fault.where == "tasks.faces.remedy"
+    assert "which needs " in fault.found and fault.found.endswith("with lora_experts")
+    assert fault.expected == "one of the adaptations none, full, lora"
+    assert remedies_of("l2sp", adaptation="lora_experts") == ["lora_experts l2sp(strength=0.01)"]
+
+
+def test_a_soup_brings_the_trials_that_it_is_made_of() -> None:
+    spec = parse_spec(
+        {**SOUND, "seeds": [0, 1], "tasks": {"faces": {"remedy": {"soup": {"seeds": [0, 1, 2]}}}}}, "mine.yaml"
+    )
+    plain = [trial.seed for trial in spec.trials() if trial.remedy.kind == "none" and trial.task == "faces"]
+    soups = [trial.seed for trial in spec.trials() if trial.remedy.kind == "soup"]
+    assert (sorted(plain), soups) == ([0, 1, 2], [0, 1]), "seed 2 is trained for the soups alone"
+
+
+def test_parts_of_a_batch_divide_it() -> None:
+    (fault,) = faults(**faces(batch=32, accumulate=5))
+    assert fault.where == "tasks.faces.accumulate" and "batch, 32, is a multiple of it" in fault.expected

@@ -20,11 +20,13 @@ import torch
 from gelo.models.adapt import Adaptation, Full, Lora
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
-from gelo.models.head_specs import CosFace
-from gelo.models.remedies import L2SP, Remedy, Wise
+from gelo.models.heads import CosFace
+from gelo.models.remedies import L2SP, Remedy, Soup, Wise
+from gelo.models.training.loop import DivergedError
+from gelo.models.training.schedule import rate
 from gelo.models.zoo import load_backbone
 from gelo.sweeps.folder import TrialFolder
-from gelo.sweeps.train import DivergedError, deterministic, merge, rate, train
+from gelo.sweeps.train import deterministic, finish, train
 from gelo.sweeps.trial import Training, Trial
 from gelo.tasks.manifest import Dataset, read_chunk, write_dataset
 from gelo.tasks.records import Record
@@ -296,8 +298,8 @@ def test_a_half_trained_trial_does_not_go_on_from_something_else(
         )  # fmt: skip
         before, now = world.dataset.fingerprint, dataset.fingerprint
     else:
-        monkeypatch.setattr("gelo.sweeps.train.STEP", 99)
-        before, now = "1", "99"
+        monkeypatch.setattr("gelo.sweeps.train.DRAWN", 99)
+        before, now = "2", "99"
     with pytest.raises(UserError) as caught:
         train(wanted, base, dataset, world.cache, TrialFolder(UPath(tmp_path / "trial")))
     (fault,) = caught.value.faults
@@ -309,10 +311,15 @@ def test_a_half_trained_trial_does_not_go_on_from_something_else(
 def test_nothing_is_merged_with_another_base_than_was_trained(
     world: World, other_base: Encoder, whole: Callable[[Trial], Path], tmp_path: Path
 ) -> None:
-    source, made = TrialFolder(UPath(whole(trial(Full())))), TrialFolder(UPath(tmp_path / "merged"))
+    made = TrialFolder(UPath(tmp_path / "merged"))
     with pytest.raises(UserError, match=f"made from {world.base.vision_fingerprint}.*{other_base.vision_fingerprint}"):
-        merge(trial(Full(), remedy=Wise(alpha=0.5)), other_base, source, made)
+        finish(trial(Full(), remedy=Wise(alpha=0.5)), other_base, folders(whole, made))
     assert not made.is_trained()
+
+
+def folders(whole: Callable[[Trial], Path], made: TrialFolder) -> Callable[[Trial], TrialFolder]:
+    """Those of trained trials, and of the one that is made of them."""
+    return lambda each: TrialFolder(UPath(whole(each))) if each.trains else made
 
 
 def test_on_a_gpu_torch_is_asked_for_equal_bits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,7 +344,7 @@ def test_merging_needs_no_training(world: World, whole: Callable[[Trial], Path],
     for alpha in (0.0, 0.25, 1.0):
         place = tmp_path / str(alpha)
         made = TrialFolder(UPath(place))
-        merge(trial(Full(), remedy=Wise(alpha=alpha)), world.base, TrialFolder(UPath(source)), made)
+        finish(trial(Full(), remedy=Wise(alpha=alpha)), world.base, folders(whole, made))
         merged = load_file(place / "trained" / "encoder.safetensors")
         for name in theta_0:
             expected = (1 - alpha) * theta_0[name] + alpha * theta_1[name]
@@ -345,6 +352,24 @@ def test_merging_needs_no_training(world: World, whole: Callable[[Trial], Path],
         head = (place / "trained" / "head.safetensors").read_bytes()
         assert head == (source / "trained" / "head.safetensors").read_bytes()
         assert made.training()["vision"] == world.base.with_visual(merged).vision_fingerprint
+
+
+def test_a_soup_is_the_mean_of_its_seeds_and_keeps_its_own_head(
+    world: World, whole: Callable[[Trial], Path], tmp_path: Path
+) -> None:
+    made, wanted = TrialFolder(UPath(tmp_path)), trial(Full(), remedy=Soup(seeds=(4, 3)))
+    assert [each.seed for each in wanted.made_of] == [3, 4], "its own source first, then the other"
+    finish(wanted, world.base, folders(whole, made))
+    mixed = load_file(tmp_path / "trained" / "encoder.safetensors")
+    states = [load_file(whole(each) / "trained" / "encoder.safetensors") for each in wanted.made_of]
+    for name, tensor in mixed.items():
+        torch.testing.assert_close(
+            tensor.double(), (states[0][name].double() + states[1][name].double()) / 2, rtol=0, atol=1e-7
+        )
+    assert (tmp_path / "trained" / "head.safetensors").read_bytes() == (
+        whole(wanted.source) / "trained" / "head.safetensors"
+    ).read_bytes()
+    assert made.training()["parents"] == [whole(each).name for each in wanted.parents.values()]
 
 
 def test_a_loss_that_is_not_finite_ends_the_trial_with_its_step_and_a_remedy(world: World, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from gelo.models.adapt import Full, Lora, NoAdaptation
-from gelo.models.head_specs import Binary, CosFace
+from gelo.models.heads import Binary, CosFace
 from gelo.models.remedies import L2SP, NoRemedy, Wise
 from gelo.sweeps.spec import parse_spec
 from gelo.sweeps.trial import Training, Trial

@@ -229,3 +229,13 @@ def test_a_function_of_the_generator_alone_and_not_of_the_threads(kind: Augment)
     assert one.dtype == np.uint8
     assert not np.array_equal(augment(kind, pixels, 36, np.random.default_rng([1, 2, 4])), one)
     np.testing.assert_array_equal(pixels, before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_part_of_a_batch_is_augmented_as_if_all_were_here(kind: Augment) -> None:
+    """A process that has a slice of the batch draws for all of it."""
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 24, 24, 3), dtype=np.uint8)
+    whole = augment(kind, pixels, 20, np.random.default_rng(5))
+    for own in (slice(0, 4), slice(4, 12), slice(12, 12)):
+        part = augment(kind, pixels[own], 20, np.random.default_rng(5), 12, own) if own.start < 12 else whole[own]
+        assert np.array_equal(part, whole[own])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from gelo.models.faults import UserError
-from gelo.tasks.training.base import Sampler
-from gelo.tasks.training.sampling import Batches, by_label
+from gelo.models.training.sampling import Batches, by_label
+from gelo.models.training.settings import Sampler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from gelo.models.faults import Fault, UserError
-from gelo.tasks.training.base import Sampler
+from gelo.models.training.settings import Sampler
 from numpy.typing import NDArray
 
 

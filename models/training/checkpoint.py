@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import json
-import random
 import re
 import shutil
 from collections import OrderedDict, defaultdict
@@ -19,8 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from gelo.models.durable import DONE, fetched, is_done, is_local, publish_folder
 from gelo.models.faults import Fault, UserError
 from safetensors import SafetensorError
@@ -28,26 +25,23 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from upath import UPath
 
-FORMAT = 2
+FORMAT = 3  # 3: no random states, since a step's random numbers follow from (seed, step)
 STATE = "state.json"
-PARTS = ("tensors", "optimizers", "schedulers", "rng")  # each may hold tensors; one safetensors file per part that does
+PARTS = ("tensors", "optimizers", "sums")  # each may hold tensors; one safetensors file per part that does
 
 
 @dataclass
 class TrainingState:
-    """All that the next step depends on.
+    """All that the next step depends on, whatever the number of processes.
 
-    step, epoch: finished so far. tensors: groups such as "adapted" and "head". optimizers, schedulers: state dicts by
-    name. rng: what `capture_rng` gives, and the states of generators of one's own (`generator.bit_generator.state`).
+    step: finished so far. tensors: groups such as "adapted" and "head". optimizers: state dicts by name. sums: of the running epoch.
     history: one row per epoch. made_from: fingerprints of all that is not in here: base weights, data, the code of a step.
     """
 
     step: int
-    epoch: int
     tensors: dict[str, dict[str, Tensor]]
     optimizers: dict[str, dict[str, Any]] = field(default_factory=dict)
-    schedulers: dict[str, dict[str, Any]] = field(default_factory=dict)
-    rng: dict[str, Any] = field(default_factory=dict)
+    sums: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
     made_from: dict[str, str] = field(default_factory=dict)
 
@@ -56,7 +50,7 @@ def save(folder: UPath | Path, state: TrainingState) -> None:
     """Publish `state` at `folder`, with DONE. Raises OSError (disk full, ...), leaving nothing there and other
     checkpoints intact; TypeError for a value that would not come back the same."""
     document: dict[str, Any] = {
-        "format": FORMAT, "step": state.step, "epoch": state.epoch, "history": state.history, "made_from": state.made_from,
+        "format": FORMAT, "step": state.step, "history": state.history, "made_from": state.made_from,
     }  # fmt: skip
     files: dict[str, dict[str, Tensor]] = {}
     for part in PARTS:
@@ -88,7 +82,7 @@ def load(folder: UPath | Path) -> TrainingState:
                 str(folder), f"damaged ({type(error).__name__}: {error})", "a whole checkpoint", "delete this folder"
             )
             raise UserError(where, fault) from error
-    kept = {name: document[name] for name in ("step", "epoch", "history", "made_from")}
+    kept = {name: document[name] for name in ("step", "history", "made_from")}
     return TrainingState(**kept, **parts)
 
 
@@ -121,40 +115,6 @@ def prune(root: UPath | Path, keep: int = 1) -> None:
             shutil.rmtree(str(folder))
         else:
             UPath(folder).fs.rm(UPath(folder).path, recursive=True)
-
-
-def epoch_folder(root: UPath | Path, epoch: int) -> UPath | Path:
-    """Where the checkpoint after `epoch` finished epochs belongs."""
-    return root / f"epoch-{epoch:04d}"
-
-
-def capture_rng() -> dict[str, Any]:
-    """The global random states of torch (CPU and every CUDA device), NumPy and Python, for `TrainingState.rng`."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state()
-    captured: dict[str, Any] = {
-        "torch": torch.get_rng_state(),
-        "numpy": [
-            kind,
-            torch.from_numpy(np.asarray(keys).astype(np.int64)),
-            int(position),
-            int(has_gauss),
-            float(gauss),
-        ],
-        "python": random.getstate(),
-    }
-    if torch.cuda.is_available():
-        captured["cuda"] = torch.cuda.get_rng_state_all()
-    return captured
-
-
-def restore_rng(captured: dict[str, Any]) -> None:
-    """Put the global random states back to what `capture_rng` gave."""
-    torch.set_rng_state(captured["torch"])
-    kind, keys, position, has_gauss, gauss = captured["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
-    random.setstate(captured["python"])
-    if "cuda" in captured and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(captured["cuda"])
 
 
 def _finished(root: UPath | Path) -> list[UPath | Path]:

@@ -1,0 +1,44 @@
+"""`AdaptationSpec`: what a sweep may say about a way to adapt. No torch here: the command line reads these."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from gelo.models.faults import Fault
+from gelo.models.spec import Member
+
+if TYPE_CHECKING:
+    from gelo.models.adapt.adapted import Adapted
+    from torch import Tensor, nn
+
+Offer = Literal[
+    "plain", "deltas"
+]  # weights that merge into open_clip's; a dense theta - theta_0 of each weight that moves
+
+
+class AdaptationSpec(Member, ABC):
+    """Frozen description of one way to adapt. A new one: a file here, and its line in `models.adapt`.
+
+    gives: what remedies may need of it.
+    """
+
+    gives: ClassVar[frozenset[Offer]] = frozenset({"plain", "deltas"})
+
+    @abstractmethod
+    def apply(self, visual: nn.Module, seed: int) -> Adapted:
+        """See `models.adapt.adapt`."""
+
+    def rebuild(self, network: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
+        """Only where what is kept does not merge: the untouched tower with the trained tensors in it."""
+        raise NotImplementedError(f"{type(self).__name__} merges into plain weights")
+
+    @property
+    def draws(self) -> bool:
+        """Whether a training step draws random numbers for it (dropout)."""
+        return False
+
+    def faults(self, layers: int | None, where: str = "adaptation") -> list[Fault]:
+        """What cannot work on a tower of so many transformer blocks (None: it has none); for the pre-flight of a sweep."""
+        return []

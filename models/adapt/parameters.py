@@ -1,0 +1,42 @@
+"""The table of what trains, as every trained trial keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from gelo.models.adapt.adapted import Adapted
+from torch import Tensor, nn
+
+REST = "everything else"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One part of the encoder. parameters: numbers in its tensors."""
+
+    part: str
+    tensors: int
+    parameters: int
+    trains: bool
+
+    def as_dict(self) -> dict[str, str | int | bool]:
+        """For JSON."""
+        return asdict(self)
+
+
+def table(adapted: Adapted, head: nn.Module | None = None) -> list[Row]:
+    """One row per part that trains, one for the head where there is one, and one for all that does not train."""
+    trainable = adapted.trainable()
+    parts: dict[str, list[Tensor]] = {}
+    for name, parameter in trainable.items():
+        parts.setdefault(adapted.parts[name], []).append(parameter)
+    if head is not None:
+        parts["head"] = list(head.parameters())
+    chosen = {id(parameter) for parameter in trainable.values()}
+    rest = [*(p for p in adapted.network.parameters() if id(p) not in chosen), *adapted.network.buffers()]
+    rows = [_row(part, tensors, trains=True) for part, tensors in parts.items()]
+    return [*rows, _row(REST, rest, trains=False)]
+
+
+def _row(part: str, tensors: list[Tensor], *, trains: bool) -> Row:
+    return Row(part, len(tensors), sum(tensor.numel() for tensor in tensors), trains)

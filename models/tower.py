@@ -1,0 +1,93 @@
+"""`Tower`: what a trial keeps and what evaluates. Plain weights, or tensors with the specs that build a module of them, in order."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from gelo.models.encoder import Encoder
+from pydantic import TypeAdapter
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+ENCODER = "encoder"  # the group of the whole vision tower, under open_clip's names
+HOW = "tower.json"
+
+
+class Builds(Protocol):
+    """A spec (of an adaptation, of a remedy) that puts something around a tower."""
+
+    def rebuild(self, network: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
+        """`network` with what `tensors` hold around it or in it; it may be changed in place."""
+
+    def canonical(self) -> dict[str, Any]:
+        """Its fields."""
+
+
+@dataclass(frozen=True)
+class Tower:
+    """tensors: by group, `ENCODER` among them. build: (group, spec) of each layer around the plain weights, in order; () = plain weights,
+    which merge and which open_clip loads. notes: what a remedy says of how it was made, for people."""
+
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    build: tuple[tuple[str, Builds], ...] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the weights of the encoder say all."""
+        return not self.build
+
+    @property
+    def weights(self) -> Mapping[str, Tensor]:
+        """The whole vision tower under open_clip's names."""
+        return self.tensors[ENCODER]
+
+    def with_weights(self, weights: Mapping[str, Tensor], **notes: object) -> Tower:
+        """Others in their place. Raises ValueError where the tower is more than its weights."""
+        if not self.plain:
+            raise ValueError("this tower is not its weights alone: they cannot be exchanged")
+        return replace(self, tensors={ENCODER: dict(weights)}, notes={**self.notes, **notes})
+
+    def wrapped(self, group: str, spec: Builds, tensors: Mapping[str, Tensor]) -> Tower:
+        """One more layer. Raises ValueError for a group that is there already."""
+        if group in self.tensors:
+            raise ValueError(f"a tower cannot have two layers called {group}")
+        return replace(self, tensors={**self.tensors, group: dict(tensors)}, build=(*self.build, (group, spec)))
+
+    def encoder(self, base: Encoder) -> Encoder:
+        """`base` with this tower, frozen. That of plain weights has the fingerprint that `Encoder.with_visual` gives.
+
+        Raises ValueError where the tensors are not those of the architecture.
+        """
+        made = base.with_visual(self.weights)
+        if self.plain:
+            return made
+        network = copy.deepcopy(made.visual)
+        for group, spec in self.build:
+            network = spec.rebuild(network, self.tensors[group])
+        return made.around(network.to(base.device), [[group, spec.canonical()] for group, spec in self.build])
+
+    def save(self, folder: Path) -> None:
+        """<group>.safetensors, and tower.json where there is more than plain weights."""
+        for group, tensors in self.tensors.items():
+            save_file({n: t.detach().cpu().contiguous() for n, t in tensors.items()}, folder / f"{group}.safetensors")
+        if self.build or self.notes:
+            how = [{"group": group, "spec": spec.canonical()} for group, spec in self.build]
+            (folder / HOW).write_text(json.dumps({"build": how, "notes": dict(self.notes)}))
+
+    @classmethod
+    def read(cls, folder: Path, specs: TypeAdapter[Any]) -> Tower:
+        """What `save` wrote; a folder without tower.json is plain. specs: the union of all adaptations and remedies.
+
+        Raises OSError for files that are not there, pydantic's ValidationError for a spec that is not known here.
+        """
+        path = folder / HOW
+        told = json.loads(path.read_text()) if path.is_file() else {"build": [], "notes": {}}
+        build = tuple((each["group"], specs.validate_python(each["spec"])) for each in told["build"])
+        groups = [ENCODER, *(group for group, _ in build)]
+        return cls({group: load_file(folder / f"{group}.safetensors") for group in groups}, build, told["notes"])

@@ -1,0 +1,135 @@
+"""The training loop. Resumed, it ends on the same bits as if never interrupted; it knows no remedy, adaptation, head or task by name."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from gelo.models.faults import Fault, UserError
+from gelo.models.remedies.base import Hooks
+from gelo.models.training.keeper import Keeper
+from gelo.models.training.run import Run, Step, own_generators
+from gelo.models.training.schedule import rate
+from gelo.models.training.stream import Batch, Stream, prefetched
+from torch import Tensor
+from torch.optim import AdamW, Optimizer
+
+_BETAS = (0.9, 0.999)
+
+
+class DivergedError(UserError):
+    """The loss is no longer finite: trying again gives the same."""
+
+
+def train(
+    run: Run,
+    hooks: Hooks,
+    stream: Stream,
+    keeper: Keeper,
+    *,
+    should_stop: Callable[[], bool] = lambda: False,
+    report: Callable[[dict[str, float]], None] = lambda row: None,
+) -> bool:
+    """From the last checkpoint to the end; False when stopped on request, after saving.
+
+    report(row) after each epoch: epoch, step, seconds, images_per_second, loss (the task's, mean over steps) and loss_NAME of each that a
+    remedy adds. Raises DivergedError, UserError, OSError (disk), and what a source raises.
+    """
+    settings, world = run.settings, run.world
+    with own_generators(world.device):
+        peaks = {"backbone": settings.lr_backbone, "head": settings.lr_head}
+        groups = {"backbone": list(run.model.trainable().values()), "head": list(run.head.parameters())}
+        optimizers: dict[str, Optimizer] = {
+            name: AdamW(group, lr=peaks[name], betas=_BETAS, weight_decay=settings.weight_decay)
+            for name, group in groups.items()
+            if group
+        }
+        run.reseed("prepare", alike=True)
+        hooks.prepare(run)
+        beside = hooks.streams(run)
+        keeper.resume(run, hooks, optimizers)
+        run.model.train()
+        run.head.train()
+
+        def fetch(step: int) -> list[Batch]:
+            own = stream.slices(step, world, settings.accumulate)
+            extra = {name: each.slices(step, world, settings.accumulate) for name, each in beside.items()}
+            return [
+                replace(batch, extra={name: parts[i] for name, parts in extra.items()}) for i, batch in enumerate(own)
+            ]
+
+        started = time.perf_counter()
+        for parts in prefetched(fetch, run.step, run.steps):
+            for name, optimizer in optimizers.items():
+                optimizer.param_groups[0]["lr"] = rate(settings, peaks[name], run.step, run.steps_per_epoch)
+                optimizer.zero_grad(set_to_none=True)
+            losses = _backward(run, hooks, parts)
+            world.average([parameter for group in groups.values() for parameter in group])
+            run.reseed("gradients", alike=True)
+            hooks.gradients(run)
+            for name, optimizer in optimizers.items():
+                torch.nn.utils.clip_grad_norm_(groups[name], settings.clip)
+                optimizer.step()
+            run.step += 1
+            run.reseed("updated", alike=True)
+            hooks.updated(run)
+            now = time.perf_counter()
+            for name, value in {**losses, "steps": 1.0, "seconds": now - started}.items():
+                run.sums[name] = run.sums.get(name, 0.0) + value
+            started, ended = now, run.step % run.steps_per_epoch == 0
+            if ended:
+                run.history.append(_row(run))
+                run.sums = {}
+            stop = world.any(should_stop()) and run.step < run.steps
+            if stop or (world.any(keeper.due()) if not ended else run.step < run.steps):
+                keeper.save(run, hooks, optimizers)
+                started = time.perf_counter()
+            if ended:
+                report(run.history[-1])
+            if stop:
+                return False
+        run.reseed("ended", alike=True)
+        hooks.ended(run)
+        run.model.eval()
+        return True
+
+
+def _backward(run: Run, hooks: Hooks, parts: Sequence[Batch]) -> dict[str, float]:
+    """Gradients of one step on this rank; returns the mean of each named loss over its micro-batches."""
+    means: dict[str, float] = {}
+    for number, batch in enumerate(parts):
+        run.reseed("batch", number)
+        batch = hooks.batch(run, batch)
+        run.reseed("forward", number)
+        features = run.features(batch.pixels)
+        losses: dict[str, Tensor] = {"task": run.head.loss(features, batch.labels)}
+        run.reseed("losses", number)
+        hooks.losses(Step(run, batch, features), losses)
+        total = sum(losses.values(), torch.zeros((), device=features.device))
+        (total / len(parts)).backward()
+        for name, loss in losses.items():
+            means[name] = means.get(name, 0.0) + float(loss.detach()) / len(parts)
+    total_mean = sum(means.values())
+    if run.world.any(not math.isfinite(total_mean)):
+        parts_told = f" ({', '.join(f'{name} {value}' for name, value in means.items())})" if len(means) > 1 else ""
+        fault = Fault(f"step {run.step}", f"loss {total_mean}{parts_told}", "a finite loss", "lower lr_backbone")
+        raise DivergedError("training", fault)
+    return means
+
+
+def _row(run: Run) -> dict[str, float]:
+    """What is said of an epoch; losses are means over its steps and over ranks."""
+    steps, seconds = run.sums["steps"], run.sums["seconds"]
+    names = [name for name in run.sums if name not in ("steps", "seconds")]
+    sums = torch.tensor([run.sums[name] for name in names], dtype=torch.float64)
+    means = [float(each) / steps for each in run.world.mean([sums.to(run.world.device)])[0]]
+    return {
+        "epoch": run.step // run.steps_per_epoch,
+        "step": run.step,
+        **{"loss" if name == "task" else f"loss_{name}": mean for name, mean in zip(names, means, strict=True)},
+        "images_per_second": steps * run.settings.batch / max(seconds, 1e-9),
+        "seconds": seconds,
+    }

@@ -1,0 +1,103 @@
+"""`Run` and `Step`: all that a hook of a remedy may look at.
+
+A step is a pure function of (seed, step): order, augmentation and every random number. So a checkpoint holds no generator, what one hook
+draws never shifts what another sees, and a run goes on with another number of processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from gelo.models.adapt.adapted import Adapted
+from gelo.models.encoder import Encoder
+from gelo.models.heads.head import Head
+from gelo.models.training.sampling import Batches
+from gelo.models.training.settings import Optimisation
+from gelo.models.training.stream import Batch, Source, Stream
+from gelo.models.training.world import World
+from torch import Tensor
+
+
+@dataclass
+class Run:
+    """One training run as its parts see it.
+
+    base: untouched. sources: images that remedies asked for beside the task's, by their names for them. step: optimiser steps done.
+    sums: of the running epoch; history: a row for each finished one.
+    """
+
+    base: Encoder
+    model: Adapted
+    head: Head
+    settings: Optimisation
+    seed: int
+    steps_per_epoch: int
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    world: World = field(default_factory=World)
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def steps(self) -> int:
+        """Of the whole run."""
+        return self.settings.epochs * self.steps_per_epoch
+
+    def reseed(self, *purpose: object, alike: bool = False) -> None:
+        """torch's generators become a function of (seed, step, rank, purpose). alike: without the rank, for work that must be the same on
+        every rank."""
+        text = "/".join(map(str, (self.seed, self.step, 0 if alike else self.world.rank, *purpose)))
+        torch.manual_seed(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1)
+
+    def stream(self, source: str, batch: int) -> Stream:
+        """Shuffled batches of another source behind the base's own transform, for a remedy that wants images beside the task's.
+
+        Raises UserError where the source has fewer images than a batch.
+        """
+        chosen = self.sources[source]
+        return Stream(chosen, Batches("shuffled", chosen.labels, self.seed, batch), self.seed, self.base.transform)
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """float32 (n, d) of the model in training, with gradients, in the precision that was asked for."""
+        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+            made: Tensor = self.model(pixels)
+        return _at_least_single(made)
+
+    def base_features(self, pixels: Tensor) -> Tensor:
+        """float32 (n, d) of the untouched tower, without gradients, in the same precision: at the start the same but for rounding."""
+        with (
+            torch.no_grad(),
+            torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"),
+        ):
+            made: Tensor = self.base.visual(pixels)
+        return _at_least_single(made)
+
+
+@dataclass
+class Step:
+    """One micro-batch inside the loss. features: float32 (n, d) of the model on batch.pixels, with gradients."""
+
+    run: Run
+    batch: Batch
+    features: Tensor
+
+    @cached_property
+    def base_features(self) -> Tensor:
+        """(n, d) of the untouched tower on the same pixels, without gradients: made once, however many remedies ask."""
+        return self.run.base_features(self.batch.pixels)
+
+
+def _at_least_single(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+@contextmanager
+def own_generators(device: torch.device) -> Iterator[None]:
+    """Whatever is drawn inside leaves torch's generators as they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield

@@ -1,0 +1,68 @@
+"""`World`: the processes that share a training run, joined by torch.distributed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+T = TypeVar("T")
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """rank of size. One process needs no process group; with more, torch.distributed is initialised before.
+
+    Gradients are averaged after the backward pass, not by a wrapper around the model: a remedy may run the model as often as it likes, on
+    whatever it likes, and take gradients of its own. The price is that nothing overlaps with the backward pass.
+    """
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = CPU
+
+    def mean(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """The mean over ranks of each, without gradients; one all-reduce of all in a row."""
+        if self.size == 1 or not tensors:
+            return list(tensors)
+        flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
+        dist.all_reduce(flat)
+        parts = (flat / self.size).split([tensor.numel() for tensor in tensors])
+        return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
+
+    def average(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Every `.grad` becomes its mean over ranks; one that is missing counts as zero."""
+        if self.size > 1:
+            own = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+            for parameter, gradient in zip(parameters, self.mean(own), strict=True):
+                parameter.grad = gradient
+
+    def gather(self, x: Tensor) -> Tensor:
+        """(n, ...) of each rank -> (size n, ...) on all, in the order of the ranks. Gradients go back summed over ranks: a loss on what was
+        gathered is the same on every rank, and so its gradient comes `size` times, which `average` divides by."""
+        if self.size == 1:
+            return x
+        from torch.distributed.nn.functional import all_gather
+
+        return torch.cat(all_gather(x.contiguous()))
+
+    def any(self, flag: bool) -> bool:
+        """True on every rank when it is on one: every decision to stop, to save or to fail goes through this."""
+        if self.size == 1:
+            return flag
+        told = torch.tensor(float(flag), device=self.device)
+        dist.all_reduce(told, op=dist.ReduceOp.MAX)
+        return bool(told)
+
+    def tell(self, value: T) -> T:
+        """Rank 0's value on every rank."""
+        if self.size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]

@@ -1,0 +1,158 @@
+"""The loop under every remedy: neutral settings change no bit, a run that was left goes on on the same bits, parts of a batch add up."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gelo.models.adapt import AdaptationSpec, Full, Lora, LoraExperts
+from gelo.models.encoder import Encoder
+from gelo.models.faults import UserError
+from gelo.models.remedies import EMA, EWC, L2SP, REMEDIES, Distill, Hooks, RemedySpec, Replay, Stack
+from gelo.models.training.stream import prefetched
+
+from tests.models.toy_run import STEPS, Ended, go
+
+NEUTRAL: list[RemedySpec] = [
+    L2SP(strength=0), Distill(strength=0), Distill(strength=0, distance="cosine"), EMA(decay=0),
+    EWC(reference="noise/train", strength=0, images=4), Replay(reference="noise/train", strength=0, batch=4),
+    Stack(remedies=(L2SP(strength=0), Replay(reference="noise/train", strength=0, batch=4), EMA(decay=0))),
+]  # fmt: skip
+ACTIVE: list[RemedySpec] = [
+    L2SP(strength=0.1), Distill(strength=2.0), Distill(distance="cosine"), EMA(decay=0.5),
+    EWC(reference="noise/train", strength=50.0, images=4), Replay(reference="noise/train", batch=4),
+    Stack(remedies=(Distill(), Replay(reference="noise/train", batch=4), Replay(reference="noise/train", batch=2), EMA(decay=0.9))),
+]  # fmt: skip
+WAYS: list[AdaptationSpec] = [Full(), Lora(rank=2, dropout=0.25)]
+
+
+def same(one: Ended, two: Ended) -> bool:
+    first, second = one.tensors(), two.tensors()
+    return first.keys() == second.keys() and all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
+def losses(ended: Ended) -> list[dict[str, float]]:
+    return [{name: value for name, value in row.items() if "second" not in name} for row in ended.run.history]
+
+
+def test_every_remedy_that_trains_is_tried_here() -> None:
+    training = {remedy for remedy in REMEDIES if remedy.trains and remedy.model_fields["kind"].default != "none"}
+    ours = {each for each in training if each.__module__.startswith("gelo.")}
+    for tried in (NEUTRAL, ACTIVE):
+        assert {type(member) for remedy in tried for member in remedy.members()} == ours
+
+
+@pytest.mark.parametrize("adaptation", WAYS, ids=str)
+@pytest.mark.parametrize("remedy", NEUTRAL, ids=lambda remedy: remedy.label)
+def test_a_neutral_remedy_changes_no_bit(
+    remedy: RemedySpec, adaptation: AdaptationSpec, encoder: Encoder, tmp_path: Path
+) -> None:
+    plain, with_it = (go(encoder, adaptation, tmp_path / name, each) for name, each in (("a", None), ("b", remedy)))
+    assert plain.finished and with_it.finished
+    assert same(plain, with_it)
+    assert [row["loss"] for row in losses(plain)] == [row["loss"] for row in losses(with_it)]
+
+
+@pytest.mark.parametrize("adaptation", [*WAYS, LoraExperts(rank=2)], ids=str)
+@pytest.mark.parametrize("remedy", [None, *ACTIVE], ids=lambda remedy: remedy.label if remedy else "none")
+def test_left_in_the_middle_it_ends_on_the_same_bits(
+    remedy: RemedySpec | None, adaptation: AdaptationSpec, encoder: Encoder, tmp_path: Path
+) -> None:
+    if remedy is not None and any("deltas" in each.needs for each in remedy.members()) and not adaptation.gives:
+        pytest.skip("refused before anything starts")
+    whole = go(encoder, adaptation, tmp_path / "whole", remedy)
+    for call in (1, 2):
+        assert not go(encoder, adaptation, tmp_path / "left", remedy, stop_after=2).finished
+        torch.manual_seed(call)  # a fresh process has another random state
+        np.random.seed(call)
+    ended = go(encoder, adaptation, tmp_path / "left", remedy)
+    assert ended.finished and same(whole, ended) and losses(whole) == losses(ended)
+    assert ended.run.step == STEPS
+
+
+@pytest.mark.parametrize("remedy", ACTIVE, ids=lambda remedy: remedy.label)
+def test_a_remedy_that_acts_ends_elsewhere_and_its_losses_are_told(
+    remedy: RemedySpec, encoder: Encoder, tmp_path: Path
+) -> None:
+    plain, with_it = (go(encoder, Full(), tmp_path / name, each) for name, each in (("a", None), ("b", remedy)))
+    assert not same(plain, with_it)
+    added = {name for name in losses(with_it)[0] if name.startswith("loss_")}
+    kinds = [each.label.partition("(")[0] for each in remedy.members() if not isinstance(each, EMA)]
+    assert len(added) == len(kinds), "each is told, and none is told twice under one name"
+    assert all(any(name.startswith(f"loss_{kind}") for kind in kinds) for name in added)
+
+
+@pytest.mark.parametrize("remedy", [None, Replay(reference="noise/train", batch=4)], ids=["none", "replay"])
+def test_a_batch_in_parts_is_the_same_batch(remedy: RemedySpec | None, encoder: Encoder, tmp_path: Path) -> None:
+    whole, parts = (go(encoder, Lora(rank=2), tmp_path / f"{n}", remedy, accumulate=n) for n in (1, 2))
+    for name, tensor in whole.tensors().items():
+        torch.testing.assert_close(parts.tensors()[name], tensor, rtol=1e-4, atol=2e-6)
+
+
+def test_the_global_generators_stay_as_they_were(encoder: Encoder, tmp_path: Path) -> None:
+    before = torch.get_rng_state()
+    go(encoder, Lora(rank=2, dropout=0.5), tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_it_does_not_go_on_from_something_else(encoder: Encoder, tmp_path: Path) -> None:
+    go(encoder, Full(), tmp_path, stop_after=2)
+    with pytest.raises(
+        UserError, match=r"half-trained: data: made from one; expected two, as it is now; bring that back, or remove"
+    ):
+        go(encoder, Full(), tmp_path, data="two")
+
+
+def test_bf16_trains_too(encoder: Encoder, tmp_path: Path) -> None:
+    full, half = (go(encoder, Full(), tmp_path / p, precision=p) for p in ("fp32", "bf16"))
+    assert not same(full, half)
+    assert [row["loss"] for row in half.run.history] == pytest.approx(
+        [row["loss"] for row in full.run.history], rel=0.02
+    )
+    assert all(tensor.dtype == torch.float32 for tensor in half.tensors().values())
+
+
+class Spoiling(RemedySpec):
+    """Its loss is not finite from step 3 on."""
+
+    kind: str = "spoiling"
+
+    def hooks(self) -> Any:
+        class Spoil(Hooks[Spoiling]):
+            def losses(self, step: Any, losses: dict[str, Any]) -> None:
+                losses["spoiling"] = step.features.sum() * (math.inf if step.run.step >= 3 else 0)
+
+        return Spoil(self)
+
+
+def test_a_loss_that_is_not_finite_names_its_step_and_all_losses(encoder: Encoder, tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"step 3: loss .*\(task [\d.]+, spoiling -?(inf|nan)\); expected a finite loss"
+    ):
+        go(encoder, Full(), tmp_path, Spoiling())
+
+
+def test_what_is_made_ahead_comes_in_order_and_fails_in_its_turn() -> None:
+    made: list[int] = []
+
+    def make(step: int) -> int:
+        made.append(step)
+        if step == 5:
+            raise ValueError("five")
+        return step * step
+
+    assert list(prefetched(make, 2, 5)) == [4, 9, 16]
+    taken = []
+    with pytest.raises(ValueError, match="five"):
+        for value in prefetched(make, 3, 9):
+            taken.append(value)
+    assert taken == [9, 16]
+    made.clear()
+    ahead = prefetched(make, 6, 1000, depth=2)
+    assert next(ahead) == 36
+    ahead.close()  # type: ignore[attr-defined]
+    assert len(made) < 8, "whoever leaves early does not make the rest"

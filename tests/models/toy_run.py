@@ -1,0 +1,115 @@
+"""A training run of the tiny CLIP on noise, in one process or several: what the loop and the remedies are tried on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gelo.models.adapt import AdaptationSpec, adapt
+from gelo.models.adapt.adapted import Adapted
+from gelo.models.encoder import Encoder
+from gelo.models.heads import Binary
+from gelo.models.heads.head import Head
+from gelo.models.remedies import NoRemedy, RemedySpec
+from gelo.models.training import loop
+from gelo.models.training.keeper import Keeper
+from gelo.models.training.run import Run
+from gelo.models.training.sampling import Batches
+from gelo.models.training.settings import Optimisation
+from gelo.models.training.stream import Stream
+from gelo.models.training.world import World
+from torch import Tensor
+
+IMAGES, BATCH, EPOCHS = 28, 8, 2
+STEPS = EPOCHS * (IMAGES // BATCH)
+
+
+@dataclass
+class Noise:
+    """A Source of random images of `classes` classes; those of class 1 are brighter. Augmented, they are mirrored."""
+
+    seed: int
+    side: int
+    dim: int
+    classes: int = 2
+    name: str = "noise/train"
+    labels: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng(self.seed)
+        self.labels = np.arange(IMAGES) % self.classes
+        pixels = rng.integers(0, 160, (IMAGES, self.side, self.side, 3)) + 60 * (self.labels == 1)[:, None, None, None]
+        self.pixels = pixels.astype(np.uint8)
+        self.fingerprint = f"noise {self.seed}"
+
+    def take(self, rows: Any, draws: np.random.Generator | None = None, own: slice = slice(None)) -> Any:
+        chosen = self.pixels[rows[own]]
+        mirrored = draws.random(len(rows))[own] < 0.5 if draws is not None else np.zeros(len(chosen), bool)
+        return np.where(mirrored[:, None, None, None], chosen[:, :, ::-1], chosen)
+
+    def column(self, name: str) -> Any:
+        return np.array([f"{name} {label}" for label in self.labels], object)
+
+    def classifier(self, base: Encoder) -> Tensor:
+        torch.manual_seed(self.seed)
+        drawn = torch.nn.functional.normalize(torch.randn(self.dim, self.classes), dim=0)
+        return drawn.to(next(base.visual.parameters()).dtype)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that was left: whether it reached its end, and what it is then."""
+
+    finished: bool
+    run: Run
+    model: Adapted
+    head: Head
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that trained, and the head."""
+        return {**self.model.state(), **{f"head.{name}": tensor for name, tensor in self.head.state_dict().items()}}
+
+
+def settings(**changes: Any) -> Optimisation:
+    plain = {
+        "epochs": EPOCHS, "batch": BATCH, "lr_backbone": 1e-3, "lr_head": 1e-2, "weight_decay": 0.05, "clip": 5.0, "schedule": "cosine",
+        "warmup_epochs": 1, "sampler": "shuffled",
+    }  # fmt: skip
+    return Optimisation.model_validate(plain | changes)
+
+
+def go(
+    encoder: Encoder,
+    adaptation: AdaptationSpec,
+    folder: Path,
+    remedy: RemedySpec | None = None,
+    *,
+    world: World | None = None,
+    stop_after: int | None = None,
+    report: Callable[[dict[str, float]], None] = lambda row: None,
+    data: str = "one",
+    **changes: Any,
+) -> Ended:
+    """Train from the last checkpoint below `folder`, at most `stop_after` steps."""
+    chosen, optimisation = remedy or NoRemedy(), settings(**changes)
+    side, dim = encoder.transform.size, encoder.dim
+    source = Noise(0, side, dim)
+    model, head = adapt(encoder.visual, adaptation, 3), Head(Binary(), dim, 2, 3)
+    head.to(next(encoder.visual.parameters()).dtype)
+    batches = Batches("shuffled", source.labels, 3, BATCH)
+    sources = {name: Noise(1, side, dim, classes=4, name=place) for name, place in chosen.data().items()}
+    run = Run(encoder, model, head, optimisation, 3, batches.steps, sources, world or World())
+    left = [stop_after if stop_after is not None else STEPS + 1]
+
+    def should_stop() -> bool:
+        left[0] -= 1
+        return left[0] <= 0
+
+    keeper = Keeper(folder, {"data": data, "weights": encoder.vision_fingerprint})
+    stream = Stream(source, batches, 3, encoder.transform, augmented=True)
+    finished = loop.train(run, chosen.hooks(), stream, keeper, should_stop=should_stop, report=report)
+    return Ended(finished, run, model, head)

@@ -1,0 +1,52 @@
+"""One rank of a run that several processes share: `python -m tests.models.two_processes RANK SIZE STORE OUT CASE...`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from gelo.models.adapt import AdaptationSpec, Full, Lora, LoraExperts
+from gelo.models.remedies import EMA, EWC, L2SP, Distill, RemedySpec, Replay, Stack
+from gelo.models.training.world import World
+from gelo.models.zoo import load_backbone
+from safetensors.torch import save_file
+
+from tests.models.toy_run import go
+
+CASES: dict[str, tuple[AdaptationSpec, RemedySpec | None, int]] = {
+    "full": (Full(), None, 1),
+    "lora": (Lora(rank=4), None, 1),
+    "experts": (LoraExperts(rank=2), L2SP(strength=0.1), 1),
+    "distill": (Full(), Distill(), 1),
+    "ewc": (Lora(rank=4), EWC(reference="noise/train", strength=50.0, images=4), 1),
+    "replay": (Lora(rank=4), Replay(reference="noise/train", batch=4), 1),
+    "stack": (
+        Lora(rank=4),
+        Stack(remedies=(L2SP(strength=0.1), Replay(reference="noise/train", batch=4), EMA(decay=0.5))),
+        1,
+    ),
+    "accumulate": (Lora(rank=4), Replay(reference="noise/train", batch=4), 2),
+}
+
+
+def run(case: str, world: World, out: Path, stop_after: int | None = None) -> None:
+    """In float64, where rounding is no matter. Rank 0 writes what trained to out/CASE.safetensors; checkpoints lie in out/CASE."""
+    adaptation, remedy, accumulate = CASES[case]
+    encoder = load_backbone("mini-s")
+    encoder.visual.double()
+    encoder.visual.register_forward_pre_hook(lambda module, given: (given[0].double(),))
+    ended = go(encoder, adaptation, out / case, remedy, world=world, stop_after=stop_after, accumulate=accumulate)
+    if world.rank == 0:
+        save_file(ended.tensors(), out / f"{case}.safetensors")
+
+
+if __name__ == "__main__":
+    rank, size, store, out, *asked = sys.argv[1:]
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=int(rank), world_size=int(size))
+    for each in asked:
+        name, _, steps = each.partition(":")
+        run(name, World(int(rank), int(size)), Path(out), int(steps) if steps else None)
+    dist.destroy_process_group()
