@@ -14,20 +14,24 @@ from gelo.models.specs import Transform
 from gelo.sweeps.folder import TrialFolder
 from gelo.sweeps.trial import Trial
 from gelo.sweeps.troubles import Troubles
-from gelo.tasks.catalogue import SUITES, Protocol, datasets_for, entry_of
+from gelo.tasks.catalogue import datasets_for, entry_of
 from gelo.tasks.defined import reads_of, why_not
 from gelo.tasks.embed import EncoderRef, Need, embed, needs
 from gelo.tasks.manifest import Dataset, open_dataset
 from gelo.tasks.owed import suites_of
+from gelo.tasks.protocols import PROTOCOLS as WIRING
+from gelo.tasks.protocols import asked
+from gelo.tasks.protocols.base import Protocol as Wiring
 from gelo.tasks.results import Result
 from gelo.tasks.stream import Executor, Work
-from gelo.tasks.suites import WIRING, Wiring
 from gelo.tasks.tokens import ask
 from gelo.tasks.training.preprocess import transforms
 
 if TYPE_CHECKING:
     from gelo.models.encoder import Encoder
     from gelo.sweeps.spec import SweepSpec
+
+Protocol = str  # a protocol by its name
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def protocols_of(
 
 def scored_by(suites: Sequence[str], names: Iterable[str], data: Path) -> list[tuple[str, Protocol]]:
     """(data set, protocol) pairs that suites ask for of these sets."""
-    wanted = {protocol for suite in suites for protocol in SUITES[suite]}
+    wanted = {protocol for suite in suites for protocol in asked()[suite]}
     return [(name, protocol) for name in names for protocol in entry_of(name, data).protocols if protocol in wanted]
 
 
@@ -154,7 +158,7 @@ def _by_transform(subject: Subject, protocol: Protocol) -> list[tuple[tuple[str,
     wiring, suites = WIRING[protocol], suites_of(protocol, subject.trial.task)
     if wiring.detector not in suites or subject.detector == subject.ref:
         return [(suites, subject.ref)]
-    return [(wiring.suites, subject.ref), ((wiring.detector,), subject.detector)]
+    return [(wiring.untrained, subject.ref), ((wiring.detector,), subject.detector)]
 
 
 def subject_of(
