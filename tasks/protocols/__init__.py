@@ -6,16 +6,15 @@ naming a `Protocol` or several. They are read when they are first asked for, so 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from typing import NamedTuple
 
-from gelo.models.faults import Fault, UserError, unknown
+from gelo.models.faults import UserError, unknown
 from gelo.tasks.metricnames import parse_metric
-from gelo.tasks.protocols.base import Better, Metric, Protocol, ScoresFile, Suite
+from gelo.tasks.protocols.base import Better, Metric, Protocol, ScoresFile, Suite, joined
+from gelo.tasks.protocols.registered import clash, registered
 
 # One line a file of this folder, in the order of the report; each ends in `PROTOCOLS`.
 FILES = (
@@ -29,7 +28,6 @@ FILES = (
     "morph",
     "spoof",
 )
-GROUP = "gelo.protocols"
 
 
 class _Registry(Mapping[str, Protocol]):
@@ -53,73 +51,17 @@ def _loaded() -> dict[str, Protocol]:
     found: dict[str, Protocol] = {}
     for file in FILES:
         found |= {protocol.name: protocol for protocol in import_module(f"{__name__}.{file}").PROTOCOLS}
-    for point in sorted(entry_points(group=GROUP), key=lambda point: (_maker(point), point.name)):
-        where = f"protocol {point.name} of {_maker(point)}"
-        for protocol in _registered(point, where):
-            if fault := _clash(protocol, found, where):
-                raise UserError("protocols", fault)
-            found[protocol.name] = protocol
-    return found
-
-
-def _maker(point: EntryPoint) -> str:
-    return point.dist.name if point.dist is not None else "?"
-
-
-def _registered(point: EntryPoint, where: str) -> tuple[Protocol, ...]:
-    """What an entry point names. Raises UserError: whoever installed it should hear of it, whatever it raises."""
-    remedy = f"mend or uninstall {_maker(point)}"
-    try:
-        given = point.load()
-    except Exception as error:
-        found = f"{type(error).__name__}: {error}"
-        raise UserError("protocols", Fault(where, found, f"{point.value} to be imported", remedy)) from error
-    several = tuple(given) if isinstance(given, tuple | list) else (given,)
-    if not several or not all(isinstance(protocol, Protocol) for protocol in several):
-        raise UserError("protocols", Fault(where, repr(given)[:80], "a Protocol, or a tuple of them", remedy))
-    return several
-
-
-def _clash(new: Protocol, known: Mapping[str, Protocol], where: str) -> Fault | None:
-    """What contradicts the protocols that are there already."""
-    if new.name in known or new.name == "training":
-        return Fault(where, f"the name {new.name!r}", "a name of its own", "rename it")
-    if new.like and new.like not in known:
-        return unknown(f"{where}: like", new.like, known, "protocol")
-    if new.asked in {old.group for old in known.values()} or new.group in {old.asked for old in known.values()}:
-        return Fault(where, f"asked as {new.asked!r}, of the group {new.group!r}", "a name is one or the other")
-    old_suites = _joined(known.values())
-    for suite in new.suites:
-        old = old_suites.get(suite.name)
-        if old is not None and replace(old, metrics=()) != replace(suite, metrics=()):
-            return Fault(
-                f"{where}: suite {suite.name}", "told otherwise than by another protocol", "one meaning a suite"
-            )
-        if suite.averaged and suite.table in {each.table for each in old_suites.values() if each.name != suite.name} - {
-            ""
-        }:
-            return Fault(
-                f"{where}: suite {suite.name}", f"the table {suite.table!r}", "a table of its own, as it is averaged"
-            )
-        if suite.before and suite.before not in {*old_suites, *(each.name for each in new.suites)}:
-            return unknown(f"{where}: suite {suite.name}, before", suite.before, old_suites, "suite")
-    return None
-
-
-def _joined(protocols: Iterable[Protocol]) -> dict[str, Suite]:
-    found: dict[str, Suite] = {}
-    for protocol in protocols:
-        for suite in protocol.suites:
-            more = (*suite.metrics, *(protocol.file.metrics if protocol.file else ()))
-            before = found.get(suite.name, replace(suite, metrics=()))
-            found[suite.name] = replace(before, metrics=(*before.metrics, *more))
+    for where, protocol in registered():
+        if fault := clash(protocol, found, where):
+            raise UserError("protocols", fault)
+        found[protocol.name] = protocol
     return found
 
 
 @cache
 def suites() -> Mapping[str, Suite]:
     """Every suite by name, in the order of the report; the metrics of protocols that share one are joined."""
-    return _joined(PROTOCOLS.values())
+    return joined(PROTOCOLS.values())
 
 
 def averaged() -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
@@ -182,3 +182,14 @@ class Protocol:
     def reads_of(self, dataset: Dataset) -> list[tuple[str, tuple[View, ...]]]:
         """`reads` without the optional splits that this data set lacks."""
         return [(s, views) for s, views in self.reads if s in dataset.card.splits or s not in self.optional]
+
+
+def joined(protocols: Iterable[Protocol]) -> dict[str, Suite]:
+    """Their suites by name, in order; the metrics of protocols that share one, and of their files of scores, stand together."""
+    found: dict[str, Suite] = {}
+    for protocol in protocols:
+        for suite in protocol.suites:
+            more = (*suite.metrics, *(protocol.file.metrics if protocol.file else ()))
+            before = found.get(suite.name, replace(suite, metrics=()))
+            found[suite.name] = replace(before, metrics=(*before.metrics, *more))
+    return found
