@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Sequence
 from functools import partial
 
+from gelo.tasks.asking import prompts_for
 from gelo.tasks.catalogue import entry_of
 from gelo.tasks.manifest import Dataset
 from gelo.tasks.metricnames import MEAN
-from gelo.tasks.prompts import Prompts, prompts_for
+from gelo.tasks.prompts import Prompts
 from gelo.tasks.protocols import PROTOCOLS
 from gelo.tasks.protocols.base import View
 from gelo.tasks.protocols.tally import undefined
