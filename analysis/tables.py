@@ -130,13 +130,13 @@ def _by_metric(comparison: Comparison, name: str) -> Table:
 
 
 def _summary(comparison: Comparison) -> Table:
-    kept_of = {suite: f"gelo_{suite}{comparison.general[suite].choice}" for suite in ("zero_shot", "probe")}
+    kept_of = {s: f"gelo_{s}{g.choice}" for s, g in comparison.general.items() if protocol_of(s).group}
     columns = (*kept_of.values(), "train_seconds", "trainable_parameters")
     described = comparison.runs.trials.set_index("trial")
     rows = []
     for identity, trial, baseline in _identities(comparison):
         cells: dict[str, Cell] = {}
-        for suite in ("zero_shot", "probe"):
+        for suite in kept_of:
             general = comparison.general[suite]
             kept = general.gelo[trial]
             reason = "" if baseline else general.why.get(trial, "")

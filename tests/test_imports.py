@@ -136,6 +136,11 @@ def test_cheap_modules_load_nothing_heavy(module: str) -> None:
     assert not loaded_by(module) & HEAVY
 
 
+def test_the_registry_of_protocols_loads_nothing_heavy_when_it_is_asked() -> None:
+    """Its files are named, not imported: their imports are not in the syntax tree."""
+    assert not loaded_by("gelo.tasks.protocols; gelo.tasks.protocols.asked()") & HEAVY
+
+
 def test_the_rules_notice_what_they_forbid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "models").mkdir()
     text = """

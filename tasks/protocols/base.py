@@ -119,11 +119,11 @@ class Protocol:
     """One protocol: what it is called, reads and gives, and the functions that give it. Raises ValueError for one that contradicts itself.
 
     asked: the name under which a spec's `evaluate` and `gelo evaluate --suite` ask for it; several may share one. group: a wider name of
-    `--suite`, "" for none. version: raised by hand when a number changes; a result of another version is scored anew. says: what a
-    result says of it. suites: in the order of the report. reads: splits with the views of their features; optional: splits that are
-    read where they are there. prompted: asks the text tower; what a trained head gives asks nothing. learns: fits something on
-    the train split. like: it is scored on every set that this protocol is scored on, so that no table of sets need name it. source:
-    where its definition comes from.
+    `--suite`, "" for none; what is averaged in a group has its place in every report, asked for or not. version: raised by hand when a
+    number changes; a result of another version is scored anew. says: what a result says of it. suites: in the order of the report.
+    reads: splits with the views of their features; optional: splits that are read where they are there. prompted: asks the text tower;
+    what a trained head gives asks nothing. learns: fits something on the train split. like: it is scored on every set that this
+    protocol is scored on, so that no table of sets need name it. source: where its definition comes from.
 
     score: a `Scoring` to a result of each suite that it holds enough for (text prompts, a trained head), each with its table of what was
     scored. Raises UserError for features or tables that cannot be scored. curve: a result and its table to the error curves
