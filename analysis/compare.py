@@ -1,7 +1,7 @@
 """What a specialisation cost: averages over data sets, GELO, differences to a trial's own baseline.
 
-GELO = average accuracy after / average accuracy of its own baseline (same backbone, task none), over the same data sets, and only where
-both have them all; GELO 1 = nothing lost. Source: the published tables (`analysis/published`), whose figures this recomputes.
+GELO is `gelo.tasks.retention`; a trial's own baseline is the same backbone with task none. The published tables (`analysis/published`)
+recompute with it.
 """
 
 from __future__ import annotations
@@ -16,18 +16,12 @@ import pandas as pd
 from gelo.analysis.labels import is_baseline
 from gelo.analysis.runs import Runs
 from gelo.analysis.select import Status, choice, expected, select
-from gelo.tasks.catalogue import PROBES
+from gelo.tasks.protocols import averaged, direction, suites
+from gelo.tasks.retention import Average, Score, average, retention
+from gelo.tasks.training import TASKS
+from gelo.tasks.training.base import Gain
 
-GENERAL: tuple[str, ...] = ("zero_shot", *PROBES)
 Z95 = 1.959963984540054
-# task -> (metrics after, the baseline's metrics before, +1 where higher is better); several are averaged, and only where all are there
-_DETECTORS = {
-    "morphs": (("mad/mean/eer",), ("mad_text/mean/eer",), -1),
-    "spoofs": (("pad/mean/hter",), ("pad_text/mean/hter",), -1),
-}
-# of a collection, the sets whose accuracy is the task's: in the paper's, the study's five verification sets
-_FACES = {"miniature": ("pairs",), "paper": ("lfw", "cfp_fp", "agedb_30", "calfw", "cplfw")}
-Gain = tuple[tuple[str, ...], tuple[str, ...], int]
 
 
 @dataclass(frozen=True)
@@ -71,12 +65,9 @@ class Comparison:
         return float((found["high"] - found["low"]).mean()) / (2 * Z95)
 
     def measures(self, task: str) -> Gain:
-        """What a task is measured by on this sweep's collection: metrics after, metrics of the baseline before, direction."""
-        if task == "faces":
-            collection = str(self.runs.spec.get("collection") or "miniature")
-            accuracy = tuple(f"fr/{name}/accuracy" for name in _FACES.get(collection, ()))
-            return accuracy, accuracy, 1
-        return _DETECTORS.get(task, ((), (), 1))
+        """What a task is measured by on this sweep's collection; nothing for an unknown one."""
+        collection = str(self.runs.spec.get("collection") or "miniature")
+        return TASKS[task].gain.get(collection, Gain((), ())) if task in TASKS else Gain((), ())
 
     def measured(self, trial: str, metrics: tuple[str, ...]) -> float:
         """Their mean as a fraction; NaN where one is not there."""
@@ -88,14 +79,16 @@ class Comparison:
         Before is the untouched backbone: its own verification, or its text prompts where the trial trained a detector.
         """
         task = self.runs.trials.set_index("trial")["task"].get(trial)
-        after, before, sign = self.measures(str(task))
-        return 100 * sign * (self.measured(trial, after) - self.measured(self.baseline.get(trial, ""), before))
+        gain = self.measures(str(task))
+        sign = direction(gain.after[0]) if gain.after else 1
+        return (
+            100 * sign * (self.measured(trial, gain.after) - self.measured(self.baseline.get(trial, ""), gain.before))
+        )
 
     def gain_error(self, trial: str) -> float:
         """Standard error of what the trial itself reached, in points: that of the baseline is common to all of one backbone."""
         task = self.runs.trials.set_index("trial")["task"].get(trial)
-        after, _, _ = self.measures(str(task))
-        squares = [self.error(trial, metric) ** 2 for metric in after]
+        squares = [self.error(trial, metric) ** 2 for metric in self.measures(str(task)).after]
         return 100 * math.sqrt(sum(squares)) / len(squares) if squares else math.nan
 
 
@@ -103,7 +96,7 @@ def compare(runs: Runs) -> Comparison:
     """Everything the tables, pictures and findings are made of."""
     status = select(runs)
     own = baselines(runs.trials)
-    general = {suite: _general(runs, suite, own, status) for suite in GENERAL}
+    general = {suite: _general(runs, suite, own, status) for suite in averaged()}
     return Comparison(runs, status, own, general)
 
 
@@ -120,52 +113,53 @@ def baselines(trials: pd.DataFrame) -> dict[str, str]:
 
 
 def averages(scores: pd.DataFrame) -> pd.Series:
-    """Mean over the columns, NaN for a row with a gap: an average over fewer sets would be another quantity. Same unit as `scores`."""
-    if not scores.shape[1]:
-        return pd.Series(np.nan, index=scores.index, dtype=float)
-    return scores.mean(axis=1, skipna=False)
+    """Mean over the columns, NaN for a row with a gap. Same unit as `scores`."""
+    means = [_average(scores.loc[trial]).value for trial in scores.index]
+    return pd.Series(means, index=scores.index, dtype=float)
 
 
 def gelo(average: pd.Series, baseline: Mapping[Any, Any]) -> pd.Series:
     """Average after / average of the own baseline, by trial; NaN for a baseline, a gap on either side, or a baseline of 0."""
-    before = pd.Series(
-        [average.get(baseline.get(trial), np.nan) for trial in average.index], index=average.index, dtype=float
-    )
-    return average / before.where(before > 0)
+    means = {trial: Average(_known(value)) for trial, value in average.items()}
+    kept = [retention(mean, means.get(baseline.get(trial))).value for trial, mean in means.items()]
+    return pd.Series(kept, index=average.index, dtype=float)
 
 
 def _general(runs: Runs, suite: str, own: Mapping[str, str], status: Mapping[str, Status]) -> General:
-    rows = runs.metrics[(runs.metrics["suite"] == suite) & (runs.metrics["leaf"] == "top1")]
+    leaf = suites()[suite].averaged
+    rows = runs.metrics[(runs.metrics["suite"] == suite) & (runs.metrics["leaf"] == leaf)]
     trials, sets = list(runs.trials["trial"]), expected(runs, suite)
     scores = _square(rows, "value", trials, sets)
     errors = (_square(rows, "high", trials, sets) - _square(rows, "low", trials, sets)) / (2 * Z95)
-    average = averages(scores)
-    average_error = np.sqrt((errors**2).sum(axis=1, skipna=False)) / max(len(sets), 1)
-    kept = gelo(average, own)
-    relative = average_error / average
-    before = pd.Series([relative.get(own.get(trial, ""), np.nan) for trial in trials], index=trials, dtype=float)
-    why = {trial: reason for trial in trials if (reason := _why(trial, scores, own, status))}
+    means = {trial: _average(scores.loc[trial], errors.loc[trial]) for trial in trials}
+    kept = {trial: retention(mean, means.get(own.get(trial, ""))) for trial, mean in means.items()}
+    why = {}
+    for trial in (trial for trial in trials if kept[trial].why):
+        failed = "the trial failed; " if means[trial].lacking and status[trial].state == "failed" else ""
+        why[trial] = f"{failed}{kept[trial].why}"
     return General(
-        scores, average, average_error, kept, kept * np.sqrt(relative**2 + before**2), why, choice(runs, suite)
+        scores, _column(means, "value"), _column(means, "error"), _column(kept, "value"), _column(kept, "error"), why,
+        choice(runs, suite),
+    )  # fmt: skip
+
+
+def _average(scores: pd.Series, errors: pd.Series | None = None) -> Average:
+    return average(
+        {
+            str(name): Score(_known(value), None if errors is None else _known(errors[name]))
+            for name, value in scores.items()
+        }
     )
+
+
+def _known(value: Any) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _column(of: Mapping[str, Any], name: str) -> pd.Series:
+    return pd.Series({trial: getattr(each, name) for trial, each in of.items()}, dtype=float)
 
 
 def _square(rows: pd.DataFrame, column: str, trials: list[str], sets: list[str]) -> pd.DataFrame:
     wide = rows.drop_duplicates(["trial", "part"]).pivot(index="trial", columns="part", values=column)
     return wide.reindex(index=trials, columns=sets).astype(float)
-
-
-def _why(trial: str, scores: pd.DataFrame, own: Mapping[str, str], status: Mapping[str, Status]) -> str:
-    def gaps(key: str) -> list[str]:
-        return [str(name) for name in scores.columns if math.isnan(float(scores.at[key, name]))]
-
-    if not scores.shape[1]:
-        return "this sweep has no such results"
-    if missing := gaps(trial):
-        failed = "the trial failed; " if status[trial].state == "failed" else ""
-        many = f"{', '.join(missing[:4])}{', ...' if len(missing) > 4 else ''}"
-        return f"{failed}no accuracy for {many}, and an average over fewer data sets would be another quantity"
-    base = own.get(trial)
-    if base is not None and (missing := gaps(base)):
-        return f"its baseline has no accuracy for {', '.join(missing)}"
-    return ""

@@ -12,13 +12,9 @@ from gelo.analysis.compare import Z95, Comparison
 from gelo.analysis.finding import Finding, Verdict, groups, names, signed, spelled
 from gelo.analysis.labels import NONE, is_baseline
 from gelo.analysis.remedies import remedies
+from gelo.tasks.training import TASKS
 
 FACES = "faces"
-GAIN_TITLES = {
-    FACES: "How much verification accuracy does training on faces gain?",
-    "morphs": "How much does a morph detector gain on text prompts (mean EER, lower is better)?",
-    "spoofs": "How much does a spoof detector gain on text prompts (mean HTER, lower is better)?",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +122,16 @@ def _sizes(comparison: Comparison, plain: pd.DataFrame) -> Finding:
 
 def _gains(comparison: Comparison, plain: pd.DataFrame) -> Iterable[Finding]:
     """What the specialisation bought: verification after - before, detectors against text prompts, in points."""
-    for task, title in GAIN_TITLES.items():
-        after, before, _ = comparison.measures(task)
+    for task, title in ((name, task.question) for name, task in TASKS.items()):
+        gain = comparison.measures(task)
         rows = plain[plain["task"] == task]
         parts, gains = [], []
         for cell, trials in groups(rows, ["backbone", "adaptation"]):
             ends = [
-                (comparison.measured(comparison.baseline.get(trial, ""), before), comparison.measured(trial, after))
+                (
+                    comparison.measured(comparison.baseline.get(trial, ""), gain.before),
+                    comparison.measured(trial, gain.after),
+                )
                 for trial in trials["trial"]
             ]
             known = np.array([pair for pair in ends if not any(map(math.isnan, pair))])
@@ -146,7 +145,7 @@ def _gains(comparison: Comparison, plain: pd.DataFrame) -> Iterable[Finding]:
             spread = f"{signed(min(gains))} to {signed(max(gains))}" if len(gains) > 1 else signed(gains[0])
             yield Finding(title, "measured", f"{spread} points: {'; '.join(parts)}.")
         elif len(rows):
-            missing = f"{', '.join(after)} after, or {', '.join(before)} of the baseline, is missing"
+            missing = f"{', '.join(gain.after)} after, or {', '.join(gain.before)} of the baseline, is missing"
             yield Finding(title, "cannot be said", f"{missing[0].upper()}{missing[1:]}.")
 
 

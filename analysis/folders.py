@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gelo.models.faults import Fault, UserError, unknown
-from gelo.tasks.results import SUITES, Result, direction, parse_metric
+from gelo.tasks.metricnames import parse_metric
+from gelo.tasks.protocols import direction, suites
+from gelo.tasks.results import Result
 from pydantic import ValidationError
 from upath import UPath
 
@@ -67,7 +69,7 @@ def read_trial(folder: UPath, faults: list[Fault]) -> dict[str, Any] | None:
 def read_metrics(folder: UPath, key: str, faults: list[Fault]) -> list[dict[str, Any]]:
     """The rows of every result file of one trial; a broken file is a fault."""
     rows: list[dict[str, Any]] = []
-    for suite in SUITES:
+    for suite in suites():
         for path in (file for file in children(folder / "results" / suite) if file.name.endswith(".json")):
             try:
                 result = Result.model_validate_json(path.read_bytes())

@@ -18,7 +18,7 @@ import pandas as pd
 from gelo.analysis.folders import children, read_metrics, read_spec, read_trial
 from gelo.analysis.labels import arrange, labelled, with_settings
 from gelo.models.faults import Fault, UserError
-from gelo.tasks.results import SUITES
+from gelo.tasks.protocols import suites
 from upath import UPath
 
 _MEAN = re.compile(r"mean(_\d+)?/")
@@ -140,7 +140,7 @@ def _differences(where: str, filed: Mapping[str, float], logged: Mapping[str, fl
     # means over data sets are derived from several files, so they have none of their own; NaN stands for what is defined no more
     for name, value in logged.items():
         suite, _, rest = name.partition("/")
-        if suite in SUITES and name not in filed and not _MEAN.match(rest) and not math.isnan(value):
+        if suite in suites() and name not in filed and not _MEAN.match(rest) and not math.isnan(value):
             yield Fault(f"{where}, {name}", "logged", "a result file that it comes from")
 
 

@@ -1,7 +1,8 @@
 """Which trials speak: complete, incomplete or failed, each with its reasons. Seeds stay separate rows; nothing is picked by its score.
 
-A suite's expected data sets are those of sweep.json (`datasets`, `evaluate`), and the union over the sweep's trials. The suites of
-a trained head (`mad`, `pad`) are expected of the tasks whose trials have such a head.
+What a trial should have is what it owes (`gelo.tasks.owed`), as far as sweep.json says what the sweep scores (`datasets`, `evaluate`). A
+data set that it does not say, such as a user's own, is expected where another trial has it; a suite of a trained head then of the
+trials on a task that has such a head.
 """
 
 from __future__ import annotations
@@ -13,23 +14,10 @@ from typing import Any, Literal
 import pandas as pd
 from gelo.analysis.labels import is_baseline
 from gelo.analysis.runs import Runs
-from gelo.tasks.catalogue import ENTRIES, PROBES, chosen
-from gelo.tasks.results import SUITES
+from gelo.tasks.catalogue import ENTRIES, chosen
+from gelo.tasks.owed import owed
+from gelo.tasks.protocols import PROTOCOLS, protocols_of, suites
 
-HEADED = ("mad", "pad")
-# suite of results -> (the catalogue's protocols that give it, the name under which a spec asks for it)
-PROTOCOLS: dict[str, tuple[set[str], str]] = {
-    "zero_shot": ({"zero_shot"}, "zero_shot"),
-    **{probe: ({probe}, probe) for probe in PROBES},
-    "knn": ({"knn"}, "knn"),
-    "few_shot": ({"few_shot"}, "few_shot"),
-    "fr": ({"verification", "templates"}, "biometric"),
-    "fr_1n": ({"identification"}, "biometric"),
-    "mad": ({"morph"}, "biometric"),
-    "mad_text": ({"morph"}, "biometric"),
-    "pad": ({"spoof"}, "biometric"),
-    "pad_text": ({"spoof"}, "biometric"),
-}
 State = Literal["complete", "incomplete", "failed"]
 
 
@@ -52,7 +40,7 @@ def select(runs: Runs) -> dict[str, Status]:
     have: dict[str, set[tuple[str, str]]] = {}
     for key, suite, dataset in zip(runs.metrics["trial"], runs.metrics["suite"], runs.metrics["dataset"], strict=True):
         have.setdefault(key, set()).add((suite, dataset))
-    sets = {suite: expected(runs, suite) for suite in SUITES}
+    sets = {suite: expected(runs, suite) for suite in suites()}
     return {row["trial"]: _status(row, runs, have.get(row["trial"], set()), sets) for _, row in runs.trials.iterrows()}
 
 
@@ -69,27 +57,28 @@ def choice(runs: Runs, suite: str) -> str:
     return chosen(expected(runs, suite), str(runs.spec.get("collection") or "miniature"), suite) if given else ""
 
 
-def expects(runs: Runs, row: Mapping[str, Any] | pd.Series, suite: str) -> bool:
-    """Whether this trial should have results of this suite."""
-    if suite not in HEADED:
+def expects(runs: Runs, task: str, suite: str) -> bool:
+    """Whether a trial on this task should have results of this suite."""
+    if not suites()[suite].trained:
         return True
+    if _listed(runs.spec, suite):
+        return any(suite == owes for owes, _, _ in owed(_pairs(runs.spec), task))
     headed = runs.metrics.loc[runs.metrics["suite"] == suite, "trial"]
-    return row["task"] in set(runs.trials.loc[runs.trials["trial"].isin(headed), "task"])
+    return task in set(runs.trials.loc[runs.trials["trial"].isin(headed), "task"])
 
 
 def _status(row: pd.Series, runs: Runs, have: set[tuple[str, str]], sets: Mapping[str, list[str]]) -> Status:
-    suites = frozenset(suite for suite in SUITES if expects(runs, row, suite))
-    missing = tuple(
-        (suite, name) for suite in SUITES if suite in suites for name in sets[suite] if (suite, name) not in have
-    )
-    gaps = {suite: [name for own, name in missing if own == suite] for suite in SUITES}
+    own = [suite for suite in suites() if expects(runs, str(row["task"]), suite)]
+    missing = tuple((suite, name) for suite in own for name in sets[suite] if (suite, name) not in have)
+    gaps = {suite: [name for of, name in missing if of == suite] for suite in own}
     reasons = tuple(f"no {suite} result for {', '.join(names)}" for suite, names in gaps.items() if names)
     if row["error"] is not None and not pd.isna(row["error"]):
         kind = f"{row['error_kind']}: " if row["error_kind"] else ""
-        return Status(row["trial"], "failed", missing, (f"{kind}{row['error']}", *reasons), suites)
+        return Status(row["trial"], "failed", missing, (f"{kind}{row['error']}", *reasons), frozenset(own))
     if not have and not row["trained"] and not is_baseline(row):
         reasons = ("not trained yet",)
-    return Status(row["trial"], "incomplete" if missing or not have else "complete", missing, reasons, suites)
+    state: State = "incomplete" if missing or not have else "complete"
+    return Status(row["trial"], state, missing, reasons, frozenset(own))
 
 
 def _catalogue_order(name: str) -> tuple[int, str]:
@@ -97,11 +86,17 @@ def _catalogue_order(name: str) -> tuple[int, str]:
     return (known.index(name) if name in known else len(known), name)
 
 
-def _listed(spec: Mapping[str, Any], suite: str) -> list[str]:
-    """The spec's data sets that this suite scores; [] when it lists none, or does not evaluate the suite."""
+def _pairs(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(data set, protocol) pairs that the spec says are scored, of the sets that the catalogue knows; [] when it lists none."""
     names, evaluated = spec.get("datasets"), spec.get("evaluate")
-    protocols, asked = PROTOCOLS[suite]
-    if not isinstance(names, list) or not isinstance(evaluated, list) or asked not in evaluated:
+    if not isinstance(names, list) or not isinstance(evaluated, list):
         return []
-    known = [str(name) for name in names if str(name) in ENTRIES and protocols & set(ENTRIES[str(name)].protocols)]
-    return sorted(known, key=_catalogue_order)
+    known = sorted((str(name) for name in names if str(name) in ENTRIES), key=_catalogue_order)
+    asked = {name for name, protocol in PROTOCOLS.items() if protocol.asked in evaluated}
+    return [(name, protocol) for name in known for protocol in ENTRIES[name].protocols if protocol in asked]
+
+
+def _listed(spec: Mapping[str, Any], suite: str) -> list[str]:
+    """The data sets that the spec says are scored for this suite."""
+    giving = {protocol.name for protocol in protocols_of(suite)}
+    return list(dict.fromkeys(name for name, protocol in _pairs(spec) if protocol in giving))

@@ -15,18 +15,10 @@ from dataclasses import dataclass
 import pandas as pd
 from gelo.analysis.compare import Comparison
 from gelo.analysis.labels import IDENTITY, is_baseline
-from gelo.tasks.catalogue import PROBES
-from gelo.tasks.results import MEAN, direction, metric_name
+from gelo.tasks.metricnames import MEAN, metric_name, parse_metric
+from gelo.tasks.protocols import direction, main_columns, protocol_of, suite_of, suites
 
-# What a reader looks for first in biometric.csv: (suite, part, start of the leaf). The others follow by name.
-MAIN = (  # suite, part (* is any), leaf; a mean is also that of a set of a user's own, `<set>.mean`
-    ("fr", "pairs", "accuracy"), ("fr", "pose", "accuracy"), ("fr", "age", "accuracy"), ("fr", "*", "accuracy"),
-    ("fr", "templates", "tar_at_far_"), ("fr", "*", "tar_at_far_1e-4"), ("fr_1n", "*", "rank_1"),
-    ("mad", "mean", "eer"), ("mad", "mean", "apcer_at_bpcer_10"), ("mad", "mean", "bpcer_at_apcer_10"),
-    ("mad_text", "mean", "eer"), ("pad", "mean", "hter"), ("pad", "mean", "auc"), ("pad_text", "mean", "hter"),
-    ("pad_text", "mean", "auc"),
-)  # fmt: skip
-BIOMETRIC = ("fr", "fr_1n", "mad", "mad_text", "pad", "pad_text")
+BIOMETRIC = "biometric"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +54,18 @@ class Table:
 
 
 def build(comparison: Comparison) -> dict[str, Table]:
-    """The four tables by name; one more for each variant of the probe that the sweep has results of."""
-    tables = [_general(comparison, "zero_shot", "zero_shot"), _general(comparison, "linear_probe", "probe")]
-    variants = [probe for probe in PROBES if probe != "probe" and comparison.general[probe].scores.shape[1]]
-    tables += [_general(comparison, f"linear_{variant}", variant) for variant in variants]
-    tables += [_biometric(comparison), _summary(comparison)]
-    return {table.name: table for table in tables}
+    """The four tables by name, in order; one more for each suite or group of suites beside these that the sweep has results of."""
+    built = [
+        _general(comparison, suite.table, suite.name)
+        for suite in suites().values()
+        if suite.table and suite.averaged
+        if protocol_of(suite.name).group or comparison.general[suite.name].scores.shape[1]
+    ]
+    found = set(comparison.runs.metrics["suite"])
+    for name in dict.fromkeys(suite.table for suite in suites().values() if suite.table and not suite.averaged):
+        if name == BIOMETRIC or any(suites()[suite].table == name for suite in found):
+            built.append(_by_metric(comparison, name))
+    return {table.name: table for table in [*built, _summary(comparison)]}
 
 
 def to_csv(table: Table) -> bytes:
@@ -82,8 +80,8 @@ def to_csv(table: Table) -> bytes:
 
 def before_metric(metric: str) -> str:
     """The baseline's metric that a metric is set against: a trained detector against the untouched model's text prompts."""
-    suite, rest = metric.split("/", 1)
-    return f"{suite}_text/{rest}" if suite in ("mad", "pad") else metric
+    suite, part, leaf = parse_metric(metric)
+    return metric_name(suite_of(suite).before or suite, part, leaf)
 
 
 def _general(comparison: Comparison, name: str, suite: str) -> Table:
@@ -91,7 +89,7 @@ def _general(comparison: Comparison, name: str, suite: str) -> Table:
     sets = [str(column) for column in general.scores.columns]
     partial = set(comparison.runs.partial)
     said = {name: f"{name} (partial)" if name in partial else name for name in sets}
-    metrics = {said[name]: metric_name(suite, name, "top1") for name in sets}
+    metrics = {said[name]: metric_name(suite, name, suite_of(suite).averaged) for name in sets}
     known = _index(comparison.runs.metrics, list(metrics.values()))
     rows = []
     for identity, trial, baseline in _identities(comparison):
@@ -102,9 +100,7 @@ def _general(comparison: Comparison, name: str, suite: str) -> Table:
         before = general.average.get(own, math.nan) if own else math.nan
         cells[f"average{general.choice}"] = _per_cent(general.average[trial], before, 1, general.why.get(trial, ""))
         kept = general.gelo[trial]
-        reason = general.why.get(trial, "") or (
-            "no baseline of this backbone" if own is None else "baseline average is 0"
-        )
+        reason = general.why.get(trial, "")
         cells[f"gelo{general.choice}"] = (
             Cell("", "" if baseline else reason) if math.isnan(kept) else Cell(f"{kept:.3f}")
         )
@@ -113,9 +109,10 @@ def _general(comparison: Comparison, name: str, suite: str) -> Table:
     return Table(name, columns, columns, tuple(rows))
 
 
-def _biometric(comparison: Comparison) -> Table:
+def _by_metric(comparison: Comparison, name: str) -> Table:
+    """Every metric of the suites of this table, a column each."""
     metrics = comparison.runs.metrics
-    ordered = _ordered_metrics(metrics)
+    ordered = _ordered_metrics(metrics, name)
     known = _index(metrics, [*ordered, *(before_metric(metric) for metric in ordered)])
     rows = []
     for identity, trial, baseline in _identities(comparison):
@@ -127,21 +124,22 @@ def _biometric(comparison: Comparison) -> Table:
         }
         rows.append(Row(identity, baseline, cells))
     valued = set(metrics.loc[metrics["value"].notna(), "metric"])  # a column without a value is left to the CSV
-    main = tuple(metric.replace("/", "_") for metric in ordered if _rank(metric) < len(MAIN) and metric in valued)
-    return Table("biometric", tuple(metric.replace("/", "_") for metric in ordered), main, tuple(rows))
+    first = len(main_columns(name))
+    main = tuple(metric.replace("/", "_") for metric in ordered if rank(metric, name) < first and metric in valued)
+    return Table(name, tuple(metric.replace("/", "_") for metric in ordered), main, tuple(rows))
 
 
 def _summary(comparison: Comparison) -> Table:
-    kept_of = {suite: f"gelo_{suite}{comparison.general[suite].choice}" for suite in ("zero_shot", "probe")}
+    kept_of = {s: f"gelo_{s}{g.choice}" for s, g in comparison.general.items() if protocol_of(s).group}
     columns = (*kept_of.values(), "train_seconds", "trainable_parameters")
     described = comparison.runs.trials.set_index("trial")
     rows = []
     for identity, trial, baseline in _identities(comparison):
         cells: dict[str, Cell] = {}
-        for suite in ("zero_shot", "probe"):
+        for suite in kept_of:
             general = comparison.general[suite]
             kept = general.gelo[trial]
-            reason = "" if baseline else general.why.get(trial, "") or "no baseline of this backbone"
+            reason = "" if baseline else general.why.get(trial, "")
             cells[kept_of[suite]] = Cell("", reason) if math.isnan(kept) else Cell(f"{kept:.3f}")
         for column, form in (("train_seconds", ".1f"), ("trainable_parameters", ".0f")):
             value = described.at[trial, column]
@@ -205,19 +203,24 @@ def _no_result(comparison: Comparison, trial: str, suite: str) -> str:
     )
 
 
-def _ordered_metrics(metrics: pd.DataFrame) -> list[str]:
-    names = metrics.loc[metrics["suite"].isin(BIOMETRIC), "metric"].unique()
-    return sorted(names, key=lambda name: (_rank(name), BIOMETRIC.index(name.split("/")[0]), _leaf_order(name)))
+def _ordered_metrics(metrics: pd.DataFrame, table: str) -> list[str]:
+    own = [suite.name for suite in suites().values() if suite.table == table]
+    names = metrics.loc[metrics["suite"].isin(own), "metric"].unique()
+    return sorted(names, key=lambda name: (rank(name, table), own.index(name.split("/")[0]), _leaf_order(name)))
 
 
-def _rank(metric: str) -> int:
-    suite, part, leaf = metric.split("/")
-    for place, (main_suite, main_part, main_leaf) in enumerate(MAIN):
-        match = leaf.startswith(main_leaf) if main_leaf.endswith("_") else leaf == main_leaf
-        known = main_part in ("*", part) or (main_part == MEAN and part.endswith(f".{MEAN}"))
-        if suite == main_suite and known and match:
+def rank(metric: str, table: str = BIOMETRIC) -> int:
+    """The place of a metric among the main columns of a table; their number for one that is none.
+
+    The mean over the parts of a set of a user's own, `<set>.mean`, stands where `mean` does.
+    """
+    suite, part, leaf = parse_metric(metric)
+    columns = main_columns(table)
+    for place, main in enumerate(columns):
+        known = main.part in ("*", part) or (main.part == MEAN and part.endswith(f".{MEAN}"))
+        if main.suite == suite and known and main.metric.matches(leaf):
             return place
-    return len(MAIN)
+    return len(columns)
 
 
 def _leaf_order(metric: str) -> tuple[object, ...]:

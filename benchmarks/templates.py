@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from gelo.tasks.metricnames import rate_label
 from gelo.tasks.protocols.tally import Context
-from gelo.tasks.results import rate_label
 from numpy.typing import NDArray
 
 from benchmarks.line import finish, note

@@ -14,14 +14,15 @@ from gelo.models.specs import Transform
 from gelo.sweeps.folder import TrialFolder
 from gelo.sweeps.trial import Trial
 from gelo.sweeps.troubles import Troubles
-from gelo.tasks.catalogue import SUITES, Protocol, datasets_for, entry_of
+from gelo.tasks.catalogue import datasets_for, entry_of
 from gelo.tasks.defined import reads_of, why_not
 from gelo.tasks.embed import EncoderRef, Need, embed, needs
 from gelo.tasks.manifest import Dataset, open_dataset
 from gelo.tasks.owed import suites_of
+from gelo.tasks.protocols import PROTOCOLS, asked
+from gelo.tasks.protocols.base import Protocol
 from gelo.tasks.results import Result
 from gelo.tasks.stream import Executor, Work
-from gelo.tasks.suites import WIRING, Wiring
 from gelo.tasks.tokens import ask
 from gelo.tasks.training.preprocess import transforms
 
@@ -57,13 +58,13 @@ class Known:
     text: str | None
 
 
-def stale(result: Result, wiring: Wiring, now: Known) -> str:
+def stale(result: Result, protocol: Protocol, now: Known) -> str:
     """What a saved result is of and the sweep no longer: "" where it is current. Such a one is scored again."""
     pairs = [
-        ("version of the protocol", str(result.protocol_version), str(wiring.version)),
+        ("version of the protocol", str(result.protocol_version), str(protocol.version)),
         ("data", result.data, now.data),
         ("encoder", result.vision, now.vision),
-        *([("text tower", result.text, now.text)] if wiring.prompted else []),
+        *([("text tower", result.text, now.text)] if protocol.prompted else []),
     ]
     return ", ".join(f"{what} {was}, now {new}" for what, was, new in pairs if new is not None and was != new)
 
@@ -73,7 +74,7 @@ class Job:
     """One protocol on one data set for one subject: the `suites` that it yields by the features of `ref`."""
 
     subject: Subject
-    protocol: Protocol
+    protocol: str
     dataset: Dataset
     suites: tuple[str, ...]
     ref: EncoderRef
@@ -87,7 +88,7 @@ class Job:
         """True when every result is there, of these fingerprints and this version of the protocol."""
         now = Known(self.dataset.fingerprint, self.ref.vision, self.subject.text)
         found = [self.subject.folder.result(suite, self.dataset.name) for suite in self.suites]
-        return all(result is not None and not stale(result, WIRING[self.protocol], now) for result in found)
+        return all(result is not None and not stale(result, PROTOCOLS[self.protocol], now) for result in found)
 
     def needs(self) -> list[Need]:
         reads = reads_of(self.protocol, self.dataset)
@@ -95,25 +96,23 @@ class Job:
 
     def prompted(self) -> bool:
         """Whether a text tower is asked."""
-        wiring = WIRING[self.protocol]
-        return wiring.prompted and self.suites != (wiring.detector,) and not why_not(self.protocol, self.dataset)
+        of = PROTOCOLS[self.protocol]
+        return of.prompted and self.suites != (of.detector,) and not why_not(self.protocol, self.dataset)
 
 
-def protocols_of(
-    collection: str, suites: Sequence[str], data: Path, only: Sequence[str] = ()
-) -> list[tuple[str, Protocol]]:
+def protocols_of(collection: str, suites: Sequence[str], data: Path, only: Sequence[str] = ()) -> list[tuple[str, str]]:
     """(data set, protocol) pairs that suites ask for of a collection, in catalogue order; only: of these sets alone."""
     names = dict.fromkeys(entry.name for suite in suites for entry in datasets_for(collection, suite))
     return scored_by(suites, [name for name in names if not only or name in only], data)
 
 
-def scored_by(suites: Sequence[str], names: Iterable[str], data: Path) -> list[tuple[str, Protocol]]:
+def scored_by(suites: Sequence[str], names: Iterable[str], data: Path) -> list[tuple[str, str]]:
     """(data set, protocol) pairs that suites ask for of these sets."""
-    wanted = {protocol for suite in suites for protocol in SUITES[suite]}
+    wanted = {protocol for suite in suites for protocol in asked()[suite]}
     return [(name, protocol) for name in names for protocol in entry_of(name, data).protocols if protocol in wanted]
 
 
-def pairs_of(spec: SweepSpec, data: Path) -> list[tuple[str, Protocol]]:
+def pairs_of(spec: SweepSpec, data: Path) -> list[tuple[str, str]]:
     """(data set, protocol) pairs that a sweep scores: what it chooses of its collection, then the sets in `also`."""
     own = [
         (name, protocol)
@@ -135,9 +134,7 @@ def verified(root: Path, cache: Path, *, anew: bool = False) -> Dataset:
     return dataset
 
 
-def jobs_of(
-    subjects: Sequence[Subject], datasets: dict[str, Dataset], pairs: Sequence[tuple[str, Protocol]]
-) -> list[Job]:
+def jobs_of(subjects: Sequence[Subject], datasets: dict[str, Dataset], pairs: Sequence[tuple[str, str]]) -> list[Job]:
     """The jobs that are not done, of the data sets that are there. A head trained behind a transform of its own is a job of its own,
     beside that of the text prompts."""
     jobs = (
@@ -150,11 +147,11 @@ def jobs_of(
     return [job for job in jobs if not job.done()]
 
 
-def _by_transform(subject: Subject, protocol: Protocol) -> list[tuple[tuple[str, ...], EncoderRef]]:
-    wiring, suites = WIRING[protocol], suites_of(protocol, subject.trial.task)
-    if wiring.detector not in suites or subject.detector == subject.ref:
+def _by_transform(subject: Subject, protocol: str) -> list[tuple[tuple[str, ...], EncoderRef]]:
+    of, suites = PROTOCOLS[protocol], suites_of(protocol, subject.trial.task)
+    if of.detector not in suites or subject.detector == subject.ref:
         return [(suites, subject.ref)]
-    return [(wiring.suites, subject.ref), ((wiring.detector,), subject.detector)]
+    return [(of.untrained, subject.ref), ((of.detector,), subject.detector)]
 
 
 def subject_of(

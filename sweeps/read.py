@@ -9,7 +9,6 @@ from gelo.models.specs import Transform
 from gelo.sweeps.evaluate import pairs_of
 from gelo.sweeps.spec import SweepSpec
 from gelo.sweeps.trial import Trial
-from gelo.tasks.catalogue import Protocol
 from gelo.tasks.defined import reads_of
 from gelo.tasks.manifest import Dataset
 from gelo.tasks.training.preprocess import transforms
@@ -23,7 +22,7 @@ def needed_datasets(spec: SweepSpec, data: Path) -> list[str]:
 
 def decoded_for(
     trials: Iterable[Trial],
-    pairs: Sequence[tuple[str, Protocol]],
+    pairs: Sequence[tuple[str, str]],
     own: Mapping[str, Transform],
     datasets: Mapping[str, Dataset],
 ) -> Iterator[tuple[str, str, Transform]]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.sweeps.places import file_fault
 from gelo.tasks.filemetrics import measure
+from gelo.tasks.protocols import score_files
 from gelo.tasks.results import Result
-from gelo.tasks.scorefile import PROTOCOLS, read
+from gelo.tasks.scorefile import read
 
 
 def evaluate_file(scores: Path | None, protocol: str | None, beside: Sequence[str] = ()) -> Result:
@@ -26,13 +27,13 @@ def evaluate_file(scores: Path | None, protocol: str | None, beside: Sequence[st
         faults.append(Fault("--scores", f"given with {', '.join(beside)}", "the file of scores alone, or an encoder"))
     if scores is None:
         faults.append(Fault("--scores", "missing", "the file that --protocol is for", "--scores FILE"))
-    kind = next((name for name in PROTOCOLS if name == protocol), None)
+    known = score_files()
     if protocol is None:
-        faults.append(Fault("--protocol", "missing", f"one of {', '.join(PROTOCOLS)}", "such as --protocol morph"))
-    elif kind is None:
-        faults.append(unknown("--protocol", protocol, PROTOCOLS, "protocol"))
+        faults.append(Fault("--protocol", "missing", f"one of {', '.join(known)}", "such as --protocol morph"))
+    elif protocol not in known:
+        faults.append(unknown("--protocol", protocol, known, "protocol"))
     if scores is not None and (fault := file_fault("--scores", scores, "a CSV or Parquet file of scores and labels")):
         faults.append(fault)
-    if faults or scores is None or kind is None:
+    if faults or scores is None or protocol is None:
         raise UserError("evaluate", faults)
-    return measure(read(scores, kind))
+    return measure(read(scores, protocol))

@@ -12,12 +12,12 @@ from gelo.sweeps.evaluate import Job
 from gelo.sweeps.folder import TrialFolder
 from gelo.sweeps.leaks import leak_notes
 from gelo.sweeps.troubles import Troubles
-from gelo.tasks.catalogue import Protocol
 from gelo.tasks.defined import run
 from gelo.tasks.embed import EncoderRef, features
 from gelo.tasks.manifest import open_dataset
+from gelo.tasks.protocols import PROTOCOLS
+from gelo.tasks.scoring import Head, Scoring
 from gelo.tasks.stream import Executor
-from gelo.tasks.suites import WIRING, Head, Scoring
 from gelo.tasks.tokens import asked
 from upath import UPath
 
@@ -28,7 +28,7 @@ class Score:
 
     root: str
     ref: EncoderRef
-    protocol: Protocol
+    protocol: str
     dataset: str
     suites: tuple[str, ...]
     seed: int
@@ -44,14 +44,14 @@ class Score:
         """Raises UserError (bad features or tables) and OSError (storage)."""
         from threadpoolctl import threadpool_limits
 
-        dataset, wiring, cache = open_dataset(Path(self.dataset)), WIRING[self.protocol], Path(self.cache)
+        dataset, cache = open_dataset(Path(self.dataset)), Path(self.cache)
         texts, unasked = asked(self.text, dataset, cache) if self.prompted else (None, "")
         scoring = Scoring(
             dataset=dataset,
             features=lambda split, view: features(self.ref, dataset, split, cache, view),
             texts=texts,
             logit_scale=self.logit_scale,
-            head=self._head() if wiring.detector in self.suites else None,
+            head=self._head() if PROTOCOLS[self.protocol].detector in self.suites else None,
             seed=self.seed,
             vision=self.ref.vision,
             text=self.text,

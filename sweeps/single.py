@@ -20,13 +20,12 @@ from gelo.sweeps.settings import Settings
 from gelo.sweeps.summary import averages_of, results_of
 from gelo.sweeps.trial import Trial
 from gelo.tasks.cache import using
-from gelo.tasks.catalogue import COLLECTIONS, SUITES, Protocol, entry_of, locate, named
+from gelo.tasks.catalogue import COLLECTIONS, entry_of, locate, named
 from gelo.tasks.manifest import Dataset
+from gelo.tasks.protocols import asked, groups
 from gelo.tasks.results import Result
 from gelo.tasks.stream import Work, decode_all
 from upath import UPath
-
-_GROUPS = {"general": ("zero_shot", "probe")}
 
 
 def evaluate_one(
@@ -46,11 +45,11 @@ def evaluate_one(
 
     Raises UserError for unknown suites, encoders or collections, and where no data set at all can be scored.
     """
-    chosen = [name for suite in suites for name in _GROUPS.get(suite, (suite,))]
+    chosen = [name for suite in suites for name in groups().get(suite, (suite,))]
     faults = [
-        unknown("--suite", suite, [*SUITES, *_GROUPS], "suite")
+        unknown("--suite", suite, [*asked(), *groups()], "suite")
         for suite in suites
-        if suite not in SUITES and suite not in _GROUPS
+        if suite not in asked() and suite not in groups()
     ]
     if only and collection is not None:
         faults.append(Fault("--collection", "given with --dataset", "one of them: both name the sets to score"))
@@ -127,10 +126,10 @@ def _opened(
     return found
 
 
-def _pairs_of(names: Sequence[str], suites: list[str], data: Path, faults: list[Fault]) -> list[tuple[str, Protocol]]:
+def _pairs_of(names: Sequence[str], suites: list[str], data: Path, faults: list[Fault]) -> list[tuple[str, str]]:
     """What the suites score on these sets alone; a set that they cannot score is a fault."""
-    pairs: list[tuple[str, Protocol]] = []
-    wanted = {protocol for suite in suites for protocol in SUITES[suite]}
+    pairs: list[tuple[str, str]] = []
+    wanted = {protocol for suite in suites for protocol in asked()[suite]}
     for name in dict.fromkeys(names):
         try:
             named(name, data)

@@ -16,7 +16,8 @@ from gelo.models.words import kind_of
 from gelo.sweeps.expand import Expansion
 from gelo.sweeps.trial import Trial
 from gelo.sweeps.yamlfile import LARGEST, parse_yaml, read_yaml
-from gelo.tasks.catalogue import COLLECTIONS, SUITES, datasets_for
+from gelo.tasks.catalogue import COLLECTIONS, datasets_for
+from gelo.tasks.protocols import asked
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 RESERVED_NAMES = ("data", "cache", "mlflow", "mlartifacts")
@@ -116,7 +117,7 @@ def parse_spec(raw: object, source: str) -> SweepSpec:
     body = {key: value for key, value in raw.items() if key in SweepSpec.model_fields}
     if isinstance(body.get("name"), str):
         body.setdefault("search_seed", body["name"])
-    faults += [unknown("evaluate", s, SUITES, "suite") for s in _names(body.get("evaluate")) if s not in SUITES]
+    faults += [unknown("evaluate", s, asked(), "suite") for s in _names(body.get("evaluate")) if s not in asked()]
     faults += _choice_faults(body)
     collection, weights = body.get("collection", "miniature"), body.get("weights")
     if not isinstance(collection, str) or collection not in COLLECTIONS:
@@ -156,7 +157,7 @@ def _choice_faults(body: Mapping[str, Any]) -> list[Fault]:
     if not (chosen or left) or collection not in COLLECTIONS:
         return []
     suites = [
-        suite for suite in _names(body.get("evaluate", SweepSpec.model_fields["evaluate"].default)) if suite in SUITES
+        suite for suite in _names(body.get("evaluate", SweepSpec.model_fields["evaluate"].default)) if suite in asked()
     ]
     known = list(dict.fromkeys(entry.name for suite in suites for entry in datasets_for(str(collection), suite)))
     faults = [

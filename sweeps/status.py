@@ -17,10 +17,9 @@ from gelo.sweeps.evaluate import Known, pairs_of, stale
 from gelo.sweeps.folder import SweepFolder, TrialFolder
 from gelo.sweeps.listing import Listing
 from gelo.sweeps.trial import Trial
-from gelo.tasks.catalogue import Protocol
 from gelo.tasks.manifest import open_dataset
 from gelo.tasks.owed import owed
-from gelo.tasks.suites import WIRING
+from gelo.tasks.protocols import PROTOCOLS
 
 _PACKAGES = ("torch", "torchvision", "open_clip_torch", "peft", "ray", "mlflow", "scikit-learn", "pyarrow", "numpy")
 
@@ -73,7 +72,7 @@ def standing(folder: SweepFolder) -> list[dict[str, Any]]:
 def _results(
     trial: Trial,
     place: TrialFolder,
-    pairs: Sequence[tuple[str, Protocol]],
+    pairs: Sequence[tuple[str, str]],
     fingerprints: Mapping[str, str | None],
     bases: Mapping[str, tuple[str, str]],
 ) -> tuple[int, dict[str, str], int]:
@@ -83,11 +82,11 @@ def _results(
     found, wanted, old = 0, 0, dict[str, str]()
     for suite, name, protocol in owed(pairs, trial.task):
         wanted += 1
-        wiring, result = WIRING[protocol], place.result(suite, name)
+        declared, result = PROTOCOLS[protocol], place.result(suite, name)
         if result is None:
             continue
-        own = made.get("detector" if suite == wiring.detector else "vision") if trial.training else vision
-        why = stale(result, wiring, Known(fingerprints[name], own, text))
+        own = made.get("detector" if suite == declared.detector else "vision") if trial.training else vision
+        why = stale(result, declared, Known(fingerprints[name], own, text))
         if why:
             old[f"{suite}/{name}"] = f"{suite}/{name} ({why})"
         else:

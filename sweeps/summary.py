@@ -14,63 +14,68 @@ from gelo.sweeps.evaluate import Subject
 from gelo.sweeps.logged import Metric
 from gelo.sweeps.tracking import Input
 from gelo.sweeps.trial import Trial
-from gelo.tasks.catalogue import Protocol, chosen
+from gelo.tasks.catalogue import chosen
 from gelo.tasks.manifest import Dataset
+from gelo.tasks.metricnames import MEAN, metric_name
 from gelo.tasks.owed import owed
-from gelo.tasks.protocols import probe
-from gelo.tasks.results import MEAN, SUITES, Result, metric_name
-from gelo.tasks.suites import WIRING
+from gelo.tasks.protocols import PROTOCOLS, averaged, suites
+from gelo.tasks.results import Result
+from gelo.tasks.retention import Average, Score, retention
+from gelo.tasks.retention import average as mean_over
 
-AVERAGED = ("zero_shot", *probe.SUITES)  # suites with a mean over all sets, and a GELO
-WHOLE = (*(f"{suite}/" for suite in SUITES), "gelo/")  # beginnings of the names that `metrics_of` says all of
+WHOLE = (*(f"{suite}/" for suite in suites()), "gelo/")  # beginnings of the names that `metrics_of` says all of
 HEADLINE = ("trials/", "gelo/", "gain/")  # of a sweep's own run, as the report gives them
 _TRAINING = ("loss", "images_per_second")  # of a row; and the losses that remedies add, loss_NAME
 
 
-def results_of(subject: Subject, pairs: Sequence[tuple[str, Protocol]]) -> list[Result]:
+def results_of(subject: Subject, pairs: Sequence[tuple[str, str]]) -> list[Result]:
     """Every result that is there of those the sweep asks for."""
     found = (subject.folder.result(suite, name) for suite, name, _ in owed(pairs, subject.trial.task))
     return [result for result in found if result is not None]
 
 
-def is_complete(trial: Trial, results: Sequence[Result], pairs: Sequence[tuple[str, Protocol]]) -> bool:
+def is_complete(trial: Trial, results: Sequence[Result], pairs: Sequence[tuple[str, str]]) -> bool:
     """True when no result of `results_of` is missing."""
     return len(results) == len(list(owed(pairs, trial.task)))
 
 
-def average(subject: Subject, suite: str, pairs: Sequence[tuple[str, Protocol]]) -> tuple[float | None, str]:
-    """(mean top-1 over all data sets of the suite, ""), or (None, why not): one is missing or undefined."""
-    values, reasons = [], []
-    for name in (name for name, protocol in pairs if suite in WIRING[protocol].suites):
-        result, metric = subject.folder.result(suite, name), metric_name(suite, name, "top1")
+def average(subject: Subject, suite: str, pairs: Sequence[tuple[str, str]]) -> Average:
+    """The mean over all data sets of the suite; of each that is missing or undefined, why."""
+    leaf, scores = suites()[suite].averaged, {}
+    for name in _sets(suite, pairs):
+        result, metric = subject.folder.result(suite, name), metric_name(suite, name, leaf)
         if result is None:
-            reasons.append(f"{name}: no result")
-        elif metric in result.values:
-            values.append(result.values[metric])
+            scores[name] = Score(None, reason="no result")
         else:
-            reasons.append(f"{name}: {result.absent.get(metric, 'no top1')}")
-    if reasons or not values:
-        return None, "; ".join(reasons)
-    return sum(values) / len(values), ""
+            scores[name] = Score(result.values.get(metric), reason=result.absent.get(metric, f"no {leaf}"))
+    return mean_over(scores)
 
 
-def mean_of(subject: Subject, suite: str, pairs: Sequence[tuple[str, Protocol]]) -> str:
+def _sets(suite: str, pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """The data sets that give results of the suite to any encoder."""
+    return [name for name, protocol in pairs if suite in PROTOCOLS[protocol].untrained]
+
+
+def mean_of(subject: Subject, suite: str, pairs: Sequence[tuple[str, str]]) -> str:
     """How a mean over the sweep's sets of a suite is called: `mean`, or `mean_12` where they are not the collection's own."""
-    names = [name for name, protocol in pairs if suite in WIRING[protocol].suites]
-    return MEAN + chosen(names, subject.trial.collection, suite)
+    return MEAN + chosen(_sets(suite, pairs), subject.trial.collection, suite)
 
 
-def averages_of(subject: Subject, pairs: Sequence[tuple[str, Protocol]]) -> dict[str, float]:
+def _mean_name(subject: Subject, suite: str, pairs: Sequence[tuple[str, str]]) -> str:
+    return metric_name(suite, mean_of(subject, suite, pairs), suites()[suite].averaged)
+
+
+def averages_of(subject: Subject, pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
     """The averages over several sets that are whole, by their names."""
     found = {}
-    for suite in AVERAGED:
-        value, _ = average(subject, suite, pairs)
-        if value is not None and sum(suite in WIRING[protocol].suites for _, protocol in pairs) > 1:
-            found[metric_name(suite, mean_of(subject, suite, pairs), "top1")] = value
+    for suite in averaged():
+        value = average(subject, suite, pairs).value
+        if value is not None and len(_sets(suite, pairs)) > 1:
+            found[_mean_name(subject, suite, pairs)] = value
     return found
 
 
-def metrics_of(subject: Subject, baseline: Subject, pairs: Sequence[tuple[str, Protocol]]) -> list[Metric]:
+def metrics_of(subject: Subject, baseline: Subject, pairs: Sequence[tuple[str, str]]) -> list[Metric]:
     """Everything that the trial's MLflow run should hold, as far as it is known: of every result that is there, asked for now or not."""
     values: dict[str, float] = {}
     for result in [
@@ -87,13 +92,13 @@ def metrics_of(subject: Subject, baseline: Subject, pairs: Sequence[tuple[str, P
         for name in row
         if name in _TRAINING or name.startswith("loss_")
     ]
-    for suite in AVERAGED:
-        (after, _), (before, _) = average(subject, suite, pairs), average(baseline, suite, pairs)
-        if after is not None:
-            mean = mean_of(subject, suite, pairs)
-            metrics.append(Metric(metric_name(suite, mean, "top1"), after))
-            if before and subject is not baseline:
-                metrics.append(Metric(f"gelo/{suite}{mean.removeprefix(MEAN)}", after / before))
+    for suite in averaged():
+        after, before = average(subject, suite, pairs), average(baseline, suite, pairs)
+        if after.value is not None:
+            metrics.append(Metric(_mean_name(subject, suite, pairs), after.value))
+        kept = retention(after, before).value
+        if kept is not None and subject is not baseline:
+            metrics.append(Metric(f"gelo/{suite}{mean_of(subject, suite, pairs).removeprefix(MEAN)}", kept))
     return metrics
 
 
@@ -110,14 +115,14 @@ def inputs_of(subject: Subject, datasets: Mapping[str, Dataset], results: Iterab
     return inputs
 
 
-def not_averaged(subjects: Sequence[Subject], pairs: Sequence[tuple[str, Protocol]]) -> list[str]:
+def not_averaged(subjects: Sequence[Subject], pairs: Sequence[tuple[str, str]]) -> list[str]:
     """In words: which averages are not given, and why; trials that lack one for the same reason together."""
     lacking: dict[tuple[str, str], list[str]] = defaultdict(list)
     for subject in subjects:
-        for suite in AVERAGED:
-            _, reason = average(subject, suite, pairs)
+        for suite in averaged():
+            reason = "; ".join(f"{name}: {why}" for name, why in average(subject, suite, pairs).lacking.items())
             if reason:
-                lacking[metric_name(suite, mean_of(subject, suite, pairs), "top1"), reason].append(subject.label)
+                lacking[_mean_name(subject, suite, pairs), reason].append(subject.label)
     return [
         f"not given: {mean} of {', '.join(labels[:2])}"
         + (f" and {counted(len(labels) - 2, 'other trial')}" if len(labels) > 2 else "")

@@ -10,48 +10,38 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from gelo.models.durable import is_done
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.tasks.manifest import CARD, Dataset, open_dataset
+from gelo.tasks.metricnames import LONGEST_PIECE, is_piece
 from gelo.tasks.prepare.official import OFFICIAL
 from gelo.tasks.prepare.splits import is_role
-from gelo.tasks.results import LONGEST_PIECE, is_piece
-from gelo.tasks.results import SUITES as METRICS
+from gelo.tasks.protocols import PROTOCOLS, asked, groups, protocols_of, suites, widened
 
-Protocol = Literal[
-    "zero_shot",
-    "probe",
-    "probe_train",
-    "probe_trunk",
-    "probe_trunk_train",
-    "knn",
-    "few_shot",
-    "verification",
-    "templates",
-    "identification",
-    "morph",
-    "spoof",
-    "training",
-]
 Scale = Literal["miniature", "full"]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One data set: its protocols, and `builder` ("module:name" of a BUILDERS table) when gelo can make it itself.
+    """One data set: what it is for, and `builder` ("module:name" of a BUILDERS table) when gelo can make it itself.
 
-    beside: in no collection; a sweep names it under `also`.
+    roles: `training`, and protocols that it is scored with. beside: in no collection; a sweep names it under `also`.
     """
 
     name: str
     scale: Scale
-    protocols: tuple[Protocol, ...]
+    roles: tuple[str, ...]
     classes: int = 0
     test_images: int = 0
     builder: str = ""
     beside: bool = False
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """`roles`, with the protocols that are scored wherever one of them is."""
+        return widened(self.roles)
 
     def build(self, root: Path) -> Dataset:
         """Make the data set at `root`. Raises UserError when it can only be prepared from an official download."""
@@ -65,17 +55,13 @@ class Entry:
 
 
 _MINI_GENERAL = ("shapes", "textures", "colours", "counts", "signs", "scripts", "scenes", "flags", "digits")
-PROBES: tuple[Protocol, ...] = ("probe", "probe_train", "probe_trunk", "probe_trunk_train")
-FITTED: tuple[Protocol, ...] = (*PROBES, "knn", "few_shot")  # those that learn from a train split
+GENERAL = ("zero_shot", "probe")  # of a set with a train split, and of a user's own whose card says nothing
 _BESIDE = ("imagenet",)  # prepared and scored where a user asks for it; the paper has no such column
 
 ENTRIES: dict[str, Entry] = {
     entry.name: entry
     for entry in (
-        *(
-            Entry(name, "miniature", ("zero_shot", *FITTED), builder="gelo.tasks.mini.general")
-            for name in _MINI_GENERAL
-        ),
+        *(Entry(name, "miniature", GENERAL, builder="gelo.tasks.mini.general") for name in _MINI_GENERAL),
         Entry("shapes_shifted", "miniature", ("zero_shot",), builder="gelo.tasks.mini.general"),
         Entry("faces", "miniature", ("training",), builder="gelo.tasks.mini.faces"),
         *(
@@ -89,7 +75,7 @@ ENTRIES: dict[str, Entry] = {
             Entry(
                 set_.name,
                 "full",
-                ("zero_shot", *FITTED) if "train" in set_.images else ("zero_shot",),
+                GENERAL if "train" in set_.images else ("zero_shot",),
                 set_.classes,
                 set_.images["test"],
                 beside=set_.name in _BESIDE,
@@ -110,15 +96,7 @@ ENTRIES: dict[str, Entry] = {
 
 COLLECTIONS: dict[str, Scale] = {"miniature": "miniature", "paper": "full"}
 
-SUITES: dict[str, tuple[Protocol, ...]] = {
-    "zero_shot": ("zero_shot",),
-    **{probe: (probe,) for probe in PROBES},
-    "knn": ("knn",),
-    "few_shot": ("few_shot",),
-    "biometric": ("verification", "templates", "identification", "morph", "spoof"),
-}
-
-_GROUPS = ("mean", "average", "avg", "all", "none", "any", "general", "biometric", "gelo", "forgetting", "default")
+_GROUPS = ("mean", "average", "avg", "all", "none", "any", "gelo", "forgetting", "default")
 _COLUMNS = ("trial", "backbone", "task", "adaptation", "remedy", "seed")  # of the report's tables, beside the sets
 
 
@@ -129,7 +107,7 @@ def taken(name: str) -> str:
         return f"this one has {len(name):,} signs" if len(name) > LONGEST_PIECE else "this one has other signs"
     if low in ENTRIES:
         return "this is a miniature set of gelo's own" if ENTRIES[low].builder else "this is an official set's"
-    if low in {*SUITES, *METRICS, *COLLECTIONS, *_GROUPS}:
+    if low in {*asked(), *groups(), *suites(), *COLLECTIONS, *_GROUPS}:
         return "this is a group of metrics or data sets"
     if low in _COLUMNS:
         return "this is a column of the report"
@@ -140,19 +118,24 @@ def datasets_for(collection: str, suite: str) -> list[Entry]:
     """The entries that a suite needs, in table order. Raises UserError for an unknown name."""
     if collection not in COLLECTIONS:
         raise UserError("collection", unknown("data", collection, COLLECTIONS, "collection"))
-    if suite not in SUITES:
-        raise UserError("suite", unknown("evaluate", suite, SUITES, "suite"))
-    scale, wanted = COLLECTIONS[collection], set(SUITES[suite])
-    return [e for e in ENTRIES.values() if e.scale == scale and not e.beside and set(e.protocols) & wanted]
+    if suite not in asked():
+        raise UserError("suite", unknown("evaluate", suite, asked(), "suite"))
+    wanted = set(asked()[suite])
+    return [entry for entry in _collected(collection) if wanted & set(entry.protocols)]
 
 
 def chosen(names: Iterable[str], collection: str, suite: str) -> str:
-    """What stands behind `mean` in the name of a mean over these sets: "" where they are those that a suite has of a collection, else
-    `_12`, their number: it is another quantity.
+    """What stands behind `mean` in the name of a mean over these sets: "" where they are those that a suite of results has of a collection,
+    else `_12`, their number: it is another quantity.
     """
-    own = {entry.name for entry in datasets_for(collection, suite)}
+    protocols = {protocol.name for protocol in protocols_of(suite)}
+    own = {entry.name for entry in _collected(collection) if protocols & set(entry.protocols)}
     given = set(names)
     return "" if given == own else f"_{len(given)}"
+
+
+def _collected(collection: str) -> list[Entry]:
+    return [entry for entry in ENTRIES.values() if entry.scale == COLLECTIONS[collection] and not entry.beside]
 
 
 def entry_of(name: str, data: Path) -> Entry:
@@ -162,10 +145,10 @@ def entry_of(name: str, data: Path) -> Entry:
     try:
         card = open_dataset(data / name).card
     except UserError:  # missing or damaged: whoever opens it hears of it
-        said: tuple[Protocol, ...] = ()
+        said: tuple[str, ...] = ()
     else:
-        said = tuple(protocol for protocol in get_args(Protocol) if protocol in card.protocols)
-    return Entry(name, "full", said or ("zero_shot", *FITTED), beside=True)
+        said = tuple(role for role in card.protocols if role == "training" or role in PROTOCOLS)
+    return Entry(name, "full", said or GENERAL, beside=True)
 
 
 def locate(name: str, data: Path, *, build: bool = False, verify: bool = False) -> Dataset:

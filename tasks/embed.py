@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from gelo.models.durable import fetched, publish_array
@@ -20,12 +20,11 @@ from gelo.models.specs import Transform
 from gelo.tasks.cache import touch, whole
 from gelo.tasks.manifest import Dataset
 from gelo.tasks.prompts import Prompts
+from gelo.tasks.protocols.base import View
 from gelo.tasks.stream import Executor, Work, decode_row, flow, pipeline, quiet, unpack, works
 
 if TYPE_CHECKING:
     from gelo.models.encoder import Encoder
-
-View = Literal["image", "flip", "trunk"]  # as it is, mirrored, and as it is but before the projection
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,22 @@
-"""Which results a trial owes, for everyone who asks: what scores, what counts, what is logged."""
+"""Which results a trial owes, for everyone who asks: what scores, what counts, what is logged, what is concluded from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from gelo.tasks.catalogue import Protocol
-from gelo.tasks.suites import WIRING
+from gelo.tasks.protocols import PROTOCOLS
 from gelo.tasks.training import TASKS
 
 
-def suites_of(protocol: Protocol, task: str) -> tuple[str, ...]:
+def suites_of(protocol: str, task: str) -> tuple[str, ...]:
     """The suites that a protocol yields for an encoder trained on `task` ("none": untouched): that of a trained head only where the head
     was trained for it."""
-    wiring, trained_for = WIRING[protocol], TASKS.get(task)
-    headed = trained_for is not None and trained_for.suite == wiring.detector
-    return (*wiring.suites, wiring.detector) if headed else wiring.suites
+    declared, trained_for = PROTOCOLS[protocol], TASKS.get(task)
+    headed = trained_for is not None and trained_for.suite == declared.detector
+    return (*declared.untrained, declared.detector) if headed else declared.untrained
 
 
-def owed(pairs: Iterable[tuple[str, Protocol]], task: str) -> Iterator[tuple[str, str, Protocol]]:
+def owed(pairs: Iterable[tuple[str, str]], task: str) -> Iterator[tuple[str, str, str]]:
     """(suite, data set, protocol) of every result that a trial of `task` owes to a sweep that scores these (data set, protocol) pairs."""
     for name, protocol in pairs:
         for suite in suites_of(protocol, task):

@@ -8,15 +8,11 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.words import kind_of
 from gelo.tasks.textfile import NotTextError, read_lines
 from gelo.tasks.wordlists import read_words
-
-if TYPE_CHECKING:
-    from gelo.tasks.manifest import Dataset
 
 _YAML = (".yaml", ".yml", ".json")
 
@@ -36,27 +32,6 @@ class Prompts:
     def fingerprint(self) -> str:
         """16 hex digits over names and templates."""
         return hashlib.sha256(json.dumps([self.classes, self.templates]).encode()).hexdigest()[:16]
-
-
-def prompts_for(dataset: Dataset) -> Prompts:
-    """The prompts of a data set: those that gelo keeps for a miniature one, else the classes of its card in its templates.
-
-    A user's own, kept in the card by `gelo prepare --prompts`, win.
-    """
-    from gelo.tasks.mini.prompts import PROMPTS
-
-    if dataset.card.prompts is not None:
-        return dataset.card.prompts
-    if dataset.name in PROMPTS and dataset.card.scale == "miniature":
-        return PROMPTS[dataset.name]
-    return prompts_of(dataset.name, dataset.card.classes)
-
-
-def prompts_of(name: str, classes: tuple[str, ...]) -> Prompts:
-    """The templates of an official set, or "a photo of a {}.", with these classes."""
-    from gelo.tasks.prepare.names import templates_of
-
-    return Prompts(classes, templates_of(name, classes))
 
 
 def read_prompts(path: Path, classes: tuple[str, ...]) -> Prompts:

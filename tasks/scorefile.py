@@ -1,7 +1,7 @@
 """A file of scores and labels, CSV or Parquet, read and checked whole: the way in for a lab that wants the metrics alone.
 
 One row a comparison (verification, templates), image (morph) or frame (spoof). Columns: `score` (higher = genuine / bona fide)
-or `distance` (lower is; negated here, once), `label`, and what `COLUMNS` lists for the protocol, all of it optional.
+or `distance` (lower is; negated here, once), `label`, and the optional columns that the protocol declares.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.tasks.metrics.scores import Scores
+from gelo.tasks.protocols import score_files
 from gelo.tasks.protocols.detection import BONA_FIDE
 from gelo.tasks.protocols.tally import part_faults
 from gelo.tasks.scorecolumns import attacks, class_faults, given_faults, labels_of, text_of, video_faults
@@ -25,15 +25,6 @@ from gelo.tasks.scorenumbers import NUMBER, numbers
 from gelo.tasks.scoretext import Columns, arrow_text, read_csv
 from gelo.tasks.textfile import NotTextError
 from numpy.typing import NDArray
-
-FileProtocol = Literal["verification", "templates", "morph", "spoof"]
-PROTOCOLS: tuple[FileProtocol, ...] = get_args(FileProtocol)
-COLUMNS: dict[FileProtocol, tuple[str, ...]] = {
-    "verification": ("id", "fold"),
-    "templates": ("id",),
-    "morph": ("id", "attack", "subject"),
-    "spoof": ("id", "attack", "subject", "video", "domain", "split"),
-}
 
 
 @dataclass(frozen=True)
@@ -46,7 +37,7 @@ class ScoreFile:
     """
 
     name: str
-    protocol: FileProtocol
+    protocol: str
     scores: Scores
     labels: NDArray[np.int64]
     distance: bool
@@ -54,12 +45,19 @@ class ScoreFile:
     given: dict[str, NDArray[np.str_]]
     digest: str
 
+    @property
+    def ids(self) -> NDArray[np.str_]:
+        """The column `id`, else the rows by number, (N,)."""
+        rows: NDArray[np.str_] = np.char.add("row ", self.rows.astype(str))
+        return self.given.get("id", rows)
 
-def read(path: Path, protocol: FileProtocol) -> ScoreFile:
+
+def read(path: Path, protocol: str) -> ScoreFile:
     """Read `path` for one protocol. Raises UserError with every fault: a missing, empty or broken file, unknown, doubled or
     missing columns, rows of another length, scores that are no finite numbers, labels that are neither, one class only,
     duplicate ids, and columns that contradict each other.
     """
+    declared = score_files()[protocol]
     faults: list[Fault] = []
     try:
         content = path.read_bytes()
@@ -69,11 +67,11 @@ def read(path: Path, protocol: FileProtocol) -> ScoreFile:
     columns = _columns(content, protocol, faults)
     if columns is None:
         raise UserError(str(path), faults)
-    given = {name: text_of(columns.table[name]) for name in COLUMNS[protocol] if name in columns.names}
+    given = {name: text_of(columns.table[name]) for name in declared.columns if name in columns.names}
     distance = "distance" in columns.names
     column = "distance" if distance else "score"
     scores = numbers(columns, column, faults)
-    if distance and protocol in ("verification", "templates") and (scores < 0).any():
+    if distance and declared.pairs and (scores < 0).any():
         faults.append(
             Fault(
                 "distance", f"{int((scores < 0).sum())} below 0: {columns.shown(np.flatnonzero(scores < 0), scores)}",
@@ -101,9 +99,9 @@ def read(path: Path, protocol: FileProtocol) -> ScoreFile:
     )
 
 
-def _columns(content: bytes, protocol: FileProtocol, faults: list[Fault]) -> Columns | None:
+def _columns(content: bytes, protocol: str, faults: list[Fault]) -> Columns | None:
     """The known columns, each once, under their names; None where there is nothing to check further."""
-    known = ("score", "distance", "label", *COLUMNS[protocol])
+    known = ("score", "distance", "label", *score_files()[protocol].columns)
     try:
         found = _parquet(content) if content[:4] == b"PAR1" else read_csv(content, known, faults)
     except (NotTextError, csv.Error, pa.ArrowException, OSError) as error:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from gelo.models.durable import publish_bytes
 from gelo.models.words import counted
+from gelo.tasks.asking import prompts_for
 from gelo.tasks.catalogue import ENTRIES
 from gelo.tasks.embed import text_features, texts_path
 from gelo.tasks.manifest import Dataset
-from gelo.tasks.prompts import Prompts, prompts_for
+from gelo.tasks.prompts import Prompts
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:

@@ -136,6 +136,11 @@ def test_cheap_modules_load_nothing_heavy(module: str) -> None:
     assert not loaded_by(module) & HEAVY
 
 
+def test_the_registry_of_protocols_loads_nothing_heavy_when_it_is_asked() -> None:
+    """Its files are named, not imported: their imports are not in the syntax tree."""
+    assert not loaded_by("gelo.tasks.protocols; gelo.tasks.protocols.asked()") & HEAVY
+
+
 def test_the_rules_notice_what_they_forbid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "models").mkdir()
     text = """
@@ -157,3 +162,32 @@ def late():
         test_file_keeps_the_order("models/bad.py")
     with pytest.raises(AssertionError, match=r"reaches mlflow through models/bad\.py"):
         _reaches_none_of("models/bad.py", HEAVY)
+
+
+# what a file's looks, its contents and its manifest tell each other when they run: to be parted when data sets move
+KNOWN_CIRCLE = {"tasks/stream.py", "tasks/near.py", "tasks/contents.py", "tasks/manifest.py"}
+
+
+def test_no_file_of_tasks_reaches_itself_again() -> None:
+    """Imports inside functions count: who runs late is in the circle all the same."""
+    files = [file for file in FILES if file.startswith("tasks/")]
+    graph = {file: {to for module, _ in imports(file) for to in _file_of(module)} - {file} for file in files}
+    reached = {file: _all_from(graph, file) for file in files}
+    assert {file for file in files if file in reached[file]} == KNOWN_CIRCLE
+
+
+def _file_of(module: str) -> list[str]:
+    path = module.replace(".", "/")
+    return [
+        name for name in (f"{path}/__init__.py", f"{path}.py") if path.startswith("tasks/") and (ROOT / name).is_file()
+    ]
+
+
+def _all_from(graph: dict[str, set[str]], start: str) -> set[str]:
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = graph.get(waiting.pop(), set()) - seen
+        seen |= new
+        waiting += new
+    return seen

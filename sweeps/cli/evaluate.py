@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from gelo.models.faults import Fault, UserError
@@ -21,19 +21,32 @@ from gelo.sweeps.cli.base import (
     refuse_places,
     settings_of,
 )
+from typer.core import TyperCommand, TyperOption
 
 
-@app.command()
+class _Evaluate(TyperCommand):
+    """Help that names what is registered, filled in when somebody reads it: finding that out is not free."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from gelo.tasks.protocols import asked, groups, score_files
+
+        wide = [f"{name} ({' and '.join(within)})" for name, within in groups().items()]
+        *files, last = score_files()
+        told = {"SUITES": ", ".join([*wide, *asked()]), "PROTOCOLS": f"{', '.join(files)} or {last}"}
+        for option in (option for option in self.params if isinstance(option, TyperOption)):
+            for name, words in told.items():
+                option.help = (option.help or "").replace(f"{{{name}}}", words)
+        super().format_help(ctx, formatter)
+
+
+@app.command(cls=_Evaluate)
 def evaluate(
     encoder: Annotated[
         str | None, typer.Argument(help="A backbone (mini-s), or a trained trial as SWEEP/KEY; none with --scores.")
     ] = None,
     suite: Annotated[
         str | None,
-        typer.Option(
-            help="Comma-separated: general (zero_shot and probe), biometric, zero_shot, probe, probe_train, probe_trunk, "
-            "probe_trunk_train, knn, few_shot. [default: general,biometric]"
-        ),
+        typer.Option(help="Comma-separated: {SUITES}. [default: general,biometric]"),
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="The backbone's weights, where gelo does not ship them.")] = None,
     collection: Annotated[
@@ -44,9 +57,7 @@ def evaluate(
         Path | None,
         typer.Option(help="CSV or Parquet of scores and labels in place of an encoder: docs/biometrics.md."),
     ] = None,
-    protocol: Annotated[
-        str | None, typer.Option(help="Of the file of scores: verification, templates, morph or spoof.")
-    ] = None,
+    protocol: Annotated[str | None, typer.Option(help="Of the file of scores: {PROTOCOLS}.")] = None,
     storage: Storage = None,
     data: Data = None,
     cache: Cache = None,

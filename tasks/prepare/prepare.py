@@ -14,6 +14,7 @@ from filelock import FileLock
 from gelo.models.durable import is_done
 from gelo.models.faults import Fault, UserError
 from gelo.models.words import legible
+from gelo.tasks.asking import prompts_of
 from gelo.tasks.manifest import Dataset, open_dataset, write_dataset
 from gelo.tasks.prepare.align import aligned
 from gelo.tasks.prepare.check import lacks_of, notes_of, refusals_of
@@ -23,7 +24,7 @@ from gelo.tasks.prepare.meant import meant
 from gelo.tasks.prepare.named import reader_of
 from gelo.tasks.prepare.official import Official
 from gelo.tasks.prepare.tree import Asked, Layout, Tree
-from gelo.tasks.prompts import Prompts, prompts_of, read_prompts
+from gelo.tasks.prompts import Prompts, read_prompts
 from gelo.tasks.records import Record
 from gelo.tasks.understood import LeftOut, Reading, Understood
 

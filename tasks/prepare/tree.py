@@ -63,7 +63,7 @@ class Layout:
     """What a reader understood: class names in label order, as prompts say them, and the items of each split in a fixed order.
 
     classes: () where labels are free. columns: the protocol columns that every item has. tables: protocol tables by name (`pairs`,
-    `members`, ...). protocols: what a set of a user's own is scored with (names of `tasks.catalogue.Protocol`); the catalogue says it
+    `members`, ...). protocols: what a set of a user's own is scored with (names of `tasks.protocols.PROTOCOLS`); the catalogue says it
     of the known ones. numbered: ids are running numbers, so nobody has to remember them all to see that each is there once.
 
     evidence: what says which classes there are and in which order. unnamed: why the classes have no names that a prompt could ask for.

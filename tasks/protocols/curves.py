@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from gelo.tasks.metrics.curves import curve
 from gelo.tasks.metrics.det import LIMIT, kept
 from gelo.tasks.metrics.scores import Scores
-from gelo.tasks.protocols.detection import BONA_FIDE
+from gelo.tasks.protocols import protocols_of
 from gelo.tasks.results import Result
 from numpy.typing import NDArray
 
 
-class _Part(NamedTuple):
-    """Scores of one curve. open: never accepted genuine ones are at the bottom, so that the curve ends before its last point."""
+class Part(NamedTuple):
+    """Scores of one curve, higher = genuine, and the part of the metrics' names that it is of.
+
+    open: never accepted genuine ones are at the bottom, so that the curve ends before its last point."""
 
     name: str
     genuine: NDArray[np.float64]
@@ -33,7 +33,8 @@ def curves_of(result: Result, per_item: pa.Table, limit: int = LIMIT) -> pa.Tabl
     schema's metadata says of each part under `points` how many were kept of how many (`det.kept`), so whether it is thinned.
     """
     tables, said = [], []
-    for part in _parts(result, per_item) if per_item.num_rows else ():
+    parts = next((each.curve for each in protocols_of(result.suite) if each.curve is not None), None)
+    for part in parts(result, per_item) if parts is not None and per_item.num_rows else ():
         if not part.genuine.size or not part.impostor.size:
             continue
         roc = curve(Scores(part.genuine), Scores(part.impostor))
@@ -53,30 +54,6 @@ def curves_of(result: Result, per_item: pa.Table, limit: int = LIMIT) -> pa.Tabl
     return pa.concat_tables(tables).unify_dictionaries().replace_schema_metadata({"points": "; ".join(said)})
 
 
-def _parts(result: Result, table: pa.Table) -> Iterator[_Part]:
-    suite = result.suite
-    if suite == "fr":
-        same = _flags(table["same"])
-        score = table["score"].to_numpy()
-        yield _Part(result.dataset, score[same], score[~same])
-    elif suite in ("mad", "mad_text"):
-        bona_fide = _flags(pc.equal(table["attack"], BONA_FIDE))
-        for kind in sorted(set(table["attack"].unique().to_pylist()) - {BONA_FIDE}):
-            of_kind = _flags(pc.equal(table["attack"], kind))
-            yield _Part(kind, table["score"].to_numpy()[bona_fide], table["score"].to_numpy()[of_kind])
-    elif suite in ("pad", "pad_text"):
-        for domain in sorted(table["domain"].unique().to_pylist()):
-            rows = table.filter(pc.equal(table["domain"], domain))
-            bona_fide = _flags(pc.equal(rows["label"], 1))
-            yield _Part(domain, rows["score"].to_numpy()[bona_fide], rows["score"].to_numpy()[~bona_fide])
-    elif suite == "fr_1n":
-        for gallery in table["gallery"].unique().to_pylist():
-            rows = table.filter(pc.equal(table["gallery"], gallery))
-            mated, score = _flags(rows["mated"]), rows["score"].to_numpy().copy()
-            late = _flags(pc.fill_null(pc.greater(rows["rank"], 1), False))
-            score[late] = np.nextafter(score.min(), -np.inf)
-            yield _Part(gallery, score[mated], score[~mated], open=bool(late.any()))
-
-
-def _flags(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+def flags(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """A column of booleans as an array."""
     return column.to_numpy().astype(bool)

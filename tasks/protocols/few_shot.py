@@ -7,19 +7,26 @@ and a function of the trial's seed; a class with fewer images than n gives all i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pyarrow as pa
+from gelo.tasks.protocols.base import Metric, Protocol, Suite
 from gelo.tasks.protocols.inputs import learnt_from, normalised, why_not_learnt
 from gelo.tasks.protocols.tally import Context, Tally
 from gelo.tasks.results import Result
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from gelo.tasks.scoring import Scored, Scoring
+
 PROTOCOL = "few-shot probe: logistic regression (C = 10) on n images a class, L2-normalised post-projection features, five draws"
 PROTOCOL_VERSION = 2
 SHOTS = (1, 2, 4, 8, 16)
-LEAVES = tuple(f"{leaf}_{shots}_shots" for shots in SHOTS for leaf in ("top1", "sd"))
+METRICS = (
+    Metric("top1_{shots}_shots", "higher", SHOTS, help="share of images whose class is the likeliest, mean over draws"),
+    Metric("sd_{shots}_shots", None, SHOTS, help="its standard deviation over draws"),
+)
 DRAWS = 5
 STRENGTH = 10.0
 
@@ -88,3 +95,25 @@ def pick(labels: NDArray[np.integer], shots: int, seed: int, draw: int) -> NDArr
     rng = np.random.default_rng([seed, draw])
     chosen = [rng.permutation(np.flatnonzero(labels == label))[:shots] for label in np.unique(labels)]
     return np.sort(np.concatenate(chosen))
+
+
+def _scored(s: Scoring) -> list[Scored]:
+    return [score(*s.train_and_test(), s.seed, classes=s.dataset.card.classes, **s.context)]
+
+
+PROTOCOLS = (
+    Protocol(
+        "few_shot",
+        asked="few_shot",
+        version=PROTOCOL_VERSION,
+        says=PROTOCOL,
+        suites=(Suite("few_shot", "", METRICS),),
+        reads=tuple((split, ("image",)) for split in ("train", "val", "test")),
+        score=_scored,
+        help="a linear probe on a few images a class",
+        source="gelo's own",
+        optional=("val",),
+        learns=True,
+        like="probe",
+    ),
+)

@@ -7,23 +7,30 @@ non-mated, and counts its false positives by comparison. Templates are pooled an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Unpack
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Unpack
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from gelo.models.faults import Fault
+from gelo.tasks.metricnames import rate_label
 from gelo.tasks.metrics.effective import Sample
 from gelo.tasks.metrics.identification import rank_k, ranks, tpir_at_fpir
 from gelo.tasks.metrics.intervals import Combined, Complement, Estimate, Rate, rule_of_30
 from gelo.tasks.metrics.roc_intervals import Roc
 from gelo.tasks.metrics.scores import Scores, UndefinedMetric
+from gelo.tasks.protocols.base import Metric, Protocol, Suite, leaves_of
+from gelo.tasks.protocols.curves import Part, flags
 from gelo.tasks.protocols.dots import rounded
 from gelo.tasks.protocols.inputs import empty_faults, id_faults, lookup, naming, refuse
 from gelo.tasks.protocols.pooling import named, pool
 from gelo.tasks.protocols.tally import Context, Tally
-from gelo.tasks.results import Result, rate_label
+from gelo.tasks.results import Result
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from gelo.tasks.scoring import Scored, Scoring
 
 PROTOCOL = (
     "identification: templates as for 1:1, a subject's best template; rank-k with ties against, TPIR of rank 1 at the "
@@ -34,7 +41,14 @@ GALLERIES = ("gallery_1", "gallery_2")
 PROBE = "probe"
 PLACES = (1, 5)
 RATES = (1e-1, 1e-2)
-LEAVES = (*(f"rank_{k}" for k in PLACES), *(f"tpir_at_fpir_{rate_label(rate)}" for rate in RATES))
+METRICS = (
+    Metric("rank_1", "higher", main=("*",), help="mated searches whose subject stands first, mean over galleries"),
+    Metric("rank_{k}", "higher", PLACES, help="mated searches whose subject stands among the first k"),
+    Metric("tpir_at_fpir_{rate}", "higher", tuple(map(rate_label, RATES)), help="those first and above the threshold"),
+    Metric("rank_{k}_gallery_{gallery}", "higher", help="the same in one gallery"),
+    Metric("tpir_at_fpir_{rate}_gallery_{gallery}", "higher", help="the same in one gallery"),
+)
+LEAVES = leaves_of(METRICS)
 _SEARCHES = 1 << 10  # probes compared at a time
 
 
@@ -187,3 +201,36 @@ def _table_faults(identification: pa.Table) -> list[Fault]:
     if not set(GALLERIES) & set(roles):
         faults.append(Fault("identification.role", "no gallery", "at least one template in gallery_1 or gallery_2"))
     return faults
+
+
+def _scored(s: Scoring) -> list[Scored]:
+    d = s.dataset
+    image, flip = s.features("test", "image"), s.features("test", "flip")
+    searches = d.table("identification") if "identification" in d.card.tables else None
+    return [score(d.name, image, flip, d.ids("test"), d.table("members"), searches, **s.context)]
+
+
+def _curve(result: Result, table: pa.Table) -> Iterator[Part]:
+    """FPIR and FNIR(N, 1, T) of each gallery: a mate that does not stand first is missed at every threshold."""
+    for gallery in table["gallery"].unique().to_pylist():
+        rows = table.filter(pc.equal(table["gallery"], gallery))
+        mated, similarity = flags(rows["mated"]), rows["score"].to_numpy().copy()
+        late = flags(pc.fill_null(pc.greater(rows["rank"], 1), False))
+        similarity[late] = np.nextafter(similarity.min(), -np.inf)
+        yield Part(gallery, similarity[mated], similarity[~mated], open=bool(late.any()))
+
+
+PROTOCOLS = (
+    Protocol(
+        "identification",
+        asked="biometric",
+        version=PROTOCOL_VERSION,
+        says=PROTOCOL,
+        suites=(Suite("fr_1n", "biometric", METRICS),),
+        reads=(("test", ("image", "flip")),),
+        score=_scored,
+        help="1:N search of templates in two galleries",
+        source="ISO/IEC 19795-1; Maze et al. 2018 (IJB-C)",
+        curve=_curve,
+    ),
+)

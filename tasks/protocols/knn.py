@@ -7,20 +7,23 @@ Ties go to the lower class.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pyarrow as pa
 from gelo.tasks.metrics import classification
 from gelo.tasks.metrics.intervals import rate_interval
+from gelo.tasks.protocols.base import Metric, Protocol, Suite
 from gelo.tasks.protocols.inputs import learnt_from, normalised, why_not_learnt
 from gelo.tasks.protocols.tally import Context, Tally
 from gelo.tasks.results import Result
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from gelo.tasks.scoring import Scored, Scoring
+
 PROTOCOL = "k-NN: cosine on L2-normalised post-projection features, k = 20, votes weighted by exp(cosine / 0.07)"
 PROTOCOL_VERSION = 4
-LEAVES = ("top1",)
 NEIGHBOURS = 20
 TEMPERATURE = 0.07
 _AT_ONCE = 1024  # test images whose similarities are held at once
@@ -79,3 +82,25 @@ def nearest(
             votes[np.arange(len(similar)), labels[near[:, column]]] += weights[:, column]
         found.append(np.argmax(votes, axis=1))
     return np.concatenate([np.empty(0, np.int64), *found])
+
+
+def _scored(s: Scoring) -> list[Scored]:
+    return [score(*s.train_and_test(), classes=s.dataset.card.classes, **s.context)]
+
+
+PROTOCOLS = (
+    Protocol(
+        "knn",
+        asked="knn",
+        version=PROTOCOL_VERSION,
+        says=PROTOCOL,
+        suites=(Suite("knn", "", (Metric("top1", "higher", help="share of images whose class has most votes"),)),),
+        reads=tuple((split, ("image",)) for split in ("train", "val", "test")),
+        score=_scored,
+        help="the nearest training images",
+        source="facebookresearch/dino: eval_knn.py",
+        optional=("val",),
+        learns=True,
+        like="probe",
+    ),
+)

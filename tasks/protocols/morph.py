@@ -5,19 +5,24 @@ Source: gurayozgur/MADation: src/utils/utils.py; terms of ISO/IEC 20059 and 3010
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, Unpack
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, Unpack
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from gelo.tasks.metricnames import MEAN
 from gelo.tasks.metrics.curves import Curve
 from gelo.tasks.metrics.effective import Sample
 from gelo.tasks.metrics.intervals import rule_of_30
 from gelo.tasks.metrics.roc_intervals import Read
 from gelo.tasks.metrics.scores import Scores, UndefinedMetric, needs_resolution
+from gelo.tasks.protocols.base import Metric, Protocol, ScoresFile, Suite, leaves_of
+from gelo.tasks.protocols.curves import Part, flags
 from gelo.tasks.protocols.detection import (
     BONA_FIDE,
     THINNED,
+    UNNAMED,
     Statistic,
     attack_faults,
     equal,
@@ -25,10 +30,15 @@ from gelo.tasks.protocols.detection import (
     read_off,
     warnings_of,
 )
+from gelo.tasks.protocols.heads import head_scores, text_scores
 from gelo.tasks.protocols.inputs import id_faults, label_faults, length_faults, refuse, score_faults
 from gelo.tasks.protocols.tally import Context, Tally, part_faults
 from gelo.tasks.results import Result
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from gelo.tasks.scorefile import ScoreFile
+    from gelo.tasks.scoring import Scored, Scoring
 
 PROTOCOL = (
     "MAD: per attack against all bona fide; eer interpolated (the D-EER of ISO/IEC 20059), eer_nearest_fpr and "
@@ -44,7 +54,26 @@ STATISTICS: dict[str, Statistic] = {
 }
 AT_BPCER = {f"apcer_at_bpcer_{percent}{points}": percent / 100 for points in ("", THINNED) for percent in PERCENTS}
 AT_APCER = {f"bpcer_at_apcer_{percent}{points}": percent / 100 for points in ("", THINNED) for percent in PERCENTS}
-LEAVES = (*STATISTICS, *AT_BPCER, *AT_APCER)
+
+
+def _metrics(first: tuple[str, ...]) -> tuple[Metric, ...]:
+    """first: the parts whose fixed-error points are main columns."""
+    apcer, bpcer = (
+        "attacks accepted where that share of bona fide is rejected",
+        "bona fide rejected where that share is accepted",
+    )
+    return (
+        Metric("eer", "lower", main=(MEAN,), help="equal error rate, interpolated: the D-EER of ISO/IEC 20059"),
+        Metric("eer_nearest_fpr", "lower", help="equal error rate by MADation's rule"),
+        Metric(f"eer_nearest_fpr{THINNED}", "lower", help="the same, off the points that scikit-learn keeps"),
+        *(Metric(f"apcer_at_bpcer_{{percent}}{points}", "lower", PERCENTS, help=apcer) for points in ("", THINNED)),
+        *(Metric(f"bpcer_at_apcer_{{percent}}{points}", "lower", PERCENTS, help=bpcer) for points in ("", THINNED)),
+        Metric("apcer_at_bpcer_10", "lower", main=first, help=apcer),
+        Metric("bpcer_at_apcer_10", "lower", main=first, help=bpcer),
+    )
+
+
+LEAVES = leaves_of(_metrics(()))
 
 
 def score(
@@ -142,3 +171,53 @@ def _apcer_at(rate: float, thinned: bool) -> Statistic:
 
 def _bpcer_at(rate: float, thinned: bool) -> Statistic:
     return lambda roc: roc.frr_at_far(rate, (roc.curve.thinned() if thinned else roc.curve).frr_at_far(rate))
+
+
+def _scored(s: Scoring) -> list[Scored]:
+    d, features = s.dataset, s.features("test", "image")
+    rest = (d.labels("test"), s.column("test", "attack"), d.ids("test"))
+    subjects, out = s.subjects("test"), []
+    if s.texts is not None:
+        by_text = text_scores(features, s.classifier(), s.logit_scale)
+        out.append(score("mad_text", by_text, *rest, dataset=d.name, prefix=s.prefix, subjects=subjects, **s.context))
+    if s.head is not None:
+        by_head = head_scores(features, s.head.weight, s.head.bias)
+        out.append(score("mad", by_head, *rest, dataset=d.name, prefix=s.prefix, subjects=subjects, **s.context))
+    return out
+
+
+def _curve(result: Result, table: pa.Table) -> Iterator[Part]:
+    """APCER and BPCER of each attack against all bona fide."""
+    bona_fide, values = flags(pc.equal(table["attack"], BONA_FIDE)), table["score"].to_numpy()
+    for kind in sorted(set(table["attack"].unique().to_pylist()) - {BONA_FIDE}):
+        yield Part(kind, values[bona_fide], values[flags(pc.equal(table["attack"], kind))])
+
+
+def _measure(file: ScoreFile, notes: dict[str, str], context: Context) -> Result:
+    attack = file.given.get("attack")
+    if attack is None:
+        attack = np.where(file.labels == 1, BONA_FIDE, UNNAMED)
+        notes["attack"] = f"no such column: one attack, named {UNNAMED}"
+    rest = file.labels, attack.tolist(), file.ids.tolist()
+    return score("mad", file.scores, *rest, dataset=file.name, subjects=file.given.get("subject"), **context)[0]
+
+
+PROTOCOLS = (
+    Protocol(
+        "morph",
+        asked="biometric",
+        version=PROTOCOL_VERSION,
+        says=PROTOCOL,
+        suites=(
+            Suite("mad", "biometric", _metrics((MEAN,)), before="mad_text", trained=True, parts="attack"),
+            Suite("mad_text", "biometric", _metrics(()), parts="attack"),
+        ),
+        reads=(("test", ("image",)),),
+        score=_scored,
+        help="morphing attack detection, by attack",
+        source="gurayozgur/MADation: src/utils/utils.py; ISO/IEC 20059",
+        prompted=True,
+        curve=_curve,
+        file=ScoresFile(("id", "attack", "subject"), _measure),
+    ),
+)

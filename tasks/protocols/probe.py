@@ -9,22 +9,26 @@ train and validation, or on train alone (`..._train`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from functools import partial
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pyarrow as pa
 from gelo.tasks.metrics import classification
 from gelo.tasks.metrics.intervals import rate_interval
+from gelo.tasks.protocols.base import Metric, Protocol, Suite, View
 from gelo.tasks.protocols.inputs import feature_faults, id_faults, label_faults, normalised, refuse, why_not_learnt
 from gelo.tasks.protocols.tally import Context, Tally
-from gelo.tasks.results import Result, Suite
+from gelo.tasks.results import Result
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+if TYPE_CHECKING:
+    from gelo.tasks.scoring import Scored, Scoring
+
 PROTOCOL = "linear probe: logistic regression (L-BFGS) on L2-normalised features"
-SUITES: tuple[Suite, ...] = ("probe", "probe_train", "probe_trunk", "probe_trunk_train")
 PROTOCOL_VERSION = 4
-LEAVES = ("top1",)
+TOP1 = Metric("top1", "higher", help="share of images whose class is the likeliest")
 GRID = tuple(float(f"{10 ** (step / 3):.3g}") for step in range(-6, 14))  # C from 0.01 to 21500, three a decade
 HELD_OUT = 0.25
 ITERATIONS = 1000
@@ -40,15 +44,15 @@ def score(
     seed: int,
     validation: tuple[NDArray[np.floating], NDArray[np.integer]] | None = None,
     *,
-    suite: Suite = "probe",
+    suite: str = "probe",
     device: str = "cpu",
     classes: Sequence[str] = (),
     **context: Unpack[Context],
 ) -> tuple[Result, pa.Table]:
     """`top1` on test features (M, d) of a classifier fitted on train features (N, d); labels are class indices from 0.
 
-    validation: features (V, d) and labels (V,) of the split on which C is chosen. suite: one of `SUITES`; those in `_train` fit in the
-    end on train alone. device: where the solver works. classes: names in label order, for reasons.
+    validation: features (V, d) and labels (V,) of the split on which C is chosen. suite: of one of `PROTOCOLS`; those in `_train` fit
+    in the end on train alone. device: where the solver works. classes: names in label order, for reasons.
 
     Absent when what it is fitted on has fewer than two classes or lacks a class of the test images, and where no class has two images
     to hold one out. The table has one row an image: id, label, predicted, probability (of the predicted class). Raises UserError for
@@ -153,3 +157,38 @@ def _table(
             "probability": pa.nulls(names.size, pa.float64()) if chance is None else pa.array(chance, pa.float64()),
         }
     )
+
+
+def _scored(s: Scoring, suite: str, view: View) -> list[Scored]:
+    d = s.dataset
+    given = (s.features("val", view), d.labels("val")) if "val" in d.card.splits else None
+    train = s.features("train", view), d.labels("train")
+    test = d.ids("test"), s.features("test", view), d.labels("test")
+    names = d.card.classes
+    return [score(d.name, *train, *test, s.seed, given, suite=suite, device=s.device, classes=names, **s.context)]
+
+
+def _protocol(name: str, view: View, help: str) -> Protocol:
+    return Protocol(
+        name,
+        asked=name,
+        version=PROTOCOL_VERSION,
+        says=PROTOCOL,
+        suites=(Suite(name, f"linear_{name}", (TOP1,), averaged="top1"),),
+        reads=tuple((split, (view,)) for split in ("train", "val", "test")),
+        score=partial(_scored, suite=name, view=view),
+        help=help,
+        source="openai/CLIP, A.3; the study's own choices are not told",
+        optional=("val",),
+        learns=True,
+        like="" if name == "probe" else "probe",
+        group="general" if name == "probe" else "",
+    )
+
+
+PROTOCOLS = (
+    _protocol("probe", "image", "a linear probe after the projection, fitted on train and validation"),
+    _protocol("probe_train", "image", "the same, fitted on train alone"),
+    _protocol("probe_trunk", "trunk", "a linear probe before the projection, fitted on train and validation"),
+    _protocol("probe_trunk_train", "trunk", "the same, fitted on train alone"),
+)

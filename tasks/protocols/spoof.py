@@ -6,21 +6,30 @@ is kept under a name that says so (gurayozgur/FoundPAD: src/training/trainer.py)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, Unpack
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal, Unpack
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from gelo.tasks.metricnames import MEAN
 from gelo.tasks.metrics import errors
 from gelo.tasks.metrics.curves import Curve
-from gelo.tasks.metrics.effective import Sample
-from gelo.tasks.metrics.intervals import Combined, Estimate, Highest, Rate, rule_of_30
-from gelo.tasks.metrics.scores import Threshold, UndefinedMetric
-from gelo.tasks.protocols.detection import BONA_FIDE, THINNED, Statistic, area, equal, read_off, warnings_of
+from gelo.tasks.metrics.intervals import Estimate, rule_of_30
+from gelo.tasks.metrics.scores import Threshold
+from gelo.tasks.protocols.base import Metric, Protocol, ScoresFile, Suite, leaves_of
+from gelo.tasks.protocols.curves import Part, flags
+from gelo.tasks.protocols.detection import THINNED, UNNAMED, Statistic, area, equal, read_off, warnings_of
+from gelo.tasks.protocols.heads import head_scores, text_scores
 from gelo.tasks.protocols.inputs import refuse
+from gelo.tasks.protocols.spoofrates import Rates, dev_threshold
 from gelo.tasks.protocols.tally import Context, Tally
 from gelo.tasks.protocols.videos import Frames, Videos, frame_faults, gather, shared_faults
 from gelo.tasks.results import Result
+
+if TYPE_CHECKING:
+    from gelo.tasks.scorefile import ScoreFile
+    from gelo.tasks.scoring import Scored, Scoring
 
 PROTOCOL = (
     "PAD: video score = mean of frames; hter, acer, apcer_worst and bpcer at the EER threshold of dev, "
@@ -28,7 +37,18 @@ PROTOCOL = (
 )
 PROTOCOL_VERSION = 3
 FIXED = ("hter", "acer", "apcer_worst", "bpcer")  # leaves that need the threshold of the development split
-LEAVES = (*FIXED, "hter_at_test_eer", f"hter_at_test_eer{THINNED}", "acer_at_test_eer", "eer", "auc")
+METRICS = (
+    Metric("hter", "lower", main=(MEAN,), help="mean of the error rates of both classes, at the threshold of dev"),
+    Metric("acer", "lower", help="mean of apcer_worst and bpcer"),
+    Metric("apcer_worst", "lower", help="attacks accepted, of the instrument accepted most often"),
+    Metric("bpcer", "lower", help="bona fide rejected"),
+    Metric("hter_at_test_eer", "lower", help="hter at the scored domain's own EER point"),
+    Metric(f"hter_at_test_eer{THINNED}", "lower", help="the same, off the points that scikit-learn keeps"),
+    Metric("acer_at_test_eer", "lower", help="acer at the scored domain's own EER point"),
+    Metric("eer", "lower", help="equal error rate, interpolated"),
+    Metric("auc", "higher", main=(MEAN,), help="area under the ROC curve"),
+)
+LEAVES = leaves_of(METRICS)
 _READ: dict[str, Statistic] = {
     "hter_at_test_eer": equal(Curve.hter_at_nearest_equal),
     f"hter_at_test_eer{THINNED}": equal(lambda roc: roc.thinned().hter_at_nearest_equal()),
@@ -62,7 +82,7 @@ def score(
     videos = {split: gather(frames) for split, frames in splits.items()}
     refuse(subject, *(faults for _, faults in videos.values()))
     scored = videos["test"][0]
-    threshold, why = _dev_threshold(videos["dev"][0] if dev is not None else None, f"{dataset}/dev")
+    threshold, why = dev_threshold(videos["dev"][0] if dev is not None else None, f"{dataset}/dev")
     tally = Tally(suite, prefix, "video" if test.subjects is None else "subject")
     domains = sorted(set(scored.domain.tolist()))
     behind: dict[tuple[str, str], float] = {}
@@ -99,7 +119,7 @@ def _domain(
     """Give or lack every leaf of one domain; returns them, and adds how many errors stand behind each to `behind`."""
     bona_fide, attacks = videos.bona_fide(domain), videos.attacks(domain)
     found: dict[str, Estimate | None] = dict(read_off(tally, domain, bona_fide, attacks, _READ))
-    rates = _Rates(tally, videos, domain)
+    rates = Rates(tally, videos, domain)
     if threshold is None:
         for leaf in FIXED:
             tally.lack(domain, leaf, why)
@@ -114,74 +134,73 @@ def _domain(
     return {**found, "acer_at_test_eer": rates.give("acer_at_test_eer", "acer", own)}
 
 
-@dataclass(frozen=True)
-class _Rates:
-    """The rates of one domain at a threshold that is taken as given."""
+def _scored(s: Scoring) -> list[Scored]:
+    d = s.dataset
 
-    tally: Tally
-    videos: Videos
-    domain: str
+    def frames(split: str, scores: np.ndarray) -> Frames:
+        domains = np.array([f"domain_{name}" for name in s.column(split, "domain")])
+        attacks = s.column(split, "attack")
+        known = np.where(attacks == UNNAMED, "", attacks)  # so that no ACER is read from instruments thrown together
+        videos = s.column(split, "video")
+        return Frames(scores, d.labels(split), videos, domains, d.ids(split), known, s.subjects(split))
 
-    def instruments(self) -> dict[str, Sample]:
-        """Attacks by instrument. Raises UndefinedMetric where there are none, and where the instruments are not known."""
-        mine = (self.videos.label == 0) & (self.videos.domain == self.domain)
-        kinds = sorted(set(self.videos.attack[mine].tolist()))
-        if not kinds:
-            raise UndefinedMetric("no attack presentations, at least 1 needed")
-        if "" in kinds:
-            raise UndefinedMetric("attack instruments not given")
-        return {kind: self.videos.attacks(self.domain, kind) for kind in kinds}
-
-    def give(self, leaf: str, metric: str, threshold: Threshold | None) -> Estimate | None:
-        """Give `leaf`, one of hter, bpcer, apcer_worst and acer, with its interval, or lack it; None for no threshold: a class is empty."""
-        try:
-            if threshold is None:
-                raise UndefinedMetric("no EER point, videos of both classes needed")
-            estimate = self._measured(metric, threshold.value)
-        except UndefinedMetric as undefined:
-            self.tally.lack(self.domain, leaf, f"{leaf}: {undefined}")
-            return None
-        self.tally.give(self.domain, leaf, estimate.value, estimate.interval())
-        return estimate
-
-    def _measured(self, metric: str, threshold: float) -> Rate | Highest | Combined:
-        if metric == "apcer_worst":
-            return self._worst(threshold)
-        bona_fide = self.videos.bona_fide(self.domain)
-        if not bona_fide.scores.size:
-            raise UndefinedMetric("no bona fide presentations, at least 1 needed")
-        rejected = Rate(bona_fide, bona_fide.scores < threshold)
-        if metric == "bpcer":
-            return rejected
-        if metric == "acer":
-            return Combined([self._worst(threshold), rejected], [0.5, 0.5])
-        attacks = self.videos.attacks(self.domain)
-        if not attacks.scores.size:
-            raise UndefinedMetric("no attack presentations, at least 1 needed")
-        return Combined([Rate(attacks, attacks.scores >= threshold), rejected], [0.5, 0.5])
-
-    def _worst(self, threshold: float) -> Highest:
-        return Highest([Rate(kind, kind.scores >= threshold) for kind in self.instruments().values()])
-
-    def count(self, leaf: str, threshold: Threshold) -> int:
-        """Videos in error: bona fide for bpcer, of the worst instrument for apcer_worst, else of the class that has fewer."""
-        rejected = int(np.sum(self.videos.bona_fide(self.domain).scores < threshold.value))
-        if leaf == "bpcer":
-            return rejected
-        if leaf == "hter":
-            return min(rejected, int(np.sum(self.videos.attacks(self.domain).scores >= threshold.value)))
-        accepted = [kind.scores >= threshold.value for kind in self.instruments().values()]
-        worst = max((float(hits.mean()), int(hits.sum())) for hits in accepted)[1]
-        return worst if leaf == "apcer_worst" else min(rejected, worst)
+    features = {split: s.features(split, "image") for split in ("test", "dev") if split in d.card.splits}
+    out = []
+    if s.texts is not None:
+        by_text = {n: frames(n, text_scores(f, s.classifier(), s.logit_scale)) for n, f in features.items()}
+        out.append(score("pad_text", by_text["test"], by_text.get("dev"), dataset=d.name, prefix=s.prefix, **s.context))
+    if s.head is not None:
+        by_head = {n: frames(n, head_scores(f, s.head.weight, s.head.bias)) for n, f in features.items()}
+        out.append(score("pad", by_head["test"], by_head.get("dev"), dataset=d.name, prefix=s.prefix, **s.context))
+    return out
 
 
-def _dev_threshold(dev: Videos | None, chosen_on: str) -> tuple[Threshold | None, str]:
-    if dev is None:
-        return None, "no development split to choose the threshold on"
-    try:
-        return errors.eer(dev.bona_fide().scores, dev.attacks().scores, chosen_on=chosen_on).threshold, ""
-    except UndefinedMetric as undefined:
-        return None, f"threshold on {chosen_on}: {undefined}"
+def _curve(result: Result, table: pa.Table) -> Iterator[Part]:
+    """APCER and BPCER of each domain, by video."""
+    for domain in sorted(table["domain"].unique().to_pylist()):
+        rows = table.filter(pc.equal(table["domain"], domain))
+        bona_fide, values = flags(pc.equal(rows["label"], 1)), rows["score"].to_numpy()
+        yield Part(domain, values[bona_fide], values[~bona_fide])
 
 
-__all__ = ["BONA_FIDE", "PROTOCOL", "PROTOCOL_VERSION", "Frames", "Videos", "gather", "score"]
+def _measure(file: ScoreFile, notes: dict[str, str], context: Context) -> Result:
+    ids, split = file.ids, file.given.get("split", np.full(file.labels.size, "test"))
+    if "video" not in file.given:
+        notes["video"] = "no such column: each row is a video of its own"
+    if "domain" not in file.given:
+        notes["domain"] = f"no such column: one domain, named {file.name}"
+    video, domain = file.given.get("video", ids), file.given.get("domain", np.full(file.labels.size, file.name))
+    attack, subject = file.given.get("attack"), file.given.get("subject")
+
+    def frames(name: str) -> Frames | None:
+        rows = split == name
+        kinds = None if attack is None else attack[rows]
+        who = None if subject is None else subject[rows]
+        chosen = Frames(file.scores[rows], file.labels[rows], video[rows], domain[rows], ids[rows], kinds, who)
+        return chosen if rows.any() else None
+
+    test = frames("test")
+    assert test is not None  # the reader refuses a file without a row of it
+    return score("pad", test, frames("dev"), dataset=file.name, **context)[0]
+
+
+PROTOCOLS = (
+    Protocol(
+        "spoof",
+        asked="biometric",
+        version=PROTOCOL_VERSION,
+        says=PROTOCOL,
+        suites=(
+            Suite("pad", "biometric", METRICS, before="pad_text", trained=True, parts="domain"),
+            Suite("pad_text", "biometric", METRICS, parts="domain"),
+        ),
+        reads=(("dev", ("image",)), ("test", ("image",))),
+        score=_scored,
+        help="presentation attack detection, by domain and video",
+        source="gurayozgur/FoundPAD: src/training/trainer.py; ISO/IEC 30107-3",
+        optional=("dev",),
+        prompted=True,
+        curve=_curve,
+        file=ScoresFile(("id", "attack", "subject", "video", "domain", "split"), _measure),
+    ),
+)

@@ -8,9 +8,10 @@ from typing import Literal, NotRequired, TypedDict, Unpack
 import pyarrow as pa
 import pyarrow.compute as pc
 from gelo.models.faults import Fault
+from gelo.tasks.metricnames import LONGEST_PIECE, MEAN, is_piece, metric_name
 from gelo.tasks.metrics.intervals import Combined, Estimate, Interval
 from gelo.tasks.metrics.scores import UndefinedMetric
-from gelo.tasks.results import LONGEST_PIECE, MEAN, Result, Suite, is_piece, metric_name
+from gelo.tasks.results import Result
 from gelo.tasks.understood import Reading
 from numpy.typing import ArrayLike
 
@@ -33,8 +34,8 @@ class Tally:
     unit: what the intervals take as independent; the result's note `interval_unit` says it.
     """
 
-    def __init__(self, suite: Suite, prefix: str = "", unit: str = "image") -> None:
-        self.suite: Suite = suite
+    def __init__(self, suite: str, prefix: str = "", unit: str = "image") -> None:
+        self.suite = suite
         self._prefix, self._unit = prefix, unit
         self.values: dict[str, float] = {}
         self.intervals: dict[str, tuple[float, float]] = {}
@@ -96,7 +97,7 @@ class Tally:
 
 
 def undefined(
-    suite: Suite,
+    suite: str,
     part: str,
     leaves: Iterable[str],
     reason: str,

@@ -8,27 +8,44 @@ Sized for IJB-C (469,375 images, 15.7 million pairs): see `pooling` and `dots`; 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from functools import partial
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pyarrow as pa
+from gelo.tasks.metricnames import rate_label
 from gelo.tasks.metrics.intervals import Complement
 from gelo.tasks.metrics.pairs import Comparisons
 from gelo.tasks.metrics.scores import Scores, UndefinedMetric
 from gelo.tasks.metrics.verification import tar_at_far_sorted
+from gelo.tasks.protocols import scoredpairs
+from gelo.tasks.protocols.base import Metric, Protocol, ScoresFile, Suite
 from gelo.tasks.protocols.detection import warnings_of
 from gelo.tasks.protocols.dots import dots
 from gelo.tasks.protocols.inputs import empty_faults, pair_ends, refuse
 from gelo.tasks.protocols.pooling import pool
+from gelo.tasks.protocols.scoredpairs import LABELS, RATES
 from gelo.tasks.protocols.tally import Context, Tally
-from gelo.tasks.results import Result, rate_label
+from gelo.tasks.results import Result
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from gelo.tasks.scoring import Scored, Scoring
 
 PROTOCOL = (
     "templates: (f(x) + f(flip x)) x detector score, mean by media, sum by template, L2, dot; TAR at the nearest FAR"
 )
 PROTOCOL_VERSION = 2
-RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+METRICS = (
+    Metric(
+        "tar_at_far_{rate}",
+        "higher",
+        LABELS,
+        main=("templates",),  # too small for 1e-4, so that all that it can resolve is shown
+        help="genuine pairs accepted at the threshold of the nearest FAR",
+    ),
+    Metric("tar_at_far_1e-4", "higher", main=("*",), help="the rate that IJB papers report"),
+)
 
 
 def score(
@@ -77,3 +94,26 @@ def score(
     }
     table = pa.table({**{name: pairs[name] for name in ("template_1", "template_2", "same")}, "score": similarity})
     return tally.result(part, PROTOCOL, PROTOCOL_VERSION, counts, notes, **context), table
+
+
+def _scored(s: Scoring) -> list[Scored]:
+    d = s.dataset
+    image, flip = s.features("test", "image"), s.features("test", "flip")
+    return [score(d.name, image, flip, d.ids("test"), d.table("members"), d.table("pairs"), **s.context)]
+
+
+PROTOCOLS = (
+    Protocol(
+        "templates",
+        asked="biometric",
+        version=PROTOCOL_VERSION,
+        says=PROTOCOL,
+        suites=(Suite("fr", "biometric", METRICS),),
+        reads=(("test", ("image", "flip")),),
+        score=_scored,
+        help="face verification of templates",
+        source="deepinsight/insightface: recognition/arcface_torch/eval_ijbc.py",
+        curve=scoredpairs.curve,
+        file=ScoresFile(("id",), partial(scoredpairs.measure, folded=False), pairs=True, metrics=scoredpairs.METRICS),
+    ),
+)

@@ -5,18 +5,24 @@ pose, age).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from functools import partial
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pyarrow as pa
 from gelo.tasks.metrics.intervals import mean_of_rates, rule_of_30
 from gelo.tasks.metrics.scores import Scores, UndefinedMetric, as_scores
 from gelo.tasks.metrics.verification import fold_accuracy
+from gelo.tasks.protocols import scoredpairs
+from gelo.tasks.protocols.base import Metric, Protocol, ScoresFile, Suite
 from gelo.tasks.protocols.detection import warnings_of
 from gelo.tasks.protocols.inputs import empty_faults, feature_faults, id_faults, normalised, pair_ends, refuse
 from gelo.tasks.protocols.tally import Context, Tally
 from gelo.tasks.results import Result
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from gelo.tasks.scoring import Scored, Scoring
 
 PROTOCOL = (
     "verification: f(x) + f(flip x), L2, squared distance < t, t from the other folds, mean of the fold accuracies"
@@ -81,3 +87,41 @@ def score(
         }
     )
     return tally.result(part, PROTOCOL, PROTOCOL_VERSION, counts, notes, **context), table
+
+
+def _scored(s: Scoring) -> list[Scored]:
+    d = s.dataset
+    image, flip = s.features("test", "image"), s.features("test", "flip")
+    return [score(d.name, image, flip, d.ids("test"), d.table("pairs"), **s.context)]
+
+
+PROTOCOLS = (
+    Protocol(
+        "verification",
+        asked="biometric",
+        version=PROTOCOL_VERSION,
+        says=PROTOCOL,
+        suites=(
+            Suite(
+                "fr",
+                "biometric",
+                (
+                    Metric(
+                        "accuracy",
+                        "higher",
+                        main=("pairs", "pose", "age", "*"),
+                        help="pairs told right at the threshold of the other folds, mean over folds",
+                    ),
+                ),
+            ),
+        ),
+        reads=(("test", ("image", "flip")),),
+        score=_scored,
+        help="face verification of image pairs",
+        source="deepinsight/insightface: recognition/arcface_torch/eval/verification.py",
+        curve=scoredpairs.curve,
+        file=ScoresFile(
+            ("id", "fold"), partial(scoredpairs.measure, folded=True), pairs=True, metrics=scoredpairs.METRICS
+        ),
+    ),
+)

@@ -5,7 +5,7 @@ data/prompts.md).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -13,14 +13,23 @@ from gelo.models.faults import Fault
 from gelo.models.words import counted
 from gelo.tasks.metrics import classification
 from gelo.tasks.metrics.intervals import mean_of_rates, rate_interval
+from gelo.tasks.protocols.base import Metric, Protocol, Suite, leaves_of
 from gelo.tasks.protocols.inputs import feature_faults, id_faults, label_faults, normalised, refuse
 from gelo.tasks.protocols.tally import Context, Tally
 from gelo.tasks.results import Result
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from gelo.tasks.scoring import Scored, Scoring
+
 PROTOCOL = "zero_shot: 100 f_hat w, argmax; w = normalised mean of normalised prompt embeddings"
 PROTOCOL_VERSION = 5
-LEAVES = ("top1", "mean_per_class", "top5")
+METRICS = (
+    Metric("top1", "higher", help="share of images whose class is the nearest"),
+    Metric("mean_per_class", "higher", help="mean over classes of that share"),
+    Metric("top5", "higher", help="share whose class is among the nearest five, of sets with more than five"),
+)
+LEAVES = leaves_of(METRICS)
 SCALE = 100.0
 
 
@@ -107,3 +116,26 @@ def score(
         }
     )
     return tally.result(dataset, PROTOCOL, PROTOCOL_VERSION, counts, notes, **context), table
+
+
+def _scored(s: Scoring) -> list[Scored]:
+    d = s.dataset
+    test = d.ids("test"), s.features("test", "image"), d.labels("test")
+    return [score(d.name, *test, s.classifier(), **s.context)]
+
+
+PROTOCOLS = (
+    Protocol(
+        "zero_shot",
+        asked="zero_shot",
+        version=PROTOCOL_VERSION,
+        says=PROTOCOL,
+        suites=(Suite("zero_shot", "zero_shot", METRICS, averaged="top1"),),
+        reads=(("test", ("image",)),),
+        score=_scored,
+        help="the nearest averaged prompt",
+        source="openai/CLIP: notebooks, data/prompts.md",
+        prompted=True,
+        group="general",
+    ),
+)

@@ -12,11 +12,23 @@ Augment = Literal["none", "flip", "rand_augment", "spoof"]  # tasks/training/aug
 
 
 @dataclass(frozen=True, slots=True)
+class Gain:
+    """What a specialisation is for, by full metric names; several are averaged, and only where all are there.
+
+    after: of the trained encoder. before: of the untouched backbone, whose text prompts stand against a trained detector. Which way is
+    better the metrics themselves say.
+    """
+
+    after: tuple[str, ...]
+    before: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
-    """One specialised task. `data`, `defaults` and `lora` are keyed by collection; `suite` is the prefix of its metrics.
+    """One specialised task. `data`, `defaults`, `lora` and `gain` are keyed by collection; `suite` is the prefix of its metrics.
 
     defaults: fields of `sweeps.trial.Training` but `data`. by_adaptation: those that an adaptation has otherwise. lora: fields of
-    `models.adapt.Lora`.
+    `models.adapt.Lora`. question: what the report asks of the gain.
     """
 
     name: str
@@ -26,3 +38,5 @@ class Task:
     defaults: Mapping[str, Mapping[str, object]]
     lora: Mapping[str, Mapping[str, object]]
     by_adaptation: Mapping[str, Mapping[str, Mapping[str, object]]] = field(default_factory=dict)
+    gain: Mapping[str, Gain] = field(default_factory=dict)
+    question: str = ""

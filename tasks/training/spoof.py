@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gelo.models.heads import Binary
-from gelo.tasks.training.base import Task
+from gelo.tasks.training.base import Gain, Task
 
 TASK = Task(
     name="spoofs",
@@ -26,4 +26,6 @@ TASK = Task(
         "paper": {"rank": 8, "alpha": 8.0, "dropout": 0.4, "rslora": True, "targets": ["q", "v"]},
     },
     by_adaptation={"miniature": {"lora": {"lr_backbone": 3e-3}}},  # how the miniature rates were chosen: docs/demo.md
+    gain=dict.fromkeys(("miniature", "paper"), Gain(("pad/mean/hter",), ("pad_text/mean/hter",))),
+    question="How much does a spoof detector gain on text prompts (mean HTER, lower is better)?",
 )  # fmt: skip

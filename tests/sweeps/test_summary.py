@@ -16,14 +16,14 @@ from gelo.sweeps.spec import SweepSpec
 from gelo.sweeps.summary import WHOLE, average, inputs_of, is_complete, metrics_of, not_averaged, results_of
 from gelo.sweeps.tracking import Tracker
 from gelo.sweeps.trial import Trial
-from gelo.tasks.catalogue import Protocol
 from gelo.tasks.embed import EncoderRef
 from gelo.tasks.manifest import write_dataset
 from gelo.tasks.records import Record
 from gelo.tasks.results import Result
+from gelo.tasks.retention import Average
 from upath import UPath
 
-PAIRS: list[tuple[str, Protocol]] = [("one", "zero_shot"), ("one", "probe"), ("two", "zero_shot")]
+PAIRS: list[tuple[str, str]] = [("one", "zero_shot"), ("one", "probe"), ("two", "zero_shot")]
 
 
 def subject(root: Path, seed: int = 0) -> Subject:
@@ -91,8 +91,8 @@ def test_an_average_says_which_set_it_lacks_and_why(tmp_path: Path) -> None:
         save(of, "zero_shot", "one", 0.5)
         save(of, "zero_shot", "two", None, "1 class, at least 2 needed")
         save(of, "probe", "one", 0.5)
-    assert average(several[0], "probe", PAIRS) == (0.5, "")
-    assert average(several[0], "zero_shot", PAIRS) == (None, "two: 1 class, at least 2 needed")
+    assert average(several[0], "probe", PAIRS) == Average(0.5)
+    assert average(several[0], "zero_shot", PAIRS) == Average(None, None, {"two": "1 class, at least 2 needed"})
     assert not_averaged(several, PAIRS) == [
         "not given: zero_shot/mean_2/top1 of mini-s untouched, mini-s untouched and 2 other trials (two: 1 class, at least 2 needed)"
     ]
@@ -100,8 +100,8 @@ def test_an_average_says_which_set_it_lacks_and_why(tmp_path: Path) -> None:
     other = subject(tmp_path / "other")
     save(other, "zero_shot", "one", 0.5)
     assert not is_complete(other.trial, results_of(other, PAIRS), PAIRS)
-    assert average(other, "zero_shot", PAIRS) == (None, "two: no result")
-    assert average(other, "knn", PAIRS) == (None, "")
+    assert average(other, "zero_shot", PAIRS) == Average(None, None, {"two": "no result"})
+    assert average(other, "zero_shot", []) == Average(None)
 
 
 def test_a_run_is_of_its_data_sets_and_a_replay_doubles_none(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from gelo.models.faults import UserError
-from gelo.tasks.catalogue import COLLECTIONS, ENTRIES, SUITES, datasets_for, locate, named
+from gelo.tasks.catalogue import COLLECTIONS, ENTRIES, datasets_for, locate, named
 from gelo.tasks.manifest import write_dataset
+from gelo.tasks.protocols import PROTOCOLS, asked
 from gelo.tasks.records import Record
-from gelo.tasks.suites import WIRING
 from gelo.tasks.training import TASKS
 
 
@@ -37,7 +37,7 @@ def test_every_entry_is_known_under_its_name_and_wired(name: str) -> None:
     entry = ENTRIES[name]
     assert entry.name == name
     assert entry.protocols
-    assert set(entry.protocols) <= {*WIRING, "training"}
+    assert set(entry.protocols) <= {*PROTOCOLS, "training"}
     assert entry.scale in COLLECTIONS.values()
 
 
@@ -52,7 +52,8 @@ def test_every_task_trains_on_a_set_of_its_collection_and_every_protocol_belongs
         for collection, data in task.data.items():
             assert ENTRIES[data].scale == COLLECTIONS[collection]
             assert "training" in ENTRIES[data].protocols
-    assert {protocol for suite in SUITES.values() for protocol in suite} == set(WIRING)
+        assert task.gain.keys() == COLLECTIONS.keys() and task.question
+    assert {protocol for suite in asked().values() for protocol in suite} == set(PROTOCOLS)
 
 
 def test_unknown_names_are_answered_with_the_nearest(tmp_path: Path) -> None:

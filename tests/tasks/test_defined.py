@@ -10,8 +10,9 @@ import pytest
 from gelo.sweeps.folder import TrialFolder
 from gelo.tasks.defined import reads_of, run, why_not
 from gelo.tasks.manifest import Dataset, write_dataset
+from gelo.tasks.protocols import PROTOCOLS
 from gelo.tasks.records import Record
-from gelo.tasks.suites import WIRING, Head, Scoring
+from gelo.tasks.scoring import Head, Scoring
 from upath import UPath
 
 
@@ -33,19 +34,19 @@ def scoring(of: Dataset, **more: Any) -> Scoring:
     return Scoring(of, features, logit_scale=100.0, seed=0, vision="v" * 16, text="t" * 16, **given)
 
 
-@pytest.mark.parametrize("protocol", sorted(WIRING))
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
 def test_what_a_card_calls_undefined_is_absent_with_its_reason_in_every_protocol(protocol: Any, tmp_path: Path) -> None:
     of = dataset(tmp_path, undefined={protocol: "for a reason"})
-    wiring = WIRING[protocol]
-    suites = (*wiring.suites, *([wiring.detector] if wiring.detector else []))
+    declared = PROTOCOLS[protocol]
+    suites = (*declared.untrained, *([declared.detector] if declared.detector else []))
     read: Any = scoring(of, texts=None)
     scored = run(protocol, suites, read)
     assert [result.suite for result, _ in scored] == list(suites)
     assert reads_of(protocol, of) == [] and why_not(protocol, of) == "for a reason"
     for result, table in scored:
         part = "mine.mean" if protocol in ("morph", "spoof") else "mine"
-        assert result.absent == {f"{result.suite}/{part}/{leaf}": "for a reason" for leaf in wiring.leaves}
-        assert not result.values and result.protocol_version == wiring.version and len(table) == 0
+        assert result.absent == {f"{result.suite}/{part}/{leaf}": "for a reason" for leaf in declared.leaves}
+        assert not result.values and result.protocol_version == declared.version and len(table) == 0
         assert (result.data, result.vision) == (of.fingerprint, "v" * 16)
         folder = TrialFolder(UPath(tmp_path / "trial"))
         folder.save_result(result, table)
@@ -56,10 +57,10 @@ def test_the_headline_metrics_are_those_that_a_protocol_gives(tmp_path: Path) ->
     """Of the protocols that need no tables: what is absent in one case is given, or absent, in the other."""
     of = dataset(tmp_path)
     for protocol in ("zero_shot", "probe", "probe_train", "knn", "few_shot", "morph", "spoof"):
-        wiring: Any = WIRING[protocol]
-        for result, _ in run(protocol, wiring.suites, scoring(of)):
-            part = "mine.mean" if wiring.meant else "mine"
-            assert {f"{result.suite}/{part}/{leaf}" for leaf in wiring.leaves} <= {*result.values, *result.absent}, (
+        declared: Any = PROTOCOLS[protocol]
+        for result, _ in run(protocol, declared.untrained, scoring(of)):
+            part = "mine.mean" if declared.meant else "mine"
+            assert {f"{result.suite}/{part}/{leaf}" for leaf in declared.leaves} <= {*result.values, *result.absent}, (
                 protocol
             )
 
@@ -81,11 +82,11 @@ def test_a_protocol_that_asks_nothing_does_not_mind_the_prompts(tmp_path: Path) 
     assert "knn/mine/top1" in result.values
 
 
-@pytest.mark.parametrize(("splits", "lost"), [(("test",), {"probe", "knn", "few_shot"}), (("train",), {*WIRING})])
+@pytest.mark.parametrize(("splits", "lost"), [(("test",), {"probe", "knn", "few_shot"}), (("train",), {*PROTOCOLS})])
 def test_splits_that_are_not_there(splits: tuple[str, ...], lost: set[str], tmp_path: Path) -> None:
     of = dataset(tmp_path, splits)
     for protocol in ("zero_shot", "probe", "knn", "few_shot", "morph", "spoof", "verification"):
-        assert (why_not(protocol, of) != "") == (protocol in lost), protocol  # type: ignore[arg-type]
+        assert (why_not(protocol, of) != "") == (protocol in lost), protocol
 
 
 def test_tables_of_an_older_result_go_with_it(tmp_path: Path) -> None:

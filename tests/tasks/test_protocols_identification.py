@@ -12,10 +12,10 @@ from gelo.models.faults import UserError
 from gelo.tasks.manifest import write_dataset
 from gelo.tasks.metrics.identification import rank_k, ranks, tpir_at_fpir
 from gelo.tasks.metrics.scores import UndefinedMetric, as_scores
-from gelo.tasks.protocols import identification
+from gelo.tasks.protocols import PROTOCOLS, identification
 from gelo.tasks.protocols.tally import Context
 from gelo.tasks.records import Record
-from gelo.tasks.suites import WIRING, Scoring
+from gelo.tasks.scoring import Scoring
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -225,9 +225,9 @@ def test_a_prepared_set_is_searched_where_its_lists_are_there(listed: bool, tmp_
     scoring = Scoring(
         dataset=dataset, features=lambda split, view: views, texts=None, logit_scale=1.0, head=None, seed=0, vision="v", text="t",
     )  # fmt: skip
-    wiring = WIRING["identification"]
+    wiring = PROTOCOLS["identification"]
     [(result, _)] = wiring.score(scoring)
-    assert (result.suite,) == wiring.suites
+    assert (result.suite,) == wiring.untrained
     assert result.protocol_version == wiring.version
     plain = identification.score("ijbx", views, views, names, members, roles if listed else None, **CONTEXT)[0]
     assert (result.values, result.absent) == (plain.values, plain.absent)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from gelo.tasks.results import direction
-from gelo.tasks.suites import WIRING
+from gelo.tasks.protocols import PROTOCOLS, direction
 
 ERRORS = ("eer", "hter", "apcer", "bpcer", "acer")
 
 
 def test_every_leaf_of_every_protocol_has_a_direction() -> None:
-    for wiring in WIRING.values():
-        for leaf in wiring.leaves:
+    for protocol in PROTOCOLS.values():
+        for leaf in protocol.leaves:
             expected = 0 if leaf.startswith("sd_") else -1 if leaf.startswith(ERRORS) else 1
-            assert direction(f"{wiring.suites[0]}/part/{leaf}") == expected, leaf
+            assert direction(f"{protocol.untrained[0]}/part/{leaf}") == expected, leaf
 
 
 def test_an_undeclared_leaf_is_an_error() -> None:

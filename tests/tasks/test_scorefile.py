@@ -16,7 +16,7 @@ from gelo.tasks.filemetrics import measure
 from gelo.tasks.metrics.scores import as_scores
 from gelo.tasks.metrics.verification import tar_at_far
 from gelo.tasks.protocols import morph
-from gelo.tasks.scorefile import FileProtocol, read
+from gelo.tasks.scorefile import read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ def write(path: Path, **columns: Any) -> Path:
     return path
 
 
-def refusal(path: Path, protocol: FileProtocol) -> str:
+def refusal(path: Path, protocol: str) -> str:
     with pytest.raises(UserError) as refused:
         read(path, protocol)
     return str(refused.value)
@@ -184,7 +184,7 @@ def test_a_spoof_file_without_videos_domains_and_attacks(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("protocol", ["verification", "templates", "morph", "spoof"])
-def test_reversed_and_constant_scores_are_warned_of(tmp_path: Path, protocol: FileProtocol) -> None:
+def test_reversed_and_constant_scores_are_warned_of(tmp_path: Path, protocol: str) -> None:
     label, score = pairs(np.random.default_rng(6), 80)
     right = measure(read(write(tmp_path / "s.csv", score=score, label=label), protocol))
     assert "warning" not in right.notes
@@ -245,9 +245,7 @@ def test_every_fault_at_once(tmp_path: Path) -> None:
         ({"score": [1, 2], "label": [1, 0], "subject": ["s", ""]}, "morph", ["1 empty: row 2"]),
     ],
 )  # fmt: skip
-def test_columns_that_cannot_be(
-    tmp_path: Path, columns: dict[str, list[Any]], protocol: FileProtocol, parts: list[str]
-) -> None:
+def test_columns_that_cannot_be(tmp_path: Path, columns: dict[str, list[Any]], protocol: str, parts: list[str]) -> None:
     for suffix in ("csv", "parquet"):
         said = refusal(write(tmp_path / f"f.{suffix}", **columns), protocol)
         assert "1 fault" in said

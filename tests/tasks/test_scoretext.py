@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from gelo.models.faults import UserError
 from gelo.tasks.filemetrics import measure
-from gelo.tasks.scorefile import FileProtocol, read
+from gelo.tasks.scorefile import read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
@@ -21,7 +21,7 @@ ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-be")
 SEPARATORS = (",", ";", "\t", "|", " ")
 
 
-def refusal(path: Path, protocol: FileProtocol = "templates") -> str:
+def refusal(path: Path, protocol: str = "templates") -> str:
     with pytest.raises(UserError) as refused:
         read(path, protocol)
     return str(refused.value)

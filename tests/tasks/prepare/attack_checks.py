@@ -14,8 +14,9 @@ from gelo.tasks.prepare import attacks
 from gelo.tasks.prepare.official import Official
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.prepare.readers import KNOWN
+from gelo.tasks.protocols import PROTOCOLS
 from gelo.tasks.results import Result
-from gelo.tasks.suites import WIRING, Head, Scoring
+from gelo.tasks.scoring import Head, Scoring
 
 from tests.tasks.prepare.attack_trees import BONA_FIDE, MAD22
 
@@ -59,6 +60,6 @@ def scored(protocol: Any, dataset: Dataset, angles: dict[str, float]) -> dict[st
         return np.stack([np.cos(turned), np.sin(turned)], axis=1)
 
     texts, head = [np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])], Head(np.eye(2), np.zeros(2))
-    wiring = WIRING[protocol]
+    wiring = PROTOCOLS[protocol]
     results = wiring.score(Scoring(dataset, features, texts, 100.0, head, 0, "v", "t"))
     return {result.suite: result for result, _ in results}

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gelo.tasks.asking import prompts_for
 from gelo.tasks.prepare.prepare import prepare
-from gelo.tasks.prompts import prompts_for
 
 from tests.tasks.prepare import attack_trees as trees
 from tests.tasks.prepare.attack_checks import partial, refused, rows, scored, small

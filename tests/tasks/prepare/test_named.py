@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from gelo.analysis.labels import IDENTITY
 from gelo.models.faults import UserError
-from gelo.tasks.catalogue import COLLECTIONS, ENTRIES, SUITES, taken
+from gelo.tasks.catalogue import COLLECTIONS, ENTRIES, taken
+from gelo.tasks.metricnames import LONGEST_PIECE
 from gelo.tasks.prepare.named import reader_of
 from gelo.tasks.prepare.tree import Asked
-from gelo.tasks.results import LONGEST_PIECE
-from gelo.tasks.results import SUITES as METRICS
+from gelo.tasks.protocols import asked, groups, suites
 
 
 def told(name: str, source: Path, reader: str = "folder") -> str:
@@ -25,7 +25,8 @@ def told(name: str, source: Path, reader: str = "folder") -> str:
 
 
 @pytest.mark.parametrize(
-    "name", [*ENTRIES, *SUITES, *METRICS, *COLLECTIONS, *IDENTITY, "mean", "average", "gelo", "train", "Testing"]
+    "name",
+    [*ENTRIES, *asked(), *groups(), *suites(), *COLLECTIONS, *IDENTITY, "mean", "average", "gelo", "train", "Testing"],
 )
 def test_a_name_that_means_something_already_is_refused_in_any_case(name: str, tmp_path: Path) -> None:
     """Case 10: sets of gelo's, suites, averages, and the columns of the report's tables beside the sets."""

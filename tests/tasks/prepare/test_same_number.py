@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from gelo.models.faults import UserError
+from gelo.tasks.asking import prompts_for
 from gelo.tasks.manifest import Dataset, read_chunk
 from gelo.tasks.prepare.prepare import prepare
-from gelo.tasks.prompts import prompts_for
 from gelo.tasks.protocols import zeroshot
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -10,9 +10,9 @@ import safetensors.torch
 import torch
 from gelo.models.specs import MINI
 from gelo.models.zoo import MERGES, build_model, load_backbone
+from gelo.tasks.asking import prompts_for
 from gelo.tasks.embed import EncoderRef, embed, features, needs, text_features
 from gelo.tasks.prepare.prepare import prepare
-from gelo.tasks.prompts import prompts_for
 from gelo.tasks.protocols import zeroshot
 from open_clip.model import CLIP
 from open_clip.tokenizer import SimpleTokenizer

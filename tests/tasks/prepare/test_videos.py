@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gelo.tasks.asking import prompts_for
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.prepare.videos import video_of
-from gelo.tasks.prompts import prompts_for
-from gelo.tasks.suites import WIRING
+from gelo.tasks.protocols import PROTOCOLS
 
 from tests.tasks.prepare import attack_trees as trees
 from tests.tasks.prepare.attack_checks import partial, refused, rows, scored
@@ -145,7 +145,7 @@ def test_videos_without_dev_and_with_dev_are_scored_by_hand(tmp_path: Path) -> N
         put(root / name, photograph("warp", 0))
     table(root / "test.csv", [f"{name},{'bonafide' if name < 'v2' else 'attack'}" for name in angles])
     dataset, _ = prepare("celeba_spoof", root, tmp_path / "data")
-    assert WIRING["spoof"].reads_of(dataset) == [("test", ("image",))]
+    assert PROTOCOLS["spoof"].reads_of(dataset) == [("test", ("image",))]
     for suite, result in scored("spoof", dataset, angles).items():
         part = f"{suite}/domain_celeba_spoof"
         # pairs (bona fide, attack): 60 > 10, 60 > 30, 20 > 10, 20 < 30, so AUC 3/4; at a threshold between 20 and 30 both errors are 1/2
@@ -159,7 +159,7 @@ def test_videos_without_dev_and_with_dev_are_scored_by_hand(tmp_path: Path) -> N
         put(root / name, photograph("warp", 0))
     table(root / "dev.csv", ["d0_0.png,bonafide", "d1_0.png,attack"])
     dataset, _ = prepare("celeba_spoof", root, tmp_path / "data", replace=True)
-    assert [split for split, _ in WIRING["spoof"].reads_of(dataset)] == ["dev", "test"]
+    assert [split for split, _ in PROTOCOLS["spoof"].reads_of(dataset)] == ["dev", "test"]
     result = scored("spoof", dataset, angles | dev)["pad"]
     # the threshold lies between 35 and 50 degrees: both attacks and one of two bona fide are refused
     assert result.values["pad/domain_celeba_spoof/hter"] == 0.25
