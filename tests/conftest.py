@@ -27,3 +27,10 @@ def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         list(pool.map(partial(_make, world / "data"), names))
     return world
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever needs the small world waits half a minute for it."""
+    for item in items:
+        if "small_world" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)

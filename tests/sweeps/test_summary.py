@@ -41,6 +41,7 @@ def save(of: Subject, suite: Any, dataset: str, value: float | None, reason: str
     of.folder.save_result(result, pa.table({"id": ["a"]}))
 
 
+@pytest.mark.slow
 def test_mlflow_holds_what_the_files_say_after_every_change(tmp_path: Path) -> None:
     """Case 03: new data, then a number that is defined no more, then a set that joins; each read back by the client."""
     from mlflow import MlflowClient
