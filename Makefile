@@ -37,9 +37,10 @@ demo: $(STAMP)
 test: $(STAMP)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-# Before every commit. Tests with the mark slow, cluster or browser are left to `make test`.
+# Before every commit. Tests with the mark slow, cluster or browser are left to `make test`. Compiled tests
+# are kept, whatever the environment says: making them anew is a third of the start.
 check: lint
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow and not cluster and not browser" $(ARGS)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow and not cluster and not browser" $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 from gelo.tasks.catalogue import ENTRIES, locate
+from hypothesis import settings
+
+# A busy machine is no fault of the code's; pytest-timeout ends what hangs.
+settings.register_profile("gelo", deadline=None)
+settings.load_profile("gelo")
 
 
 def _make(data: Path, name: str) -> None:

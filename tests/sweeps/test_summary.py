@@ -105,6 +105,7 @@ def test_an_average_says_which_set_it_lacks_and_why(tmp_path: Path) -> None:
     assert average(other, "knn", PAIRS) == (None, "")
 
 
+@pytest.mark.slow
 def test_a_run_is_of_its_data_sets_and_a_replay_doubles_none(tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
