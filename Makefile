@@ -1,7 +1,9 @@
 # gelo: every target does its own set-up in .venv and is quick when that is there already.
-#   make demo    the study in miniature, ends with a report        make test   the test suite
-#   make lint    ruff and mypy        make bench   the benchmarks   make clean  remove what make and gelo made here
-# PYTHON chooses the interpreter (3.11 or 3.12), VENV the folder; ARGS goes to the command: make demo ARGS="--name second"
+#   make demo    the study in miniature, ends with a report
+#   make check   lint, types and the fast tests, in a minute and a half     make test    every test, in about twenty
+#   make lint    ruff, codespell and mypy                                   make bench   the benchmarks
+#   make docs    the pages of docs/ and the API as a site in site/          make clean   remove what make and gelo made here
+# PYTHON chooses the interpreter (3.11 to 3.13), VENV the folder; ARGS goes to the command: make demo ARGS="--name second"
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -9,22 +11,22 @@ SHELL := /bin/bash
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' >/dev/null 2>&1 && echo $$p && break; done)
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' >/dev/null 2>&1 && echo $$p && break; done)
 ARGS ?=
 
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo check test lint docs bench clean
 
 help:
-	@sed -n 's/^# \?//; 1,4p' Makefile
+	@sed -n 's/^# \?//; 1,6p' Makefile
 
 setup: $(STAMP)
 
 # The stamp is written last, so that an interrupted installation is done again.
 $(STAMP): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "gelo needs Python 3.11 or 3.12, found none; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@test -n "$(PYTHON)" || { echo "gelo needs Python 3.11, 3.12 or 3.13, found none; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps clip-benchmark==1.6.2  # for one test: its lists of prompts
 	@touch $@
 
@@ -35,10 +37,20 @@ demo: $(STAMP)
 test: $(STAMP)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
+# Before every commit. Tests with the mark slow, cluster or browser are left to `make test`. Compiled tests
+# are kept, whatever the environment says: making them anew is a third of the start.
+check: lint
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow and not cluster and not browser" $(ARGS)
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
+
+# Strict: a link that leads nowhere fails it. To read it: python -m http.server -d site
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict $(ARGS)
 
 # Writes docs/benchmarks.md. A quick look that writes nothing: make bench ARGS=--smoke
 bench: $(STAMP)
@@ -46,5 +58,5 @@ bench: $(STAMP)
 
 # Removes out/ too: generated data, caches, sweeps and the tracking database of this folder.
 clean:
-	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) out build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 from gelo.tasks.catalogue import ENTRIES, locate
+from hypothesis import settings
+
+# A busy machine is no fault of the code's; pytest-timeout ends what hangs.
+settings.register_profile("gelo", deadline=None)
+settings.load_profile("gelo")
 
 
 def _make(data: Path, name: str) -> None:
@@ -27,3 +32,10 @@ def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         list(pool.map(partial(_make, world / "data"), names))
     return world
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever needs the small world waits half a minute for it."""
+    for item in items:
+        if "small_world" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)

@@ -157,6 +157,7 @@ def told(storage: Path) -> tuple[list[str], dict[str, list[str]]]:
     return [str(finding) for finding in findings(comparison)], rows
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(keys=st.permutations(KEYS_OF_THE_GRID))
 def test_no_finding_and_no_table_depends_on_the_order_of_keys(

@@ -29,6 +29,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+@pytest.mark.slow
 def test_the_four_tables_and_the_page(written: tuple[Path, Report]) -> None:
     storage, report = written
     folder = Path(str(report.path))
@@ -75,6 +76,7 @@ def test_gelo_table(written: tuple[Path, Report]) -> None:
     assert table["w00"]["train_seconds"] == "", "a merge has no training of its own"
 
 
+@pytest.mark.slow
 def test_identical_results_give_identical_bytes(tmp_path: Path, written: tuple[Path, Report]) -> None:
     demo(tmp_path, wise=True)
     other = Path(str(write_report(tmp_path, "demo").path))
@@ -119,6 +121,7 @@ def test_colours_go_from_worse_to_better() -> None:
     assert tint(5.0, 1.0) == tint(1.0, 1.0)
 
 
+@pytest.mark.slow
 def test_leaks_stand_on_the_page_with_the_results_that_they_are_in(tmp_path: Path) -> None:
     root = write_sweep(tmp_path, backbones=["mini-s"])
     leak = "12 of 12 images of test stand in train too, byte for byte: <a> = b"

@@ -84,6 +84,7 @@ def test_a_sweep_on_another_file_system(tmp_path: Path) -> None:
     assert there.metrics.equals(here.metrics) and there.trials.equals(here.trials)
 
 
+@pytest.mark.slow
 def test_mlflow_must_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow import MlflowClient
 

@@ -24,6 +24,8 @@ from upath import UPath
 
 from tests.e2e.conftest import Gelo
 
+pytestmark = pytest.mark.slow
+
 MINE: dict[str, Any] = {"name": "mine", "backbones": ["mini-s"], "evaluate": ["zero_shot"]}
 
 

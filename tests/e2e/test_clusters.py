@@ -12,6 +12,8 @@ import pytest
 
 from tests.e2e.sweeping import Place, wait_for
 
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+
 TWO = """
 name: small
 backbones: [mini-s]

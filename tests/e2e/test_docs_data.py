@@ -16,6 +16,8 @@ from tests.tasks.prepare.hub_trees import rows
 from tests.tasks.prepare.plain import COLOURS, paint
 from tests.tasks.prepare.same_pictures import write_tar
 
+pytestmark = pytest.mark.slow
+
 DOCS = Path(__file__).parents[2] / "docs"
 CLASSES = ("red", "blue")
 

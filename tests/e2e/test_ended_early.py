@@ -12,6 +12,8 @@ import pytest
 from tests.e2e.sweeping import LIMIT, Place, wait_for
 from tests.tasks.prepare.plain import tree
 
+pytestmark = pytest.mark.slow
+
 ONE = "name: small\nbackbones: [mini-s]\ntasks: {morphs: {adaptation: full, epochs: 40}}\nevaluate: [zero_shot]\n"
 
 

@@ -22,6 +22,8 @@ from gelo.sweeps.evaluate import verified
 
 from tests.e2e.sweeping import LIMIT, SMALL, Place, wait_for
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def left_alone(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:

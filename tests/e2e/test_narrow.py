@@ -15,6 +15,8 @@ from rich.cells import cell_len
 from tests.e2e.test_one_set import colours
 from tests.tasks.prepare.plain import tree
 
+pytestmark = pytest.mark.slow
+
 WIDTH = 40
 FOLDER = "a_rather_long_name_of_a_folder"
 COMMANDS = (  # each with its exit code

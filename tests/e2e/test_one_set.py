@@ -17,6 +17,8 @@ from PIL import Image
 
 from tests.e2e.conftest import Gelo, Said
 
+pytestmark = pytest.mark.slow
+
 COLOURS = {"red": (220, 30, 30), "green": (30, 180, 40), "blue": (30, 60, 220)}
 NAMES = tuple(COLOURS)
 

@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.e2e.conftest import Gelo
+
+pytestmark = pytest.mark.slow
 
 
 def pictures(root: Path) -> None:

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import open_clip
+import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+
+pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).parents[2] / "docs" / "real-weights.md"
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests.e2e.conftest import Gelo
 
+pytestmark = pytest.mark.slow
+
 DOCS = Path(__file__).parents[2] / "docs"
 SHOWN = re.findall(r"^    \$ gelo (.*)\n((?:    .*\n|\n(?=    ))+)", (DOCS / "biometrics.md").read_text(), re.M)
 

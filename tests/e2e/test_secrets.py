@@ -14,6 +14,8 @@ import pytest
 import typer
 from gelo.sweeps.cli import app
 
+pytestmark = pytest.mark.slow
+
 SECRET = "hunter2-correct-horse"
 PLACES = ("storage", "tracking", "data", "cache", "address")  # options that take an address
 ADDRESSES = (

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SWEEP = (
     "name: two\nbackbones: [mini-s]\ntasks: {morphs: {epochs: 1}}\nevaluate: [zero_shot]\ndatasets: [shapes, flags]\n"

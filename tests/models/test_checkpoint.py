@@ -81,6 +81,7 @@ def _same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and a == b
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", [Full(), Lora(rank=2, dropout=0.4)], ids=str)
 @pytest.mark.parametrize("place", ["local", "memory"])
 def test_interrupted_training_equals_straight_training_bit_for_bit(

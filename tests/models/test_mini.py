@@ -20,6 +20,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("mini-s", "mini-l")
 
 

@@ -157,6 +157,7 @@ def test_what_is_under_other_names_is_told_by_the_names(
     assert suffix != ".safetensors" or found in str(weights_fault(path, "x")), "before torch is imported"
 
 
+@pytest.mark.slow
 def test_the_way_out_of_a_prefix_and_of_a_level_too_deep_works_as_written(tmp_path: Path) -> None:
     save_file({f"model.{name}": tensor for name, tensor in KEYS.items()}, tmp_path / "w.safetensors")
     torch.save({"epoch": 3, "model": KEYS}, tmp_path / "w.pt")

@@ -124,6 +124,7 @@ def test_without_git_a_run_has_no_commit(monkeypatch: pytest.MonkeyPatch) -> Non
     assert tags_of(spec) == {"gelo.sweep": "n", "gelo.scale": "miniature"}
 
 
+@pytest.mark.slow
 def test_ray_is_told_to_wait_longer_than_gelo_before_it_is_imported() -> None:
     """It reads that when it is imported: told later, it ended the program after its own 60 s (measured: 61 s, then 179 s)."""
     name = "RAY_gcs_rpc_server_reconnect_timeout_s"

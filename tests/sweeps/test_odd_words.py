@@ -15,6 +15,8 @@ import typer
 from gelo.sweeps import signals
 from gelo.sweeps.cli import program as command_line
 
+pytestmark = pytest.mark.slow
+
 ODD = (
     *(
         "",

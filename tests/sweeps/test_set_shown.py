@@ -116,6 +116,7 @@ def test_the_contact_sheet_is_made_again_when_asked(own: Path) -> None:
     assert json.loads(shown(own, preview=True, json=True))["preview"] == str(sheet) and sheet.exists()
 
 
+@pytest.mark.slow
 def test_a_set_that_gelo_draws_is_made_and_says_that_it_is_a_miniature(own: Path) -> None:
     assert "MINIATURE: generated toy data" in shown(own, "shapes")
 

@@ -76,6 +76,7 @@ def alone(tmp_path: Path) -> dict[str, float]:
     return values(results)
 
 
+@pytest.mark.slow
 def test_a_class_that_train_lacks_costs_what_is_learnt_from_train_and_nothing_else(
     tmp_path: Path, alone: dict[str, float]
 ) -> None:
@@ -108,6 +109,7 @@ def test_a_single_class_is_no_measurement_of_any_kind(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_the_card_says_is_undefined_is_not_asked(tmp_path: Path, alone: dict[str, float]) -> None:
     colours(tmp_path / "data", "numbers", undefined={"zero_shot": "labels are whole numbers without names"})
     results, faults = scored(tmp_path, "numbers")
@@ -121,6 +123,7 @@ def test_what_the_card_says_is_undefined_is_not_asked(tmp_path: Path, alone: dic
     assert len(list((tmp_path / "cache" / "text").glob("*/*.npy"))) == 1, "those of the whole set"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("classes", "said"),
     [
@@ -151,6 +154,7 @@ def test_a_split_that_is_not_there_costs_what_needs_it(tmp_path: Path) -> None:
     assert results["zero_shot/trains"].absent["zero_shot/trains/top1"] == "trains has no test split"
 
 
+@pytest.mark.slow
 def test_an_unreadable_image_costs_what_reads_its_split(tmp_path: Path, alone: dict[str, float]) -> None:
     colours(tmp_path / "data", "torn", damaged="train/blue2")
     colours(tmp_path / "data", "worse", damaged="test/blue2")

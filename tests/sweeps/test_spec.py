@@ -223,6 +223,7 @@ def test_yaml_of_another_program_reads_the_same(tmp_path: Path, encoding: str) -
     assert load_spec(str(path)).trials() == parse_spec(SOUND, "").trials()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
     [

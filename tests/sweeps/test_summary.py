@@ -41,6 +41,7 @@ def save(of: Subject, suite: Any, dataset: str, value: float | None, reason: str
     of.folder.save_result(result, pa.table({"id": ["a"]}))
 
 
+@pytest.mark.slow
 def test_mlflow_holds_what_the_files_say_after_every_change(tmp_path: Path) -> None:
     """Case 03: new data, then a number that is defined no more, then a set that joins; each read back by the client."""
     from mlflow import MlflowClient
@@ -104,6 +105,7 @@ def test_an_average_says_which_set_it_lacks_and_why(tmp_path: Path) -> None:
     assert average(other, "zero_shot", []) == Average(None)
 
 
+@pytest.mark.slow
 def test_a_run_is_of_its_data_sets_and_a_replay_doubles_none(tmp_path: Path) -> None:
     from mlflow import MlflowClient
 

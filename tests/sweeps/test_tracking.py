@@ -24,6 +24,8 @@ from gelo.sweeps.store import experiment_page
 from gelo.sweeps.tracking import Metric, Scalar, Tracker, resolve_uri, ui_command
 from upath import UPath
 
+pytestmark = pytest.mark.slow
+
 TRIALS = 5
 RESULTS = [Metric(f"zero_shot/set_{i}/top1", i / 200) for i in range(120)]
 LOSSES = [Metric("train/loss", 1 / (step + 1), step) for step in range(1100)]  # over one batch

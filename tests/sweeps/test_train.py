@@ -125,6 +125,7 @@ def after(step: int) -> Callable[[], bool]:
 ADAPTATIONS = pytest.mark.parametrize("adaptation", [LORA, Full()], ids=["lora", "full"])
 
 
+@pytest.mark.slow
 @ADAPTATIONS
 def test_interrupted_after_every_step_it_ends_on_the_same_bits(
     world: World, whole: Callable[[Trial], Path], adaptation: Adaptation, tmp_path: Path
@@ -140,6 +141,7 @@ def test_interrupted_after_every_step_it_ends_on_the_same_bits(
     assert_same_bits(tmp_path, whole(wanted))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [1, 3, 6])
 def test_interrupted_once_with_dropout_and_a_penalty(
     world: World, whole: Callable[[Trial], Path], step: int, tmp_path: Path
@@ -157,6 +159,7 @@ PAPERS = {
 }  # what the miniature defaults leave out, by task
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", PAPERS)
 def test_interrupted_with_the_papers_preparation_of_the_images(
     world: World, whole: Callable[[Trial], Path], task: str, tmp_path: Path
@@ -275,6 +278,7 @@ def other_base(world: World) -> Encoder:
     return world.base.with_visual(changed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exchanged", ["base weights", "data", "version of the training step"])
 def test_a_half_trained_trial_does_not_go_on_from_something_else(
     exchanged: str, world: World, other_base: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -466,6 +470,7 @@ def size_of(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_during_a_checkpoint_costs_nothing(
     world: World, whole: Callable[[Trial], Path], tmp_path: Path
 ) -> None:

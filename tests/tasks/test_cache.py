@@ -44,6 +44,7 @@ def test_the_longest_unused_go_until_the_rest_fits(tmp_path: Path) -> None:
     assert entries(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [0, 1])
 def test_pruned_images_are_decoded_again_alike(tmp_path: Path, limit: int) -> None:
     digits = locate("digits", tmp_path / "data", build=True)

@@ -65,6 +65,7 @@ def test_unknown_names_are_answered_with_the_nearest(tmp_path: Path) -> None:
         datasets_for("miniature", "prob")
 
 
+@pytest.mark.slow
 def test_a_set_that_is_not_there_is_answered_with_how_to_prepare_it_and_those_that_are(tmp_path: Path) -> None:
     written(tmp_path, "mine", "full")
     for name, remedy in (
@@ -112,6 +113,7 @@ def written(data: Path, name: str, scale: Any) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_missing_is_built_only_on_request_and_only_where_gelo_can(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="missing"):
         locate("digits", tmp_path)

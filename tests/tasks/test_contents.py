@@ -54,6 +54,7 @@ _IMAGES = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.sampled_from(["train", "val", "test", "dev"]), _IMAGES, min_size=1))
 def test_leaks_are_those_of_a_loop_over_all_pairs(splits: dict[str, Images]) -> None:

@@ -102,6 +102,7 @@ def test_eer_is_the_root_on_the_interpolated_roc(seed: int, ties: bool) -> None:
     assert errors.eer(genuine, impostor, chosen_on=ON).value == pytest.approx(np.interp(at, steps, roc.far()), abs=1e-9)
 
 
+@pytest.mark.slow
 @given(some, some)
 def test_eer_lies_between_the_rates_that_bracket_it(genuine: Scores, impostor: Scores) -> None:
     value, threshold = errors.eer(genuine, impostor, chosen_on=ON)
@@ -115,6 +116,7 @@ def test_eer_lies_between_the_rates_that_bracket_it(genuine: Scores, impostor: S
     assert difference == pytest.approx(float(min(abs(far_0 - frr_0), abs(far_1 - frr_1))), abs=1e-12)
 
 
+@pytest.mark.slow
 @given(some, some)
 def test_papers_eer_is_fpr_at_the_first_nearest_point(genuine: Scores, impostor: Scores) -> None:
     points = exact_roc(genuine, impostor)
@@ -124,6 +126,7 @@ def test_papers_eer_is_fpr_at_the_first_nearest_point(genuine: Scores, impostor:
     assert errors.far(impostor, threshold) == pytest.approx(value, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.01, 0.1, 0.2, 0.5])
 @given(genuine=some, impostor=some)
 @settings(max_examples=40)
@@ -165,6 +168,7 @@ def test_roles_and_signs_swapped_mirror_the_errors(genuine: Scores, impostor: Sc
     assert errors.auc(genuine, impostor) == pytest.approx(1 - errors.auc(impostor, genuine), abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CURVE_METRICS)
 @given(genuine=st.lists(coarse, min_size=1, max_size=30), impostor=st.lists(coarse, min_size=1, max_size=30))
 @settings(max_examples=40)

@@ -41,6 +41,7 @@ def test_the_ends_of_a_rate_solve_the_equation_of_mid_p(hits: int, total: int, l
     assert (high == 1) == (hits == total)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.001, 0.01, 0.05, 0.2])
 @pytest.mark.parametrize("total", [30, 100, 1000])
 def test_a_rate_is_covered_exactly_as_often_as_the_binomial_law_says(rate: float, total: int) -> None:

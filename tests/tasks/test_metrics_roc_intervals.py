@@ -94,6 +94,7 @@ def test_large_samples_have_the_bootstrap_interval_of_an_error_at_another() -> N
     assert ours == pytest.approx((theirs.low, theirs.high), abs=0.006)  # of a width of 0.06
 
 
+@pytest.mark.slow
 def test_large_samples_have_the_bootstrap_interval_of_the_area() -> None:
     genuine, impostor = normal(4, 600, 0.7), normal(5, 600, -0.7)
     labels = np.repeat([1, 0], 600)

@@ -18,6 +18,8 @@ from gelo.tasks.mini.worlds import canvas
 from gelo.tasks.mini.worlds.canvas import generator
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 NAMES = [*faces.BUILDERS, *morphs.BUILDERS, *spoofs.BUILDERS]
 GOLDEN: dict[str, str] = {
     "faces": "f5f397c119666ae0",

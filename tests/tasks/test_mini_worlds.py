@@ -18,6 +18,8 @@ from gelo.tasks.mini.worlds import SHIFTED, WORLDS
 from gelo.tasks.mini.worlds.canvas import cosine, encode, generator, sine
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 # First 16 hex digits of the SHA-256 over the decoded pixels of test images 0 to 11.
 GOLDEN: dict[str, str] = {
     "shapes": "cf9c29e142ced42d",

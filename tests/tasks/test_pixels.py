@@ -297,6 +297,7 @@ def test_too_little_memory_for_turning_is_no_picture(monkeypatch: pytest.MonkeyP
         open_image(encode(COLOUR))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reading", READINGS)
 def test_checking_refuses_what_opening_refuses(reading: Reading) -> None:
     """Damaged files of many forms; the JPEGs are checked at an eighth of their size."""
@@ -346,6 +347,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("files", "most"),
     [

@@ -99,6 +99,7 @@ def test_probe_is_scikit_learn_at_the_chosen_c() -> None:
     assert result.notes["feature_stage"] == "post-projection, L2-normalised"
 
 
+@pytest.mark.slow
 def test_probe_repeats_and_never_looks_at_the_test_labels_to_choose() -> None:
     train, train_labels = clusters(1, 120)
     test, test_labels = clusters(2, 60)
@@ -111,6 +112,7 @@ def test_probe_repeats_and_never_looks_at_the_test_labels_to_choose() -> None:
     assert first[1].column("predicted").equals(other[1].column("predicted"))
 
 
+@pytest.mark.slow
 def test_probe_chooses_c_on_a_validation_split_and_fits_on_both() -> None:
     """The split decides: its labels turned round, another C is best; the final fit is scikit-learn's on train + validation."""
     train, train_labels = clusters(1, 120)
@@ -135,6 +137,7 @@ def test_probe_chooses_c_on_a_validation_split_and_fits_on_both() -> None:
     assert float(result.notes["C"]) == probe.GRID[int(np.argmax(accuracies))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suite", [protocol.name for protocol in probe.PROTOCOLS])
 def test_each_variant_of_the_probe_fits_on_what_its_name_says(suite: str) -> None:
     train, train_labels = clusters(1, 120)
@@ -262,6 +265,7 @@ def test_a_class_that_train_lacks_leaves_the_number_absent_and_is_named(suite: s
     assert "predicted" not in table.column_names or table["predicted"].null_count == 60
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.sets(st.integers(0, 3)), st.sets(st.integers(0, 3)))
 def test_whatever_classes_train_and_test_lack_it_is_scikit_learns_number_or_none(

@@ -154,6 +154,7 @@ def test_the_pair_example_against_interpolation() -> None:
     assert result.values["fr/pair_distances/tar_at_far_1e-1"] == 1.0
 
 
+@pytest.mark.slow
 def test_a_morph_file_gives_what_the_protocol_gives(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     attack = np.repeat(["bona_fide", "a", "b"], 40)
@@ -285,6 +286,7 @@ def test_a_damaged_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFact
     assert np.isfinite(file.scores).all() and set(file.labels.tolist()) == {0, 1}
 
 
+@pytest.mark.slow
 def test_a_million_comparisons_have_intervals(tmp_path: Path) -> None:
     rng = np.random.default_rng(7)
     label = (np.arange(1_000_200) % 500 == 0).astype(int)

@@ -37,6 +37,7 @@ def encoded(text: str, encoding: str) -> bytes:
     return (b"\xfe\xff" if encoding == "utf-16-be" else b"") + text.encode(encoding)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), seed=st.integers(0, 1 << 30))
 def test_the_same_numbers_whatever_wrote_the_file_and_in_any_order(

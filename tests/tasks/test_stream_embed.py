@@ -30,6 +30,8 @@ from PIL import Image, ImageOps
 from safetensors.torch import load_file
 from torch import nn
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = Prompts(("red circle", "blue square"), ("a photo of a {}", "a {}"))
 
 

@@ -210,6 +210,7 @@ def test_no_file_and_images_aligned_already_are_refused(tmp_path: Path) -> None:
     assert "own five points" in str(faults[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n", "\n\n"])
 def test_whatever_wrote_a_landmark_file_the_faces_are_the_same(end: str, encoding: str, tmp_path: Path) -> None:

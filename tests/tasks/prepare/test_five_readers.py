@@ -31,6 +31,8 @@ from tests.tasks.prepare.hub_trees import parquet, rows, save_dict
 from tests.tasks.prepare.plain import COLOURS
 from tests.tasks.prepare.same_pictures import put, write_tar
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("black", "blue", "green", "red", "yellow")
 Picture = tuple[str, str, int, bytes]  # split, class, number, PNG
 

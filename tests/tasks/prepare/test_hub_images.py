@@ -53,6 +53,7 @@ def found(path: Path, column: str) -> list[bytes | None]:
     return values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", ["none", "snappy", "zstd", "gzip", "brotli"])
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
 @pytest.mark.parametrize("dictionary", [True, False])
@@ -91,6 +92,7 @@ def test_what_is_not_understood_has_no_spans(tmp_path: Path) -> None:
     assert found(tmp_path / "a.parquet", "a") == [None]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_damaged_pages_end_in_other_bytes_or_in_none(data: st.DataObject) -> None:
@@ -258,6 +260,7 @@ def test_ids_are_unique_where_files_of_one_name_lie_in_two_folders(tmp_path: Pat
     assert meant(read(tmp_path)[0]) == MEANT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["parquet", "arrow"])
 def test_memory_does_not_grow_with_the_row_group(kind: str, tmp_path: Path) -> None:
     """One row group of incompressible images, read image by image, in a process of its own."""

@@ -188,6 +188,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_wrong_tree_is_refused_and_the_place_is_named(name: str, tmp_path: Path) -> None:
     Image.new("RGB", (90, 90)).save(tmp_path / "secret.png")
@@ -269,6 +270,7 @@ WRITTEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", WRITTEN)
 def test_whatever_wrote_the_meta_files_the_tables_are_the_same(how: str, tmp_path: Path) -> None:
     meta = ijb_tree(tmp_path / "tree", "lab")

@@ -233,6 +233,7 @@ def test_every_set_says_what_its_labels_come_from(name: str, made: Callable[...,
     assert understood is not None and understood.evidence
 
 
+@pytest.mark.slow
 def test_another_set_in_the_files_of_mnist_is_told_by_its_classes(tmp_path: Path) -> None:
     """Fashion-MNIST: MNIST's file names, 60,000 and 10,000 images of 28 x 28, ten classes; but as many images of each."""
     raw = tmp_path / "MNIST" / "raw"

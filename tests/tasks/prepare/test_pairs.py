@@ -185,6 +185,7 @@ def test_a_memo_of_two_thousand_million_entries_takes_no_memory(tmp_path: Path) 
     assert not layout.splits
 
 
+@pytest.mark.slow
 def test_containers_that_hold_one_another_end() -> None:
     assert load_plain(b"(" + nested(60) + b"t.")[0][0][0] is not None
     loop = load_plain(b"]q\x00h\x00a.")
@@ -275,6 +276,7 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
         prepare("my_faces", tmp_path, tmp_path / "data", reader="pairs")
 
 
+@pytest.mark.slow
 def test_damaged_files_end_in_a_refusal_or_a_right_read() -> None:
     for seed, kind in enumerate(("bin", "cifar", "mnist")):
         outcomes, _ = tally(kind, 200 if kind == "bin" else 40, seed=100 + seed)
@@ -291,6 +293,7 @@ def accuracy(distance: np.ndarray, same: np.ndarray) -> float:
     return float(np.mean(found))
 
 
+@pytest.mark.slow
 def test_prepared_and_scored_lfw_is_scikit_learns_and_numpys(tmp_path: Path, command: Callable[..., str]) -> None:
     images, same = face_trees.face_pairs(24)
     (tmp_path / "lfw.bin").write_bytes(face_trees.python2_bin(images, same))

@@ -233,6 +233,7 @@ def test_two_at_once_agree(own: Path, tmp_path: Path) -> None:
     assert answers[0][0].fingerprint == answers[1][0].fingerprint
 
 
+@pytest.mark.slow
 def test_a_killed_preparation_leaves_nothing_visible_and_is_done_again(own: Path, tmp_path: Path) -> None:
     """Killed by SIGKILL while it writes: every image is made slow by a reader that sleeps."""
     program = f"""

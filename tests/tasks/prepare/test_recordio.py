@@ -163,6 +163,7 @@ def test_records_are_read_from_many_threads(tmp_path: Path) -> None:
     assert found == [(n % 9, IMAGES[n % 9]) for n in range(2_000)]
 
 
+@pytest.mark.slow
 def test_the_list_of_items_is_never_in_memory(tmp_path: Path) -> None:
     """20,000 records of 1 kB: what is traced while they pass is the index, 16 bytes a record, and one record."""
     image = bytes(1_000)
@@ -336,6 +337,7 @@ def test_a_missing_file(missing: str, tmp_path: Path) -> None:
     assert f"{missing}: missing" in opened(tmp_path)[2]
 
 
+@pytest.mark.slow
 def test_damaged_files_end_in_a_refusal_or_a_right_read() -> None:
     for seed, kind in enumerate(("rec", "idx")):
         outcomes, _ = tally(kind, 200, seed=200 + seed)

@@ -129,6 +129,7 @@ WRITERS: dict[str, Callable[[Path, list[Picture], dict[str, str], list[str]], No
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", WRITERS)
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import safetensors.torch
 import torch
 from gelo.models.specs import MINI
@@ -22,6 +23,7 @@ from PIL import Image
 from tests.tasks.prepare.trees import TREES
 
 
+@pytest.mark.slow
 def test_zero_shot_of_a_prepared_set_is_open_clips_image_by_image(tmp_path: Path) -> None:
     TREES["country211"](tmp_path)
     dataset, _ = prepare("country211", tmp_path, tmp_path / "data", allow_partial=True)

@@ -347,6 +347,7 @@ def test_a_parquet_with_class_names_and_one_with_images(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_neither_order_nor_names_change_what_an_image_is(

@@ -277,6 +277,7 @@ def test_a_tar_cut_anywhere_is_told_and_what_is_read_is_right(tmp_path: Path) ->
     assert "a pointer of Git LFS, not the tar itself; expected the tar; git lfs pull" in read(webdataset, tmp_path)[1]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6_000), st.integers(0, 255)), min_size=1, max_size=6))
 def test_damaged_headers_end_well(tmp_path_factory: pytest.TempPathFactory, hits: list[tuple[int, int]]) -> None:
@@ -388,6 +389,7 @@ def test_keys_are_those_of_webdataset(parts: list[str]) -> None:
         assert not split_key(name)[1] or parts[-1].startswith("."), "no suffix, or litter"
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_neither_order_nor_names_change_what_an_image_is(
