@@ -1,6 +1,7 @@
 """What a specialisation cost: averages over data sets, GELO, differences to a trial's own baseline.
 
-GELO is `gelo.tasks.retention`; a trial's own baseline is the same backbone with task none. The published tables (`analysis/published`)
+GELO is `gelo.tasks.ledger.retention`; a trial's own baseline is the same backbone with task none. The published tables
+(`analysis/published`)
 recompute with it.
 """
 
@@ -16,8 +17,8 @@ import pandas as pd
 from gelo.analysis.labels import is_baseline
 from gelo.analysis.runs import Runs
 from gelo.analysis.select import Status, choice, expected, select
+from gelo.tasks.ledger.retention import Average, Score, average, retention
 from gelo.tasks.protocols import averaged, direction, suites
-from gelo.tasks.retention import Average, Score, average, retention
 from gelo.tasks.training import TASKS
 from gelo.tasks.training.base import Gain
 

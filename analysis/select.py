@@ -1,6 +1,7 @@
 """Which trials speak: complete, incomplete or failed, each with its reasons. Seeds stay separate rows; nothing is picked by its score.
 
-What a trial should have is what it owes (`gelo.tasks.owed`), as far as sweep.json says what the sweep scores (`datasets`, `evaluate`). A
+What a trial should have is what it owes (`gelo.tasks.ledger.owed`), as far as sweep.json says what the sweep scores (`datasets`,
+`evaluate`). A
 data set that it does not say, such as a user's own, is expected where another trial has it; a suite of a trained head then of the
 trials on a task that has such a head.
 """
@@ -14,8 +15,8 @@ from typing import Any, Literal
 import pandas as pd
 from gelo.analysis.labels import is_baseline
 from gelo.analysis.runs import Runs
-from gelo.tasks.catalogue import ENTRIES, chosen
-from gelo.tasks.owed import owed
+from gelo.tasks.data.catalogue import ENTRIES, chosen
+from gelo.tasks.ledger.owed import owed
 from gelo.tasks.protocols import PROTOCOLS, protocols_of, suites
 
 State = Literal["complete", "incomplete", "failed"]

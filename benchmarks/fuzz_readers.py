@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gelo.tasks.pixels import UNREADABLE, open_image
-from gelo.tasks.prepare.arrays import cifar10, mnist
-from gelo.tasks.prepare.identities import identities
-from gelo.tasks.prepare.pairs import verification
+from gelo.tasks.data.pixels import UNREADABLE, open_image
+from gelo.tasks.prepare.biometric.identities import identities
+from gelo.tasks.prepare.biometric.pairs import verification
+from gelo.tasks.prepare.formats.arrays import cifar10, mnist
 from gelo.tasks.prepare.tree import Item, Layout, Tree
 from PIL import Image
 

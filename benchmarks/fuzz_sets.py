@@ -28,16 +28,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from gelo.models.faults import UserError
-from gelo.tasks import scorefile
-from gelo.tasks.pixels import UNREADABLE, open_image
+from gelo.tasks.data.pixels import UNREADABLE, open_image
+from gelo.tasks.prepare.biometric.lfw import lfw
 from gelo.tasks.prepare.check import refusals_of
-from gelo.tasks.prepare.folders import folder
-from gelo.tasks.prepare.hub import hub
-from gelo.tasks.prepare.lfw import lfw
+from gelo.tasks.prepare.formats.table import table
+from gelo.tasks.prepare.general.folders import folder
+from gelo.tasks.prepare.general.webdataset import webdataset
+from gelo.tasks.prepare.hub.reader import hub
 from gelo.tasks.prepare.splits import role_of
-from gelo.tasks.prepare.table import table
 from gelo.tasks.prepare.tree import Layout, Tree
-from gelo.tasks.prepare.webdataset import webdataset
+from gelo.tasks.scorefiles import scorefile
 from PIL import Image
 
 from benchmarks.fuzz_readers import BYTES, SECONDS, at_most, damaged

@@ -17,7 +17,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from gelo.tasks.prepare.recordio import records
+from gelo.tasks.prepare.formats.recordio import records
 from gelo.tasks.prepare.tree import Tree
 from PIL import Image
 
@@ -30,7 +30,7 @@ BLOCK = 1 << 20
 PASS = """
 import json, sys
 from pathlib import Path
-from gelo.tasks.prepare.recordio import records
+from gelo.tasks.prepare.formats.recordio import records
 from gelo.tasks.prepare.tree import Tree
 def peak():
     status = Path("/proc/self/status").read_text()  # a child's ru_maxrss begins with its parent's

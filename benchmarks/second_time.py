@@ -11,15 +11,15 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from gelo.models.zoo import load_backbone
-from gelo.sweeps.evaluate import embed_jobs, jobs_of, subject_of
-from gelo.sweeps.folder import TrialFolder
-from gelo.sweeps.progress import Display
-from gelo.sweeps.scoring import score_jobs
-from gelo.sweeps.settings import Settings
-from gelo.sweeps.single import evaluate_one
-from gelo.sweeps.trial import Trial
-from gelo.tasks.manifest import Dataset
+from gelo.models.backbones.zoo import load_backbone
+from gelo.sweeps.spec.settings import Settings
+from gelo.sweeps.stages.embed import embed_jobs, jobs_of, subject_of
+from gelo.sweeps.stages.score import score_jobs
+from gelo.sweeps.stages.single import evaluate_one
+from gelo.sweeps.state.folder import TrialFolder
+from gelo.sweeps.terminal.progress import Display
+from gelo.tasks.data.manifest import Dataset
+from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.results import Result
 from rich.console import Console
 from upath import UPath

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import ray
-from gelo.models.specs import resolve
-from gelo.tasks.embed import embed, features, needs
+from gelo.models.backbones.registry import resolve
+from gelo.tasks.data.embed import embed, features, needs
 
 from benchmarks.line import finish, note
 from benchmarks.streaming import CORES, data_set, encoder, fresh, loop, piped, timed

@@ -12,12 +12,12 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 import open_clip
 import torch
-from gelo.models.zoo import load_backbone
-from gelo.tasks import stream
-from gelo.tasks.embed import EncoderRef
-from gelo.tasks.manifest import Dataset as Shards
-from gelo.tasks.manifest import write_dataset
-from gelo.tasks.records import Record
+from gelo.models.backbones.zoo import load_backbone
+from gelo.tasks.data import stream
+from gelo.tasks.data.embed import EncoderRef
+from gelo.tasks.data.manifest import Dataset as Shards
+from gelo.tasks.data.manifest import write_dataset
+from gelo.tasks.data.records import Record
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from safetensors.torch import save_file

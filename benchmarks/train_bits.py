@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 from gelo.models.adapt import Full, Lora
+from gelo.models.backbones.zoo import load_backbone
 from gelo.models.heads import Binary, CosFace
 from gelo.models.remedies import L2SP
-from gelo.models.zoo import load_backbone
-from gelo.sweeps import train as training
-from gelo.sweeps.folder import TrialFolder
-from gelo.sweeps.trial import Training, Trial
-from gelo.tasks.manifest import Dataset, write_dataset
-from gelo.tasks.records import Record
+from gelo.sweeps.stages import train as training
+from gelo.sweeps.state.folder import TrialFolder
+from gelo.tasks.data.manifest import Dataset, write_dataset
+from gelo.tasks.data.records import Record
+from gelo.tasks.ledger.trial import Training, Trial
 from upath import UPath
 
 from benchmarks.line import finish, note

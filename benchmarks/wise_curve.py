@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import ray
 import torch
-from gelo.models.zoo import load_backbone
-from gelo.tasks.embed import EncoderRef, embed, features, needs
+from gelo.models.backbones.zoo import load_backbone
+from gelo.tasks.data.embed import EncoderRef, embed, features, needs
 from safetensors.torch import save_file
 
 from benchmarks.line import finish, note

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from gelo.sweeps.expand import ADAPTATIONS, HEADS, REMEDIES
-from gelo.sweeps.spec import Resources, SweepSpec
-from gelo.sweeps.trial import Training
+from gelo.sweeps.spec.expand import ADAPTATIONS, HEADS, REMEDIES
+from gelo.sweeps.spec.sweep import Resources, SweepSpec
+from gelo.tasks.ledger.trial import Training
 from gelo.tasks.training import TASKS
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 PAGE = Path(__file__).with_name("sweeps.md")
 _INTRODUCTION = """# A sweep's YAML: every key
 
-`gelo run FILE.yaml` runs one; `gelo run demo` runs one that ships with gelo (`sweeps/presets/`). `--set key=value` overrides a key
+`gelo run FILE.yaml` runs one; `gelo run demo` runs one that ships with gelo (`sweeps/spec/presets/`). `--set key=value` overrides a key
 (`--set seeds=[0,1]`, `--set tasks.faces.epochs=2`). All faults of a file are told at once, before anything starts. This page is
 written from the schema by `python -m docs.sweeps`, and a test compares the two.
 

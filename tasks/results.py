@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from gelo.tasks.data.understood import Reading
 from gelo.tasks.protocols import better, suite_of
-from gelo.tasks.understood import Reading
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 LEAK, UNCHECKED = (

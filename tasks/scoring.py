@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from gelo.tasks.catalogue import ENTRIES
-from gelo.tasks.manifest import Dataset
+from gelo.tasks.data.catalogue import ENTRIES
+from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.protocols import zeroshot
 from gelo.tasks.protocols.base import View
 from gelo.tasks.protocols.tally import Context

@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from gelo.tasks.catalogue import ENTRIES, locate
+from gelo.tasks.data.catalogue import ENTRIES, locate
 from hypothesis import settings
 
 # A busy machine is no fault of the code's; pytest-timeout ends what hangs.

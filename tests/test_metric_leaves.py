@@ -19,7 +19,7 @@ EXCEPTIONS = {
     "tasks/training/morph.py": {"eer"},
     "tasks/training/spoof.py": {"hter"},
     # which of two metrics CLIP's authors report of an official set
-    "tasks/prepare/official.py": {"top1", "mean_per_class"},
+    "tasks/prepare/general/official.py": {"top1", "mean_per_class"},
 }
 # words of prose, or of a LoRA, too: named only where nothing but a metric is meant
 ELSE = {"accuracy": r"(^|/)accuracy$", "rank": r"(^|/)rank_\d", "sd": r"(^|/)sd_\d"}

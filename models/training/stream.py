@@ -10,8 +10,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
+from gelo.models.backbones.transforms import Transform
 from gelo.models.encoder import Encoder
-from gelo.models.specs import Transform
 from gelo.models.training.world import World
 from numpy.typing import NDArray
 from torch import Tensor

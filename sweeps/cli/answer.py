@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from gelo.models.secrets import redacted
 from gelo.sweeps.cli.base import console, errors
-from gelo.sweeps.listing import say
+from gelo.sweeps.terminal.listing import say
 
 if TYPE_CHECKING:
     from gelo.analysis.report import Report
-    from gelo.sweeps.folder import SweepFolder
+    from gelo.sweeps.state.folder import SweepFolder
 
 
 def write(folder: SweepFolder, tracking: str | None) -> Report:
     """Tables and page into the sweep's `report/`; its main findings, and what disagrees, on the screen."""
     from gelo.analysis.report import write_report
-    from gelo.sweeps.progress import waiting
+    from gelo.sweeps.terminal.progress import waiting
 
     where = "this sweep's results" if tracking is None else f"the results and for MLflow at {redacted(tracking)}"
     with waiting(where, lambda text: say(errors, text)):

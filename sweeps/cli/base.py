@@ -10,8 +10,8 @@ from gelo.models.secrets import secret_fault
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from gelo.sweeps.folder import SweepFolder
-    from gelo.sweeps.settings import Settings
+    from gelo.sweeps.spec.settings import Settings
+    from gelo.sweeps.state.folder import SweepFolder
 
 app = typer.Typer(
     name="gelo",
@@ -58,7 +58,7 @@ RESUME: dict[str, str] = {}  # what an interrupted run says last
 
 def settings_of(saved: dict[str, Any] | None = None, **given: str | int | float | None) -> Settings:
     """Defaults, then what was saved with the sweep, then what is given now. Raises UserError for an address with a secret in it."""
-    from gelo.sweeps.settings import Settings
+    from gelo.sweeps.spec.settings import Settings
 
     settings = Settings(**{**(saved or {}), **{key: value for key, value in given.items() if value is not None}})
     kept = {f"--{name.replace('_', '-')}": value for name, value in vars(settings).items() if isinstance(value, str)}
@@ -70,7 +70,7 @@ def settings_of(saved: dict[str, Any] | None = None, **given: str | int | float 
 
 def folder_of(storage: str | None, name: str) -> SweepFolder:
     """The folder of a sweep, whether it is there or not."""
-    from gelo.sweeps.folder import SweepFolder
+    from gelo.sweeps.state.folder import SweepFolder
     from upath import UPath
 
     refuse_places(settings_of(storage=storage), reads=("storage",))
@@ -79,6 +79,6 @@ def folder_of(storage: str | None, name: str) -> SweepFolder:
 
 def refuse_places(settings: Settings, reads: tuple[str, ...] = (), writes: tuple[str, ...] = ()) -> None:
     """Raise UserError for places of `settings` that cannot be read or written to."""
-    from gelo.sweeps.places import refuse
+    from gelo.sweeps.state.places import refuse
 
     refuse(settings, reads, writes)

@@ -14,7 +14,7 @@ from gelo.sweeps.cli.base import (
     refuse_places,
     settings_of,
 )
-from gelo.sweeps.listing import say
+from gelo.sweeps.terminal.listing import say
 
 
 @app.command()
@@ -29,8 +29,8 @@ def cache(
 
     Example: `gelo cache`, `gelo cache --limit 20`
     """
-    from gelo.sweeps.preparing import cache_table
-    from gelo.tasks.cache import prune
+    from gelo.sweeps.terminal.preparation import cache_table
+    from gelo.tasks.data.cache import prune
 
     settings = settings_of(data=data, cache=cache)
     refuse_places(settings, reads=("cache", "data"))

@@ -16,8 +16,8 @@ from gelo.sweeps.cli.base import (
     console,
     settings_of,
 )
-from gelo.sweeps.listing import say
-from gelo.sweeps.troubles import print_faults
+from gelo.sweeps.stages.troubles import print_faults
+from gelo.sweeps.terminal.listing import say
 
 
 @app.command()
@@ -34,13 +34,13 @@ def doctor(
 
     Example: `gelo doctor`, `gelo doctor paper`
     """
-    from gelo.sweeps.status import machine, machine_table
+    from gelo.sweeps.state.status import machine, machine_table
 
     facts = machine()
     faults: tuple[Fault, ...] = ()
     if sweep is not None:
-        from gelo.sweeps.preflight import preflight
-        from gelo.sweeps.spec import load_spec
+        from gelo.sweeps.spec.sweep import load_spec
+        from gelo.sweeps.state.preflight import preflight
 
         faults = tuple(preflight(load_spec(sweep), settings_of(storage=storage, data=data, cache=cache)))
     if as_json:

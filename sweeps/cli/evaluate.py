@@ -72,7 +72,7 @@ def evaluate(
     `gelo evaluate mini-s --dataset mine`, `gelo evaluate --scores scores.csv --protocol morph`
     """
     if encoder is None or scores is not None or protocol is not None:
-        from gelo.sweeps.scorefile import evaluate_file
+        from gelo.sweeps.stages.scorefile import evaluate_file
 
         beside = {
             "ENCODER": encoder, "--suite": suite, "--weights": weights, "--collection": collection, "--dataset": dataset,
@@ -80,8 +80,8 @@ def evaluate(
         results = [evaluate_file(scores, protocol, [option for option, given in beside.items() if given])]
         means, faults = dict[str, float](), list[Fault]()
     else:
-        from gelo.sweeps.progress import Display
-        from gelo.sweeps.single import evaluate_one
+        from gelo.sweeps.stages.single import evaluate_one
+        from gelo.sweeps.terminal.progress import Display
 
         settings = settings_of(storage=storage, data=data, cache=cache, cache_limit=cache_limit, verify=verify)
         refuse_places(settings, reads=("storage", "data"), writes=("cache",))
@@ -91,7 +91,7 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps([result.model_dump(mode="json") for result in results], indent=1))
     else:
-        from gelo.sweeps.shown import print_results
+        from gelo.sweeps.terminal.results import print_results
 
         print_results(encoder or str(scores), results, console, means)
     if faults:  # the others are scored and shown

@@ -13,7 +13,7 @@ from gelo.sweeps.cli.base import (
     refuse_places,
     settings_of,
 )
-from gelo.sweeps.listing import say
+from gelo.sweeps.terminal.listing import say
 
 
 @app.command()
@@ -22,7 +22,7 @@ def ls(storage: Storage = None, as_json: AsJson = False) -> None:
 
     Example: `gelo ls`, `gelo ls --storage s3://bucket/gelo --json`
     """
-    from gelo.sweeps.shelf import sweeps_in, sweeps_table
+    from gelo.sweeps.state.inventory import sweeps_in, sweeps_table
 
     settings = settings_of(storage=storage)
     refuse_places(settings, reads=("storage",))

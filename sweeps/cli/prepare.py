@@ -69,8 +69,8 @@ def prepare(
 
     Example: `gelo prepare food101 --from ~/downloads`, `gelo prepare mine --from photos --reader folder`, `gelo prepare --list`
     """
-    from gelo.sweeps.preparing import catalogue_table, prepare_one
-    from gelo.sweeps.told import wanted_of
+    from gelo.sweeps.terminal.options import wanted_of
+    from gelo.sweeps.terminal.preparation import catalogue_table, prepare_one
 
     settings = settings_of(data=data)
     refuse_places(settings, reads=("data",))

@@ -12,10 +12,10 @@ import traceback
 
 from gelo.models.faults import FULL, Fault, UserError
 from gelo.models.secrets import redacted
-from gelo.sweeps import signals
 from gelo.sweeps.cli.base import RESUME, app, errors
-from gelo.sweeps.listing import say
-from gelo.sweeps.troubles import print_faults
+from gelo.sweeps.engine import signals
+from gelo.sweeps.stages.troubles import print_faults
+from gelo.sweeps.terminal.listing import say
 
 _INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
 PLACE_ERRORS = (  # of a user's folder or disk, not of gelo

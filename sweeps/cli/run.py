@@ -27,8 +27,8 @@ from gelo.sweeps.cli.base import (
     folder_of,
     settings_of,
 )
-from gelo.sweeps.listing import say
-from gelo.sweeps.troubles import print_faults
+from gelo.sweeps.stages.troubles import print_faults
+from gelo.sweeps.terminal.listing import say
 from rich.text import Text
 
 _FEW = 5  # trials that failed alike and are named
@@ -51,7 +51,7 @@ def run(
 
     Example: `gelo run demo`, `gelo run my.yaml --address auto --storage s3://bucket/gelo --tracking http://host:5000`
     """
-    from gelo.sweeps.spec import load_spec
+    from gelo.sweeps.spec.sweep import load_spec
 
     _run(
         load_spec(sweep, tuple(set_ or ())),
@@ -94,13 +94,13 @@ def resume(
 
 
 def _run(spec: Any, settings: Any) -> None:
-    from gelo.sweeps.preflight import preflight
+    from gelo.sweeps.state.preflight import preflight
 
     faults = preflight(spec, settings)  # before the slow imports below
     if faults:
         raise UserError(f"sweep {spec.name}", faults)
-    from gelo.sweeps.progress import Display, waiting
-    from gelo.sweeps.run import run_sweep
+    from gelo.sweeps.stages.run import run_sweep
+    from gelo.sweeps.terminal.progress import Display, waiting
 
     resume = settings.resume(spec.name)
     RESUME["hint"] = f"; go on with: {resume}"

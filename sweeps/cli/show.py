@@ -30,7 +30,7 @@ def show(
 
     Example: `gelo show mine`, `gelo show mine --near-duplicates`, `gelo show mine --json`
     """
-    from gelo.sweeps.preparing import show_one
+    from gelo.sweeps.terminal.preparation import show_one
 
     settings = settings_of(data=data)
     refuse_places(settings, reads=("data",), writes=("data",) if preview else ())

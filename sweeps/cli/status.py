@@ -13,7 +13,7 @@ from gelo.sweeps.cli.base import (
     console,
     folder_of,
 )
-from gelo.sweeps.listing import say
+from gelo.sweeps.terminal.listing import say
 
 
 @app.command()
@@ -22,7 +22,7 @@ def status(name: Name, storage: Storage = None, as_json: AsJson = False) -> None
 
     Example: `gelo status demo`
     """
-    from gelo.sweeps.status import standing, status_table
+    from gelo.sweeps.state.status import standing, status_table
 
     rows = standing(folder_of(storage, name))
     if as_json:

@@ -12,7 +12,7 @@ from gelo.sweeps.cli.base import (
     console,
     settings_of,
 )
-from gelo.sweeps.listing import say
+from gelo.sweeps.terminal.listing import say
 
 
 @app.command()
@@ -30,8 +30,8 @@ def ui(
 
     Example: `gelo ui demo`, `gelo ui --port 5001`
     """
-    from gelo.sweeps.store import experiment_page
-    from gelo.sweeps.tracking import ui_command
+    from gelo.sweeps.tracking.store import experiment_page
+    from gelo.sweeps.tracking.tracker import ui_command
 
     where = settings_of(tracking=tracking).tracking
     command = ui_command(where, host, port)

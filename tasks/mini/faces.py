@@ -20,12 +20,12 @@ from itertools import combinations
 from pathlib import Path
 
 import pyarrow as pa
-from gelo.tasks.manifest import Dataset, write_dataset
+from gelo.tasks.data.manifest import Dataset, write_dataset
+from gelo.tasks.data.records import Record
 from gelo.tasks.mini.camera import png
 from gelo.tasks.mini.face_draw import face
 from gelo.tasks.mini.face_model import Identity, View, frontal, old, person, profile, wild, young
 from gelo.tasks.mini.worlds.canvas import Rng, generator
-from gelo.tasks.records import Record
 
 SOURCE = "tasks/mini/faces.py"
 LICENCE = "Apache-2.0 (generated)"

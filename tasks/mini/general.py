@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from gelo.tasks.manifest import Dataset, write_dataset
+from gelo.tasks.data.manifest import Dataset, write_dataset
+from gelo.tasks.data.records import Record
 from gelo.tasks.mini.worlds import SHIFTED, WORLDS, World
 from gelo.tasks.mini.worlds.canvas import SIZE, encode, generator, quantise
 from gelo.tasks.mini.worlds.numerals import CLASSES as DIGITS
-from gelo.tasks.records import Record
 from numpy.typing import NDArray
 from PIL import Image
 

@@ -24,13 +24,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from gelo.tasks.manifest import Dataset, write_dataset
+from gelo.tasks.data.manifest import Dataset, write_dataset
+from gelo.tasks.data.records import Record
 from gelo.tasks.mini.camera import Picture, blocks, grain, png, resample, soften
 from gelo.tasks.mini.face_draw import landmarks, photograph, scene
 from gelo.tasks.mini.face_model import Identity, View, average, passport, person
 from gelo.tasks.mini.face_surface import surface
 from gelo.tasks.mini.worlds.canvas import SIZE, Plane, Rng, generator, patches
-from gelo.tasks.records import Record
 from numpy.typing import NDArray
 
 CLASSES = ("morph", "bona_fide")

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
+from gelo.models.backbones.registry import MINI
+from gelo.models.backbones.transforms import Transform
+from gelo.models.backbones.zoo import build_model
 from gelo.models.durable import publish_bytes
-from gelo.models.specs import MINI, Transform
-from gelo.models.zoo import build_model
 from gelo.tasks.mini import pool
 from gelo.tasks.mini.grow import grown
 from gelo.tasks.mini.objective import AttributeHeads, loss, targets_of

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gelo.tasks.data.prompts import Prompts
 from gelo.tasks.mini.worlds import WORLDS
-from gelo.tasks.prompts import Prompts
 
 
 def _of(world: str, *templates: str) -> Prompts:

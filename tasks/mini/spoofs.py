@@ -26,7 +26,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from gelo.tasks.manifest import Dataset, write_dataset
+from gelo.tasks.data.manifest import Dataset, write_dataset
+from gelo.tasks.data.records import Record
 from gelo.tasks.mini.camera import Picture, blocks, grain, paint, png, resample, saturate, soften, tone
 from gelo.tasks.mini.face_draw import scene
 from gelo.tasks.mini.face_model import Identity, View, person, wild
@@ -43,7 +44,6 @@ from gelo.tasks.mini.worlds.canvas import (
     patches,
     sine,
 )
-from gelo.tasks.records import Record
 
 CLASSES = ("attack", "bona_fide")
 ATTACKS = ("print", "replay", "mask")

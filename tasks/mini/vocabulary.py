@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
+from gelo.models.backbones.registry import MINI
 from gelo.models.durable import publish_bytes
-from gelo.models.specs import MINI
 from gelo.tasks.mini.prompts import PROMPTS
 from gelo.tasks.mini.worlds import WORLDS
 from gelo.tasks.mini.worlds.palette import NAMES

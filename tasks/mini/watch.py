@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from gelo.models.specs import Transform
+from gelo.models.backbones.transforms import Transform
 from gelo.tasks.mini.general import DRAWN, digit_pixels, digit_split
 from gelo.tasks.mini.general import pixels as draw
 from gelo.tasks.mini.prompts import PROMPTS

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 from gelo.models.faults import Fault
 from gelo.models.words import legible
-from gelo.tasks.prepare.columns import told
-from gelo.tasks.prepare.official import Official
+from gelo.tasks.data.prompts import reads_alike
+from gelo.tasks.prepare.formats.columns import told
+from gelo.tasks.prepare.general.official import Official
 from gelo.tasks.prepare.splits import is_role
 from gelo.tasks.prepare.tree import Item, Layout, labels_of
-from gelo.tasks.prompts import reads_alike
 
 
 def lacks_of(layout: Layout, official: Official | None) -> list[Fault]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from gelo.models.faults import unknown
-from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.formats.columns import told
+from gelo.tasks.prepare.formats.tables import Table
 from gelo.tasks.prepare.splits import role_of, say_splits
-from gelo.tasks.prepare.tables import Table
 from gelo.tasks.prepare.tree import IMAGES, Tree
 
 _IMAGE = frozenset(
@@ -58,7 +58,7 @@ _FIRST = "a first line that names the columns, such as path,label"
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """splits: columns that may say the split: one, or several of which `tasks.prepare.table` takes the one that names splits."""
+    """splits: columns that may say the split: one, or several of which `tasks.prepare.formats.table` takes the one that names splits."""
 
     image: str
     label: str

@@ -6,8 +6,8 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 from gelo.models.faults import unknown
-from gelo.tasks.prepare.columns import told
-from gelo.tasks.prepare.lists import spoken
+from gelo.tasks.prepare.formats.columns import told
+from gelo.tasks.prepare.general.lists import spoken
 from gelo.tasks.prepare.tree import Tree
 
 _HIDDEN = "-1 is what the hub writes for hidden labels: such a split cannot be scored"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.formats.columns import told
 from gelo.tasks.prepare.places import Place
 from gelo.tasks.prepare.tree import Tree
 

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.formats.columns import told
 from gelo.tasks.prepare.tree import Tree
 
 _NUMBER = re.compile(r"^[+-]?(\d{1,18}|\d{1,18}\.\d*|\.\d+)([eE][+-]?\d{1,3})?$")

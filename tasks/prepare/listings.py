@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import pyarrow.compute as pc
-from gelo.tasks.prepare.columns import told
-from gelo.tasks.prepare.hub_names import missing, stems
+from gelo.tasks.prepare.formats.columns import told
+from gelo.tasks.prepare.formats.tables import PARQUET, ROWS, TEXTS
+from gelo.tasks.prepare.hub.names import missing, stems
 from gelo.tasks.prepare.splits import role_of
-from gelo.tasks.prepare.tables import PARQUET, ROWS, TEXTS
 from gelo.tasks.prepare.tree import Tree
 from gelo.tasks.prepare.walked import Files
 

@@ -8,8 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from gelo.models.faults import Fault, UserError, unknown
-from gelo.tasks.catalogue import taken
-from gelo.tasks.prepare.official import Official
+from gelo.tasks.data.catalogue import taken
+from gelo.tasks.prepare.general.official import Official
 from gelo.tasks.prepare.readers import KNOWN, READERS
 from gelo.tasks.prepare.tree import Asked, Layout, Tree
 

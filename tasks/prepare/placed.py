@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 import pyarrow.compute as pc
 from gelo.tasks.prepare.counted import fault_each
-from gelo.tasks.prepare.located import locator
+from gelo.tasks.prepare.image_paths import locator
 from gelo.tasks.prepare.rows import mapped
 from gelo.tasks.prepare.tree import Tree
 from gelo.tasks.prepare.walked import IS_IMAGE, Files
@@ -25,7 +25,8 @@ _SUFFIX = r"\.[^./]*$"
 def place(tree: Tree, file: str, written: pa.ChunkedArray, files: Files) -> tuple[pa.ChunkedArray, tuple[str, ...]]:
     """The place in `files` of each image written in the table `file`, null where it has none; and what a user should know of it.
 
-    Tried in this order: `tasks.prepare.located.locator`; files whose path ends as written, with or without a suffix, below a folder called
+    Tried in this order: `tasks.prepare.image_paths.locator`; files whose path ends as written, with or without a suffix, below a folder
+    called
     as the table is, the table's own, or the root. Faults: rows without a file, rows that several files fit, files outside the tree.
     """
     if not len(written):

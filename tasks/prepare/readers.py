@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gelo.tasks.prepare.attacks import morphs, spoofs
-from gelo.tasks.prepare.biometric import BIOMETRIC
-from gelo.tasks.prepare.folders import folder
-from gelo.tasks.prepare.hub import hub
-from gelo.tasks.prepare.identities import identities
-from gelo.tasks.prepare.ijb import templates
-from gelo.tasks.prepare.lfw import lfw
-from gelo.tasks.prepare.official import OFFICIAL, Official
-from gelo.tasks.prepare.pairs import pairs
-from gelo.tasks.prepare.table import table
+from gelo.tasks.prepare.biometric.attacks import morphs, spoofs
+from gelo.tasks.prepare.biometric.identities import identities
+from gelo.tasks.prepare.biometric.ijb import templates
+from gelo.tasks.prepare.biometric.lfw import lfw
+from gelo.tasks.prepare.biometric.official import BIOMETRIC
+from gelo.tasks.prepare.biometric.pairs import pairs
+from gelo.tasks.prepare.formats.table import table
+from gelo.tasks.prepare.general.folders import folder
+from gelo.tasks.prepare.general.official import OFFICIAL, Official
+from gelo.tasks.prepare.general.webdataset import webdataset
+from gelo.tasks.prepare.hub.reader import hub
 from gelo.tasks.prepare.tree import Layout, Tree
-from gelo.tasks.prepare.webdataset import webdataset
 
 KNOWN: dict[str, Official] = OFFICIAL | BIOMETRIC
 

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from gelo.models.faults import unknown
 from gelo.tasks.prepare.chosen import Chosen, is_split_if, is_split_name
-from gelo.tasks.prepare.columns import told
+from gelo.tasks.prepare.formats.columns import told
+from gelo.tasks.prepare.formats.tables import Table
 from gelo.tasks.prepare.rows import mapped
 from gelo.tasks.prepare.splits import is_role, role_of, say_splits, settle
-from gelo.tasks.prepare.tables import Table
 from gelo.tasks.prepare.tree import Tree
 
 _IN_ONE = "a split for each image"

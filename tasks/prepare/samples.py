@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 from gelo.tasks.prepare.counted import fault_each
-from gelo.tasks.prepare.tarred import Member, members
+from gelo.tasks.prepare.formats.tarred import Member, members
 from gelo.tasks.prepare.tree import IMAGES, Tree
 
 LABEL = "cls"

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from gelo.tasks.prepare.beside import COUNT, stated_shards
-from gelo.tasks.prepare.columns import told
 from gelo.tasks.prepare.counted import fault_each
-from gelo.tasks.prepare.hub_names import NAMELESS
+from gelo.tasks.prepare.formats.columns import told
+from gelo.tasks.prepare.general.beside import COUNT, stated_shards
+from gelo.tasks.prepare.hub.names import NAMELESS
 from gelo.tasks.prepare.litter import is_litter
 from gelo.tasks.prepare.places import LITTER
 from gelo.tasks.prepare.splits import is_role, role_of

@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 from gelo.models.faults import Fault, pass_interrupt
 from gelo.models.words import legible
+from gelo.tasks.data.prompts import Prompts
 from gelo.tasks.prepare.litter import is_litter
-from gelo.tasks.prompts import Prompts
-from gelo.tasks.textfile import NotTextError, read_lines
+from gelo.tasks.scorefiles.textfile import NotTextError, read_lines
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -33,7 +33,7 @@ IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".webp", ".gif", ".tif", ".ti
 class Item:
     """One image to be: its id (unique in the data set), label from 0, where it lies (for messages) and how its bytes are had.
 
-    columns: protocol columns, names from `tasks.records.PROTOCOL_COLUMNS`.
+    columns: protocol columns, names from `tasks.data.records.PROTOCOL_COLUMNS`.
     """
 
     id: str

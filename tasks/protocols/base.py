@@ -15,11 +15,11 @@ from gelo.tasks.metricnames import is_piece
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from gelo.tasks.manifest import Dataset
+    from gelo.tasks.data.manifest import Dataset
     from gelo.tasks.protocols.curves import Part
     from gelo.tasks.protocols.tally import Context
     from gelo.tasks.results import Result
-    from gelo.tasks.scorefile import ScoreFile
+    from gelo.tasks.scorefiles.scorefile import ScoreFile
     from gelo.tasks.scoring import Scored, Scoring
 
 Better = Literal["higher", "lower"]

@@ -37,7 +37,7 @@ from gelo.tasks.results import Result
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
-    from gelo.tasks.scorefile import ScoreFile
+    from gelo.tasks.scorefiles.scorefile import ScoreFile
     from gelo.tasks.scoring import Scored, Scoring
 
 PROTOCOL = (

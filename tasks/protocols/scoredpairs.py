@@ -22,7 +22,7 @@ from gelo.tasks.results import Result
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from gelo.tasks.scorefile import ScoreFile
+    from gelo.tasks.scorefiles.scorefile import ScoreFile
 
 RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 LABELS = tuple(rate_label(rate) for rate in RATES)

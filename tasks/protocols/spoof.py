@@ -28,7 +28,7 @@ from gelo.tasks.protocols.videos import Frames, Videos, frame_faults, gather, sh
 from gelo.tasks.results import Result
 
 if TYPE_CHECKING:
-    from gelo.tasks.scorefile import ScoreFile
+    from gelo.tasks.scorefiles.scorefile import ScoreFile
     from gelo.tasks.scoring import Scored, Scoring
 
 PROTOCOL = (

@@ -27,7 +27,7 @@ class Gain:
 class Task:
     """One specialised task. `data`, `defaults`, `lora` and `gain` are keyed by collection; `suite` is the prefix of its metrics.
 
-    defaults: fields of `sweeps.trial.Training` but `data`. by_adaptation: those that an adaptation has otherwise. lora: fields of
+    defaults: fields of `tasks.ledger.trial.Training` but `data`. by_adaptation: those that an adaptation has otherwise. lora: fields of
     `models.adapt.Lora`. question: what the report asks of the gain.
     """
 

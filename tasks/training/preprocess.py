@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from gelo.models.specs import Transform
+from gelo.models.backbones.transforms import Transform
 
 Preprocess = Literal["backbone", "morph", "spoof"]
 

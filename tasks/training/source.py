@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from gelo.models.backbones.transforms import Transform
 from gelo.models.encoder import Encoder
 from gelo.models.faults import Fault, UserError
-from gelo.models.specs import Transform
-from gelo.tasks.manifest import Dataset
+from gelo.tasks.data.manifest import Dataset
+from gelo.tasks.data.stream import DecodedSplit
+from gelo.tasks.data.tokens import ask, asked
 from gelo.tasks.protocols import zeroshot
-from gelo.tasks.stream import DecodedSplit
-from gelo.tasks.tokens import ask, asked
 from gelo.tasks.training.augment import augment
 from gelo.tasks.training.base import Augment
 from numpy.typing import NDArray

@@ -7,9 +7,9 @@ from typing import Any
 
 from gelo.analysis.runs import read_runs
 from gelo.analysis.select import Status, choice, select
-from gelo.sweeps.evaluate import pairs_of
-from gelo.sweeps.spec import load_spec
-from gelo.tasks.owed import owed
+from gelo.sweeps.spec.sweep import load_spec
+from gelo.sweeps.stages.embed import pairs_of
+from gelo.tasks.ledger.owed import owed
 
 from tests.analysis.sweeps import write_result, write_sweep, write_trial
 

@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from gelo.models.specs import BACKBONES
-from gelo.sweeps.folder import SweepFolder
-from gelo.sweeps.settings import Settings
-from gelo.sweeps.spec import load_spec, parse_spec
-from gelo.tasks.catalogue import datasets_for
-from gelo.tasks.manifest import CARD, write_dataset
-from gelo.tasks.records import Record
+from gelo.models.backbones.registry import BACKBONES
+from gelo.sweeps.spec.settings import Settings
+from gelo.sweeps.spec.sweep import load_spec, parse_spec
+from gelo.sweeps.state.folder import SweepFolder
+from gelo.tasks.data.catalogue import datasets_for
+from gelo.tasks.data.manifest import CARD, write_dataset
+from gelo.tasks.data.records import Record
 from PIL import Image
 from upath import UPath
 

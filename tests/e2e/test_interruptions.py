@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from gelo.models.durable import stamp
 from gelo.models.faults import UserError
-from gelo.sweeps.evaluate import verified
+from gelo.sweeps.stages.embed import verified
 
 from tests.e2e.sweeping import LIMIT, SMALL, Place, wait_for
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from gelo.tasks.catalogue import datasets_for
+from gelo.tasks.data.catalogue import datasets_for
 from rich.cells import cell_len
 
 from tests.e2e.test_one_set import colours

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
-from gelo.tasks.catalogue import datasets_for
-from gelo.tasks.manifest import write_dataset
-from gelo.tasks.records import Record
+from gelo.tasks.data.catalogue import datasets_for
+from gelo.tasks.data.manifest import write_dataset
+from gelo.tasks.data.records import Record
 from PIL import Image
 
 from tests.e2e.conftest import Gelo, Said

@@ -18,17 +18,17 @@ import numpy as np
 import torch
 from gelo.analysis.report import write_report
 from gelo.models.adapt import Full, Lora
+from gelo.models.backbones.registry import resolve
+from gelo.models.backbones.zoo import load_backbone
 from gelo.models.heads import Binary
-from gelo.models.specs import resolve
-from gelo.models.zoo import load_backbone
-from gelo.sweeps.evaluate import pairs_of
-from gelo.sweeps.folder import TrialFolder
-from gelo.sweeps.spec import load_spec
-from gelo.sweeps.train import train
-from gelo.sweeps.trial import Training, Trial
-from gelo.tasks.manifest import write_dataset
-from gelo.tasks.owed import owed as of_trial
-from gelo.tasks.records import Record
+from gelo.sweeps.spec.sweep import load_spec
+from gelo.sweeps.stages.embed import pairs_of
+from gelo.sweeps.stages.train import train
+from gelo.sweeps.state.folder import TrialFolder
+from gelo.tasks.data.manifest import write_dataset
+from gelo.tasks.data.records import Record
+from gelo.tasks.ledger.owed import owed as of_trial
+from gelo.tasks.ledger.trial import Training, Trial
 from upath import UPath
 
 from tests.analysis.sweeps import demo

@@ -13,9 +13,11 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from gelo.models import specs, zoo
+from gelo.models.backbones import registry as specs
+from gelo.models.backbones import zoo
+from gelo.models.backbones.registry import Backbone
+from gelo.models.backbones.transforms import Transform
 from gelo.models.encoder import Encoder
-from gelo.models.specs import Backbone, Transform
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn

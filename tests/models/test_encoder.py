@@ -7,9 +7,9 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from gelo.models.backbones.transforms import Transform
 from gelo.models.encoder import Encoder, TextTower
 from gelo.models.faults import UserError
-from gelo.models.specs import Transform
 from numpy.typing import NDArray
 from PIL import Image
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from gelo.models.specs import MINI, Transform
-from gelo.models.zoo import MERGES, build_model, load_backbone
+from gelo.models.backbones.registry import MINI
+from gelo.models.backbones.transforms import Transform
+from gelo.models.backbones.zoo import MERGES, build_model, load_backbone
 from gelo.tasks.mini.prompts import PROMPTS
 from gelo.tasks.mini.watch import SETS, zero_shot
 from open_clip.model import CLIP

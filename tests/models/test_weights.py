@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from gelo.models.backbones.weights import read_state, weights_fault
 from gelo.models.faults import UserError
-from gelo.models.weights import read_state, weights_fault
 from safetensors.torch import save_file
 from torch import nn
 

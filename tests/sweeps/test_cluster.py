@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import ray
 from gelo.models.faults import UserError
-from gelo.sweeps.cluster import must_grant, started
-from gelo.sweeps.progress import Display, waiting
-from gelo.sweeps.spec import parse_spec
-from gelo.sweeps.waves import tags_of
+from gelo.sweeps.engine.cluster import must_grant, started
+from gelo.sweeps.spec.sweep import parse_spec
+from gelo.sweeps.stages.waves import tags_of
+from gelo.sweeps.terminal.progress import Display, waiting
 from ray.experimental import internal_kv
 from rich.console import Console
 
@@ -93,7 +93,7 @@ def test_a_ray_that_does_not_start_in_time_is_one_message(monkeypatch: pytest.Mo
 
 
 def test_what_is_waited_for_is_said_and_what_is_quick_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gelo.sweeps.progress.PATIENCE", 0.05)
+    monkeypatch.setattr("gelo.sweeps.terminal.progress.PATIENCE", 0.05)
     said: list[str] = []
     with waiting("a slow server", said.append):
         time.sleep(0.3)
@@ -128,10 +128,13 @@ def test_without_git_a_run_has_no_commit(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_ray_is_told_to_wait_longer_than_gelo_before_it_is_imported() -> None:
     """It reads that when it is imported: told later, it ended the program after its own 60 s (measured: 61 s, then 179 s)."""
     name = "RAY_gcs_rpc_server_reconnect_timeout_s"
-    program = f"import gelo.sweeps.cluster as c, sys, os; print('ray' in sys.modules, float(os.environ['{name}']) > 2 * c._SILENT)"
+    program = f"import gelo.sweeps.engine.cluster as c, sys, os; print('ray' in sys.modules, float(os.environ['{name}']) > 2 * c._SILENT)"
     environment = {key: value for key, value in os.environ.items() if key != name}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.split() == ["False", "True"]
-    order = "import sys, gelo.sweeps.cluster; before = 'ray' in sys.modules; import gelo.sweeps.run; print(before, 'ray' in sys.modules)"
+    order = (
+        "import sys, gelo.sweeps.engine.cluster; before = 'ray' in sys.modules; "
+        "import gelo.sweeps.stages.run; print(before, 'ray' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", order], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True"]

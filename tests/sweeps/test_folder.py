@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from gelo.models.faults import UserError
-from gelo.sweeps.folder import SweepFolder, TrialFolder
-from gelo.sweeps.settings import Settings
-from gelo.sweeps.spec import SweepSpec, parse_spec
+from gelo.sweeps.spec.settings import Settings
+from gelo.sweeps.spec.sweep import SweepSpec, parse_spec
+from gelo.sweeps.state.folder import SweepFolder, TrialFolder
 from gelo.tasks.results import Result
 from upath import UPath
 

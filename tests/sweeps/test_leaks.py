@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gelo.models.adapt import Full
+from gelo.models.backbones.zoo import load_backbone
 from gelo.models.heads import Binary
 from gelo.models.remedies import Replay, Stack, Wise
-from gelo.models.zoo import load_backbone
-from gelo.sweeps.evaluate import Subject, jobs_of, subject_of
-from gelo.sweeps.folder import TrialFolder
-from gelo.sweeps.leaks import leak_notes, leaks_told
-from gelo.sweeps.trial import Training, Trial
-from gelo.tasks.manifest import Dataset, write_dataset
+from gelo.sweeps.stages.embed import Subject, jobs_of, subject_of
+from gelo.sweeps.stages.leaks import leak_notes, leaks_told
+from gelo.sweeps.state.folder import TrialFolder
+from gelo.tasks.data.manifest import Dataset, write_dataset
+from gelo.tasks.data.records import Record
+from gelo.tasks.data.understood import Understood
+from gelo.tasks.ledger.trial import Training, Trial
 from gelo.tasks.protocols import protocol_of
-from gelo.tasks.records import Record
 from gelo.tasks.results import LEAK, NO_LEAK, UNCHECKED, Result
-from gelo.tasks.understood import Understood
 from PIL import Image
 from upath import UPath
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from gelo.sweeps.listing import Listing, broken, say
+from gelo.sweeps.terminal.listing import Listing, broken, say
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len

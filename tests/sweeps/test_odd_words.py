@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import typer
-from gelo.sweeps import signals
 from gelo.sweeps.cli import program as command_line
+from gelo.sweeps.engine import signals
 
 pytestmark = pytest.mark.slow
 

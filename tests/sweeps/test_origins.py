@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from gelo.models.faults import UserError
-from gelo.sweeps.folder import SweepFolder
-from gelo.sweeps.origins import refuse_others
-from gelo.sweeps.spec import SweepSpec
-from gelo.sweeps.trial import Trial
+from gelo.sweeps.spec.sweep import SweepSpec
+from gelo.sweeps.state.folder import SweepFolder
+from gelo.sweeps.state.origins import refuse_others
+from gelo.tasks.ledger.trial import Trial
 from upath import UPath
 
 

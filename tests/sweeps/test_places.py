@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from gelo.models.faults import UserError
 from gelo.sweeps.cli import program as command_line
-from gelo.sweeps.places import file_fault, place_faults, refuse
-from gelo.sweeps.settings import Settings
+from gelo.sweeps.spec.settings import Settings
+from gelo.sweeps.state.places import file_fault, place_faults, refuse
 from typer.testing import CliRunner
 
 

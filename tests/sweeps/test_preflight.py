@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gelo.models.backbones.registry import resolve
 from gelo.models.faults import Fault, UserError
-from gelo.models.specs import resolve
-from gelo.sweeps.memory import memory_faults, of_machine
-from gelo.sweeps.preflight import preflight
-from gelo.sweeps.settings import Settings
-from gelo.sweeps.spec import parse_spec
-from gelo.tasks.manifest import open_dataset, write_dataset
-from gelo.tasks.records import Record
-from gelo.tasks.stream import decode_all, works
+from gelo.sweeps.spec.settings import Settings
+from gelo.sweeps.spec.sweep import parse_spec
+from gelo.sweeps.state.memory import memory_faults, of_machine
+from gelo.sweeps.state.preflight import preflight
+from gelo.tasks.data.manifest import open_dataset, write_dataset
+from gelo.tasks.data.records import Record
+from gelo.tasks.data.stream import decode_all, works
 
 
 def prepared(data: Path, name: str, split: str, protocols: tuple[str, ...]) -> None:
@@ -103,13 +103,13 @@ def test_a_cache_without_room_is_refused_before_anything_is_decoded(
     shapes = open_dataset(small_world / "data" / "shapes")
     need = len(shapes.labels("test")) * 3 * 64 * 64
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr("gelo.sweeps.room.shutil.disk_usage", lambda place: usage._replace(free=need - 1))
+    monkeypatch.setattr("gelo.sweeps.state.disk.shutil.disk_usage", lambda place: usage._replace(free=need - 1))
     (fault,) = preflight(spec, settings)
     assert fault.where == f"--cache {tmp_path / 'cache'}"
     assert f"shapes {need / 1e9:,.1f} GB" in fault.expected
-    monkeypatch.setattr("gelo.sweeps.room.shutil.disk_usage", lambda place: usage._replace(free=need))
+    monkeypatch.setattr("gelo.sweeps.state.disk.shutil.disk_usage", lambda place: usage._replace(free=need))
     assert preflight(spec, settings) == []
-    monkeypatch.setattr("gelo.sweeps.room.shutil.disk_usage", lambda place: usage._replace(free=0))
+    monkeypatch.setattr("gelo.sweeps.state.disk.shutil.disk_usage", lambda place: usage._replace(free=0))
     decode_all(works(shapes, "test"), resolve("mini-s").transform, tmp_path / "cache", "local", lambda count: None)
     assert preflight(spec, settings) == []
 
@@ -125,7 +125,7 @@ def test_weights_that_memory_cannot_hold_are_refused_before_anything_is_loaded(
         assert memory_faults(spec, cpus, files * size) == []
         (fault,) = memory_faults(spec, cpus, files * size - 1)
         assert fault.where == "memory" and "at the least" in fault.expected
-    monkeypatch.setattr("gelo.sweeps.preflight.of_machine", lambda: size)
+    monkeypatch.setattr("gelo.sweeps.state.preflight.of_machine", lambda: size)
     assert "memory" in [fault.where for fault in faults(tmp_path, tasks={"faces": {}})]
 
 

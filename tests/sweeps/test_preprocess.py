@@ -11,17 +11,17 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from gelo.models.adapt import Full
+from gelo.models.backbones.zoo import load_backbone
 from gelo.models.encoder import Encoder
 from gelo.models.heads import Binary
-from gelo.models.zoo import load_backbone
-from gelo.sweeps.evaluate import Subject, embed_jobs, jobs_of, subject_of
-from gelo.sweeps.folder import TrialFolder
-from gelo.sweeps.scoring import score_jobs
-from gelo.sweeps.train import train
-from gelo.sweeps.trial import Training, Trial
-from gelo.tasks.manifest import Dataset, read_chunk, write_dataset
+from gelo.sweeps.stages.embed import Subject, embed_jobs, jobs_of, subject_of
+from gelo.sweeps.stages.score import score_jobs
+from gelo.sweeps.stages.train import train
+from gelo.sweeps.state.folder import TrialFolder
+from gelo.tasks.data.manifest import Dataset, read_chunk, write_dataset
+from gelo.tasks.data.records import Record
+from gelo.tasks.ledger.trial import Training, Trial
 from gelo.tasks.protocols.heads import head_scores
-from gelo.tasks.records import Record
 from gelo.tasks.training.preprocess import transforms
 from PIL import Image
 from safetensors.torch import load_file

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gelo.sweeps.shown import remarks, results_table
+from gelo.sweeps.terminal.results import remarks, results_table
 from gelo.tasks.results import Result
 from rich.cells import cell_len
 from rich.console import Console

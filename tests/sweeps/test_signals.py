@@ -11,8 +11,8 @@ import pytest
 PROGRAM = """
 import io, os, signal, sys
 from rich.console import Console
-from gelo.sweeps import signals
-from gelo.sweeps.progress import Display
+from gelo.sweeps.engine import signals
+from gelo.sweeps.terminal.progress import Display
 
 class Callback:
     def __del__(self):  # what is raised in here is lost

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from gelo.models.faults import Fault, UserError
-from gelo.sweeps.progress import Display
-from gelo.sweeps.settings import Settings
-from gelo.sweeps.single import evaluate_one
-from gelo.tasks.manifest import Dataset, write_dataset
-from gelo.tasks.records import Record
+from gelo.sweeps.spec.settings import Settings
+from gelo.sweeps.stages.single import evaluate_one
+from gelo.sweeps.terminal.progress import Display
+from gelo.tasks.data.manifest import Dataset, write_dataset
+from gelo.tasks.data.records import Record
 from gelo.tasks.results import Result
 from PIL import Image
 from rich.console import Console
@@ -184,7 +184,7 @@ def test_a_damaged_shard_costs_its_own_set(tmp_path: Path, alone: dict[str, floa
 
 def test_features_that_are_no_numbers_cost_their_own_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import numpy as np
-    from gelo.tasks import embed
+    from gelo.tasks.data import embed
 
     colours(tmp_path / "data", "mine")
     colours(tmp_path / "data", "whole")
@@ -193,7 +193,7 @@ def test_features_that_are_no_numbers_cost_their_own_job(tmp_path: Path, monkeyp
         found = embed.features(encoder, dataset, split, cache, view)
         return np.where(np.isfinite(found), np.nan, found) if (dataset.name, split) == ("mine", "train") else found
 
-    monkeypatch.setattr("gelo.sweeps.scoring.features", spoilt)
+    monkeypatch.setattr("gelo.sweeps.stages.score.features", spoilt)
     results, faults = scored(tmp_path, "mine", "whole", suites=("zero_shot", "probe"))
     assert set(results) == {"zero_shot/mine", "zero_shot/whole", "probe/whole"}
     (fault,) = faults

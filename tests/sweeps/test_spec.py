@@ -13,9 +13,9 @@ import pytest
 import torch
 import yaml
 from gelo.models.faults import Fault, UserError
-from gelo.sweeps.evaluate import pairs_of
-from gelo.sweeps.spec import SweepSpec, load_spec, parse_spec, presets
-from gelo.tasks.catalogue import chosen, datasets_for
+from gelo.sweeps.spec.sweep import SweepSpec, load_spec, parse_spec, presets
+from gelo.sweeps.stages.embed import pairs_of
+from gelo.tasks.data.catalogue import chosen, datasets_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from gelo.sweeps.evaluate import Subject
-from gelo.sweeps.folder import TrialFolder
-from gelo.sweeps.spec import SweepSpec
-from gelo.sweeps.summary import WHOLE, average, inputs_of, is_complete, metrics_of, not_averaged, results_of
-from gelo.sweeps.tracking import Tracker
-from gelo.sweeps.trial import Trial
-from gelo.tasks.embed import EncoderRef
-from gelo.tasks.manifest import write_dataset
-from gelo.tasks.records import Record
+from gelo.sweeps.spec.sweep import SweepSpec
+from gelo.sweeps.stages.embed import Subject
+from gelo.sweeps.state.folder import TrialFolder
+from gelo.sweeps.tracking.summary import WHOLE, average, inputs_of, is_complete, metrics_of, not_averaged, results_of
+from gelo.sweeps.tracking.tracker import Tracker
+from gelo.tasks.data.embed import EncoderRef
+from gelo.tasks.data.manifest import write_dataset
+from gelo.tasks.data.records import Record
+from gelo.tasks.ledger.retention import Average
+from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.results import Result
-from gelo.tasks.retention import Average
 from upath import UPath
 
 PAIRS: list[tuple[str, str]] = [("one", "zero_shot"), ("one", "probe"), ("two", "zero_shot")]

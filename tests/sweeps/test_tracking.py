@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 from gelo.models.faults import UserError
-from gelo.sweeps.store import experiment_page
-from gelo.sweeps.tracking import Metric, Scalar, Tracker, resolve_uri, ui_command
+from gelo.sweeps.tracking.store import experiment_page
+from gelo.sweeps.tracking.tracker import Metric, Scalar, Tracker, resolve_uri, ui_command
 from upath import UPath
 
 pytestmark = pytest.mark.slow
@@ -217,7 +217,7 @@ def test_numbers_of_an_older_gelo_are_mended_where_they_stand(store: Store) -> N
 
 
 def test_two_that_write_a_changed_value_at_once_write_one_row() -> None:
-    from gelo.sweeps.logged import Row, new_rows
+    from gelo.sweeps.tracking.logged import Row, new_rows
 
     last = [Row("zero_shot/mine/top1", 0.75, 1_000, 0)]
     assert new_rows({("zero_shot/mine/top1", None): 0.5}, last, [], 1_000) == [

@@ -18,18 +18,18 @@ import pyarrow as pa
 import pytest
 import torch
 from gelo.models.adapt import Adaptation, Full, Lora
+from gelo.models.backbones.zoo import load_backbone
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
 from gelo.models.heads import CosFace
 from gelo.models.remedies import L2SP, Remedy, Soup, Wise
 from gelo.models.training.loop import DivergedError
 from gelo.models.training.schedule import rate
-from gelo.models.zoo import load_backbone
-from gelo.sweeps.folder import TrialFolder
-from gelo.sweeps.train import deterministic, finish, train
-from gelo.sweeps.trial import Training, Trial
-from gelo.tasks.manifest import Dataset, read_chunk, write_dataset
-from gelo.tasks.records import Record
+from gelo.sweeps.stages.train import deterministic, finish, train
+from gelo.sweeps.state.folder import TrialFolder
+from gelo.tasks.data.manifest import Dataset, read_chunk, write_dataset
+from gelo.tasks.data.records import Record
+from gelo.tasks.ledger.trial import Training, Trial
 from gelo.tasks.results import Result
 from PIL import Image
 from pydantic import ValidationError
@@ -302,7 +302,7 @@ def test_a_half_trained_trial_does_not_go_on_from_something_else(
         )  # fmt: skip
         before, now = world.dataset.fingerprint, dataset.fingerprint
     else:
-        monkeypatch.setattr("gelo.sweeps.train.DRAWN", 99)
+        monkeypatch.setattr("gelo.sweeps.stages.train.DRAWN", 99)
         before, now = "2", "99"
     with pytest.raises(UserError) as caught:
         train(wanted, base, dataset, world.cache, TrialFolder(UPath(tmp_path / "trial")))

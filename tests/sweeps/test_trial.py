@@ -10,8 +10,8 @@ import pytest
 from gelo.models.adapt import Full, Lora, NoAdaptation
 from gelo.models.heads import Binary, CosFace
 from gelo.models.remedies import L2SP, NoRemedy, Wise
-from gelo.sweeps.spec import parse_spec
-from gelo.sweeps.trial import Training, Trial
+from gelo.sweeps.spec.sweep import parse_spec
+from gelo.tasks.ledger.trial import Training, Trial
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -38,7 +38,9 @@ def test_golden_keys() -> None:
 
 
 def test_key_is_the_same_in_another_process() -> None:
-    code = f"from gelo.sweeps.trial import Trial; print(Trial.model_validate_json({TRIAL.model_dump_json()!r}).key)"
+    code = (
+        f"from gelo.tasks.ledger.trial import Trial; print(Trial.model_validate_json({TRIAL.model_dump_json()!r}).key)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"}
     )

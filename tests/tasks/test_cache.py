@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gelo.models.backbones.transforms import Transform
 from gelo.models.faults import UserError
-from gelo.models.specs import Transform
-from gelo.tasks.cache import entries, prune, touch, using
-from gelo.tasks.catalogue import locate
-from gelo.tasks.stream import decode_all, works
+from gelo.tasks.data.cache import entries, prune, touch, using
+from gelo.tasks.data.catalogue import locate
+from gelo.tasks.data.stream import decode_all, works
 
 
 def entry(cache: Path, kind: str, made_by: str, dataset: str, size: int, age: int) -> Path:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gelo.sweeps.folder import TrialFolder
-from gelo.tasks.defined import reads_of, run, why_not
-from gelo.tasks.manifest import Dataset, write_dataset
+from gelo.sweeps.state.folder import TrialFolder
+from gelo.tasks.data.defined import reads_of, run, why_not
+from gelo.tasks.data.manifest import Dataset, write_dataset
+from gelo.tasks.data.records import Record
 from gelo.tasks.protocols import PROTOCOLS
-from gelo.tasks.records import Record
 from gelo.tasks.scoring import Head, Scoring
 from upath import UPath
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gelo.tasks.manifest import Dataset
+from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.mini import faces, morphs, spoofs
 from gelo.tasks.mini.camera import grain, paint, png, resample, soften
 from gelo.tasks.mini.face_draw import face, landmarks, scene

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from gelo.models.specs import MINI
-from gelo.models.zoo import build_model
+from gelo.models.backbones.registry import MINI
+from gelo.models.backbones.zoo import build_model
 from gelo.tasks.mini.grow import grown
 from torch.nn import functional as F
 

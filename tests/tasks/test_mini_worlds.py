@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gelo.models.durable import publish_bytes
-from gelo.tasks.manifest import read_chunk
+from gelo.tasks.data.manifest import read_chunk
 from gelo.tasks.mini import pool, vocabulary
 from gelo.tasks.mini.general import BUILDERS, DRAWN, TEST, TRAIN, digit_pixels, digit_split, pixels
 from gelo.tasks.mini.prompts import PROMPTS

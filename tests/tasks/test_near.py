@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gelo.tasks import contents
-from gelo.tasks.manifest import Dataset, write_dataset
-from gelo.tasks.near import DISTANCE, look_of, nearest
-from gelo.tasks.records import Record
-from gelo.tasks.understood import Understood
+from gelo.tasks.data import contents
+from gelo.tasks.data.manifest import Dataset, write_dataset
+from gelo.tasks.data.near import DISTANCE, look_of, nearest
+from gelo.tasks.data.records import Record
+from gelo.tasks.data.understood import Understood
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
@@ -98,7 +98,7 @@ def test_the_search_holds_little_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     rng = np.random.default_rng(0)
     first, second = (rng.integers(0, 2**64, 300, dtype=np.uint64) & np.uint64(0xFFFF) for _ in range(2))
     whole = nearest(first, second)
-    monkeypatch.setattr("gelo.tasks.near._AT_ONCE", 100)
+    monkeypatch.setattr("gelo.tasks.data.near._AT_ONCE", 100)
     assert ((nearest(first, second) < 0) == (whole < 0)).all()
 
 

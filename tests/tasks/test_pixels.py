@@ -14,9 +14,9 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from gelo.models.specs import Transform
-from gelo.tasks.pixels import UnreadableError, check_image, open_image
-from gelo.tasks.understood import Reading
+from gelo.models.backbones.transforms import Transform
+from gelo.tasks.data.pixels import UnreadableError, check_image, open_image
+from gelo.tasks.data.understood import Reading
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -333,8 +333,8 @@ PEAK = """
 import resource, sys
 import numpy as np
 from PIL import Image
-from gelo.models.specs import Transform
-from gelo.tasks.pixels import open_image
+from gelo.models.backbones.transforms import Transform
+from gelo.tasks.data.pixels import open_image
 from tests.tasks.pictures import encode
 files = {files}
 transform = Transform(size=224)

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gelo.tasks.manifest import Dataset, write_dataset
-from gelo.tasks.preview import CLASSES, EACH, write_preview
-from gelo.tasks.prompts import Prompts
-from gelo.tasks.records import Record
+from gelo.tasks.data.manifest import Dataset, write_dataset
+from gelo.tasks.data.preview import CLASSES, EACH, write_preview
+from gelo.tasks.data.prompts import Prompts
+from gelo.tasks.data.records import Record
 from PIL import Image
 
 

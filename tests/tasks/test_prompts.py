@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from gelo.models.faults import UserError
-from gelo.tasks.prompts import read_classes, read_prompts, reads_alike
+from gelo.tasks.data.prompts import read_classes, read_prompts, reads_alike
 from hypothesis import given
 from hypothesis import strategies as st
 

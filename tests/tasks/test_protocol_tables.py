@@ -11,8 +11,8 @@ import pytest
 from gelo.analysis.compare import Comparison, compare
 from gelo.analysis.runs import read_runs
 from gelo.analysis.tables import before_metric
-from gelo.tasks.catalogue import ENTRIES
-from gelo.tasks.owed import suites_of
+from gelo.tasks.data.catalogue import ENTRIES
+from gelo.tasks.ledger.owed import suites_of
 from gelo.tasks.protocols import (
     PROTOCOLS,
     asked,

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from gelo.sweeps.folder import TrialFolder
+from gelo.sweeps.state.folder import TrialFolder
 from gelo.tasks.metrics import errors
 from gelo.tasks.metrics.curves import curve
 from gelo.tasks.metrics.det import kept

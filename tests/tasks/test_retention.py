@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from gelo.tasks.retention import Average, Retention, Score, average, retention
+from gelo.tasks.ledger.retention import Average, Retention, Score, average, retention
 
 
 def whole(*values: float, error: float | None = None) -> Average:

@@ -12,11 +12,11 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 from gelo.models.faults import UserError
-from gelo.tasks.filemetrics import measure
 from gelo.tasks.metrics.scores import as_scores
 from gelo.tasks.metrics.verification import tar_at_far
 from gelo.tasks.protocols import morph
-from gelo.tasks.scorefile import read
+from gelo.tasks.scorefiles.metrics import measure
+from gelo.tasks.scorefiles.scorefile import read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray

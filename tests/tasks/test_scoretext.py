@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gelo.models.faults import UserError
-from gelo.tasks.filemetrics import measure
-from gelo.tasks.scorefile import read
+from gelo.tasks.scorefiles.metrics import measure
+from gelo.tasks.scorefiles.scorefile import read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score

@@ -14,18 +14,19 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from gelo.models.backbones.registry import BACKBONES, MINI
+from gelo.models.backbones.transforms import Transform
+from gelo.models.backbones.zoo import load_backbone
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
-from gelo.models.specs import BACKBONES, MINI, Transform
-from gelo.models.zoo import load_backbone
-from gelo.tasks.embed import EncoderRef, embed, features, needs, text_features
-from gelo.tasks.manifest import CHUNK, Dataset, write_dataset
-from gelo.tasks.pixels import open_image
-from gelo.tasks.prompts import Prompts
+from gelo.tasks.data.embed import EncoderRef, embed, features, needs, text_features
+from gelo.tasks.data.manifest import CHUNK, Dataset, write_dataset
+from gelo.tasks.data.pixels import open_image
+from gelo.tasks.data.prompts import Prompts
+from gelo.tasks.data.records import Record
+from gelo.tasks.data.stream import DecodedSplit, Executor, decode, decode_all, flow, spread, works
+from gelo.tasks.data.understood import Reading
 from gelo.tasks.protocols.zeroshot import classifier
-from gelo.tasks.records import Record
-from gelo.tasks.stream import DecodedSplit, Executor, decode, decode_all, flow, spread, works
-from gelo.tasks.understood import Reading
 from PIL import Image, ImageOps
 from safetensors.torch import load_file
 from torch import nn
@@ -175,7 +176,7 @@ def test_zero_shot_logits_equal_open_clip_image_by_image(
 @pytest.fixture
 def piped(ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray Data's pipeline from the first image on, as on a cluster of several machines."""
-    monkeypatch.setattr("gelo.tasks.stream._alone", lambda: False)
+    monkeypatch.setattr("gelo.tasks.data.stream._alone", lambda: False)
 
 
 def test_ray_gives_the_same_bytes_as_the_plain_loop(
@@ -202,7 +203,7 @@ def test_a_pipeline_takes_over_where_the_first_chunks_tell_that_threads_would_ta
     jobs = range(20)
     assert list(flow(jobs, slow, piped, "ray")) == [("here", job) for job in jobs]
     assert list(flow(jobs, slow, piped, "local")) == [("here", job) for job in jobs]
-    monkeypatch.setattr("gelo.tasks.stream.PATIENCE", 0.01)
+    monkeypatch.setattr("gelo.tasks.data.stream.PATIENCE", 0.01)
     found = list(flow(jobs, slow, piped, "ray"))
     assert sorted(job for _, job in found) == list(jobs)
     assert {place for place, job in found if job < 4} == {"here"}

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from gelo.tasks.textfile import NotTextError, arrow_input, check_quotes, read_lines, read_rows, utf8
+from gelo.tasks.scorefiles.textfile import NotTextError, arrow_input, check_quotes, read_lines, read_rows, utf8
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gelo.models.backbones.zoo import load_backbone
 from gelo.models.encoder import Encoder
-from gelo.models.zoo import load_backbone
-from gelo.tasks.manifest import Dataset, write_dataset
+from gelo.tasks.data.manifest import Dataset, write_dataset
+from gelo.tasks.data.prompts import Prompts
+from gelo.tasks.data.records import Record
+from gelo.tasks.data.tokens import ask, asked, flaw_of
 from gelo.tasks.mini.prompts import PROMPTS
 from gelo.tasks.prepare.names import names_of, templates_of
-from gelo.tasks.prompts import Prompts
-from gelo.tasks.records import Record
-from gelo.tasks.tokens import ask, asked, flaw_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
@@ -150,5 +150,5 @@ def test_a_set_is_asked_or_has_a_reason_that_is_found_once(encoder: Encoder, tmp
         ask(encoder, odd, cache)
         blocks, reason = asked(text, odd, cache)
         assert blocks is None and said in reason, name
-    monkeypatch.setattr("gelo.tasks.tokens.flaw_of", lambda *given: pytest.fail("the tokenizer was asked twice"))
+    monkeypatch.setattr("gelo.tasks.data.tokens.flaw_of", lambda *given: pytest.fail("the tokenizer was asked twice"))
     ask(encoder, good, cache)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from gelo.models.durable import is_done
 from gelo.models.faults import UserError
-from gelo.tasks.manifest import Dataset
-from gelo.tasks.prepare import attacks
-from gelo.tasks.prepare.official import Official
+from gelo.tasks.data.manifest import Dataset
+from gelo.tasks.prepare.biometric import attacks
+from gelo.tasks.prepare.general.official import Official
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.prepare.readers import KNOWN
 from gelo.tasks.protocols import PROTOCOLS

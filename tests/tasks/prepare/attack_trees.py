@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from gelo.tasks.data.records import Record
 from gelo.tasks.mini import morphs, spoofs
 from gelo.tasks.mini.face_model import person
 from gelo.tasks.mini.worlds.canvas import generator
-from gelo.tasks.records import Record
 
 MAD22 = {  # as MADation calls its files; how many morphs of each stand in the miniature
     "FaceMorpher": 3, "MIPGAN_I": 2, "MIPGAN_II": 2, "OpenCV": 3, "Webmorph": 2, "MorDIFF": 4,

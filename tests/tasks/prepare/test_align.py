@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gelo.models.faults import Fault, UserError
-from gelo.tasks.manifest import read_chunk
-from gelo.tasks.prepare.align import TEMPLATE, aligned, similarities, warp
+from gelo.tasks.data.manifest import read_chunk
+from gelo.tasks.prepare.formats.align import TEMPLATE, aligned, similarities, warp
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.prepare.tree import Item, Layout
 from hypothesis import given, settings

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gelo.tasks.asking import prompts_for
+from gelo.tasks.data.asking import prompts_for
 from gelo.tasks.prepare.prepare import prepare
 
 from tests.tasks.prepare import attack_trees as trees

@@ -16,10 +16,10 @@ import open_clip
 import pytest
 import torch
 from gelo.models.faults import UserError
-from gelo.sweeps.progress import Display
-from gelo.sweeps.settings import Settings
-from gelo.sweeps.single import evaluate_one
-from gelo.tasks.manifest import open_dataset, read_chunk
+from gelo.sweeps.spec.settings import Settings
+from gelo.sweeps.stages.single import evaluate_one
+from gelo.sweeps.terminal.progress import Display
+from gelo.tasks.data.manifest import open_dataset, read_chunk
 from gelo.tasks.prepare.prepare import prepare
 from numpy.typing import NDArray
 from open_clip.tokenizer import SimpleTokenizer

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from gelo.models.faults import UserError
-from gelo.tasks.prepare.attacks import spoofs
-from gelo.tasks.prepare.framenames import doubtful, video_of
-from gelo.tasks.prepare.listed import Row
+from gelo.tasks.prepare.biometric.attack_lists import Row
+from gelo.tasks.prepare.biometric.attacks import spoofs
+from gelo.tasks.prepare.biometric.framenames import doubtful, video_of
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.prepare.tree import Layout, Tree
 from hypothesis import HealthCheck, given, settings

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from gelo.tasks.prepare.hub import hub
+from gelo.tasks.prepare.hub.reader import hub
 from gelo.tasks.prepare.tree import Layout, Tree
 
 from tests.tasks.prepare.hub_trees import arrow, cached, parquet, rows, save_dict, save_to_disk, snapshot

@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from gelo.tasks.prepare.hub import hub
-from gelo.tasks.prepare.hub_footer import chunks_of
-from gelo.tasks.prepare.hub_pages import spans
+from gelo.tasks.prepare.hub.footer import chunks_of
+from gelo.tasks.prepare.hub.pages import spans
+from gelo.tasks.prepare.hub.reader import hub
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -276,7 +276,7 @@ def test_memory_does_not_grow_with_the_row_group(kind: str, tmp_path: Path) -> N
             arrow(root / "test.arrow", table, 1000)
         program = f"""
 import pathlib
-from gelo.tasks.prepare.hub import hub
+from gelo.tasks.prepare.hub.reader import hub
 from gelo.tasks.prepare.tree import Tree
 layout = hub(Tree(pathlib.Path({str(root)!r})))
 assert sum(len(item.load()) for item in layout.splits["test"]) == {megabytes}_000_000

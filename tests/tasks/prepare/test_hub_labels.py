@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from gelo.tasks.prepare.hub import hub
+from gelo.tasks.prepare.hub.reader import hub
 from gelo.tasks.prepare.tree import Layout
 from hypothesis import given, settings
 from hypothesis import strategies as st

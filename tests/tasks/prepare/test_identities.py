@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from gelo.models.faults import UserError
-from gelo.tasks.manifest import read_chunk
-from gelo.tasks.prepare.identities import identities
+from gelo.tasks.data.manifest import read_chunk
+from gelo.tasks.prepare.biometric.identities import identities
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.prepare.tree import Layout, Tree
 from torchvision.datasets import ImageFolder

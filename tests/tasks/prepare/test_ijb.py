@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from gelo.models.faults import UserError
-from gelo.tasks import contents
-from gelo.tasks.manifest import Dataset, read_chunk
-from gelo.tasks.prepare.biometric import BIOMETRIC
-from gelo.tasks.prepare.ijb import ijb, templates
+from gelo.tasks.data import contents
+from gelo.tasks.data.manifest import Dataset, read_chunk
+from gelo.tasks.prepare.biometric.ijb import ijb, templates
+from gelo.tasks.prepare.biometric.official import BIOMETRIC
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.prepare.tree import Tree
 from PIL import Image

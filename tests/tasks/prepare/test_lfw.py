@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gelo.models.faults import UserError
-from gelo.tasks.manifest import Dataset, read_chunk
-from gelo.tasks.prepare.lfw import lfw
+from gelo.tasks.data.manifest import Dataset, read_chunk
+from gelo.tasks.prepare.biometric.lfw import lfw
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.prepare.tree import Layout, Tree
 from hypothesis import HealthCheck, given, settings

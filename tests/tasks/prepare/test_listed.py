@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from gelo.models.faults import UserError
-from gelo.tasks.prepare.attacks import morphs, spoofs
+from gelo.tasks.prepare.biometric.attacks import morphs, spoofs
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.prepare.tree import Asked, Tree
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
-from gelo.tasks.prepare.lost import without
+from gelo.tasks.prepare.biometric.partial_tables import without
 
 TABLES = {
     "members": pa.table({"id": ["a", "b", "c", "d"], "template": [1, 1, 2, 3], "media": [1, 1, 2, 3]}),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from gelo.analysis.labels import IDENTITY
 from gelo.models.faults import UserError
-from gelo.tasks.catalogue import COLLECTIONS, ENTRIES, taken
+from gelo.tasks.data.catalogue import COLLECTIONS, ENTRIES, taken
 from gelo.tasks.metricnames import LONGEST_PIECE
 from gelo.tasks.prepare.named import reader_of
 from gelo.tasks.prepare.tree import Asked

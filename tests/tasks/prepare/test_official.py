@@ -13,9 +13,9 @@ import numpy as np
 import open_clip
 import pytest
 from gelo.models.faults import UserError
-from gelo.tasks.manifest import Dataset, read_chunk
+from gelo.tasks.data.manifest import Dataset, read_chunk
+from gelo.tasks.prepare.general.official import OFFICIAL
 from gelo.tasks.prepare.names import identifiers_of, names_of, templates_of
-from gelo.tasks.prepare.official import OFFICIAL
 from gelo.tasks.prepare.prepare import prepare
 from numpy.typing import NDArray
 from PIL import Image

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gelo.models.backbones.zoo import load_backbone
 from gelo.models.faults import UserError
-from gelo.models.zoo import load_backbone
-from gelo.tasks.embed import EncoderRef, embed, features, needs
-from gelo.tasks.manifest import read_chunk
-from gelo.tasks.prepare.pairs import pairs, verification
+from gelo.tasks.data.embed import EncoderRef, embed, features, needs
+from gelo.tasks.data.manifest import read_chunk
+from gelo.tasks.prepare.biometric.pairs import pairs, verification
+from gelo.tasks.prepare.formats.safe_pickle import SafePickleError, load_plain
 from gelo.tasks.prepare.prepare import prepare
-from gelo.tasks.prepare.safe_pickle import SafePickleError, load_plain
 from gelo.tasks.prepare.tree import Layout, Tree
 from sklearn.model_selection import KFold
 

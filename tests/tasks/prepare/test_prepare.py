@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 import pytest
 from gelo.models.durable import is_done
 from gelo.models.faults import Fault, UserError
-from gelo.tasks.asking import prompts_for
-from gelo.tasks.manifest import open_dataset, read_chunk
-from gelo.tasks.prepare.official import OFFICIAL
+from gelo.tasks.data.asking import prompts_for
+from gelo.tasks.data.manifest import open_dataset, read_chunk
+from gelo.tasks.prepare.general.official import OFFICIAL
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.prepare.readers import KNOWN
 from PIL import Image

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from gelo.models.faults import UserError
-from gelo.tasks.asking import prompts_for
-from gelo.tasks.manifest import Dataset, read_chunk
+from gelo.tasks.data.asking import prompts_for
+from gelo.tasks.data.manifest import Dataset, read_chunk
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.protocols import zeroshot
 from hypothesis import given, settings

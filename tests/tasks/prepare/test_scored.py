@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from gelo.models.specs import MINI
-from gelo.models.zoo import MERGES, build_model, load_backbone
-from gelo.tasks.asking import prompts_for
-from gelo.tasks.embed import EncoderRef, embed, features, needs, text_features
+from gelo.models.backbones.registry import MINI
+from gelo.models.backbones.zoo import MERGES, build_model, load_backbone
+from gelo.tasks.data.asking import prompts_for
+from gelo.tasks.data.embed import EncoderRef, embed, features, needs, text_features
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.protocols import zeroshot
 from open_clip.model import CLIP

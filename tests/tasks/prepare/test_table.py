@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from gelo.models.faults import UserError
-from gelo.tasks.manifest import read_chunk
+from gelo.tasks.data.manifest import read_chunk
 from gelo.tasks.prepare import readers
+from gelo.tasks.prepare.formats.table import table
+from gelo.tasks.prepare.general.webdataset import webdataset
 from gelo.tasks.prepare.prepare import prepare
-from gelo.tasks.prepare.table import table
-from gelo.tasks.prepare.webdataset import webdataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gelo.tasks.asking import prompts_for
+from gelo.tasks.data.asking import prompts_for
+from gelo.tasks.prepare.biometric.videos import video_of
 from gelo.tasks.prepare.prepare import prepare
-from gelo.tasks.prepare.videos import video_of
 from gelo.tasks.protocols import PROTOCOLS
 
 from tests.tasks.prepare import attack_trees as trees

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 from gelo.models.faults import UserError
-from gelo.tasks.manifest import read_chunk
-from gelo.tasks.prepare import readers, tarred
+from gelo.tasks.data.manifest import read_chunk
+from gelo.tasks.data.prompts import Prompts
+from gelo.tasks.prepare import readers
+from gelo.tasks.prepare.formats import tarred
+from gelo.tasks.prepare.general.webdataset import webdataset
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.prepare.samples import split_key
-from gelo.tasks.prepare.webdataset import webdataset
-from gelo.tasks.prompts import Prompts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image

@@ -1,0 +1,207 @@
+"""The Ray cluster of a run: one of its own on this machine, or an existing one; and what several machines must share."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from pathlib import Path
+
+from gelo.models.durable import is_local
+from gelo.models.faults import Fault, UserError
+from gelo.models.words import counted
+from gelo.sweeps.engine.signals import install
+from gelo.sweeps.terminal.progress import Display, waiting
+from rich.markup import escape
+from upath import UPath
+
+_LOOK, _DEAD, _SILENT = 2.0, 20.0, 180.0  # seconds
+_LATE = "run it again when this machine is less busy; Ray's logs are in /tmp/ray/session_latest/logs"
+
+# Ray would end the program after a minute without its head, and not say how to go on: `_watch` does. It reads this when it is imported.
+os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(int(10 * _SILENT)))
+
+
+@contextmanager
+def started(address: str, cpus: int | None, display: Display, resume: str) -> Iterator[None]:
+    """Connect, or start a cluster of this machine (`address` "local": a killed one's leftover address is never asked). Raises UserError.
+
+    When Ray is gone while the block runs the program ends, with exit code 1 and the line to `resume`: Ray's own calls wait on.
+    """
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    import ray
+
+    quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+    # Ray puts the working folder first on its workers' path, where a user's own `models` would be taken for gelo's; they are started in
+    # it, so it stays as long as they do.
+    empty = tempfile.TemporaryDirectory(prefix="gelo-ray-")
+    what = "Ray to start" if address == "local" else f"Ray to answer at {address}"
+    try:
+        _must_answer(address)
+        with waiting(what, display.say), chdir(empty.name):
+            if address == "local":
+                os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+                ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+            else:
+                ray.init(address=address, **quiet)
+        install()  # Ray sets a handler of its own
+    except Exception as error:  # Ray's own, and plain ones when it does not start in time
+        fault = Fault(
+            f"--address {address}",
+            (str(error).strip() or type(error).__name__).splitlines()[0],
+            "a running Ray cluster",
+            _LATE if address == "local" else "start one with `ray up cluster.yaml`",
+        )
+        raise UserError("cluster", fault) from None
+    total = ray.cluster_resources()
+    display.say(
+        f"Ray {ray.__version__}: {counted(len(ray.nodes()), 'node')}, {total.get('CPU', 0):g} CPUs, {total.get('GPU', 0):g} GPUs"
+    )
+    over = threading.Event()
+    threading.Thread(target=_watch, args=(over, display, resume), daemon=True).start()
+    try:
+        yield
+    except (ray.exceptions.LocalRayletDiedError, ray.exceptions.RaySystemError):
+        display.say(_gone(resume))
+        raise SystemExit(1) from None
+    finally:
+        over.set()
+        ray.shutdown()
+        empty.cleanup()
+
+
+def _gone(resume: str) -> str:
+    return f"[red]Ray is gone[/red] from this machine; everything finished is saved. Go on with: {escape(resume)}"
+
+
+def _watch(over: threading.Event, display: Display, resume: str) -> None:
+    """End the program when Ray's head has said for `_DEAD` seconds that this machine's part of it is dead, or nothing for `_SILENT`.
+
+    Time in which the program itself was stopped, or the machine slept, is not counted.
+    """
+    import ray
+
+    mine = ray.get_runtime_context().get_node_id()
+    last = {"answer": time.monotonic(), "alive": time.monotonic()}
+
+    def look() -> None:
+        alive = any(node["NodeID"] == mine and node["Alive"] for node in ray.nodes())
+        last["answer"] = time.monotonic()
+        if alive:
+            last["alive"] = last["answer"]
+
+    asking, turn = threading.Thread(), time.monotonic()
+    while not over.wait(_LOOK):
+        pause = max(0.0, time.monotonic() - turn - 2 * _LOOK)
+        turn, last["answer"], last["alive"] = time.monotonic(), last["answer"] + pause, last["alive"] + pause
+        if not asking.is_alive():  # a question to a dead head is never answered
+            asking = threading.Thread(target=look, daemon=True)
+            asking.start()
+        silent, answered = turn - last["answer"], last["answer"] - last["alive"]
+        if (silent > _SILENT or answered > _DEAD) and not over.is_set():
+            display.say(_gone(resume))
+            os._exit(1)
+
+
+def _must_answer(address: str) -> None:
+    """Raise OSError when nothing listens at HOST:PORT: Ray itself would wait for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=5).close()
+
+
+def unshared(storage: UPath, tracking: str, data: str) -> None:
+    """Refuse what only one machine of a cluster can see. A folder is asked for on every machine: a shared one passes. Raises UserError."""
+    import ray
+
+    nodes = {node["NodeManagerAddress"]: node["NodeID"] for node in ray.nodes() if node["Alive"]}
+    if len(nodes) < 2:
+        return
+    faults = []
+    if tracking.startswith("sqlite:"):
+        fault = Fault(
+            "--tracking",
+            "SQLite on a cluster of several machines",
+            "an MLflow server",
+            "--tracking http://HOST:5000 (docs/cluster.md)",
+        )
+        faults.append(fault)
+    folders = {"--data": Path(data)} | ({"--storage": Path(str(storage))} if is_local(storage) else {})
+    for option, folder in folders.items():
+        blind = _blind(folder.absolute(), nodes)
+        if blind:
+            fix = "give a folder that all machines mount" + (", or s3:// or gs://" if option == "--storage" else "")
+            faults.append(
+                Fault(f"{option} {folder}", f"not seen from {', '.join(blind)}", "a place that every machine sees", fix)
+            )
+    if faults:
+        raise UserError("cluster", faults)
+
+
+def must_grant(cpus: int, gpus: float, address: str, display: Display) -> None:
+    """Refuse a trial that no machine of the cluster has room for, and a driver without a CPU to score on. Raises UserError.
+
+    Where machines come when they are asked for, or nothing tells whether they do, what is waited for is said instead.
+    """
+    import ray
+
+    nodes = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+    faults = []
+    if nodes.get(ray.get_runtime_context().get_node_id(), {}).get("CPU", 0) < 1:
+        found, remedy = "Ray has no CPU of this machine", "start Ray here with --num-cpus=1 or more"
+        faults.append(Fault(f"--address {address}", found, "one to score on, where the cache is", remedy))
+    if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes.values()):
+        asked = counted(cpus, "CPU") + (f" and {gpus:g} GPU" if gpus else "")
+        most: dict[str, float] = max(
+            nodes.values(), key=lambda node: (node.get("GPU", 0) if gpus else 0, node.get("CPU", 0)), default={}
+        )
+        found = f"at most {most.get('CPU', 0):g} CPUs" + (f" and {most.get('GPU', 0):g} GPU" if gpus else "")
+        if address == "local" or _is_fixed(set(nodes)):
+            remedy = "set resources.cpus and resources.gpus to what there is"
+            faults.append(Fault("resources", f"{found} on one machine", f"{asked}, which one trial asks for", remedy))
+        else:
+            display.say(f"a trial asks for {asked}, and there are {found} on one machine: waiting for another to come")
+    if faults:
+        raise UserError("cluster", faults)
+
+
+def _is_fixed(nodes: set[str]) -> bool:
+    """Whether no machine will ever come: Ray's monitor then names each one's kind after the machine itself."""
+    from ray.experimental import internal_kv
+
+    try:
+        said = json.loads(internal_kv._internal_kv_get(b"__autoscaling_status") or b"{}")
+        kinds = {*said["autoscaler_report"]["active_nodes"], *(said["autoscaler_report"].get("idle_nodes") or ())}
+    except (ValueError, KeyError, TypeError):
+        return False
+    return kinds <= {f"node_{node}" for node in nodes}
+
+
+def _blind(folder: Path, nodes: dict[str, str]) -> list[str]:
+    """Addresses of the machines that do not see a file put into `folder` just now."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f".gelo-{uuid.uuid4().hex}"
+    probe.touch()
+    try:
+        look = ray.remote(num_cpus=0)(lambda path: Path(path).exists())
+        seen = {
+            address: look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
+                str(probe)
+            )
+            for address, node in nodes.items()
+        }
+        return [address for address, answer in seen.items() if not ray.get(answer)]
+    finally:
+        probe.unlink()

@@ -1,0 +1,258 @@
+"""Ray Tune: trials that still have to train -> resources -> concurrent runs -> progress.
+
+Tune only schedules. Whether a trial is trained, half-trained or new is read from its folder, by the trial itself, so Tune's own
+restore is not used. Decisions: actors are reused, since a fresh one imports torch for seconds; Ctrl-C reaches trials through a flag in an
+actor, so that they save and return before the cluster goes.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import tempfile
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+from gelo.models.faults import UserError, is_full
+from gelo.sweeps.spec.sweep import Resources
+from gelo.sweeps.state.folder import SweepFolder, TrialFolder
+from gelo.sweeps.terminal.progress import Stage
+from gelo.tasks.ledger.trial import Trial
+from ray import tune
+from ray.tune.execution import class_cache
+from ray.tune.stopper import Stopper
+from rich.markup import escape
+from upath import UPath
+
+if TYPE_CHECKING:
+    from gelo.models.encoder import Encoder
+
+_POLL_SECONDS = 0.5
+_SECRETS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"}
+
+
+class StopFlag:
+    """A switch that every process of the cluster can read; the driver's side."""
+
+    def __init__(self) -> None:
+        class Flag:
+            def __init__(self) -> None:
+                self.value = False
+
+            def set(self) -> None:
+                self.value = True
+
+            def get(self) -> bool:
+                return self.value
+
+        self.actor = ray.remote(num_cpus=0)(Flag).remote()
+        self.is_set = False
+
+    def set(self) -> None:
+        self.is_set = True
+        self.actor.set.remote()
+
+
+def train_all(
+    trials: Sequence[Trial],
+    labels: Mapping[str, str],
+    folder: SweepFolder,
+    resources: Resources,
+    settings: dict[str, Any],
+    stop: StopFlag,
+    stage: Stage,
+) -> dict[str, dict[str, Any]]:
+    """Train every trial that is not trained; returns {key: failure} of those that failed for good (also in their folders).
+
+    labels: of all trials, by key. settings: `data` and `cache` folders, `weights` by backbone. Stops early, checkpoints written, once
+    `stop` is set.
+    """
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # its banner prints whatever the verbosity
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    class_cache.ENV_VARS_TO_PROPAGATE -= _SECRETS  # Ray logs what it hands to workers; they have their machine's own
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what fails is said below, once
+    watcher = Watcher(stage, labels, stop)
+    config = {
+        "key": tune.grid_search([trial.key for trial in trials]),
+        "root": str(folder.root),
+        "stop": stop.actor,
+        "cpus": resources.cpus,
+        "gpus": resources.gpus,
+        "minutes": resources.checkpoint_minutes,
+        **settings,
+    }
+    with tempfile.TemporaryDirectory(prefix="gelo-tune-") as scratch:
+        tuner = tune.Tuner(
+            tune.with_resources(run_trial, {"CPU": resources.cpus, "GPU": resources.gpus}),
+            param_space=config,
+            tune_config=tune.TuneConfig(reuse_actors=True, trial_name_creator=lambda t: t.config["key"]),
+            run_config=tune.RunConfig(
+                name=folder.name,
+                storage_path=scratch if folder.root.protocol in ("", "file", "local") else str(folder.root / ".tune"),
+                failure_config=tune.FailureConfig(max_failures=resources.retries),
+                callbacks=[watcher],
+                stop=WhenSaved(watcher),
+                verbose=0,
+            ),
+        )
+        outcome = tuner.fit()
+    failures = dict(watcher.failures)
+    by_key = {trial.key: trial for trial in trials}
+    for result in outcome:
+        if result.error is None or stop.is_set:
+            continue
+        # a worker that could not even start says nothing of its trial
+        named = [result.config["key"]] if result.config else []
+        for key in named or [key for key in by_key if not folder.trial(by_key[key]).is_trained()]:
+            failures.setdefault(key, {"kind": "fault", "error": str(result.error).strip()[-4000:]})
+    for key, failure in failures.items():
+        try:
+            folder.trial(by_key[key]).set_failure(failure)
+        except OSError:
+            stage.display.say(f"the failure of {labels[key]} could not be written to {folder.root}")
+    return failures
+
+
+def run_trial(config: dict[str, Any]) -> None:
+    """What one Tune trial runs. Failures that trying again cannot mend are reported, others raised for Tune to retry."""
+    import torch
+    from gelo.sweeps.stages.train import sources_of, train
+    from gelo.tasks.data.catalogue import locate
+
+    torch.set_num_threads(config["cpus"])
+    trial_folder = TrialFolder(UPath(config["root"]) / "trials" / config["key"])
+    asked = {"at": 0.0, "answer": False}
+
+    def should_stop() -> bool:
+        if not asked["answer"] and time.monotonic() - asked["at"] > _POLL_SECONDS:
+            asked["answer"] = ray.get(config["stop"].get.remote())
+            asked["at"] = time.monotonic()
+        return bool(asked["answer"])
+
+    if should_stop():
+        tune.report({"state": "stopped"})
+        return
+    try:
+        document = (trial_folder.root / "trial.json").read_text()
+        trial = Trial.model_validate({k: v for k, v in _json(document).items() if k in Trial.model_fields})
+        assert trial.training is not None
+        trial_folder.set_failure(None)
+        base = _base(trial.backbone, config["weights"].get(trial.backbone), "cuda" if config["gpus"] else "cpu")
+        data, cache = Path(config["data"]), Path(config["cache"])
+        finished = train(
+            trial,
+            base,
+            locate(trial.training.data, data),
+            cache,
+            trial_folder,
+            sources=sources_of(trial, lambda name: locate(name, data), base.transform, cache),
+            should_stop=should_stop,
+            report=lambda row: tune.report({"state": "running", **row}),
+            checkpoint_minutes=config["minutes"],
+        )
+        tune.report({"state": "trained" if finished else "stopped"})
+    except UserError as error:
+        tune.report({"state": "failed", "failure": {"kind": "user", "error": str(error)}})
+    except (MemoryError, torch.cuda.OutOfMemoryError) as error:
+        tune.report({"state": "failed", "failure": {"kind": "out of memory", "error": str(error) or "out of memory"}})
+    except Exception as error:
+        if not (is_full(error) or (isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES))):
+            raise
+        told = f"{error}; free some room or choose another --storage, then resume"
+        tune.report({"state": "failed", "failure": {"kind": "storage", "error": told}})
+
+
+@lru_cache(maxsize=4)
+def _base(backbone: str, weights: str | None, device: str) -> Encoder:
+    """One backbone a process, for every trial that a reused actor runs."""
+    from gelo.models.backbones.zoo import load_backbone
+
+    return load_backbone(backbone, Path(weights) if weights else None, device=device)
+
+
+def _json(text: str) -> dict[str, Any]:
+    import json
+
+    return json.loads(text)
+
+
+class Watcher(tune.Callback):
+    """Counts trials, shows what runs and collects failures. It belongs to the driver: Tune's pickled copies of it are empty."""
+
+    def __init__(self, stage: Stage, labels: Mapping[str, str], stop: StopFlag) -> None:
+        self.stage, self.labels, self.stop = stage, labels, stop
+        self.running: dict[str, str] = {}
+        self.failures: dict[str, dict[str, Any]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        self.running[trial.config["key"]] = "starts"
+        self._show()
+
+    def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
+        key = trial.config["key"]
+        if result.get("failure"):
+            self.failures[key] = result["failure"]
+            first = result["failure"]["error"].splitlines()[0]
+            self.stage.display.say(f"[red]failed[/red] {self.labels[key]}: {escape(first)}")
+        elif result.get("state") == "running":
+            self.running[key] = f"epoch {result['epoch']:.0f} loss {result['loss']:.3f}"
+        self._show()
+
+    def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        self._ended(trial.config["key"])
+
+    def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        key = trial.config["key"]
+        self.failures.setdefault(key, {"kind": "fault", "error": _last_error(trial)})
+        self.stage.display.say(f"[red]failed[/red] {self.labels[key]} after its retries")
+        self._ended(key)
+
+    def _ended(self, key: str) -> None:
+        self.running.pop(key, None)
+        self.stage.failed = len(self.failures)
+        if not self.stop.is_set:
+            self.stage.tick()
+        self._show()
+
+    def _show(self) -> None:
+        self.stage.describe(", ".join(f"{self.labels[key]} {state}" for key, state in self.running.items()))
+
+
+class WhenSaved(Stopper):
+    """Ends Tune once the trials that ran when the stop flag was set have saved and returned."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.watcher = watcher
+        self.at_stop: set[str] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __call__(self, trial_id: str, result: dict) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        if not self.watcher.stop.is_set:
+            return False
+        if self.at_stop is None:
+            self.at_stop = set(self.watcher.running)
+        return not (self.at_stop & set(self.watcher.running))
+
+
+def _last_error(trial: Any) -> str:
+    try:
+        path = trial.error_file
+        text = Path(path).read_text() if path else ""
+    except OSError:
+        text = traceback.format_exc()
+    return text.strip()[-4000:] or "the worker died"

@@ -1,0 +1,215 @@
+"""SweepSpec: YAML -> list[Trial], every fault listed at once, each with the nearest valid name.
+
+A hyper-parameter takes a value, a list (a grid), or with `search: random` a distribution such as `{loguniform: [1e-6, 1e-3]}`, drawn
+`samples` times from the sweep's own seed, so that the same file always means the same trials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from gelo.models.faults import Fault, UserError, unknown
+from gelo.models.words import kind_of
+from gelo.sweeps.spec.expand import Expansion
+from gelo.sweeps.spec.yamlfile import LARGEST, parse_yaml, read_yaml
+from gelo.tasks.data.catalogue import COLLECTIONS, datasets_for
+from gelo.tasks.ledger.trial import Trial
+from gelo.tasks.protocols import asked
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+RESERVED_NAMES = ("data", "cache", "mlflow", "mlartifacts")
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"  # of a sweep
+
+
+class Resources(BaseModel):
+    """What one trial is granted, and how its failures are treated.
+
+    cpus: whole CPUs, also its torch threads. gpus: 0, a fraction, or whole GPUs. retries: fresh starts of a failed trial from its last
+    checkpoint. checkpoint_minutes: an extra checkpoint inside a long epoch. wave: encoders embedded in one pass.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    cpus: int = Field(1, ge=1)
+    gpus: float = Field(0, ge=0, allow_inf_nan=False)
+    retries: int = Field(1, ge=0)
+    checkpoint_minutes: float = Field(10, gt=0)
+    wave: int = Field(24, ge=1)
+
+    @field_validator("gpus")
+    @classmethod
+    def _whole_above_one(cls, value: float) -> float:
+        if value > 1 and value != int(value):
+            raise ValueError("a fraction of one GPU, or whole GPUs")
+        return value
+
+
+class SweepSpec(BaseModel):
+    """A sweep as its YAML says it, checked.
+
+    datasets: these sets of the collection alone are scored; without: all but these. What a trial is trained on is not touched by either.
+
+    weights: a backbone's local file, for those that gelo does not ship. also: prepared sets beside the collection's own, to be
+    scored where a protocol fits, and free to be trained on. search_seed: what random draws are made from, in a sweep's file its name
+    where nothing else is said; empty in sweeps that were saved before there was such a key.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str = Field(pattern=NAME, max_length=100)
+    collection: Literal["miniature", "paper"] = "miniature"
+    backbones: tuple[str, ...] = Field(min_length=1)
+    tasks: dict[str, Any] = {}
+    seeds: tuple[Annotated[int, Field(ge=0, le=LARGEST)], ...] = Field((0,), min_length=1)
+    also: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    evaluate: tuple[str, ...] = Field(("zero_shot", "probe", "biometric"), min_length=1)
+    resources: Resources = Resources()
+    search: Literal["grid", "random"] = "grid"
+    samples: int = Field(10, ge=1)
+    search_seed: str = ""
+    weights: dict[str, str] = {}
+
+    def trials(self) -> list[Trial]:
+        """All trials in a fixed order, baselines first, each once. Raises UserError with every fault of every trial."""
+        expansion = Expansion(self.collection, self.search, self.samples, self.also, self.search_seed)
+        trials = expansion.trials(self.backbones, self.tasks, self.seeds)
+        if expansion.faults:
+            raise UserError(f"sweep {self.name}", expansion.faults)
+        return trials
+
+
+def load_spec(source: str, overrides: tuple[str, ...] = ()) -> SweepSpec:
+    """A preset's name or a YAML path -> SweepSpec; `overrides` are `key=value` with dotted keys. Raises UserError."""
+    raw = _read(source)
+    faults: list[Fault] = []
+    for override in overrides:
+        key, sign, value = override.partition("=")
+        if not sign or not key:
+            faults.append(Fault(f"--set {override}", "no `key=value`", "e.g. --set seeds=[0,1]"))
+            continue
+        try:
+            _assign(raw, key.split("."), parse_yaml(value, f"--set {override}", source, "e.g. --set seeds=[0,1]"))
+        except UserError as error:
+            faults += error.faults
+        except (AttributeError, TypeError):
+            faults.append(Fault(f"--set {override}", f"{key} lies below no mapping", "e.g. --set tasks.faces.epochs=2"))
+    if faults:
+        raise UserError(source, faults)
+    return parse_spec(raw, source)
+
+
+def parse_spec(raw: object, source: str) -> SweepSpec:
+    """Check a sweep given as plain data; every fault of it and of all its trials in one UserError."""
+    if not isinstance(raw, Mapping):
+        raise UserError(
+            source,
+            Fault(
+                "file",
+                kind_of(raw),
+                "a mapping with name, backbones, tasks",
+                "see sweeps/spec/presets/demo.yaml",
+            ),
+        )
+    faults = [unknown(str(key), key, SweepSpec.model_fields, "key") for key in raw if key not in SweepSpec.model_fields]
+    body = {key: value for key, value in raw.items() if key in SweepSpec.model_fields}
+    if isinstance(body.get("name"), str):
+        body.setdefault("search_seed", body["name"])
+    faults += [unknown("evaluate", s, asked(), "suite") for s in _names(body.get("evaluate")) if s not in asked()]
+    faults += _choice_faults(body)
+    collection, weights = body.get("collection", "miniature"), body.get("weights")
+    if not isinstance(collection, str) or collection not in COLLECTIONS:
+        faults.append(unknown("collection", body["collection"], COLLECTIONS, "collection"))
+    if body.get("name") in RESERVED_NAMES:
+        faults.append(Fault("name", repr(body["name"]), f"a name other than {', '.join(RESERVED_NAMES)}"))
+    spec: SweepSpec | None = None
+    try:
+        spec = SweepSpec.model_validate(body)
+    except ValidationError as error:
+        faults += [
+            f
+            for f in validation_faults(error)
+            if not (f.where == "collection" and any(g.where == "collection" for g in faults))
+        ]
+    backbones, samples = _names(body.get("backbones")), body.get("samples", 1)
+    if isinstance(weights, Mapping):  # weights of a misspelt backbone would be left aside without a word
+        strays = [name for name in weights if name not in backbones]
+        faults += [unknown(f"weights.{name}", name, backbones, "backbone of this sweep") for name in strays]
+    expansion = Expansion(
+        str(collection),
+        body.get("search", "grid"),
+        samples if isinstance(samples, int) else 1,
+        _names(body.get("also")),
+    )
+    expansion.trials(backbones, body.get("tasks") or {}, (0,))
+    faults += expansion.faults
+    if faults or spec is None:
+        raise UserError(source, list(dict.fromkeys(faults)))
+    return spec
+
+
+def _choice_faults(body: Mapping[str, Any]) -> list[Fault]:
+    """What is wrong with the sets that a spec chooses of its collection."""
+    chosen, left = _names(body.get("datasets")), _names(body.get("without"))
+    collection = body.get("collection", "miniature")
+    if not (chosen or left) or collection not in COLLECTIONS:
+        return []
+    suites = [
+        suite for suite in _names(body.get("evaluate", SweepSpec.model_fields["evaluate"].default)) if suite in asked()
+    ]
+    known = list(dict.fromkeys(entry.name for suite in suites for entry in datasets_for(str(collection), suite)))
+    faults = [
+        unknown(f"{key}.{name}", name, known, "data set to score")
+        for key, names in (("datasets", chosen), ("without", left))
+        for name in names
+        if name not in known
+    ]
+    if chosen and left:
+        faults.append(Fault("without", "given with datasets", "one of them", "name what is scored, or what is not"))
+    elif known and not set(known) - set(left):
+        faults.append(Fault("without", "every set of the collection", "at least one set to score"))
+    return faults
+
+
+def validation_faults(error: ValidationError, prefix: str = "") -> list[Fault]:
+    """pydantic's findings as Faults, key by key."""
+    out = []
+    for entry in error.errors():
+        if entry["type"] == "too_short" and entry.get("input"):
+            continue  # its items were refused, each with a fault of its own
+        where = ".".join([prefix, *map(str, entry["loc"])] if prefix else map(str, entry["loc"])) or "file"
+        found = "missing" if entry["type"] == "missing" else repr(entry.get("input"))[:80]
+        out.append(Fault(where, found, entry["msg"][0].lower() + entry["msg"][1:]))
+    return out
+
+
+def presets() -> dict[str, Path]:
+    """The sweeps that gelo ships, by name."""
+    return {
+        Path(str(entry)).stem: Path(str(entry))
+        for entry in (files("gelo.sweeps.spec") / "presets").iterdir()
+        if str(entry).endswith(".yaml")
+    }
+
+
+def _read(source: str) -> Any:
+    known = presets()
+    path = known.get(source, Path(source))
+    if path.is_dir():
+        raise UserError("sweep", Fault(f"SWEEP {source}", "a folder, not a file", "a preset's name or a YAML file"))
+    if not path.is_file():
+        raise UserError("sweep", unknown("SWEEP", source, known, "preset or YAML file"))
+    return read_yaml(path, source)
+
+
+def _assign(raw: Any, keys: list[str], value: object) -> None:
+    for key in keys[:-1]:
+        raw = raw.setdefault(key, {})
+    raw[keys[-1]] = value
+
+
+def _names(value: object) -> tuple[str, ...]:
+    """The names in a list; what is no name, pydantic reports."""
+    return tuple(name for name in value if isinstance(name, str)) if isinstance(value, list | tuple) else ()

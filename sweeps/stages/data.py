@@ -1,0 +1,47 @@
+"""The data sets of a sweep: what gelo makes itself is made, all are opened and checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gelo.models.durable import is_done
+from gelo.models.faults import Fault, UserError
+from gelo.sweeps.spec.settings import Settings
+from gelo.sweeps.spec.sweep import SweepSpec
+from gelo.sweeps.stages.embed import verified
+from gelo.sweeps.state.reads import needed_datasets
+from gelo.sweeps.terminal.progress import Display, waiting
+from gelo.tasks.data.catalogue import locate
+from gelo.tasks.data.manifest import Dataset
+
+
+def opened(
+    spec: SweepSpec, settings: Settings, cache: Path, display: Display
+) -> tuple[dict[str, Dataset], list[Fault]]:
+    """(those that are whole by name, what is wrong with the others). What gelo makes itself is made first where it is missing."""
+    import ray
+
+    data = Path(settings.data).absolute()
+    names = needed_datasets(spec, data)
+    missing = [name for name in names if not is_done(data / name)]
+    if missing:
+        build = ray.remote(num_cpus=1)(_build)
+        with display.stage("make data", len(missing), "data sets") as stage:
+            pending = [build.remote(name, str(data)) for name in missing]
+            while pending:
+                done, pending = ray.wait(pending)
+                ray.get(done[0])
+                stage.tick()
+    found: dict[str, Dataset] = {}
+    faults: list[Fault] = []
+    for name in names:
+        try:
+            with waiting(f"the files of {name} to be checked", display.say):
+                found[name] = verified(data / name, cache, anew=settings.verify)
+        except UserError as error:
+            faults += error.faults
+    return found, faults
+
+
+def _build(name: str, data: str) -> None:
+    locate(name, Path(data), build=True)

@@ -1,0 +1,173 @@
+"""A trial to its training run, and what was trained to what is kept: builds the parts, calls the loop, publishes `trained/`."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from gelo.models.adapt import adapt
+from gelo.models.adapt.parameters import table
+from gelo.models.backbones.transforms import Transform
+from gelo.models.backbones.zoo import load_tower
+from gelo.models.durable import fetched, publish_folder
+from gelo.models.encoder import Encoder
+from gelo.models.faults import UserError
+from gelo.models.heads.head import Head
+from gelo.models.remedies import Bench
+from gelo.models.tower import Tower
+from gelo.models.training import checkpoint, loop
+from gelo.models.training.keeper import Keeper
+from gelo.models.training.run import Run
+from gelo.models.training.sampling import Batches
+from gelo.models.training.stream import Source, Stream
+from gelo.models.training.world import World
+from gelo.sweeps.state.folder import TrialFolder
+from gelo.tasks.data.manifest import Dataset
+from gelo.tasks.ledger.trial import Trial, split_of
+from gelo.tasks.training.preprocess import transforms
+from gelo.tasks.training.source import SplitSource
+from safetensors.torch import load_file, save_file
+
+STEP = 1  # raised by hand when the same trial would end on other bits
+DRAWN = 2  # the same of a trial whose adaptation draws random numbers: since 2 they follow from (seed, step)
+
+
+def version_of(trial: Trial) -> str:
+    """Of the training step that the trial would go through here."""
+    return str(DRAWN if trial.adaptation.draws else STEP)
+
+
+def train(
+    trial: Trial,
+    base: Encoder,
+    dataset: Dataset,
+    cache: Path,
+    folder: TrialFolder,
+    *,
+    sources: Mapping[str, Source] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    report: Callable[[dict[str, float]], None] = lambda row: None,
+    checkpoint_minutes: float = 10,
+) -> bool:
+    """Train `trial` from its last checkpoint to the end and publish `trained/`; False when stopped on request, after saving.
+
+    sources: what its remedy's `data` names. report: see `gelo.models.training.loop.train`. Raises DivergedError, UserError (data), OSError
+    (disk).
+    """
+    entered = time.time()
+    deterministic(base.device)
+    settings, sources = trial.training, sources or {}
+    assert settings is not None and trial.head is not None
+    seen, shown = transforms(settings.preprocess, base.transform)
+    own = SplitSource(dataset, "train", seen, cache, shown.size, settings.augment)
+    try:
+        batches = Batches(settings.sampler, own.labels, trial.seed, settings.batch, settings.per_identity)
+    except UserError as error:
+        raise UserError(f"trial {trial.label}, data set {dataset.name}", error.faults) from None
+    model = adapt(base.visual, trial.adaptation, trial.seed).to(base.device)
+    head = Head(trial.head, base.dim, int(own.labels.max()) + 1, trial.seed).to(base.device)
+    world = World(device=base.device)
+    run = Run(base, model, head, settings, trial.seed, batches.steps, sources, world)
+    stream = Stream(own, batches, trial.seed, seen, augmented=True)
+    made_from = {
+        "trial": trial.key, "base weights": base.vision_fingerprint, "data": dataset.fingerprint, "transform": seen.fingerprint,
+        "version of the training step": version_of(trial), **{f"images of {s.name}": s.fingerprint for s in sources.values()},
+    }  # fmt: skip
+    keeper = Keeper(folder.checkpoints, made_from, trial.label, checkpoint_minutes)
+    try:
+        finished = loop.train(run, trial.remedy.hooks(), stream, keeper, should_stop=should_stop, report=report)
+    except loop.DivergedError as error:
+        raise loop.DivergedError(f"trial {trial.label}", error.faults) from None
+    if not finished:
+        return False
+    tower = model.publish()
+    document = {
+        "train_seconds": sum(row["seconds"] for row in run.history),
+        "started": entered,  # of the last stretch, when the trial was interrupted
+        "ended": time.time(),
+        "trainable_parameters": sum(parameter.numel() for parameter in model.trainable().values()),
+        "head_parameters": sum(parameter.numel() for parameter in head.parameters()),
+        "history": run.history,
+        "ledger": [row.as_dict() for row in table(model, head)],
+        "base": base.vision_fingerprint,
+        "data": dataset.fingerprint,
+        "sources": {source.name: source.fingerprint for source in sources.values()},
+        "step": version_of(trial),
+        **_fingerprints(tower, base, shown),
+        "source": trial.key,
+    }
+    with publish_folder(folder.trained) as place:
+        tower.save(place)
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
+        save_file(weights, place / "head.safetensors")
+        (place / "training.json").write_text(json.dumps(document))
+    if folder.checkpoints.exists():
+        folder.checkpoints.fs.rm(folder.checkpoints.path, recursive=True)
+    return True
+
+
+def finish(
+    trial: Trial, base: Encoder, folders: Callable[[Trial], TrialFolder], sources: Mapping[str, Source] | None = None
+) -> None:
+    """Publish `trained/` of a trial whose remedy makes it from what others trained: no training. The head is its source's.
+
+    folders: of any trial. Raises UserError where one of those was trained from other base weights.
+    """
+    source, sources = folders(trial.source), sources or {}
+    for each in trial.made_of:
+        made = {"base weights": folders(each).training().get("base", "")}
+        checkpoint.refuse_other(
+            f"{trial.label}, made of {folders(each).root.name}", made, {"base weights": base.vision_fingerprint},
+            "bring the old weights back, or give the sweep a new name",
+        )  # fmt: skip
+    with fetched(source.trained) as place:
+        tower, head = load_tower(place), load_file(place / "head.safetensors")
+    bench = Bench(base, {name: _tower(folders(parent)) for name, parent in trial.parents.items()}, sources)
+    tower = trial.remedy.finish(tower, bench)
+    assert trial.training is not None
+    shown = transforms(trial.training.preprocess, base.transform).test
+    document = {
+        **source.training(),
+        **_fingerprints(tower, base, shown),
+        "source": source.root.name,
+        "parents": [folders(parent).root.name for parent in trial.parents.values()],
+        "sources": source.training().get("sources", {}) | {s.name: s.fingerprint for s in sources.values()},
+    }
+    with publish_folder(folders(trial).trained) as place:
+        tower.save(place)
+        save_file(head, place / "head.safetensors")
+        (place / "training.json").write_text(json.dumps(document))
+
+
+def sources_of(trial: Trial, locate: Callable[[str], Dataset], transform: Transform, cache: Path) -> dict[str, Source]:
+    """What the trial's remedy asks for beside the task's images, behind the backbone's own transform."""
+    named = {name: split_of(place) for name, place in trial.remedy.data().items()}
+    return {name: SplitSource(locate(dataset), split, transform, cache) for name, (dataset, split) in named.items()}
+
+
+def deterministic(device: torch.device) -> None:
+    """On a GPU, ask torch for kernels that give equal bits in every run; it warns of those that it does not have. The CPU's do anyway.
+
+    Memory-efficient attention is left out: its backward pass adds in any order.
+    """
+    if device.type != "cuda":
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the first matrix product is made
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cuda.enable_mem_efficient_sdp(False)
+
+
+def _tower(folder: TrialFolder) -> Tower:
+    with fetched(folder.trained) as place:
+        return load_tower(place)
+
+
+def _fingerprints(tower: Tower, base: Encoder, shown: Transform) -> dict[str, str]:
+    """`vision` behind the backbone's own transform, `detector` behind the one that the trained head is tested with."""
+    trained = tower.encoder(base)
+    return {"vision": trained.vision_fingerprint, "detector": trained.with_transform(shown).vision_fingerprint}

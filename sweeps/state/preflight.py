@@ -1,0 +1,106 @@
+"""The check before a sweep: all that keeps this machine from running it, found in a second.
+
+Nothing here imports Ray, and torch only where GPUs are asked for: whoever mistypes a path hears of it at once.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gelo.models.backbones.registry import Backbone, faults_for, resolve, vision_layers
+from gelo.models.durable import is_done
+from gelo.models.faults import Fault, UserError
+from gelo.models.words import counted
+from gelo.sweeps.spec.settings import Settings
+from gelo.sweeps.spec.sweep import SweepSpec
+from gelo.sweeps.stages.embed import pairs_of
+from gelo.sweeps.state.disk import room_faults
+from gelo.sweeps.state.memory import memory_faults, of_machine
+from gelo.sweeps.state.places import place_faults
+from gelo.sweeps.state.reads import needed_datasets
+from gelo.tasks.data.catalogue import ENTRIES, entry_of, locate
+from gelo.tasks.data.manifest import Dataset
+
+
+def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
+    """Everything that keeps this machine from running the sweep; nothing is started. Data sets that gelo makes itself are no fault."""
+    faults = []
+    for name in dict.fromkeys(spec.backbones):
+        given = spec.weights.get(name)
+        faults += faults_for(name, Path(given) if given else None, f"backbones.{name}")
+        if any("trunk" in suite for suite in spec.evaluate) and vision_layers(name) is None:
+            where, allowed = f"evaluate ({name})", "a vision tower that ends in a projection"
+            faults.append(Fault(where, "probe_trunk of a tower without one", allowed, "leave the suite out"))
+    faults += _shared_weights(spec)
+    there: dict[str, Dataset] = {}
+    learnt = dict.fromkeys(each for trial in spec.trials() for each in trial.learnt_from)
+    for name in needed_datasets(spec, Path(settings.data)):
+        if entry_of(name, Path(settings.data)).builder and not is_done(Path(settings.data) / name):
+            continue
+        try:
+            dataset = locate(name, Path(settings.data))
+        except UserError as error:
+            faults += error.faults
+            continue
+        there[name] = dataset
+        for split in (split for of, split in learnt if of == name and split not in dataset.card.splits):
+            allowed = "a data set to train on" if split == "train" else f"one of {', '.join(dataset.card.splits)}"
+            faults.append(Fault(f"data: {name}", f"no {split} split", allowed))
+    pairs = pairs_of(spec, Path(settings.data))
+    for kind in ("morph", "spoof"):
+        same = [name for name, protocol in pairs if protocol == kind and name in ENTRIES]
+        if len(same) > 1:  # their metrics are named by attack or domain, and have one mean
+            faults.append(Fault("also", ", ".join(same), f"one {kind} set of the catalogue", "give the other a sweep"))
+    places = place_faults(settings, ("storage", "cache", "data"), write=True)
+    faults += places or room_faults(spec, there, Path(settings.data), Path(settings.cache))
+    cpus = settings.cpus or os.cpu_count() or 1
+    if settings.address == "local" and spec.resources.cpus > cpus:
+        found = f"{counted(cpus, 'CPU')} {'given with --cpus' if settings.cpus else 'on this machine'}"
+        remedy = f"set resources.cpus={cpus} or less, or run on a cluster with --address"
+        faults.append(Fault("resources.cpus", found, f"{spec.resources.cpus:,}, which one trial asks for", remedy))
+    if settings.address == "local" and not spec.resources.gpus:
+        faults += memory_faults(spec, cpus, of_machine())
+    halved = [
+        trial.label for trial in spec.trials() if trial.training is not None and trial.training.precision == "bf16"
+    ]
+    if halved and not spec.resources.gpus:
+        faults.append(
+            Fault(f"precision of {halved[0]}", "bf16 on CPUs, where it is slower", "fp32", "or ask for resources.gpus")
+        )
+    if spec.resources.gpus and settings.address == "local":
+        import torch
+
+        if torch.cuda.device_count() < spec.resources.gpus:
+            found = f"{torch.cuda.device_count()} GPUs on this machine"
+            faults.append(
+                Fault(
+                    "resources.gpus",
+                    found,
+                    f"{spec.resources.gpus:g}",
+                    "run on a cluster with --address, or set resources.gpus=0",
+                )
+            )
+    return faults
+
+
+def _shared_weights(spec: SweepSpec) -> list[Fault]:
+    """A file of weights that two backbones of different activation read: for one of them it is another encoder."""
+    by_file: dict[Path, list[Backbone]] = {}
+    for name in dict.fromkeys(spec.backbones):
+        try:
+            backbone = resolve(name)
+        except UserError:
+            continue  # told by `faults_for`
+        given = spec.weights.get(name)
+        by_file.setdefault(backbone.weights_path(Path(given) if given else None).absolute(), []).append(backbone)
+    return [
+        Fault(
+            f"weights of {', '.join(each.name for each in sharing)}",
+            f"one file, {file}, under {' and '.join(sorted({each.activation for each in sharing}))}",
+            "one activation for one file: that which its weights were trained with",
+            "take the other backbone out, or name a file of its own under `weights`",
+        )
+        for file, sharing in by_file.items()
+        if len({each.activation for each in sharing}) > 1
+    ]

@@ -1,0 +1,42 @@
+"""What a sweep reads: its data sets, and every split that has to be decoded, for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from gelo.models.backbones.transforms import Transform
+from gelo.sweeps.spec.sweep import SweepSpec
+from gelo.sweeps.stages.embed import pairs_of
+from gelo.tasks.data.defined import reads_of
+from gelo.tasks.data.manifest import Dataset
+from gelo.tasks.ledger.trial import Trial
+from gelo.tasks.training.preprocess import transforms
+
+
+def needed_datasets(spec: SweepSpec, data: Path) -> list[str]:
+    """Every data set that the sweep trains on, shows to a remedy or evaluates, once."""
+    learnt = [name for trial in spec.trials() for name, _ in trial.learnt_from]
+    return list(dict.fromkeys([*learnt, *(name for name, _ in pairs_of(spec, data))]))
+
+
+def decoded_for(
+    trials: Iterable[Trial],
+    pairs: Sequence[tuple[str, str]],
+    own: Mapping[str, Transform],
+    datasets: Mapping[str, Dataset],
+) -> Iterator[tuple[str, str, Transform]]:
+    """(data set, split, transform) of all that is decoded, of the data sets that are there and have the split; some come twice.
+
+    own: the transform of each backbone.
+    """
+    for name, protocol in pairs:
+        for split, _ in reads_of(protocol, datasets[name]) if name in datasets else ():
+            yield from ((name, split, transform) for transform in own.values())
+    for trial in trials:
+        if trial.training is None or trial.backbone not in own:
+            continue
+        seen = transforms(trial.training.preprocess, own[trial.backbone]).train
+        for place, (name, split) in enumerate(trial.learnt_from):  # the task's images first
+            if name in datasets and split in datasets[name].card.splits:
+                yield name, split, own[trial.backbone] if place else seen

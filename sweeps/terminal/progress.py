@@ -1,0 +1,118 @@
+"""What a user sees while a sweep runs: live bars on a terminal, plain lines when piped."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from gelo.sweeps.engine.signals import check
+from gelo.sweeps.terminal.listing import say
+from rich.console import Console, RenderableType
+from rich.filesize import pick_unit_and_suffix
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
+from rich.text import Text
+
+_LINE_EVERY = 10.0  # seconds between plain lines of one stage
+PATIENCE = 5.0  # seconds after which is said what is waited for
+
+
+class Display:
+    """Stages of a run, one after the other, each counting in its own unit."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.started = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """One line, with the seconds since the start."""
+        say(self.console, Text.from_markup(f"[dim]{time.monotonic() - self.started:7.1f} s[/dim]  {text}"))
+
+    @contextmanager
+    def stage(self, title: str, total: int, unit: str) -> Iterator[Stage]:
+        """A stage of `total` units; shows rate and estimated time left, and a closing line."""
+        stage = _LiveStage(self, title, total, unit) if self.console.is_terminal else Stage(self, title, total, unit)
+        with stage.shown():
+            yield stage
+        rate = stage.done / max(time.monotonic() - stage.since, 1e-9)
+        failed = f", [red]{stage.failed} failed[/red]" if stage.failed else ""
+        self.say(
+            f"{title}: {stage.done:,} {unit} in {time.monotonic() - stage.since:.1f} s ({rate:,.1f} {unit}/s){failed}"
+        )
+
+
+class Stage:
+    """Counts; prints a line now and then."""
+
+    def __init__(self, display: Display, title: str, total: int, unit: str) -> None:
+        self.display, self.title, self.total, self.unit = display, title, total, unit
+        self.done, self.failed, self.note = 0, 0, ""
+        self.since = self._last = time.monotonic()
+
+    def tick(self, count: int = 1) -> None:
+        check()
+        self.done += count
+        self._draw()
+
+    def describe(self, note: str) -> None:
+        """What is going on right now, e.g. which trials run."""
+        self.note = note
+        self._draw()
+
+    def _draw(self) -> None:
+        if time.monotonic() - self._last >= _LINE_EVERY:
+            self._last = time.monotonic()
+            rate = self.done / max(self._last - self.since, 1e-9)
+            left = f", about {(self.total - self.done) / rate:.0f} s left" if rate else ""
+            note = f"; {self.note}" if self.note else ""
+            self.display.say(f"{self.title}: {self.done:,} of {self.total:,} {self.unit} ({rate:,.1f}/s{left}){note}")
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        yield
+
+
+class _LiveStage(Stage):
+    """The same as a rich bar, and below it what is going on."""
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8)),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} [dim]{task.fields[rate]}"),
+            TextColumn("left"),
+            TimeRemainingColumn(compact=True),
+        )
+        with _TwoLines(*columns, console=self.display.console, transient=True, expand=True) as self._bar:
+            self._task = self._bar.add_task(self.title, total=self.total, note="", rate="")
+            yield
+
+    def _draw(self) -> None:
+        rate = self.done / max(time.monotonic() - self.since, 1e-9)
+        unit, prefix = pick_unit_and_suffix(int(rate), ["", "k", "M", "G"], 1000)
+        self._bar.update(self._task, completed=self.done, note=self.note, rate=f"{rate / unit:.1f}{prefix}/s")
+
+
+class _TwoLines(Progress):
+    """Its note on a line of its own, so that the bar has room at any width."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        for task in self.tasks:
+            if task.fields["note"]:
+                yield Text(f"  {task.fields['note']}", style="dim", overflow="ellipsis", no_wrap=True)
+
+
+@contextmanager
+def waiting(what: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Say what is waited for when the block takes longer than a few seconds."""
+    timer = threading.Timer(PATIENCE, lambda: say(f"waiting for {what}"))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

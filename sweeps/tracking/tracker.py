@@ -1,0 +1,290 @@
+"""MLflow's only writer: find-or-create runs by tag, log what is new, so that any replay changes nothing.
+
+Decisions: a run is created together with the tag it is found by, so no kill leaves a run that a replay would double; which rows are
+new says `sweeps.tracking.logged`, and MLflow's primary key drops those that were written twice. A new SQLite store is built beside its
+place and
+renamed, an old one upgraded as a copy: a kill in a migration leaves no half a schema. MLflow's file store is refused: MLflow retired it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import urllib.parse
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeVar
+
+from gelo.models.durable import fetched
+from gelo.models.faults import Fault, UserError
+from gelo.models.secrets import redacted
+from gelo.sweeps.tracking.database import migrate
+from gelo.sweeps.tracking.logged import Metric, Row, check_names, checked, new_rows, unsure
+from gelo.sweeps.tracking.store import SQLITE, as_uri, locked, must_answer, resolve_uri, ui_command
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from upath import UPath
+
+__all__ = ["Input", "Metric", "Scalar", "Status", "Tracker", "resolve_uri", "text_of", "ui_command"]
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+Scalar = str | int | float | bool
+
+P = ParamSpec("P")
+R = TypeVar("R")
+LONGEST_PARAM = 500  # characters; longer values go to the artifact params/<key>.txt
+_METRICS_PER_BATCH = 1000  # MLflow's limits
+_ENTRIES_PER_BATCH = 100
+
+
+def _answered(method: Callable[Concatenate[Tracker, P], R]) -> Callable[Concatenate[Tracker, P], R]:
+    """A server that does not answer any more, or with an error of its own, is one message: what it lacks, a later resume brings."""
+
+    @wraps(method)
+    def asked(self: Tracker, *args: P.args, **options: P.kwargs) -> R:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return method(self, *args, **options)
+        except MlflowException as error:
+            if self.uri.startswith(SQLITE) or error.get_http_status_code() < 500:
+                raise
+            host, found = urllib.parse.urlsplit(self.uri).hostname, redacted(str(error).splitlines()[0])
+            remedy = "all results are saved; bring the server back and resume the sweep, which logs the rest"
+            raise UserError("tracking", Fault(f"MLflow server at {host}", found, "an answer", remedy)) from error
+
+    return asked
+
+
+class Input(NamedTuple):
+    """A data set that a run read: its fingerprint, what for, where it lies, and its images by split."""
+
+    name: str
+    digest: str
+    context: str
+    place: str
+    images: Mapping[str, int]
+
+
+class Tracker:
+    """One experiment in one tracking store.
+
+    uri: `sqlite:///PATH` (relative to the working folder; made, or its schema brought up to date, under a file lock) or
+    the http(s) address of an MLflow server. artifacts: folder or URI below which a new experiment keeps its files; by
+    default `mlflow-artifacts` beside the SQLite file, or what the server says. MLflow is imported on construction, not
+    before. Raises UserError for another kind of URI, a place that cannot be written, a server that does not answer, or
+    an experiment that was deleted.
+    """
+
+    def __init__(self, uri: str, experiment: str, artifacts: str | None = None) -> None:
+        self.uri = resolve_uri(uri)
+        _before_import()
+        if self.uri.startswith(SQLITE):
+            database = Path(self.uri.removeprefix(SQLITE))
+            artifacts = artifacts or str(database.parent / "mlflow-artifacts")
+            with locked(database):
+                migrate(database, artifacts)
+                self._client = _client(self.uri)
+                self.experiment_id = self._find_experiment(experiment, artifacts)
+        else:
+            must_answer(self.uri)
+            self._client = _client(self.uri)
+            self.experiment_id = self._find_experiment(experiment, artifacts)
+
+    @_answered
+    def ensure_sweep(self, name: str, spec_json: str, tags: Mapping[str, str] | None = None) -> str:
+        """Id of the sweep's parent run, made if absent; `spec_json` is its artifact sweep.json, rewritten on change."""
+        digest = hashlib.sha256(spec_json.encode()).hexdigest()[:16]
+        found_by = {"gelo.sweep": name, "gelo.role": "sweep"}
+        run = self._find_or_create(found_by, {**(tags or {}), "mlflow.runName": name})
+        if run.data.tags.get("gelo.spec") != digest:
+            self._client.log_text(run.info.run_id, spec_json, "sweep.json")
+            self._client.set_tag(run.info.run_id, "gelo.spec", digest)
+        return str(run.info.run_id)
+
+    @_answered
+    def ensure_trial(
+        self,
+        parent: str,
+        key: str,
+        params: Mapping[str, Scalar],
+        tags: Mapping[str, str] | None = None,
+        name: str | None = None,
+        started: float | None = None,
+    ) -> str:
+        """Id of the run of trial `key` below `parent`, made if absent, shown as `name` (default: the key).
+
+        started: when its training began, in seconds since 1970; None for now. It stays as it was made.
+
+        params (flat) are written once: one that is there keeps its first value. Tags that are absent are added, those of gelo kept
+        current. Values over 500 characters become the artifact params/<key>.txt, and the param names it. Raises ValueError for a key
+        that MLflow does not take.
+        """
+        check_names(params)
+        more = {**(tags or {}), "mlflow.runName": name or key, "mlflow.parentRunId": parent, "gelo.role": "trial"}
+        run = self._find_or_create({"gelo.trial": key}, more, started)
+        run_id = str(run.info.run_id)
+        absent = {param: text_of(value) for param, value in params.items() if param not in run.data.params}
+        for param, value in absent.items():
+            if len(value) > LONGEST_PARAM:  # the file first: a param that is there has its file
+                file = f"params/{param}.txt"
+                self._client.log_text(run_id, value, file)
+                absent[param] = f"artifact {file}, {len(value)} characters"
+        from mlflow.entities import Param
+
+        for batch in _batches([Param(param, value) for param, value in absent.items()], _ENTRIES_PER_BATCH):
+            self._client.log_batch(run_id, params=batch)
+        return run_id
+
+    @_answered
+    def log(
+        self, run_id: str, metrics: Sequence[Metric], whole: tuple[str, ...] = (), inputs: Sequence[Input] = ()
+    ) -> int:
+        """Write those of `metrics` that the run does not have, or has with another value; returns how many rows were written.
+
+        whole: beginnings of names of which `metrics` is all there is: what the run has beside becomes NaN. inputs: data sets that the
+        run is of; MLflow takes none back, so a former version of one stays beside the present. Raises ValueError, before
+        anything is written, for a name that MLflow does not take, a value that is not finite, a negative step, or two values for one
+        (name, step).
+        """
+        wanted = checked(metrics)
+        run = self._client.get_run(run_id)
+        last = [
+            Row(entry.key, entry.value, int(entry.timestamp), int(entry.step)) for entry in run.data.to_proto().metrics
+        ]
+        histories = self._histories(run_id, unsure(wanted, last))
+        from mlflow.entities import Metric as Entry
+
+        rows = [Entry(*row) for row in new_rows(wanted, last, histories, int(run.info.start_time), whole)]
+        for batch in _batches(rows, _METRICS_PER_BATCH):
+            self._client.log_batch(run_id, metrics=batch)
+        there = {(one.dataset.name, one.dataset.digest) for one in run.inputs.dataset_inputs}
+        if absent := [each for each in inputs if (each.name, each.digest) not in there]:
+            self._client.log_inputs(run_id, [_input(each) for each in absent])
+        return len(rows)
+
+    @_answered
+    def keep(self, run_id: str, folder: UPath, name: str) -> bool:
+        """Make the files of `folder` the run's artifacts below `name`; False where they are there already, byte for byte."""
+        with fetched(folder) as place:
+            files = sorted(file for file in place.rglob("*") if file.is_file())
+            content = hashlib.sha256()
+            for file in files:
+                content.update(f"{file.relative_to(place)}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+            digest, tag = content.hexdigest()[:16], f"gelo.{name}"
+            if self._client.get_run(run_id).data.tags.get(tag) == digest:
+                return False
+            self._client.log_artifacts(run_id, str(place), name)
+            self._client.set_tag(run_id, tag, digest)  # last: an upload that is cut short is made again
+        return True
+
+    @_answered
+    def finish(self, run_id: str, status: Status, ended: float | None = None) -> None:
+        """End the run, at `ended` (seconds since 1970; None for now); said again with the same status it changes nothing."""
+        if self._client.get_run(run_id).info.status != status:
+            self._client.set_terminated(run_id, status, None if ended is None else int(1000 * ended))
+
+    def _histories(self, run_id: str, names: Iterable[str]) -> list[Row]:
+        return [
+            Row(name, entry.value, int(entry.timestamp), int(entry.step))
+            for name in names
+            for entry in self._client.get_metric_history(run_id, name)
+        ]
+
+    def _find_or_create(
+        self, found_by: Mapping[str, str], more: Mapping[str, str], started: float | None = None
+    ) -> Any:
+        """The run with the tags `found_by`; made with them, and with `more`, in one request where there is none."""
+        run = self._find(found_by)
+        if run is None:
+            start = None if started is None else int(1000 * started)
+            made = self._client.create_run(self.experiment_id, start_time=start, tags={**more, **found_by})
+            run = self._find(found_by) or made  # another driver may have made the same run meanwhile: the oldest counts
+        from mlflow.entities import RunTag
+
+        tags = [
+            RunTag(tag, value)
+            for tag, value in more.items()
+            if tag not in run.data.tags or (tag.startswith("gelo.") and run.data.tags[tag] != value)
+        ]
+        for batch in _batches(tags, _ENTRIES_PER_BATCH):
+            self._client.log_batch(run.info.run_id, tags=batch)
+        return run
+
+    def _find(self, found_by: Mapping[str, str]) -> Any:
+        query = " and ".join(f"tags.`{tag}` = '{_quotable(value)}'" for tag, value in found_by.items())
+        runs = self._client.search_runs([self.experiment_id], query)
+        first, *surplus = sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id)) or [None]
+        for run in surplus:
+            self._client.delete_run(run.info.run_id)
+        return first
+
+    def _find_experiment(self, name: str, artifacts: str | None) -> str:
+        """Id of the experiment, made if absent. Raises UserError when it was deleted."""
+        from mlflow.exceptions import MlflowException
+
+        found = self._client.get_experiment_by_name(name)
+        if found is None:
+            place = f"{as_uri(artifacts)}/{urllib.parse.quote(name, safe='')}" if artifacts else None
+            with suppress(MlflowException):  # another driver was first; were it anything else, the next line says so
+                return str(self._client.create_experiment(name, artifact_location=place))
+            found = self._client.get_experiment_by_name(name)
+        if found is None or found.lifecycle_stage != "active":
+            state = "could not be made" if found is None else "was deleted"
+            remedy = f"`mlflow experiments restore --experiment-id {found.experiment_id}`" if found else "see its log"
+            raise UserError("tracking", Fault(f"experiment {name}", state, "an experiment to write to", remedy))
+        return str(found.experiment_id)
+
+
+def _input(of: Input) -> Any:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    source, profile = json.dumps({"uri": of.place}), json.dumps({"images": dict(of.images)})
+    dataset = Dataset(of.name, of.digest, "local", source, profile=profile)
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", of.context)])
+
+
+def text_of(value: Scalar) -> str:
+    """A param as text: booleans as in YAML, floats so that they read back to the same number."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _quotable(value: str) -> str:
+    if "'" in value:
+        raise ValueError(f"{value!r}: a quote cannot stand in a tag that a run is found by")
+    return value
+
+
+def _batches(rows: Sequence[Any], size: int) -> Iterator[list[Any]]:
+    for start in range(0, len(rows), size):
+        yield list(rows[start : start + size])
+
+
+def _before_import() -> None:
+    """MLflow reads these when imported: no telemetry, machine metrics, printed addresses; a server that is away is told in half a minute,
+    not in four. A user's values stay."""
+    for name, value in (
+        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4"),
+        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "30"),
+        ("MLFLOW_DISABLE_TELEMETRY", "true"),
+        ("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false"),
+        ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),
+        ("MLFLOW_LOGGING_LEVEL", "WARNING"),
+        ("GIT_PYTHON_REFRESH", "quiet"),
+    ):
+        os.environ.setdefault(name, value)
+
+
+def _client(uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # tells each retry, with the address
+    return MlflowClient(tracking_uri=uri)

@@ -1,0 +1,224 @@
+"""Encoders over a stream -> embedding cache: one pass over the pixels for every encoder that needs them.
+
+The cache holds one float32 file (n, d) per encoder (vision fingerprint), data set (fingerprint), split, chunk and view ("image", or
+"flip" for the mirrored image of the FR protocols). A chunk's file is published whole, so a killed pass goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+from gelo.models.backbones.transforms import Transform
+from gelo.models.durable import fetched, publish_array
+from gelo.models.faults import UserError
+from gelo.tasks.data.cache import touch, whole
+from gelo.tasks.data.manifest import Dataset
+from gelo.tasks.data.prompts import Prompts
+from gelo.tasks.data.stream import Executor, Work, decode_row, flow, pipeline, quiet, unpack, works
+from gelo.tasks.protocols.base import View
+
+if TYPE_CHECKING:
+    from gelo.models.encoder import Encoder
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderRef:
+    """Where an encoder's weights lie, so that any worker can load it. `trained` is the folder of a trained trial, or None.
+
+    transform: another than the backbone's own. vision: the fingerprint with it.
+    """
+
+    vision: str
+    backbone: str
+    weights: str | None
+    trained: str | None
+    transform: Transform | None = None
+
+    def load(self, device: str = "cpu") -> Encoder:
+        """Raises UserError when the weights on disk are not those of `vision`: a stale cache entry must never be filled."""
+        from gelo.models.backbones.zoo import load_backbone, load_tower
+        from gelo.models.faults import Fault
+
+        encoder = load_backbone(self.backbone, Path(self.weights) if self.weights else None, device=device)
+        if self.trained is not None:
+            from upath import UPath
+
+            with fetched(UPath(self.trained)) as folder:
+                encoder = load_tower(folder).encoder(encoder)
+        if self.transform is not None:
+            encoder = encoder.with_transform(self.transform)
+        if encoder.vision_fingerprint != self.vision:
+            where = self.trained or self.weights or self.backbone
+            raise UserError(
+                f"encoder {where}",
+                Fault(where, f"fingerprint {encoder.vision_fingerprint}", self.vision, "weights changed"),
+            )
+        return encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Embeddings wanted: one encoder on one Work in one view."""
+
+    encoder: EncoderRef
+    work: Work
+    view: View
+
+    def path(self, cache: Path) -> Path:
+        return self.work.place(cache / "embeddings" / self.encoder.vision, f"-{self.view}")
+
+    def cached(self, cache: Path) -> bool:
+        """Whether its features are there, whole."""
+        return whole(self.path(cache), self.work.chunk.rows)
+
+
+def needs(encoder: EncoderRef, dataset: Dataset, split: str, views: Sequence[View]) -> list[Need]:
+    """All Needs of one encoder on one split."""
+    return [Need(encoder, work, view) for work in works(dataset, split) for view in views]
+
+
+def embed(
+    wanted: Sequence[Need],
+    transform: Transform,
+    cache: Path,
+    executor: Executor,
+    *,
+    gpus: float = 0,
+    tick: Callable[[int], None] = lambda n: None,
+) -> int:
+    """Fill the cache with what is missing, several encoders a pass; returns how many images were encoded (views counted).
+
+    `tick(images)` after each chunk. All encoders must share `transform`. Raises UserError (unreadable image, changed weights).
+    """
+    for vision, fingerprint in {(need.encoder.vision, need.work.fingerprint) for need in wanted}:
+        touch(cache, "embeddings", vision, fingerprint)
+        touch(cache, "decoded", transform.fingerprint, fingerprint)
+    missing = [need for need in dict.fromkeys(wanted) if not need.cached(cache)]
+    if not missing:
+        return 0
+    by_work: dict[Work, list[Need]] = defaultdict(list)
+    for need in missing:
+        by_work[need.work].append(need)
+    todo = list(by_work)
+    encoded = 0
+    for index, features in _encoded(todo, by_work, transform, cache, executor, gpus):
+        for need, array in zip(by_work[todo[index]], features, strict=True):
+            publish_array(need.path(cache), array)
+            encoded += len(array)
+            tick(len(array))
+    return encoded
+
+
+def features(encoder: EncoderRef, dataset: Dataset, split: str, cache: Path, view: View = "image") -> np.ndarray:
+    """The cached features of one split, float32 (N, d), in record order. Raises FileNotFoundError when a chunk is missing."""
+    return np.concatenate([np.load(need.path(cache)) for need in needs(encoder, dataset, split, (view,))])
+
+
+def text_features(encoder: Encoder, prompts: Prompts, cache: Path) -> list[np.ndarray]:
+    """Text features by class, K arrays (T, d), unnormalised; computed once per (text tower, prompts)."""
+    path = texts_path(encoder.text_fingerprint, prompts, cache)
+    if not whole(path, len(prompts.classes)):
+        texts = prompts.texts()
+        stacked = np.concatenate([encoder.encode_texts(of_class) for of_class in texts])
+        publish_array(path, stacked.reshape(len(texts), len(prompts.templates), -1))
+    return list(np.load(path))
+
+
+def texts_path(text: str, prompts: Prompts, cache: Path) -> Path:
+    """Where the text features of a tower (by its fingerprint) lie."""
+    return cache / "text" / text / f"{prompts.fingerprint}.npy"
+
+
+class _Encode:
+    """Holds the encoders of a pass in one process and turns rows of pixels, whose riders are Needs, into rows of features.
+
+    One thread a forward pass, in the pipeline's workers and in the threads of this process alike: no feature depends on where it was made.
+    """
+
+    def __init__(self, device: str) -> None:
+        import torch
+
+        torch.set_num_threads(1)
+        self._device = device
+        self._encoders: dict[EncoderRef, Encoder] = {}
+        self._loading = Lock()
+
+    def features(self, row: dict, wanted: Sequence[Need]) -> list[np.ndarray]:
+        """(n, d) for each Need, in order. Raises UserError for unreadable images."""
+        if row["faults"]:
+            raise UserError(f"data set {wanted[0].work.dataset}", row["faults"])
+        return [
+            self._encoder(n.encoder).encode_images(row["pixels"], flip=n.view == "flip", projected=n.view != "trunk")
+            for n in wanted
+        ]
+
+    def _encoder(self, ref: EncoderRef) -> Encoder:
+        with self._loading:
+            if ref not in self._encoders:
+                self._encoders[ref] = ref.load(self._device)
+            return self._encoders[ref]
+
+    def __call__(self, row: dict) -> dict:
+        import pickle
+
+        unpacked = unpack(row)
+        try:
+            result: tuple = (unpacked["work"], self.features(unpacked, unpacked["rider"]), None)
+        except UserError as error:
+            result = (unpacked["work"], None, error)
+        return {"packed": pickle.dumps(result, protocol=5)}
+
+
+def _encoded(
+    todo: list[Work],
+    by_work: dict[Work, list[Need]],
+    transform: Transform,
+    cache: Path,
+    executor: Executor,
+    gpus: float,
+) -> Iterator[tuple[int, list[np.ndarray]]]:
+    """(index of a Work, its features by Need) for every Work, in any order."""
+    import torch
+
+    device = "cuda" if gpus else "cpu"
+
+    def piped(left: Sequence[int]) -> Iterator[tuple[int, list[np.ndarray]]]:
+        import ray
+
+        quiet()
+        total = ray.cluster_resources()
+        pool = max(1, int(total.get("GPU", 0) / gpus if gpus else total.get("CPU", 1)))
+        riders = [(index, todo[index], by_work[todo[index]]) for index in left]
+        stream = pipeline(riders, transform, cache, keep_pixels=True).map(
+            _Encode,
+            fn_constructor_args=(device,),
+            num_cpus=0 if gpus else 1,
+            num_gpus=gpus or None,
+            concurrency=min(pool, len(left)),
+        )
+        for row in stream.iter_rows():
+            index, arrays, error = unpack(row)
+            if error is not None:
+                raise error
+            yield index, arrays
+
+    if executor == "ray" and gpus:
+        yield from piped(range(len(todo)))
+        return
+    before = torch.get_num_threads()
+    encode = _Encode(device)
+
+    def run(index: int) -> tuple[int, list[np.ndarray]]:
+        row = decode_row(todo[index], transform, cache, keep_pixels=True)
+        return index, encode.features(row, by_work[todo[index]])
+
+    try:
+        yield from flow(range(len(todo)), run, piped, executor)
+    finally:
+        torch.set_num_threads(before)

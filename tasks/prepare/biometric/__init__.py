@@ -1,0 +1,1 @@
+"""Official downloads for faces, morphs and presentation attacks: pairs, templates, lists of attacks, videos."""
