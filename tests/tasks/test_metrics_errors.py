@@ -257,6 +257,7 @@ def test_halving_finds_the_points_of_the_whole_curve(genuine: Scores, impostor: 
     assert roc.nearest_equal() == np.argmin(np.abs(balance))
 
 
+@pytest.mark.slow
 @given(some, some)
 def test_the_thinned_curve_is_that_of_scikit_learns_default(genuine: Scores, impostor: Scores) -> None:
     fpr, tpr, thresholds = roc_curve(*labelled(genuine, impostor))

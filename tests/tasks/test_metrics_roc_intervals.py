@@ -80,6 +80,7 @@ def test_large_samples_have_the_normal_interval_of_the_eer() -> None:
     assert roc.equal_error(value).interval() == pytest.approx((value - half, value + half), abs=0.1 * half)
 
 
+@pytest.mark.slow
 def test_large_samples_have_the_bootstrap_interval_of_an_error_at_another() -> None:
     genuine, impostor = normal(2, 4_000, 1), normal(3, 4_000, -0.5)
     roc = Roc(genuine, impostor)

@@ -98,6 +98,7 @@ def test_words_that_a_tokenizer_does_not_know_are_the_same_to_it(hugging_face: P
     assert said == "2 classes become the same tokens as another: 'axolotl' = 'ocelot'"
 
 
+@pytest.mark.slow
 def test_what_gelo_and_the_publishers_ask_is_whole_and_told_apart() -> None:
     """77 tokens for the official lists; ImageNet has two pairs of classes of one name, which is its publisher's matter."""
     clip, mini = SimpleTokenizer(), load_backbone("mini-s").tokenizer

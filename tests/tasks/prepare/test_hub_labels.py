@@ -257,6 +257,7 @@ def test_yes_and_no_are_numbers_without_names(tmp_path: Path) -> None:
     assert read(tmp_path, classes=("real", "fake"))[0].classes == ("real", "fake")
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.randoms(use_true_random=False), st.data())
 def test_a_picture_keeps_its_class_name_or_nothing_is_read(source: random.Random, data: st.DataObject) -> None:
