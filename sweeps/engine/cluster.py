@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 import socket
 import tempfile
 import threading
@@ -38,6 +39,9 @@ def started(address: str, cpus: int | None, display: Display, resume: str) -> It
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    if address == "local" and "RAY_AUTH_MODE" not in os.environ:
+        # Ray listens on every address of the machine: only who has this run's token, which is in no file, may enter
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     import ray
 
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
@@ -49,7 +53,6 @@ def started(address: str, cpus: int | None, display: Display, resume: str) -> It
         _must_answer(address)
         with waiting(what, display.say), chdir(empty.name):
             if address == "local":
-                os.environ.setdefault("RAY_AUTH_MODE", "disabled")
                 ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
             else:
                 ray.init(address=address, **quiet)

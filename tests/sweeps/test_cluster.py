@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -138,3 +139,33 @@ def test_ray_is_told_to_wait_longer_than_gelo_before_it_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", order], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True"]
+
+
+_STRANGER = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False); print('in', ray.get(ray.remote(lambda: 1).remote()))"
+
+
+@pytest.mark.slow
+def test_a_stranger_cannot_enter_the_cluster_of_a_run(tmp_path: Path) -> None:
+    """Ray listens on every address of the machine, so who has not this run's token is turned away; and the token is in no file of Ray's."""
+    program = f"""
+import os, subprocess, sys
+from gelo.sweeps.engine.cluster import started
+from gelo.sweeps.terminal.progress import Display
+from rich.console import Console
+with started("local", 1, Display(Console(stderr=True)), "resume"):
+    import ray
+    node = ray._private.worker.global_worker.node
+    token = os.environ["RAY_AUTH_TOKEN"]
+    for name, changes in (("none", {{"RAY_AUTH_MODE": "disabled"}}), ("wrong", {{"RAY_AUTH_TOKEN": "0" * 64}}), ("right", {{}})):
+        call = [sys.executable, "-c", {_STRANGER!r}, node.gcs_address]
+        done = subprocess.run(call, env={{**os.environ, **changes}}, capture_output=True, text=True)
+        print(name, done.returncode, "in 1" in done.stdout)
+    held = subprocess.run(["grep", "-rlF", token, node.get_session_dir_path()], capture_output=True, text=True)
+    print("held", held.stdout.split())
+"""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")} | {
+        "HOME": str(tmp_path)
+    }
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=300)
+    assert "none 1 False\nwrong 1 False\nright 0 True\nheld []" in done.stdout, done.stdout + done.stderr
+    assert not list(tmp_path.rglob("*auth*"))
