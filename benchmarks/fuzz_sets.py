@@ -35,8 +35,9 @@ from gelo.tasks.prepare.formats.table import table
 from gelo.tasks.prepare.general.folders import folder
 from gelo.tasks.prepare.general.webdataset import webdataset
 from gelo.tasks.prepare.hub.reader import hub
+from gelo.tasks.prepare.layout import Layout
 from gelo.tasks.prepare.splits import role_of
-from gelo.tasks.prepare.tree import Layout, Tree
+from gelo.tasks.prepare.tree import Tree
 from gelo.tasks.scorefiles import scorefile
 from PIL import Image
 

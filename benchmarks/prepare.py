@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from gelo.tasks.prepare.layout import png
 from gelo.tasks.prepare.prepare import prepare
-from gelo.tasks.prepare.tree import png
 from PIL import Image
 
 from benchmarks.line import finish, note

@@ -23,7 +23,8 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 from gelo.models.training.sampling import Batches, by_label
-from gelo.tasks.data.manifest import CARD, CHUNK, SHARD_ROWS, Card, Dataset, FileEntry
+from gelo.tasks.data.card import Card, FileEntry
+from gelo.tasks.data.manifest import CARD, CHUNK, SHARD_ROWS, Dataset
 from gelo.tasks.data.records import schema_for
 
 from benchmarks.line import finish, note

@@ -16,8 +16,8 @@ from gelo.models.backbones.zoo import load_backbone
 from gelo.tasks.data import stream
 from gelo.tasks.data.embed import EncoderRef
 from gelo.tasks.data.manifest import Dataset as Shards
-from gelo.tasks.data.manifest import write_dataset
 from gelo.tasks.data.records import Record
+from gelo.tasks.data.write import write_dataset
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from safetensors.torch import save_file

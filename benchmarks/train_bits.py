@@ -21,8 +21,9 @@ from gelo.models.heads import Binary, CosFace
 from gelo.models.remedies import L2SP
 from gelo.sweeps.stages import train as training
 from gelo.sweeps.state.folder import TrialFolder
-from gelo.tasks.data.manifest import Dataset, write_dataset
+from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.records import Record
+from gelo.tasks.data.write import write_dataset
 from gelo.tasks.ledger.trial import Training, Trial
 from upath import UPath
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from gelo.sweeps.spec.expand import ADAPTATIONS, HEADS, REMEDIES
+from gelo.sweeps.spec.kinds import ADAPTATIONS, HEADS, REMEDIES
 from gelo.sweeps.spec.sweep import Resources, SweepSpec
 from gelo.tasks.ledger.trial import Training
 from gelo.tasks.training import TASKS

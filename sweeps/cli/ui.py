@@ -30,8 +30,7 @@ def ui(
 
     Example: `gelo ui demo`, `gelo ui --port 5001`
     """
-    from gelo.sweeps.tracking.store import experiment_page
-    from gelo.sweeps.tracking.tracker import ui_command
+    from gelo.sweeps.tracking.store import experiment_page, ui_command
 
     where = settings_of(tracking=tracking).tracking
     command = ui_command(where, host, port)

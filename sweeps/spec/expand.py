@@ -9,50 +9,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from gelo.models import adapt, heads, remedies
-from gelo.models.adapt.base import AdaptationSpec
 from gelo.models.backbones.registry import resolve, vision_layers
 from gelo.models.faults import Fault, UserError, unknown
-from gelo.models.members import kind_of
 from gelo.models.spec import Spec
+from gelo.sweeps.spec.kinds import ADAPTATIONS, HEADS, REMEDIES, REMEDY, listed_fields, unmet
 from gelo.tasks.data.catalogue import COLLECTIONS, ENTRIES
 from gelo.tasks.ledger.trial import Training, Trial
 from gelo.tasks.training import TASKS
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-
-def _by_kind(members: Iterable[type[Spec]]) -> dict[str, type[Spec]]:
-    return {kind_of(member): member for member in members}
-
-
-ADAPTATIONS, REMEDIES, HEADS = (_by_kind(members) for members in (adapt.ADAPTATIONS, remedies.REMEDIES, heads.HEADS))
 _BLOCK_KEYS = ("backbones", "adaptation", "remedy", "head", *Training.model_fields)
 _DISTRIBUTIONS = ("uniform", "loguniform", "choice")
 MOST = 20_000  # trials: whoever asks for more has mistyped a number, and would wait for minutes before anything is said
-_REMEDY: TypeAdapter[Any] = TypeAdapter(remedies.Remedy)
-
-
-def listed_fields(spec: type[Spec]) -> frozenset[str]:
-    """Fields whose one value is a list."""
-    return frozenset(name for name, field in spec.model_fields.items() if "tuple" in str(field.annotation))
-
-
-def _unmet(where: str, remedy: Mapping[str, Any], adaptation: AdaptationSpec) -> Iterator[Fault]:
-    """What the remedies ask of the adaptation and it does not give."""
-    for each in _REMEDY.validate_python(dict(remedy)).members():
-        lacking = each.needs - adaptation.gives
-        if lacking:
-            able = [
-                kind
-                for kind, other in ADAPTATIONS.items()
-                if issubclass(other, AdaptationSpec) and each.needs <= other.gives
-            ]
-            said = " and ".join(_NEEDS[need] for need in sorted(lacking))
-            kind, other = kind_of(type(each)), kind_of(type(adaptation))
-            yield Fault(where, f"{kind}, which needs {said}, with {other}", f"one of the adaptations {', '.join(able)}")
-
-
-_NEEDS = {"plain": "weights that merge into plain ones", "deltas": "the distance of each weight from where it started"}
 
 
 def _too_many(where: str) -> Fault:
@@ -140,7 +108,7 @@ class Expansion:
                     continue
                 spec: Any = ADAPTATIONS[adaptation["kind"]].model_validate(adaptation)
                 self.faults += spec.faults(vision_layers(backbone), f"{where}.adaptation ({backbone})")
-                self.faults += [f for f in _unmet(f"{where}.remedy", remedy, spec) if f not in self.faults]
+                self.faults += [f for f in unmet(f"{where}.remedy", remedy, spec) if f not in self.faults]
                 yield {
                     "backbone": backbone,
                     "task": task_name,
@@ -196,7 +164,7 @@ class Expansion:
                 itertools.product(*(self._kinds(where, each, REMEDIES, {}) for each in entry)) if entry else ()
             ):
                 try:
-                    made = _REMEDY.validate_python(
+                    made = REMEDY.validate_python(
                         {"kind": "stack", "remedies": list(together)} if len(together) > 1 else together[0]
                     )
                 except ValidationError as error:

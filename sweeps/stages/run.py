@@ -19,7 +19,8 @@ from gelo.sweeps.engine.cluster import must_grant, started, unshared
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import pairs_of
-from gelo.sweeps.stages.waves import Outcome, Sweep, tags_of
+from gelo.sweeps.stages.outcome import Outcome, tags_of
+from gelo.sweeps.stages.waves import Sweep
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.preflight import preflight
 from gelo.sweeps.state.reads import needed_datasets

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gelo.sweeps.engine.signals import end, handled
-from gelo.sweeps.engine.tune import StopFlag
+from gelo.sweeps.engine.watcher import StopFlag
 from gelo.sweeps.terminal.progress import Display
 
 

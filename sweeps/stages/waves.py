@@ -5,10 +5,9 @@ Each reads the folders and does what is missing, so nothing here remembers what 
 
 from __future__ import annotations
 
-import subprocess
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.data import opened
 from gelo.sweeps.stages.embed import Subject, embed_jobs, jobs_of, pairs_of, subject_of, undecoded
 from gelo.sweeps.stages.leaks import leaks_told
+from gelo.sweeps.stages.outcome import Outcome, tags_of
 from gelo.sweeps.stages.score import score_jobs
 from gelo.sweeps.stages.stop import stops_on_signals
 from gelo.sweeps.stages.train import finish, sources_of, version_of
@@ -31,34 +31,13 @@ from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.origins import refuse_others
 from gelo.sweeps.state.reads import decoded_for
 from gelo.sweeps.terminal.progress import Display, waiting
-from gelo.sweeps.tracking.summary import HEADLINE, WHOLE, inputs_of, is_complete, metrics_of, not_averaged, results_of
-from gelo.sweeps.tracking.tracker import Metric, Tracker
+from gelo.sweeps.tracking.summary import WHOLE, inputs_of, is_complete, metrics_of, not_averaged, results_of
+from gelo.sweeps.tracking.tracker import Tracker
 from gelo.tasks.data.cache import touch
-from gelo.tasks.data.catalogue import COLLECTIONS
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.stream import Work, decode_all, works
 from gelo.tasks.ledger.trial import Trial
 from rich.markup import escape
-from upath import UPath
-
-
-@dataclass
-class Outcome:
-    """How a run ended. failures: trial key -> failure, with its `label`; faults: what kept results from being there, all others being
-    saved; stopped: the number of the signal on which it ended, after saving; tracker, parent: where the sweep is tracked, and its run."""
-
-    folder: SweepFolder
-    tracker: Tracker
-    parent: str
-    failures: dict[str, dict[str, Any]] = field(default_factory=dict)
-    faults: dict[Fault, None] = field(default_factory=dict)
-    stopped: int = 0
-
-    def keep(self, report: UPath, headline: Mapping[str, float]) -> None:
-        """Give the sweep's run in MLflow its numbers and the report's files."""
-        metrics = [Metric(name, value) for name, value in headline.items()]
-        self.tracker.log(self.parent, metrics, HEADLINE)
-        self.tracker.keep(self.parent, report, "report")
 
 
 @dataclass
@@ -258,14 +237,3 @@ class Sweep:
                         self.lost |= undecoded(missing, transform, self.cache)
             for dataset in {work.fingerprint for work in wanted}:
                 touch(self.cache, "decoded", transform.fingerprint, dataset)
-
-
-def tags_of(spec: SweepSpec) -> dict[str, str]:
-    try:
-        described = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-        )
-        commit = {"gelo.commit": described.stdout.strip()} if described.returncode == 0 else {}
-    except OSError:  # no git on this machine
-        commit = {}
-    return {"gelo.sweep": spec.name, "gelo.scale": COLLECTIONS[spec.collection], **commit}

@@ -9,9 +9,9 @@ from typing import Any, get_args
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.tasks.data.prompts import read_classes
 from gelo.tasks.data.understood import Reading
+from gelo.tasks.prepare.layout import Asked
 from gelo.tasks.prepare.prepare import Wanted
 from gelo.tasks.prepare.splits import ROLES
-from gelo.tasks.prepare.tree import Asked
 
 
 def wanted_of(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from gelo.models.words import counted
 from gelo.sweeps.stages.embed import Subject
 from gelo.sweeps.tracking.logged import Metric
-from gelo.sweeps.tracking.tracker import Input
+from gelo.sweeps.tracking.values import Input
 from gelo.tasks.data.catalogue import chosen
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.ledger.owed import owed

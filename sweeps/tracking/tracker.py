@@ -9,31 +9,28 @@ renamed, an old one upgraded as a copy: a kill in a migration leaves no half a s
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import urllib.parse
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from gelo.models.durable import fetched
 from gelo.models.faults import Fault, UserError
 from gelo.models.secrets import redacted
 from gelo.sweeps.tracking.database import migrate
 from gelo.sweeps.tracking.logged import Metric, Row, check_names, checked, new_rows, unsure
-from gelo.sweeps.tracking.store import SQLITE, as_uri, locked, must_answer, resolve_uri, ui_command
+from gelo.sweeps.tracking.store import SQLITE, as_uri, locked, must_answer, resolve_uri
+from gelo.sweeps.tracking.values import Input, Scalar, batches, input_of, quotable, text_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from upath import UPath
 
-__all__ = ["Input", "Metric", "Scalar", "Status", "Tracker", "resolve_uri", "text_of", "ui_command"]
-
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-Scalar = str | int | float | bool
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,16 +56,6 @@ def _answered(method: Callable[Concatenate[Tracker, P], R]) -> Callable[Concaten
             raise UserError("tracking", Fault(f"MLflow server at {host}", found, "an answer", remedy)) from error
 
     return asked
-
-
-class Input(NamedTuple):
-    """A data set that a run read: its fingerprint, what for, where it lies, and its images by split."""
-
-    name: str
-    digest: str
-    context: str
-    place: str
-    images: Mapping[str, int]
 
 
 class Tracker:
@@ -137,7 +124,7 @@ class Tracker:
                 absent[param] = f"artifact {file}, {len(value)} characters"
         from mlflow.entities import Param
 
-        for batch in _batches([Param(param, value) for param, value in absent.items()], _ENTRIES_PER_BATCH):
+        for batch in batches([Param(param, value) for param, value in absent.items()], _ENTRIES_PER_BATCH):
             self._client.log_batch(run_id, params=batch)
         return run_id
 
@@ -161,11 +148,11 @@ class Tracker:
         from mlflow.entities import Metric as Entry
 
         rows = [Entry(*row) for row in new_rows(wanted, last, histories, int(run.info.start_time), whole)]
-        for batch in _batches(rows, _METRICS_PER_BATCH):
+        for batch in batches(rows, _METRICS_PER_BATCH):
             self._client.log_batch(run_id, metrics=batch)
         there = {(one.dataset.name, one.dataset.digest) for one in run.inputs.dataset_inputs}
         if absent := [each for each in inputs if (each.name, each.digest) not in there]:
-            self._client.log_inputs(run_id, [_input(each) for each in absent])
+            self._client.log_inputs(run_id, [input_of(each) for each in absent])
         return len(rows)
 
     @_answered
@@ -212,12 +199,12 @@ class Tracker:
             for tag, value in more.items()
             if tag not in run.data.tags or (tag.startswith("gelo.") and run.data.tags[tag] != value)
         ]
-        for batch in _batches(tags, _ENTRIES_PER_BATCH):
+        for batch in batches(tags, _ENTRIES_PER_BATCH):
             self._client.log_batch(run.info.run_id, tags=batch)
         return run
 
     def _find(self, found_by: Mapping[str, str]) -> Any:
-        query = " and ".join(f"tags.`{tag}` = '{_quotable(value)}'" for tag, value in found_by.items())
+        query = " and ".join(f"tags.`{tag}` = '{quotable(value)}'" for tag, value in found_by.items())
         runs = self._client.search_runs([self.experiment_id], query)
         first, *surplus = sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id)) or [None]
         for run in surplus:
@@ -239,32 +226,6 @@ class Tracker:
             remedy = f"`mlflow experiments restore --experiment-id {found.experiment_id}`" if found else "see its log"
             raise UserError("tracking", Fault(f"experiment {name}", state, "an experiment to write to", remedy))
         return str(found.experiment_id)
-
-
-def _input(of: Input) -> Any:
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    source, profile = json.dumps({"uri": of.place}), json.dumps({"images": dict(of.images)})
-    dataset = Dataset(of.name, of.digest, "local", source, profile=profile)
-    return DatasetInput(dataset, [InputTag("mlflow.data.context", of.context)])
-
-
-def text_of(value: Scalar) -> str:
-    """A param as text: booleans as in YAML, floats so that they read back to the same number."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return repr(value) if isinstance(value, float) else str(value)
-
-
-def _quotable(value: str) -> str:
-    if "'" in value:
-        raise ValueError(f"{value!r}: a quote cannot stand in a tag that a run is found by")
-    return value
-
-
-def _batches(rows: Sequence[Any], size: int) -> Iterator[list[Any]]:
-    for start in range(0, len(rows), size):
-        yield list(rows[start : start + size])
 
 
 def _before_import() -> None:

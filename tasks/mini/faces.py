@@ -20,8 +20,9 @@ from itertools import combinations
 from pathlib import Path
 
 import pyarrow as pa
-from gelo.tasks.data.manifest import Dataset, write_dataset
+from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.records import Record
+from gelo.tasks.data.write import write_dataset
 from gelo.tasks.mini.camera import png
 from gelo.tasks.mini.face_draw import face
 from gelo.tasks.mini.face_model import Identity, View, frontal, old, person, profile, wild, young

@@ -24,8 +24,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from gelo.tasks.data.manifest import Dataset, write_dataset
+from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.records import Record
+from gelo.tasks.data.write import write_dataset
 from gelo.tasks.mini.camera import Picture, blocks, grain, png, resample, soften
 from gelo.tasks.mini.face_draw import landmarks, photograph, scene
 from gelo.tasks.mini.face_model import Identity, View, average, passport, person

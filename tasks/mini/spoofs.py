@@ -26,8 +26,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from gelo.tasks.data.manifest import Dataset, write_dataset
+from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.records import Record
+from gelo.tasks.data.write import write_dataset
 from gelo.tasks.mini.camera import Picture, blocks, grain, paint, png, resample, saturate, soften, tone
 from gelo.tasks.mini.face_draw import scene
 from gelo.tasks.mini.face_model import Identity, View, person, wild

@@ -12,8 +12,8 @@ from gelo.models.words import legible
 from gelo.tasks.data.prompts import reads_alike
 from gelo.tasks.prepare.formats.columns import told
 from gelo.tasks.prepare.general.official import Official
+from gelo.tasks.prepare.layout import Item, Layout, labels_of
 from gelo.tasks.prepare.splits import is_role
-from gelo.tasks.prepare.tree import Item, Layout, labels_of
 
 
 def lacks_of(layout: Layout, official: Official | None) -> list[Fault]:

@@ -14,7 +14,7 @@ from gelo.tasks.data.manifest import CHUNK
 from gelo.tasks.data.pixels import UNREADABLE, check_image, image_fault
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.understood import Reading
-from gelo.tasks.prepare.tree import Item
+from gelo.tasks.prepare.layout import Item
 
 _AT_ONCE = 8 * CHUNK
 _FIRST = 64  # images looked at before anything is known of their size

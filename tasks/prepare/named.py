@@ -10,8 +10,9 @@ from pathlib import Path
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.tasks.data.catalogue import taken
 from gelo.tasks.prepare.general.official import Official
+from gelo.tasks.prepare.layout import Asked, Layout
 from gelo.tasks.prepare.readers import KNOWN, READERS
-from gelo.tasks.prepare.tree import Asked, Layout, Tree
+from gelo.tasks.prepare.tree import Tree
 
 _LEGAL = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _OPTIONS = {"splits": "--split", "image": "--image", "label": "--label", "config": "--config", "classes": "--classes"}

@@ -15,18 +15,20 @@ from gelo.models.durable import is_done
 from gelo.models.faults import Fault, UserError
 from gelo.models.words import legible
 from gelo.tasks.data.asking import prompts_of
-from gelo.tasks.data.manifest import Dataset, open_dataset, write_dataset
+from gelo.tasks.data.manifest import Dataset, open_dataset
 from gelo.tasks.data.prompts import Prompts, read_prompts
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.understood import LeftOut, Reading, Understood
+from gelo.tasks.data.write import write_dataset
 from gelo.tasks.prepare.biometric.partial_tables import without
 from gelo.tasks.prepare.check import lacks_of, notes_of, refusals_of
 from gelo.tasks.prepare.decoded import Lost, checked
 from gelo.tasks.prepare.formats.align import aligned
 from gelo.tasks.prepare.general.official import Official
+from gelo.tasks.prepare.layout import Asked, Layout
 from gelo.tasks.prepare.meant import meant
 from gelo.tasks.prepare.named import reader_of
-from gelo.tasks.prepare.tree import Asked, Layout, Tree
+from gelo.tasks.prepare.tree import Tree
 
 SHOWN = 20  # faults of one kind that a message lists
 _NAMED = 5  # files left out for one reason that are named

@@ -16,7 +16,8 @@ from gelo.tasks.prepare.general.folders import folder
 from gelo.tasks.prepare.general.official import OFFICIAL, Official
 from gelo.tasks.prepare.general.webdataset import webdataset
 from gelo.tasks.prepare.hub.reader import hub
-from gelo.tasks.prepare.tree import Layout, Tree
+from gelo.tasks.prepare.layout import Layout
+from gelo.tasks.prepare.tree import Tree
 
 KNOWN: dict[str, Official] = OFFICIAL | BIOMETRIC
 

@@ -9,8 +9,8 @@ import torch
 from gelo.models.backbones.transforms import Transform
 from gelo.models.encoder import Encoder
 from gelo.models.faults import Fault, UserError
+from gelo.tasks.data.decoded import DecodedSplit
 from gelo.tasks.data.manifest import Dataset
-from gelo.tasks.data.stream import DecodedSplit
 from gelo.tasks.data.tokens import ask, asked
 from gelo.tasks.protocols import zeroshot
 from gelo.tasks.training.augment import augment

@@ -17,8 +17,9 @@ from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import load_spec, parse_spec
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.tasks.data.catalogue import datasets_for
-from gelo.tasks.data.manifest import CARD, write_dataset
+from gelo.tasks.data.manifest import CARD
 from gelo.tasks.data.records import Record
+from gelo.tasks.data.write import write_dataset
 from PIL import Image
 from upath import UPath
 

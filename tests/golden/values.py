@@ -25,8 +25,8 @@ from gelo.sweeps.spec.sweep import load_spec
 from gelo.sweeps.stages.embed import pairs_of
 from gelo.sweeps.stages.train import train
 from gelo.sweeps.state.folder import TrialFolder
-from gelo.tasks.data.manifest import write_dataset
 from gelo.tasks.data.records import Record
+from gelo.tasks.data.write import write_dataset
 from gelo.tasks.ledger.owed import owed as of_trial
 from gelo.tasks.ledger.trial import Training, Trial
 from upath import UPath

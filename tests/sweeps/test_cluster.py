@@ -18,7 +18,7 @@ import ray
 from gelo.models.faults import UserError
 from gelo.sweeps.engine.cluster import must_grant, started
 from gelo.sweeps.spec.sweep import parse_spec
-from gelo.sweeps.stages.waves import tags_of
+from gelo.sweeps.stages.outcome import tags_of
 from gelo.sweeps.terminal.progress import Display, waiting
 from ray.experimental import internal_kv
 from rich.console import Console

@@ -16,9 +16,10 @@ from gelo.models.remedies import Replay, Stack, Wise
 from gelo.sweeps.stages.embed import Subject, jobs_of, subject_of
 from gelo.sweeps.stages.leaks import leak_notes, leaks_told
 from gelo.sweeps.state.folder import TrialFolder
-from gelo.tasks.data.manifest import Dataset, write_dataset
+from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.understood import Understood
+from gelo.tasks.data.write import write_dataset
 from gelo.tasks.ledger.trial import Training, Trial
 from gelo.tasks.protocols import protocol_of
 from gelo.tasks.results import LEAK, NO_LEAK, UNCHECKED, Result

@@ -14,9 +14,10 @@ from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import parse_spec
 from gelo.sweeps.state.memory import memory_faults, of_machine
 from gelo.sweeps.state.preflight import preflight
-from gelo.tasks.data.manifest import open_dataset, write_dataset
+from gelo.tasks.data.manifest import open_dataset
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.stream import decode_all, works
+from gelo.tasks.data.write import write_dataset
 
 
 def prepared(data: Path, name: str, split: str, protocols: tuple[str, ...]) -> None:

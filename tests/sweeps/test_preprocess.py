@@ -18,8 +18,9 @@ from gelo.sweeps.stages.embed import Subject, embed_jobs, jobs_of, subject_of
 from gelo.sweeps.stages.score import score_jobs
 from gelo.sweeps.stages.train import train
 from gelo.sweeps.state.folder import TrialFolder
-from gelo.tasks.data.manifest import Dataset, read_chunk, write_dataset
+from gelo.tasks.data.manifest import Dataset, read_chunk
 from gelo.tasks.data.records import Record
+from gelo.tasks.data.write import write_dataset
 from gelo.tasks.ledger.trial import Training, Trial
 from gelo.tasks.protocols.heads import head_scores
 from gelo.tasks.training.preprocess import transforms

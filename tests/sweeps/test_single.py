@@ -12,8 +12,9 @@ from gelo.models.faults import Fault, UserError
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.stages.single import evaluate_one
 from gelo.sweeps.terminal.progress import Display
-from gelo.tasks.data.manifest import Dataset, write_dataset
+from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.records import Record
+from gelo.tasks.data.write import write_dataset
 from gelo.tasks.results import Result
 from PIL import Image
 from rich.console import Console

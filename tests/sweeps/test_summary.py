@@ -16,8 +16,8 @@ from gelo.sweeps.state.folder import TrialFolder
 from gelo.sweeps.tracking.summary import WHOLE, average, inputs_of, is_complete, metrics_of, not_averaged, results_of
 from gelo.sweeps.tracking.tracker import Tracker
 from gelo.tasks.data.embed import EncoderRef
-from gelo.tasks.data.manifest import write_dataset
 from gelo.tasks.data.records import Record
+from gelo.tasks.data.write import write_dataset
 from gelo.tasks.ledger.retention import Average
 from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.results import Result

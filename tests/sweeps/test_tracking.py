@@ -20,8 +20,10 @@ from typing import Any
 
 import pytest
 from gelo.models.faults import UserError
-from gelo.sweeps.tracking.store import experiment_page
-from gelo.sweeps.tracking.tracker import Metric, Scalar, Tracker, resolve_uri, ui_command
+from gelo.sweeps.tracking.logged import Metric
+from gelo.sweeps.tracking.store import experiment_page, resolve_uri, ui_command
+from gelo.sweeps.tracking.tracker import Tracker
+from gelo.sweeps.tracking.values import Scalar
 from upath import UPath
 
 pytestmark = pytest.mark.slow

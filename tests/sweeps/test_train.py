@@ -27,8 +27,9 @@ from gelo.models.training.loop import DivergedError
 from gelo.models.training.schedule import rate
 from gelo.sweeps.stages.train import deterministic, finish, train
 from gelo.sweeps.state.folder import TrialFolder
-from gelo.tasks.data.manifest import Dataset, read_chunk, write_dataset
+from gelo.tasks.data.manifest import Dataset, read_chunk
 from gelo.tasks.data.records import Record
+from gelo.tasks.data.write import write_dataset
 from gelo.tasks.ledger.trial import Training, Trial
 from gelo.tasks.results import Result
 from PIL import Image

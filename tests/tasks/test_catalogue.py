@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from gelo.models.faults import UserError
 from gelo.tasks.data.catalogue import COLLECTIONS, ENTRIES, datasets_for, locate, named
-from gelo.tasks.data.manifest import write_dataset
 from gelo.tasks.data.records import Record
+from gelo.tasks.data.write import write_dataset
 from gelo.tasks.protocols import PROTOCOLS, asked
 from gelo.tasks.training import TASKS
 

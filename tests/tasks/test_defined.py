@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from gelo.sweeps.state.folder import TrialFolder
 from gelo.tasks.data.defined import reads_of, run, why_not
-from gelo.tasks.data.manifest import Dataset, write_dataset
+from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.records import Record
+from gelo.tasks.data.write import write_dataset
 from gelo.tasks.protocols import PROTOCOLS
 from gelo.tasks.scoring import Head, Scoring
 from upath import UPath

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gelo.tasks.data.manifest import Dataset, write_dataset
+from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.preview import CLASSES, EACH, write_preview
 from gelo.tasks.data.prompts import Prompts
 from gelo.tasks.data.records import Record
+from gelo.tasks.data.write import write_dataset
 from PIL import Image
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from gelo.models.faults import UserError
-from gelo.tasks.data.manifest import write_dataset
 from gelo.tasks.data.records import Record
+from gelo.tasks.data.write import write_dataset
 from gelo.tasks.metrics.identification import rank_k, ranks, tpir_at_fpir
 from gelo.tasks.metrics.scores import UndefinedMetric, as_scores
 from gelo.tasks.protocols import PROTOCOLS, identification

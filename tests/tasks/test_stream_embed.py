@@ -19,13 +19,15 @@ from gelo.models.backbones.transforms import Transform
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
+from gelo.tasks.data.decoded import DecodedSplit
 from gelo.tasks.data.embed import EncoderRef, embed, features, needs, text_features
-from gelo.tasks.data.manifest import CHUNK, Dataset, write_dataset
+from gelo.tasks.data.manifest import CHUNK, Dataset
 from gelo.tasks.data.pixels import open_image
 from gelo.tasks.data.prompts import Prompts
 from gelo.tasks.data.records import Record
-from gelo.tasks.data.stream import DecodedSplit, Executor, decode, decode_all, flow, spread, works
+from gelo.tasks.data.stream import Executor, decode, decode_all, flow, spread, works
 from gelo.tasks.data.understood import Reading
+from gelo.tasks.data.write import write_dataset
 from gelo.tasks.protocols.zeroshot import classifier
 from PIL import Image, ImageOps
 from safetensors.torch import load_file

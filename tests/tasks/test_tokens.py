@@ -10,10 +10,11 @@ import pytest
 import torch
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.encoder import Encoder
-from gelo.tasks.data.manifest import Dataset, write_dataset
+from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.prompts import Prompts
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.tokens import ask, asked, flaw_of
+from gelo.tasks.data.write import write_dataset
 from gelo.tasks.mini.prompts import PROMPTS
 from gelo.tasks.prepare.names import names_of, templates_of
 from hypothesis import given, settings

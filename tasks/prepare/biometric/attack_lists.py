@@ -16,8 +16,9 @@ from pathlib import Path
 from gelo.models.faults import unknown
 from gelo.tasks.prepare.formats.columns import told
 from gelo.tasks.prepare.image_paths import locator, on_disk
+from gelo.tasks.prepare.layout import Item, Layout
 from gelo.tasks.prepare.litter import is_litter
-from gelo.tasks.prepare.tree import Item, Layout, Tree
+from gelo.tasks.prepare.tree import Tree
 from gelo.tasks.protocols.detection import BONA_FIDE
 from gelo.tasks.protocols.tally import part_faults
 from gelo.tasks.scorefiles.textfile import NotTextError, other_separator, read_rows

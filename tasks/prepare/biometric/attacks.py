@@ -14,9 +14,10 @@ from gelo.models.faults import Fault, unknown
 from gelo.tasks.prepare.biometric.attack_lists import SPLITS, Row, csvs, layout, misnamed, plain, read_listing, role
 from gelo.tasks.prepare.biometric.videos import as_frames, in_folders
 from gelo.tasks.prepare.formats.columns import told
+from gelo.tasks.prepare.layout import Layout
 from gelo.tasks.prepare.names import MORPH_CLASSES, SPOOF_CLASSES
 from gelo.tasks.prepare.splits import role_of
-from gelo.tasks.prepare.tree import Layout, Tree
+from gelo.tasks.prepare.tree import Tree
 from gelo.tasks.protocols.detection import UNNAMED
 
 SMDD = {1: 25_000, 0: 15_000}  # by label: the SMDD paper

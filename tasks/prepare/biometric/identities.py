@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import overload
 
 from gelo.tasks.prepare.formats.recordio import records
+from gelo.tasks.prepare.layout import Item, Layout
 from gelo.tasks.prepare.litter import is_litter
-from gelo.tasks.prepare.tree import Item, Layout, Tree
+from gelo.tasks.prepare.tree import Tree
 
 _PROTOCOLS = ("training",)
 _INSIDE = ("train", "imgs")  # folders that may hold those of the identities

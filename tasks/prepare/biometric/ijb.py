@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 from gelo.tasks.prepare.formats.align import POINTS, POINTS_APART, points_of, similarities, upright
 from gelo.tasks.prepare.formats.columns import Kind, named, read_columns, read_nothing, told
 from gelo.tasks.prepare.image_paths import on_disk
+from gelo.tasks.prepare.layout import Item, Layout
 from gelo.tasks.prepare.litter import is_litter
-from gelo.tasks.prepare.tree import Item, Layout, Tree
+from gelo.tasks.prepare.tree import Tree
 from numpy.typing import NDArray
 
 _MEMBERS = "_face_tid_mid.txt"

@@ -15,8 +15,9 @@ import pyarrow as pa
 from gelo.tasks.prepare.biometric.pairlist import Face, Pair, read_pairs
 from gelo.tasks.prepare.formats.columns import told
 from gelo.tasks.prepare.image_paths import on_disk
+from gelo.tasks.prepare.layout import Item, Layout
 from gelo.tasks.prepare.litter import is_litter
-from gelo.tasks.prepare.tree import IMAGES, Item, Layout, Tree
+from gelo.tasks.prepare.tree import IMAGES, Tree
 
 LISTS = ("pairs.txt", "pairs.csv")
 _EMPTY = Layout((), {}, protocols=("verification",))

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from gelo.tasks.prepare.formats.safe_pickle import SafePickleError, load_plain
+from gelo.tasks.prepare.layout import Item, Layout
 from gelo.tasks.prepare.litter import is_litter
-from gelo.tasks.prepare.tree import Item, Layout, Tree
+from gelo.tasks.prepare.tree import Tree
 from numpy.typing import NDArray
 
 FOLDS = 10

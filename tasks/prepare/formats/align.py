@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from gelo.models.faults import Fault
 from gelo.tasks.data.pixels import open_image
 from gelo.tasks.prepare.formats.columns import Kind, named, read_columns
-from gelo.tasks.prepare.tree import Item, Layout, png
+from gelo.tasks.prepare.layout import Item, Layout, png
 from numpy.typing import NDArray
 from PIL import Image
 

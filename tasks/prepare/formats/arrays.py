@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from gelo.tasks.prepare.formats.safe_pickle import SafePickleError, load_plain
+from gelo.tasks.prepare.layout import Item, Layout, arrays
 from gelo.tasks.prepare.names import names_of
-from gelo.tasks.prepare.tree import Item, Layout, Tree, arrays
+from gelo.tasks.prepare.tree import Tree
 from numpy.typing import NDArray
 
 STL10_SIDE = 96

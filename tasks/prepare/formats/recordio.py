@@ -20,7 +20,8 @@ from typing import NoReturn, overload
 
 import numpy as np
 from gelo.tasks.prepare.index import read_index
-from gelo.tasks.prepare.tree import Item, Tree
+from gelo.tasks.prepare.layout import Item
+from gelo.tasks.prepare.tree import Tree
 from numpy.typing import NDArray
 
 MAGIC = 0xCED7230A

@@ -17,12 +17,13 @@ from gelo.tasks.prepare.classes import named
 from gelo.tasks.prepare.counted import fault_each
 from gelo.tasks.prepare.formats.tables import LINE, Table, open_table
 from gelo.tasks.prepare.labels import values_of
+from gelo.tasks.prepare.layout import Item, Layout
 from gelo.tasks.prepare.listings import Listing, find_listings
 from gelo.tasks.prepare.placed import place
 from gelo.tasks.prepare.roles import by_folder, check_column, check_given, roles_of, split_column
 from gelo.tasks.prepare.rows import Rows, mapped
 from gelo.tasks.prepare.splits import ROLES
-from gelo.tasks.prepare.tree import Item, Layout, Tree, read_file
+from gelo.tasks.prepare.tree import Tree, read_file
 from gelo.tasks.prepare.walked import Files, files_of, leave_unlisted
 
 LEFT = "of a split that was left out"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from gelo.tasks.prepare.general.lists import OFFICIAL_ORDER, label_of, spoken
+from gelo.tasks.prepare.layout import Item, Layout
 from gelo.tasks.prepare.names import identifiers_of, names_of
-from gelo.tasks.prepare.tree import Item, Layout, Tree
+from gelo.tasks.prepare.tree import Tree
 
 _VALID = {"train": "train", "val": "valid", "test": "test"}
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from gelo.tasks.prepare.classes import named
 from gelo.tasks.prepare.domains import FORM, between, inside
 from gelo.tasks.prepare.formats.columns import told
+from gelo.tasks.prepare.layout import Item, Layout
 from gelo.tasks.prepare.places import Place, places
 from gelo.tasks.prepare.roles import check_given
 from gelo.tasks.prepare.splits import ROLES, is_role, role_of, settle
-from gelo.tasks.prepare.tree import Item, Layout, Tree
+from gelo.tasks.prepare.tree import Tree
 
 _WRAPPERS = ("images", "imgs", "img", "image", "jpegimages", "data")  # between a split and its classes
 _TABLE = "where a file says the labels: --reader table"

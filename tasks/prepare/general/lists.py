@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from gelo.tasks.prepare.layout import Item, Layout
 from gelo.tasks.prepare.names import identifiers_of, names_of
-from gelo.tasks.prepare.tree import Item, Layout, Tree
+from gelo.tasks.prepare.tree import Tree
 
 OFFICIAL_ORDER = "the publisher's own identifiers"
 FLOWER_SPLITS = {"train": "trnid", "val": "valid", "test": "tstid"}  # smaller train than test, as published

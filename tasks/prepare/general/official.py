@@ -13,7 +13,7 @@ from typing import Literal
 
 from gelo.tasks.prepare.formats import arrays
 from gelo.tasks.prepare.general import foldered, lists
-from gelo.tasks.prepare.tree import Layout
+from gelo.tasks.prepare.layout import Layout
 
 Metric = Literal["top1", "mean_per_class"]
 

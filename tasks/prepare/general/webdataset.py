@@ -15,12 +15,13 @@ from gelo.tasks.prepare.formats.columns import told
 from gelo.tasks.prepare.formats.tarred import read_slice
 from gelo.tasks.prepare.general.beside import NAMES, TEMPLATES, TYPE, class_names, class_prompts, is_of_classes
 from gelo.tasks.prepare.labels import values_of
+from gelo.tasks.prepare.layout import Item, Layout
 from gelo.tasks.prepare.roles import check_given
 from gelo.tasks.prepare.rows import Rows, mapped
 from gelo.tasks.prepare.samples import LABEL, SCHEMA, Samples, split_key
 from gelo.tasks.prepare.shards import Found, check_shards, find_shards, stated_images
 from gelo.tasks.prepare.splits import ROLES, role_of, settle
-from gelo.tasks.prepare.tree import Item, Layout, Tree
+from gelo.tasks.prepare.tree import Tree
 
 _FORM = f"<split>/<n>.tar, each sample an image and a .{LABEL}"
 

@@ -24,8 +24,9 @@ from gelo.tasks.prepare.hub.parts import Config, check_parts
 from gelo.tasks.prepare.hub.places import listed
 from gelo.tasks.prepare.hub.rows import Source, cells_of, items_of
 from gelo.tasks.prepare.hub.split import of_one_split
+from gelo.tasks.prepare.layout import Layout
 from gelo.tasks.prepare.splits import ROLES, settle
-from gelo.tasks.prepare.tree import Layout, Tree
+from gelo.tasks.prepare.tree import Tree
 
 _DATA = "an Arrow stream or a Parquet file"
 _PARTIAL = "partial-"  # begins a split of which the hub converted the first part alone

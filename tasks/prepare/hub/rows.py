@@ -15,8 +15,9 @@ from gelo.tasks.prepare.hub.cells import NOTHING, Images, Kept, what_is_held
 from gelo.tasks.prepare.hub.files import DAMAGED, Opened
 from gelo.tasks.prepare.hub.footer import chunks_of
 from gelo.tasks.prepare.hub.places import homes
+from gelo.tasks.prepare.layout import Item
 from gelo.tasks.prepare.rows import Rows
-from gelo.tasks.prepare.tree import Item, Tree
+from gelo.tasks.prepare.tree import Tree
 from numpy.typing import NDArray
 
 _EMBED = "save the set with its images: push_to_hub and to_parquet do, of a column cast to datasets.Image()"

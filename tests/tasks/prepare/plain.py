@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from gelo.tasks.prepare.tree import Layout
+from gelo.tasks.prepare.layout import Layout
 from PIL import Image
 
 COLOURS: dict[str, tuple[int, int, int]] = {

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from gelo.models.faults import Fault
-from gelo.tasks.prepare.tree import Asked, Layout, Tree
+from gelo.tasks.prepare.layout import Asked, Layout
+from gelo.tasks.prepare.tree import Tree
 from PIL import Image
 
 CLASSES = ("red", "green", "blue cat", "été")

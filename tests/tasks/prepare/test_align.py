@@ -11,8 +11,8 @@ import pytest
 from gelo.models.faults import Fault, UserError
 from gelo.tasks.data.manifest import read_chunk
 from gelo.tasks.prepare.formats.align import TEMPLATE, aligned, similarities, warp
+from gelo.tasks.prepare.layout import Item, Layout
 from gelo.tasks.prepare.prepare import prepare
-from gelo.tasks.prepare.tree import Item, Layout
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from gelo.models.faults import UserError
+from gelo.tasks.prepare.layout import Asked, Layout
 from gelo.tasks.prepare.prepare import Wanted, look
-from gelo.tasks.prepare.tree import Asked, Layout
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

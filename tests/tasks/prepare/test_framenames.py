@@ -10,8 +10,9 @@ from gelo.models.faults import UserError
 from gelo.tasks.prepare.biometric.attack_lists import Row
 from gelo.tasks.prepare.biometric.attacks import spoofs
 from gelo.tasks.prepare.biometric.framenames import doubtful, video_of
+from gelo.tasks.prepare.layout import Layout
 from gelo.tasks.prepare.prepare import prepare
-from gelo.tasks.prepare.tree import Layout, Tree
+from gelo.tasks.prepare.tree import Tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

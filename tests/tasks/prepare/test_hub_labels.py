@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from gelo.tasks.prepare.hub.reader import hub
-from gelo.tasks.prepare.tree import Layout
+from gelo.tasks.prepare.layout import Layout
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -8,8 +8,9 @@ import pytest
 from gelo.models.faults import UserError
 from gelo.tasks.data.manifest import read_chunk
 from gelo.tasks.prepare.biometric.identities import identities
+from gelo.tasks.prepare.layout import Layout
 from gelo.tasks.prepare.prepare import prepare
-from gelo.tasks.prepare.tree import Layout, Tree
+from gelo.tasks.prepare.tree import Tree
 from torchvision.datasets import ImageFolder
 
 from tests.tasks.prepare import face_trees

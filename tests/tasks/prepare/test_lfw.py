@@ -14,8 +14,9 @@ import pytest
 from gelo.models.faults import UserError
 from gelo.tasks.data.manifest import Dataset, read_chunk
 from gelo.tasks.prepare.biometric.lfw import lfw
+from gelo.tasks.prepare.layout import Layout
 from gelo.tasks.prepare.prepare import prepare
-from gelo.tasks.prepare.tree import Layout, Tree
+from gelo.tasks.prepare.tree import Tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image

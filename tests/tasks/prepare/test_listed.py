@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from gelo.models.faults import UserError
 from gelo.tasks.prepare.biometric.attacks import morphs, spoofs
+from gelo.tasks.prepare.layout import Asked
 from gelo.tasks.prepare.prepare import prepare
-from gelo.tasks.prepare.tree import Asked, Tree
+from gelo.tasks.prepare.tree import Tree
 
 from tests.tasks.prepare.attack_checks import partial, refused, rows
 from tests.tasks.prepare.attack_trees import photograph, put, table

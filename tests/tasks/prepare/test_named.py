@@ -10,8 +10,8 @@ from gelo.analysis.labels import IDENTITY
 from gelo.models.faults import UserError
 from gelo.tasks.data.catalogue import COLLECTIONS, ENTRIES, taken
 from gelo.tasks.metricnames import LONGEST_PIECE
+from gelo.tasks.prepare.layout import Asked
 from gelo.tasks.prepare.named import reader_of
-from gelo.tasks.prepare.tree import Asked
 from gelo.tasks.protocols import asked, groups, suites
 
 

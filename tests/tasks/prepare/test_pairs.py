@@ -21,8 +21,9 @@ from gelo.tasks.data.embed import EncoderRef, embed, features, needs
 from gelo.tasks.data.manifest import read_chunk
 from gelo.tasks.prepare.biometric.pairs import pairs, verification
 from gelo.tasks.prepare.formats.safe_pickle import SafePickleError, load_plain
+from gelo.tasks.prepare.layout import Layout
 from gelo.tasks.prepare.prepare import prepare
-from gelo.tasks.prepare.tree import Layout, Tree
+from gelo.tasks.prepare.tree import Tree
 from sklearn.model_selection import KFold
 
 from benchmarks.fuzz_readers import tally

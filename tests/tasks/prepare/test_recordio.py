@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gelo.tasks.prepare.formats.recordio import MAGIC, RecordError, joined, records, unpacked
-from gelo.tasks.prepare.tree import Item, Tree
+from gelo.tasks.prepare.layout import Item
+from gelo.tasks.prepare.tree import Tree
 from hypothesis import given
 from hypothesis import strategies as st
 

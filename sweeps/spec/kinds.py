@@ -1,0 +1,45 @@
+"""The kinds of adaptations, remedies and heads by name, and whether they go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from gelo.models import adapt, heads, remedies
+from gelo.models.adapt.base import AdaptationSpec
+from gelo.models.faults import Fault
+from gelo.models.members import kind_of
+from gelo.models.spec import Spec
+from pydantic import TypeAdapter
+
+REMEDY: TypeAdapter[Any] = TypeAdapter(remedies.Remedy)  # a stack too
+
+
+def _by_kind(members: Iterable[type[Spec]]) -> dict[str, type[Spec]]:
+    return {kind_of(member): member for member in members}
+
+
+ADAPTATIONS, REMEDIES, HEADS = (_by_kind(members) for members in (adapt.ADAPTATIONS, remedies.REMEDIES, heads.HEADS))
+
+
+def listed_fields(spec: type[Spec]) -> frozenset[str]:
+    """Fields whose one value is a list."""
+    return frozenset(name for name, field in spec.model_fields.items() if "tuple" in str(field.annotation))
+
+
+def unmet(where: str, remedy: Mapping[str, Any], adaptation: AdaptationSpec) -> Iterator[Fault]:
+    """What the remedies ask of the adaptation and it does not give."""
+    for each in REMEDY.validate_python(dict(remedy)).members():
+        lacking = each.needs - adaptation.gives
+        if lacking:
+            able = [
+                kind
+                for kind, other in ADAPTATIONS.items()
+                if issubclass(other, AdaptationSpec) and each.needs <= other.gives
+            ]
+            said = " and ".join(_NEEDS[need] for need in sorted(lacking))
+            kind, other = kind_of(type(each)), kind_of(type(adaptation))
+            yield Fault(where, f"{kind}, which needs {said}, with {other}", f"one of the adaptations {', '.join(able)}")
+
+
+_NEEDS = {"plain": "weights that merge into plain ones", "deltas": "the distance of each weight from where it started"}
