@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gelo.tasks.catalogue import REGISTERED
 from gelo.tasks.prepare.attacks import morphs, spoofs
 from gelo.tasks.prepare.biometric import BIOMETRIC
 from gelo.tasks.prepare.folders import folder
@@ -18,7 +19,7 @@ from gelo.tasks.prepare.table import table
 from gelo.tasks.prepare.tree import Layout, Tree
 from gelo.tasks.prepare.webdataset import webdataset
 
-KNOWN: dict[str, Official] = OFFICIAL | BIOMETRIC
+KNOWN: dict[str, Official] = {**OFFICIAL, **BIOMETRIC, **REGISTERED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +49,4 @@ READERS: dict[str, Reader] = {
 
 def of_faces(name: str, reader: str | None) -> bool:
     """Whether a set shows people, so that no picture of it is made unless somebody asks."""
-    return READERS[reader].faces if reader in READERS else name in BIOMETRIC
+    return READERS[reader].faces if reader in READERS else name in BIOMETRIC or (name in KNOWN and KNOWN[name].faces)
