@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, EntryPoints, distributions
+from threading import RLock
 from typing import Any, TypeVar
 
 from gelo.models.faults import Fault, pass_interrupt
@@ -56,19 +57,35 @@ def strange(given: object, where: str, expected: str) -> Fault:
 
 
 class Registry(Mapping[str, T]):
-    """Things by name, made when they are first asked for: a module of another distribution may import the one that holds this."""
+    """Things by name, made when they are first asked for: a module of another distribution may import the one that holds this.
 
-    def __init__(self, make: Callable[[], Mapping[str, T]]) -> None:
-        self._make = cache(make)
+    own: gelo's; more: from those to all of them. A module that asks while it is imported for this finds gelo's own.
+    """
+
+    def __init__(self, own: Callable[[], Mapping[str, T]], more: Callable[[Mapping[str, T]], Mapping[str, T]]) -> None:
+        self._own, self._more = own, more
+        self._made: Mapping[str, T] | None = None
+        self._lock = RLock()
+
+    def _all(self) -> Mapping[str, T]:
+        with self._lock:
+            if self._made is None:
+                self._made = self._own()
+                try:
+                    self._made = self._more(self._made)
+                except BaseException:  # an interrupt: whoever asks again shall have them all
+                    self._made = None
+                    raise
+            return self._made
 
     def __getitem__(self, name: str) -> T:
-        return self._make()[name]
+        return self._all()[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._make())
+        return iter(self._all())
 
     def __len__(self) -> int:
-        return len(self._make())
+        return len(self._all())
 
 
 def _refuse(fault: Fault) -> None:

@@ -119,20 +119,20 @@ def clash(new: Any, known: Mapping[str, Official], where: str) -> Fault | None:
 
 
 REGISTERED: Mapping[str, Official] = Registry(
-    lambda: admitted("gelo.datasets", {}, lambda official: official.name, clash)
+    dict, lambda own: admitted("gelo.datasets", own, lambda each: each.name, clash)
 )
 
 
-def _all() -> dict[str, Entry]:
-    return OWN | {name: _registered(official) for name, official in REGISTERED.items()}
+def _with_registered(own: Mapping[str, Entry]) -> dict[str, Entry]:
+    return {**own, **{name: _entry(official) for name, official in REGISTERED.items()}}
 
 
-def _registered(official: Official) -> Entry:
+def _entry(official: Official) -> Entry:
     roles = official.roles or (GENERAL if "train" in official.images else ("zero_shot",))
     return Entry(official.name, "full", roles, official.classes, official.images.get("test", 0), beside=True)
 
 
-ENTRIES: Mapping[str, Entry] = Registry(_all)
+ENTRIES: Mapping[str, Entry] = Registry(lambda: OWN, _with_registered)
 
 
 def taken(name: str) -> str:

@@ -32,9 +32,10 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names that the terminal's encoding lacks
     signals.install()
-    for fault in registered.broken:
-        _left_out(fault)
-    registered.heard.append(_left_out)
+    if _left_out not in registered.heard:
+        registered.heard.append(_left_out)
+        for fault in registered.broken:
+            _left_out(fault)
     try:
         code = app(standalone_mode=False)  # click hands the code of a typer.Exit back, it does not raise it
     except KeyboardInterrupt:

@@ -31,12 +31,12 @@ FILES = (
 )
 
 
-def _all() -> dict[str, Protocol]:
+def _own() -> dict[str, Protocol]:
     own = [protocol for file in FILES for protocol in import_module(f"{__name__}.{file}").PROTOCOLS]
-    return admitted(GROUP, {protocol.name: protocol for protocol in own}, lambda protocol: protocol.name, clash)
+    return {protocol.name: protocol for protocol in own}
 
 
-PROTOCOLS: Mapping[str, Protocol] = Registry(_all)
+PROTOCOLS: Mapping[str, Protocol] = Registry(_own, lambda own: admitted(GROUP, own, lambda each: each.name, clash))
 
 
 @cache

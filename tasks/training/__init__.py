@@ -29,7 +29,7 @@ def clash(new: Any, known: Mapping[str, Task], where: str) -> Fault | None:
 
 
 TASKS: Mapping[str, Task] = Registry(
-    lambda: admitted("gelo.tasks", {task.name: task for task in OWN}, lambda task: task.name, clash)
+    lambda: {task.name: task for task in OWN}, lambda own: admitted("gelo.tasks", own, lambda each: each.name, clash)
 )
 
 __all__ = ["TASKS", "Task"]
