@@ -10,12 +10,14 @@ import io
 import sys
 import traceback
 
+from gelo.models import registered
 from gelo.models.faults import FULL, Fault, UserError
 from gelo.models.secrets import redacted
 from gelo.sweeps.cli.base import RESUME, app, errors
 from gelo.sweeps.engine import signals
 from gelo.sweeps.stages.troubles import print_faults
 from gelo.sweeps.terminal.listing import say
+from rich.text import Text
 
 _INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
 PLACE_ERRORS = (  # of a user's folder or disk, not of gelo
@@ -30,6 +32,10 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names that the terminal's encoding lacks
     signals.install()
+    if _left_out not in registered.heard:
+        registered.heard.append(_left_out)
+        for fault in registered.broken:
+            _left_out(fault)
     try:
         code = app(standalone_mode=False)  # click hands the code of a typer.Exit back, it does not raise it
     except KeyboardInterrupt:
@@ -40,6 +46,11 @@ def main() -> None:
         say(errors, "interrupted; everything finished is saved" + RESUME.get("hint", ""))
         code = signals.code()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _left_out(fault: Fault) -> None:
+    """Say what of another distribution could not be taken, in one line: nobody asked for it, so it is no error of the command."""
+    errors.print(Text(redacted(f"left out: {fault}")), highlight=False, soft_wrap=True)
 
 
 def _told(error: Exception) -> int:

@@ -1,22 +1,25 @@
 """Every data set as one entry: what it measures, at which scale, and where it comes from.
 
+Official sets of other distributions stand beside the collections: entry points of the group `gelo.datasets`, each naming an `Official`.
+
 A sweep names a collection (`miniature`, `paper`); the collection says which data sets belong to which suite. Counts and class numbers are
 those of `docs/protocols.md`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from gelo.models.durable import is_done
 from gelo.models.faults import Fault, UserError, unknown
+from gelo.models.registered import Registry, admitted, strange
 from gelo.tasks.data.manifest import CARD, Dataset, open_dataset
 from gelo.tasks.metricnames import LONGEST_PIECE, is_piece
-from gelo.tasks.prepare.general.official import OFFICIAL
+from gelo.tasks.prepare.general.official import OFFICIAL, Official
 from gelo.tasks.prepare.splits import is_role
 from gelo.tasks.protocols import PROTOCOLS, asked, groups, protocols_of, suites, widened
 
@@ -58,7 +61,7 @@ _MINI_GENERAL = ("shapes", "textures", "colours", "counts", "signs", "scripts", 
 GENERAL = ("zero_shot", "probe")  # of a set with a train split, and of a user's own whose card says nothing
 _BESIDE = ("imagenet",)  # prepared and scored where a user asks for it; the paper has no such column
 
-ENTRIES: dict[str, Entry] = {
+OWN: dict[str, Entry] = {
     entry.name: entry
     for entry in (
         *(Entry(name, "miniature", GENERAL, builder="gelo.tasks.mini.general") for name in _MINI_GENERAL),
@@ -100,13 +103,49 @@ _GROUPS = ("mean", "average", "avg", "all", "none", "any", "gelo", "forgetting",
 _COLUMNS = ("trial", "backbone", "task", "adaptation", "remedy", "seed")  # of the report's tables, beside the sets
 
 
+def clash(new: Any, known: Mapping[str, Official], where: str) -> Fault | None:
+    """Why a registered object cannot be one of the official sets."""
+    if not isinstance(new, Official):
+        return strange(new, where, "an Official, or a tuple of them")
+    why = "this is another's" if new.name in known else _meaning(new.name, OWN)
+    if why or new.name != new.name.lower():
+        return Fault(
+            where, f"data set {new.name!r}", f"a small name of its own: {why or 'this has capitals'}", "rename it"
+        )
+    roles = ("training", *PROTOCOLS)
+    if strays := [role for role in new.roles if role not in roles]:
+        return unknown(f"{where}: roles", strays[0], roles, "protocol")
+    return None
+
+
+REGISTERED: Mapping[str, Official] = Registry(
+    dict, lambda own: admitted("gelo.datasets", own, lambda each: each.name, clash)
+)
+
+
+def _with_registered(own: Mapping[str, Entry]) -> dict[str, Entry]:
+    return {**own, **{name: _entry(official) for name, official in REGISTERED.items()}}
+
+
+def _entry(official: Official) -> Entry:
+    roles = official.roles or (GENERAL if "train" in official.images else ("zero_shot",))
+    return Entry(official.name, "full", roles, official.classes, official.images.get("test", 0), beside=True)
+
+
+ENTRIES: Mapping[str, Entry] = Registry(lambda: OWN, _with_registered)
+
+
 def taken(name: str) -> str:
     """Why a user's own set cannot have this name: what it means already, in whatever case; "" for a free one."""
+    return _meaning(name, ENTRIES)
+
+
+def _meaning(name: str, entries: Mapping[str, Entry]) -> str:
     low = name.lower()
     if not is_piece(name):
         return f"this one has {len(name):,} signs" if len(name) > LONGEST_PIECE else "this one has other signs"
-    if low in ENTRIES:
-        return "this is a miniature set of gelo's own" if ENTRIES[low].builder else "this is an official set's"
+    if low in entries:
+        return "this is a miniature set of gelo's own" if entries[low].builder else "this is an official set's"
     if low in {*asked(), *groups(), *suites(), *COLLECTIONS, *_GROUPS}:
         return "this is a group of metrics or data sets"
     if low in _COLUMNS:

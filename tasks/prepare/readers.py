@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gelo.tasks.data.catalogue import REGISTERED
 from gelo.tasks.prepare.biometric.attacks import morphs, spoofs
 from gelo.tasks.prepare.biometric.identities import identities
 from gelo.tasks.prepare.biometric.ijb import templates
@@ -19,7 +20,7 @@ from gelo.tasks.prepare.hub.reader import hub
 from gelo.tasks.prepare.layout import Layout
 from gelo.tasks.prepare.tree import Tree
 
-KNOWN: dict[str, Official] = OFFICIAL | BIOMETRIC
+KNOWN: dict[str, Official] = {**OFFICIAL, **BIOMETRIC, **REGISTERED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +50,4 @@ READERS: dict[str, Reader] = {
 
 def of_faces(name: str, reader: str | None) -> bool:
     """Whether a set shows people, so that no picture of it is made unless somebody asks."""
-    return READERS[reader].faces if reader in READERS else name in BIOMETRIC
+    return READERS[reader].faces if reader in READERS else name in BIOMETRIC or (name in KNOWN and KNOWN[name].faces)

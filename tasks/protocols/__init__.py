@@ -6,15 +6,16 @@ naming a `Protocol` or several. They are read when they are first asked for, so 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from typing import NamedTuple
 
-from gelo.models.faults import UserError, unknown
+from gelo.models.faults import unknown
+from gelo.models.registered import Registry, admitted
 from gelo.tasks.metricnames import parse_metric
 from gelo.tasks.protocols.base import Better, Metric, Protocol, ScoresFile, Suite, joined
-from gelo.tasks.protocols.registered import clash, registered
+from gelo.tasks.protocols.registered import GROUP, clash
 
 # One line a file of this folder, in the order of the report; each ends in `PROTOCOLS`.
 FILES = (
@@ -30,32 +31,12 @@ FILES = (
 )
 
 
-class _Registry(Mapping[str, Protocol]):
-    """The protocols by name, in order. Raises UserError, when first asked, for a registered one that cannot be used."""
-
-    def __getitem__(self, name: str) -> Protocol:
-        return _loaded()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_loaded())
-
-    def __len__(self) -> int:
-        return len(_loaded())
+def _own() -> dict[str, Protocol]:
+    own = [protocol for file in FILES for protocol in import_module(f"{__name__}.{file}").PROTOCOLS]
+    return {protocol.name: protocol for protocol in own}
 
 
-PROTOCOLS: Mapping[str, Protocol] = _Registry()
-
-
-@cache
-def _loaded() -> dict[str, Protocol]:
-    found: dict[str, Protocol] = {}
-    for file in FILES:
-        found |= {protocol.name: protocol for protocol in import_module(f"{__name__}.{file}").PROTOCOLS}
-    for where, protocol in registered():
-        if fault := clash(protocol, found, where):
-            raise UserError("protocols", fault)
-        found[protocol.name] = protocol
-    return found
+PROTOCOLS: Mapping[str, Protocol] = Registry(_own, lambda own: admitted(GROUP, own, lambda each: each.name, clash))
 
 
 @cache

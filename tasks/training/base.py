@@ -25,14 +25,15 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One specialised task. `data`, `defaults`, `lora` and `gain` are keyed by collection; `suite` is the prefix of its metrics.
+    """One specialised task. `data`, `defaults`, `lora` and `gain` are keyed by collection; `suite` is the prefix of its metrics: where it
+    is that of a protocol's trained head (`mad`, `pad`), the trained head is scored.
 
     defaults: fields of `tasks.ledger.trial.Training` but `data`. by_adaptation: those that an adaptation has otherwise. lora: fields of
     `models.adapt.Lora`. question: what the report asks of the gain.
     """
 
     name: str
-    suite: Literal["fr", "mad", "pad"]
+    suite: str
     data: Mapping[str, str]
     head: HeadKind
     defaults: Mapping[str, Mapping[str, object]]

@@ -20,7 +20,11 @@ Metric = Literal["top1", "mean_per_class"]
 
 @dataclass(frozen=True, slots=True)
 class Official:
-    """One official set. `size`: of the download; `home`: the project that publishes it; `unchecked`: what no catalogue can check."""
+    """One official set. `size`: of the download; `home`: the project that publishes it; `unchecked`: what no catalogue can check.
+
+    roles, faces: of one that another distribution registers. roles: `training`, and protocols that it is scored with; () for those of
+    any general set. faces: it shows people, so that no preview is made unless somebody asks.
+    """
 
     name: str
     read: Callable[..., Layout]
@@ -33,6 +37,8 @@ class Official:
     each: Mapping[str, int | tuple[int, ...]] = field(default_factory=dict)
     partitions: int = 0
     unchecked: str = ""
+    roles: tuple[str, ...] = ()
+    faces: bool = False
 
 
 OFFICIAL: dict[str, Official] = {
