@@ -63,7 +63,7 @@ def test_paths_of_the_roots_pages_are_links_of_the_site() -> None:
 
 def test_the_api_is_that_of_the_packages() -> None:
     pages = api_pages()
-    assert {"models", "tasks", "tasks.metrics", "sweeps", "analysis"} <= set(pages)
+    assert {"gelo", "models", "tasks", "tasks.metrics", "sweeps", "analysis"} <= set(pages)
     assert "::: gelo.sweeps.spec\n" in pages["sweeps"]
     assert not any(".__init__" in page or "gelo.sweeps.cli" in page for page in pages.values())
 
@@ -78,6 +78,7 @@ def test_the_site_is_built_and_asks_no_other_host(site: Path) -> None:
         assert not [where for where in loaded.found if re.match(r"(\w+:)?//", where)], page.name
     styles = "".join(path.read_text() for path in site.rglob("*.css"))
     assert not re.search(r"(url\(|@import)\s*[\"']?(https?:)?//", styles)
+    assert "gelo.api.evaluate" in (site / "api" / "gelo.html").read_text()
     assert "gelo.models.zoo.load_backbone" in (site / "api" / "models.html").read_text()
 
 
