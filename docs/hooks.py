@@ -67,7 +67,8 @@ def _on_site(name: str) -> str:
 
 
 def api_pages() -> dict[str, str]:
-    """By dotted name, the face for notebooks and one page a folder of the packages: each module that has a docstring and no underscore before its name."""
+    """By dotted name, the face for notebooks and one page a folder of the packages: each module that has a docstring and no underscore
+    before its name."""
     folders = [file.parent for package in PACKAGES for file in sorted((ROOT / package).rglob("__init__.py"))]
     pages = {FACE: "# gelo\n\n::: gelo.api\n\n::: gelo.metrics\n"}
     for folder in folders:

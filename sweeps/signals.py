@@ -60,7 +60,8 @@ def lent() -> Iterator[None]:
         yield
     finally:
         for number, old in before.items():
-            signal.signal(number, old)
+            if old is not None:  # of a program around Python, which alone can set it
+                signal.signal(number, old)
         _came.clear()
 
 

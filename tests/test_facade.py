@@ -199,7 +199,7 @@ def test_a_name_that_is_nothing_is_one_error_with_the_nearest(world: Path, trial
         for part in parts:
             assert part in str(caught.value), str(caught.value)
 
-    refused(f"smal/{key}", "unknown sweep 'smal'", "nearest: small")
+    refused(f"smalx/{key}", "unknown sweep 'smalx'", "nearest: small")
     refused(f"small/{label[:-1]}9", "unknown trial", f"nearest: {label}", key)
     refused(f"small/{'z' * 12}", "unknown trial 'zzzzzzzzzzzz'", key)
     refused("mini-z", "unknown backbone 'mini-z'", "nearest: mini-")
@@ -356,8 +356,8 @@ def test_a_result_file_that_cannot_be_read_is_a_warning(tmp_path: Path) -> None:
 def test_results_of_no_sweep_an_unknown_one_and_one_without_results(world: Path) -> None:
     with pytest.raises(UserError, match="at least one name"):
         gelo.results(storage=world / "out")
-    with pytest.raises(UserError, match=r"unknown sweep 'smal'.*nearest: small"):
-        gelo.results("smal", storage=world / "out")
+    with pytest.raises(UserError, match=r"unknown sweep 'smalx'.*nearest: small"):
+        gelo.results("smalx", storage=world / "out")
     with pytest.raises(UserError, match="nothing has run yet"):
         gelo.results("small", storage=world / "out")
 
@@ -448,8 +448,8 @@ def _block() -> str:
 def test_the_block_of_the_page_is_a_notebook_that_works_in_any_folder(small_world: Path, tmp_path: Path) -> None:
     """Then the command line finds the sweep complete, with the same numbers; the kernel's own handlers stand again."""
     lines = (
-        "import signal\nbefore = signal.getsignal(signal.SIGINT)\n" + _block() + "\n"
-        "assert signal.getsignal(signal.SIGINT) is before\n"
+        "import signal\nhandler = signal.getsignal(signal.SIGINT)\n" + _block() + "\n"
+        "assert signal.getsignal(signal.SIGINT) is handler\n"
         "assert gelo.run(SPEC, show=False).complete\n"  # nothing left to do
         "import json; open('frame.json', 'w').write(json.dumps(frame.to_dict('records')))\n"
     )
