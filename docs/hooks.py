@@ -21,6 +21,7 @@ FROM_ROOT = {
     "security.md": "SECURITY.md",
     "conduct.md": "CODE_OF_CONDUCT.md",
 }
+FACE = "gelo"  # what notebooks call
 PACKAGES = ("models", "tasks", "sweeps", "analysis")
 INSIDE = {
     "models/mini",
@@ -33,7 +34,7 @@ _OUTSIDE = re.compile(r"\]\(\.\./([\w./-]+)\)")  # of a page in docs/: a file be
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """The API's part of the navigation is what there is."""
     assert config.nav is not None
-    config.nav.append({"API": [{f"gelo.{name}": f"api/{name}.md"} for name in api_pages()]})
+    config.nav.append({"API": [{name if name == FACE else f"gelo.{name}": f"api/{name}.md"} for name in api_pages()]})
     return config
 
 
@@ -66,9 +67,10 @@ def _on_site(name: str) -> str:
 
 
 def api_pages() -> dict[str, str]:
-    """By dotted name, one page a folder of the packages: each module that has a docstring and no underscore before its name."""
+    """By dotted name, the face for notebooks and one page a folder of the packages: each module that has a docstring and no underscore
+    before its name."""
     folders = [file.parent for package in PACKAGES for file in sorted((ROOT / package).rglob("__init__.py"))]
-    pages = {}
+    pages = {FACE: "# gelo\n\n::: gelo.api\n\n::: gelo.metrics\n"}
     for folder in folders:
         place = folder.relative_to(ROOT)
         if any(place.is_relative_to(inner) for inner in INSIDE):

@@ -1,4 +1,5 @@
-"""The import order of DESIGN.md, read from the syntax trees: models <- tasks <- sweeps, tasks <- analysis; heavy packages where allowed."""
+"""The import order of DESIGN.md, read from the syntax trees: models <- tasks <- sweeps, tasks <- analysis, the face for notebooks on top;
+heavy packages where allowed."""
 
 from __future__ import annotations
 
@@ -20,7 +21,10 @@ MAY_IMPORT = {
     "sweeps": {"models", "tasks", "sweeps"},
     "analysis": {"models", "tasks", "analysis"},
 }
-MEETING_POINT = "sweeps/cli/answer.py"  # the one file where sweeps and analysis meet
+# may import all four, and nobody it
+FACADE = sorted(file.relative_to(ROOT).as_posix() for file in (ROOT / "gelo").glob("*.py"))
+ON_TOP = {"gelo", *(Path(file).stem for file in FACADE)}  # as `imports` names it
+MEETING_POINT = "sweeps/cli/answer.py"  # the one file of the packages where sweeps and analysis meet
 RAY = ("tasks/data/stream.py", "tasks/data/embed.py", "sweeps/")
 MLFLOW = ("sweeps/tracking/", "analysis/runs.py")
 PURE = ("tasks/metrics/", "tasks/protocols/")
@@ -80,12 +84,20 @@ def test_nothing_imports_a_folder_of_the_root_by_its_bare_name() -> None:
 def test_file_keeps_the_order(file: str) -> None:
     package = file.split("/")[0]
     allowed = MAY_IMPORT[package] | ({"analysis"} if file == MEETING_POINT else set())
-    strays = tops(file) & {*PACKAGES, "tests", "benchmarks"} - allowed
+    strays = tops(file) & {*PACKAGES, *ON_TOP, "tests", "benchmarks"} - allowed
     assert not strays, f"{file} imports {', '.join(sorted(strays))}"
     assert "ray" not in tops(file) or file.startswith(RAY), f"{file} imports ray"
     assert "mlflow" not in tops(file) or file.startswith(MLFLOW), f"{file} imports mlflow"
     if file.startswith(PURE):
         assert not tops(file) & {"torch", "ray"}, f"{file} is for arrays alone"
+
+
+@pytest.mark.parametrize("file", FACADE)
+def test_the_face_for_notebooks_stands_on_the_packages_alone(file: str) -> None:
+    """And imports nothing heavy itself: what it calls does."""
+    assert not tops(file) & {"tests", "benchmarks", "docs", "ray", "mlflow", "open_clip"}
+    assert not {module for module, top in imports(file) if top and module.split(".")[0] in {*HEAVY, "numpy", "pandas"}}
+    _reaches_none_of(file, HEAVY)
 
 
 def test_the_command_line_reaches_nothing_heavy_when_it_is_imported() -> None:
@@ -127,17 +139,13 @@ def loaded_by(module: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "gelo",
-        "gelo.__main__",
-        "gelo.sweeps.spec.sweep",
-        "gelo.sweeps.tracking.tracker",
-        "gelo.tasks.results",
-        "gelo.models.backbones.registry",
-    ],
+CHEAP = (
+    *("gelo", "gelo.api", "gelo.metrics", "gelo.__main__"),
+    *("gelo.sweeps.spec.sweep", "gelo.sweeps.tracking.tracker", "gelo.tasks.results", "gelo.models.backbones.registry"),
 )
+
+
+@pytest.mark.parametrize("module", CHEAP)
 def test_cheap_modules_load_nothing_heavy(module: str) -> None:
     """`gelo --help` and the check of a spec answer in a moment."""
     assert not loaded_by(module) & HEAVY
@@ -155,6 +163,8 @@ import mlflow
 from typing import TYPE_CHECKING
 from . import zoo
 from gelo.tasks.data import records
+from gelo import load
+from gelo.metrics import eer
 if TYPE_CHECKING:
     import torch
 def late():
@@ -170,7 +180,7 @@ def late():
         ("ray.data", False),
     } <= found
     assert not any(module.startswith("torch") for module, _ in found)
-    with pytest.raises(AssertionError, match="imports tasks"):
+    with pytest.raises(AssertionError, match="imports gelo, metrics, tasks"):
         test_file_keeps_the_order("models/bad.py")
     with pytest.raises(AssertionError, match=r"reaches mlflow through models/bad\.py"):
         _reaches_none_of("models/bad.py", HEAVY)

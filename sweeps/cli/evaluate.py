@@ -42,7 +42,8 @@ class _Evaluate(TyperCommand):
 @app.command(cls=_Evaluate)
 def evaluate(
     encoder: Annotated[
-        str | None, typer.Argument(help="A backbone (mini-s), or a trained trial as SWEEP/KEY; none with --scores.")
+        str | None,
+        typer.Argument(help="A backbone (mini-s), a trained trial as SWEEP/KEY, or its folder; none with --scores."),
     ] = None,
     suite: Annotated[
         str | None,

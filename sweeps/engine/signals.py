@@ -50,6 +50,21 @@ def handled(handler: Callable[[int], None]) -> Iterator[None]:
             signal.signal(number, old)
 
 
+@contextmanager
+def lent() -> Iterator[None]:
+    """Inside, a run may set handlers; afterwards those of before stand again, and what came is forgotten: a notebook outlives its runs."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    _came.clear()
+    install()
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            if old is not None:  # of a program around Python, which alone can set it
+                signal.signal(number, old)
+        _came.clear()
+
+
 def _set(handler: Callable[[int, FrameType | None], None]) -> None:
     for number in ENDING:
         if number is signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:

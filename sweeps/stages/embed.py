@@ -37,7 +37,8 @@ class Subject:
     """An encoder to score: its trial, where its results go, and where its weights lie.
 
     detector: the same weights as its trained head is tested: behind the transform that they were trained with. trained_on: fingerprint of
-    each data set that it was trained on, where training.json says it (an older gelo's does not).
+    each data set that it was trained on, where training.json says it (an older gelo's does not). past: why nobody knows what it was
+    trained on; "" where the trial says it.
     """
 
     trial: Trial
@@ -48,6 +49,7 @@ class Subject:
     logit_scale: float
     label: str
     trained_on: Mapping[str, str] = field(default_factory=dict, hash=False)
+    past: str = ""
 
 
 @dataclass(frozen=True)

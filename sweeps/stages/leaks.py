@@ -31,7 +31,7 @@ def leak_notes(job: Job) -> dict[str, str]:
     if not scored:  # the protocol is undefined here
         return {}
     leaks: list[Leak] = []
-    unchecked: list[str] = []
+    unchecked: list[str] = [job.subject.past] if job.subject.past else []
     if is_known(job.dataset):
         leaks += [leak for leak in _own(job.dataset) if _counts(leak, scored, reads)]
     elif set(reads) & set(_LEARNT):

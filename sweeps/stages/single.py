@@ -5,21 +5,24 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from gelo.models.backbones.registry import faults_for, resolve
 from gelo.models.backbones.zoo import load_backbone
+from gelo.models.encoder import Encoder
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.stages.embed import embed_jobs, jobs_of, protocols_of, subject_of, undecoded, verified
+from gelo.sweeps.stages.encoders import Named, named_encoder
 from gelo.sweeps.stages.score import score_jobs
-from gelo.sweeps.state.folder import SweepFolder, TrialFolder
+from gelo.sweeps.state.folder import TrialFolder
 from gelo.sweeps.terminal.progress import Display, waiting
 from gelo.sweeps.tracking.summary import averages_of, results_of
 from gelo.tasks.data.cache import using
 from gelo.tasks.data.catalogue import COLLECTIONS, entry_of, locate, named
+from gelo.tasks.data.embed import EncoderRef
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.stream import Work, decode_all
 from gelo.tasks.ledger.trial import Trial
@@ -29,7 +32,7 @@ from upath import UPath
 
 
 def evaluate_one(
-    encoder: str,
+    encoder: str | Path | Encoder,
     suites: tuple[str, ...],
     weights: Path | None,
     collection: str | None,
@@ -37,8 +40,10 @@ def evaluate_one(
     display: Display,
     only: tuple[str, ...] = (),
 ) -> tuple[list[Result], dict[str, float], list[Fault]]:
-    """Score a backbone's name or `SWEEP/KEY`; returns its results, the averages of suites that are whole, by name, and the faults that
-    kept others from being there. A trial's results go to a scratch folder: its sweep owns its own.
+    """Score what `named_encoder` finds under a name, or an encoder that is loaded; returns its results, the averages of suites that are
+    whole, by name, and the faults that kept others from being there. A trial's results go to a scratch folder: its sweep owns its own.
+
+    An encoder as an object has no trained head, and its results say that nobody knows what it was trained on.
 
     weights: of the backbone; those of the sweep where it is of one and nothing is said. only: these prepared data sets in place of the
     collection's.
@@ -53,18 +58,23 @@ def evaluate_one(
     ]
     if only and collection is not None:
         faults.append(Fault("--collection", "given with --dataset", "one of them: both name the sets to score"))
-    trial, source, backbone, own = _which(encoder, settings, faults)
-    weights = weights or own
-    if collection is None and backbone is not None:
-        collection = "miniature" if resolve(backbone).scale == "miniature" else "paper"
+    held = _anew(encoder) if isinstance(encoder, Encoder) else None
+    which: Named | None = None
+    try:
+        which = Named(encoder.name) if isinstance(encoder, Encoder) else named_encoder(encoder, UPath(settings.storage))
+    except UserError as error:
+        faults += error.faults
+    if collection is None and which is not None:
+        collection = "miniature" if (held or resolve(which.backbone)).scale == "miniature" else "paper"
     if collection is not None and collection not in COLLECTIONS:
         faults.append(unknown("--collection", collection, COLLECTIONS, "collection"))
-    if faults or backbone is None or collection is None:
+    if faults or which is None or collection is None:
         raise UserError("evaluate", faults)
-    trial = trial or Trial(backbone=backbone, task="none", collection=collection)
+    backbone, weights = which.backbone, weights or which.weights
+    trial = which.trial or Trial(backbone=backbone, task="none", collection=collection)
     data, cache = Path(settings.data).absolute(), Path(settings.cache).absolute()
     pairs = _pairs_of(only, chosen, data, faults) if only else protocols_of(collection, chosen, data)
-    if unread := faults_for(backbone, weights):  # before any data is made
+    if held is None and (unread := faults_for(backbone, weights)):  # before any data is made
         raise UserError("evaluate", [*unread, *faults])
     datasets = _opened(dict.fromkeys(name for name, _ in pairs), data, cache, settings.verify, faults, display)
     if not datasets:
@@ -72,10 +82,13 @@ def evaluate_one(
             "data sets", faults or Fault("--suite", ", ".join(chosen), f"a suite that {collection} has sets for")
         )
     with waiting(f"the weights of {backbone} to be read", display.say):
-        base = load_backbone(backbone, weights)  # once it is known what for
+        base = held or load_backbone(backbone, weights)  # once it is known what for
     with tempfile.TemporaryDirectory() as scratch, using(cache, settings.cache_limit):
-        subject = subject_of(trial, source or TrialFolder(UPath(scratch)), base, str(weights) if weights else None)
+        subject = subject_of(trial, which.place or TrialFolder(UPath(scratch)), base, str(weights) if weights else None)
         subject = replace(subject, folder=TrialFolder(UPath(scratch)))
+        if held is not None:
+            ref = _Held(held.vision_fingerprint, backbone, None, None, encoder=held)
+            subject = replace(subject, ref=ref, detector=ref, past=_PAST, label=f"{backbone}, as given")
         jobs = jobs_of([subject], datasets, pairs)
         lost: set[Work] = set()
         for transform in {job.ref.transform or base.transform for job in jobs}:
@@ -100,6 +113,25 @@ def evaluate_one(
     if not results:
         raise UserError("evaluate", faults or Fault(", ".join(datasets), "no result", "at least one"))
     return results, means, list(dict.fromkeys(faults))
+
+
+@dataclass(frozen=True)
+class _Held(EncoderRef):
+    """An encoder of this process, which no other can load."""
+
+    encoder: Encoder | None = field(default=None, compare=False)
+
+    def load(self, device: str = "cpu") -> Encoder:
+        assert self.encoder is not None
+        return self.encoder
+
+
+_PAST = "what it was trained on is not known: it was given as an object"
+
+
+def _anew(encoder: Encoder) -> Encoder:
+    """The same towers, whose fingerprint is that of their tensors now, whoever has changed them since it was last asked for."""
+    return encoder.with_transform(encoder.transform)
 
 
 @contextmanager
@@ -142,29 +174,3 @@ def _pairs_of(names: Sequence[str], suites: list[str], data: Path, faults: list[
             found = f"{name}: scored with {', '.join(scored)}" if scored else f"{name}: a set to train on, not to score"
             faults.append(Fault("--dataset", found, f"sets that {', '.join(suites)} can score"))
     return pairs
-
-
-def _which(
-    encoder: str, settings: Settings, faults: list[Fault]
-) -> tuple[Trial | None, TrialFolder | None, str | None, Path | None]:
-    """(trial, its folder, backbone, the sweep's weights of it); a sweep's trial when `encoder` is SWEEP/KEY of a sweep that is there."""
-    sweep, slash, key = encoder.rpartition("/")
-    storage = UPath(settings.storage)
-    folder = SweepFolder(storage, sweep)
-    if slash and folder.exists():
-        spec = folder.spec()
-        trials = {trial.key: trial for trial in spec.trials()}
-        if key not in trials:
-            faults.append(unknown("ENCODER", key, trials, f"trial of {sweep}"))
-            return None, None, None, None
-        trial, place = trials[key], folder.trial(trials[key])
-        if trial.training is not None and not place.is_trained():
-            faults.append(Fault(encoder, "not trained yet", "a trained trial", f"gelo resume {sweep}"))
-        own = spec.weights.get(trial.backbone)
-        return trial, place, trial.backbone, Path(own) if own else None
-    try:
-        resolve(encoder)
-    except UserError as error:
-        faults += error.faults
-        return None, None, None, None
-    return None, None, encoder, None

@@ -49,6 +49,8 @@ def test_it_holds_every_file_of_the_packages(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     tracked = subprocess.run(["git", "ls-files", *NAMES], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert {f"gelo/{name}" for name in tracked.split()} <= held
+    own = subprocess.run(["git", "ls-files", "gelo"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert set(own.split()) <= held, "the face for notebooks"
     assert not {name.split("/")[0] for name in held} & set(NAMES)
 
 
@@ -87,15 +89,22 @@ def test_it_runs_a_sweep_beside_packages_of_the_same_names(wheel: Path, small_wo
         "--cache",
         str(small_world / "cache"),
     ]
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # it would lead to a checkout
     done = subprocess.run(
-        run, cwd=tmp_path, env=os.environ | {"RAY_AUTH_MODE": "disabled"}, capture_output=True, text=True, timeout=300
+        run, cwd=tmp_path, env=clean | {"RAY_AUTH_MODE": "disabled"}, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(list((tmp_path / "out" / "two" / "trials").glob("*/results/zero_shot/*.json"))) == 4
     where = subprocess.run(
-        [str(python), "-c", "import gelo.models; print(gelo.models.__file__)"],
+        [
+            str(python),
+            "-c",
+            "import gelo; print(gelo.models.__file__, gelo.__version__, len(gelo.results('two').trial.unique()))",
+        ],
         capture_output=True,
         text=True,
         cwd=tmp_path,
+        env=clean,
     )
     assert where.stdout.startswith(str(site)), where.stdout + where.stderr
+    assert where.stdout.split()[1:] == [wheel.name.split("-")[1], "2"]

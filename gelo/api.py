@@ -1,0 +1,349 @@
+"""What notebooks call: the same code, defaults and checks as the commands of the same names. A mistake is raised as `UserError`.
+
+Folders count from the working folder, as on the command line; `GELO_DATA`, `GELO_CACHE` and `GELO_CACHE_LIMIT` hold where nothing is given.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gelo.models.faults import Fault, UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from gelo.models.encoder import Encoder
+    from gelo.sweeps.spec.settings import Settings
+    from gelo.sweeps.spec.sweep import SweepSpec
+    from gelo.sweeps.terminal.progress import Display
+    from gelo.tasks.results import Result
+
+_ENVIRONMENT = {"data": "GELO_DATA", "cache": "GELO_CACHE", "cache_limit": "GELO_CACHE_LIMIT"}
+COLUMNS = [
+    "sweep", "trial", "label", "backbone", "task", "adaptation", "remedy", "seed", "suite", "dataset", "part", "metric", "value", "low",
+    "high", "better", "n", "counts", "reason", "protocol", "protocol_version", "scale", "partial", "leak", "unchecked",
+]  # fmt: skip
+
+
+def load(
+    name: str | Path,
+    weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    storage: str | Path = "out",
+) -> Encoder:
+    """The encoder of a name, float32, in eval mode, frozen.
+
+    name: a backbone (`"mini-s"`, `"ViT-B/16"`, any open_clip architecture); `"SWEEP/KEY"`, where KEY is a trial's key, the beginning of
+    one, or its label as `gelo status` shows it; or the folder of a trial (a `Path`, or a string). A tower that does not merge into plain
+    weights loads too. weights: the backbone's file, in place of the one that the sweep or `GELO_WEIGHTS` says. device: `"cpu"`, `"cuda"`,
+    `"cuda:1"`. storage: where sweeps are kept, a folder or a URI.
+
+    The encoder takes uint8 images (N, size, size, 3) as `encoder.transform.to_uint8` makes them of a `PIL.Image`, and strings; it gives
+    float32 features (N, `encoder.dim`), not normalised.
+
+    Raises UserError, with the nearest name, for an unknown backbone, sweep or trial and a folder that is no trial; and for a trial that
+    is not trained yet, weights that are missing or changed since, and a device that is not here.
+
+    Example:
+
+        encoder = gelo.load("mini-s")
+        images = encoder.encode_images(np.stack([encoder.transform.to_uint8(image)]))    # (1, 128)
+        texts = encoder.encode_texts(["a photo of a cat", "a photo of a dog"])           # (2, 128)
+    """
+    from upath import UPath
+
+    from gelo.models.backbones.zoo import load_backbone
+    from gelo.sweeps.cli.base import refuse_places
+    from gelo.sweeps.stages.encoders import named_encoder
+
+    _refuse_device(str(device))
+    settings = _settings(storage=storage)
+    refuse_places(settings, reads=("storage",))
+    given = None if weights is None else Path(weights)
+    named = named_encoder(name, UPath(settings.storage))
+    ref = named.ref(given)
+    return load_backbone(named.backbone, given or named.weights, device) if ref is None else ref.load(str(device))
+
+
+def evaluate(
+    encoder: str | Path | Encoder,
+    suites: str | Sequence[str] = ("general",),
+    *,
+    datasets: str | Sequence[str] = (),
+    collection: str | None = None,
+    weights: str | Path | None = None,
+    storage: str | Path | None = None,
+    data: str | Path | None = None,
+    cache: str | Path | None = None,
+    cache_limit: float | None = None,
+    verify: bool | None = None,
+    allow_partial: bool = False,
+    show: bool = False,
+) -> list[Result]:
+    """Score one encoder in this process, without Ray or MLflow: the numbers of `gelo evaluate`, to the bit.
+
+    encoder: a name as `load` takes it, or an `Encoder`. One that is given as an object has no trained head (the suites `fr`, `mad`, `pad`
+    that need one are left out), and its results say that nobody could look whether it was trained on what is scored: prefer the name.
+    suites: of `general`, `biometric`, or single ones such as `zero_shot`; the command's default is both. datasets: only these prepared
+    sets, in place of the collection's. collection: `miniature` or `paper`; what fits the backbone if nothing is said. data, cache:
+    folders of prepared sets and of what is made of them (out/data and out/cache). cache_limit: gigabytes. verify: hash every shard anew.
+    show: progress on stderr.
+
+    Returns one `Result` for each suite and data set: `values` (fractions in [0, 1]) and `intervals` (95 %, low and high) by full metric
+    name, `absent` (why a metric has no value), `counts`.
+
+    Raises UserError where anything that was asked for cannot be scored, as the command ends with exit code 2; with allow_partial the others
+    are returned, and each fault is a warning.
+
+    Example:
+
+        (result,) = gelo.evaluate("mini-s", "zero_shot", datasets="shapes")
+        result.values["zero_shot/shapes/top1"], result.intervals["zero_shot/shapes/top1"]
+        gelo.evaluate("demo/3f9c0a11b2c4", ["biometric"])
+    """
+    from gelo.sweeps.cli.base import refuse_places
+    from gelo.sweeps.stages.single import evaluate_one
+
+    settings = _settings(storage=storage, data=data, cache=cache, cache_limit=cache_limit, verify=verify)
+    refuse_places(settings, reads=("storage", "data"), writes=("cache",))
+    given = None if weights is None else Path(weights)
+    found, _, faults = evaluate_one(
+        encoder, _listed(suites), given, collection, settings, _display(show), _listed(datasets)
+    )
+    if faults and not allow_partial:
+        raise UserError("not scored", faults)
+    for fault in faults:
+        warnings.warn(f"not scored: {fault}", stacklevel=2)
+    return found
+
+
+def results(*sweeps: str, storage: str | Path = "out") -> pd.DataFrame:
+    """Every number of one or several sweeps as a tidy frame: one row a trial and metric, read from the result files; no MLflow.
+
+    sweeps: their names. storage: where they are kept, a folder or a URI.
+
+    Columns: `sweep`, `trial` (its key), `label` (as `gelo status` has it), `backbone`, `task` ("none": untouched), `adaptation`, `remedy`,
+    `seed`; `suite`, `dataset`, `part` (the data set, or the attack or domain in it), `metric` (its full name); `value`, `low`, `high`
+    (fractions in [0, 1], 95 %; NaN where there is none, and then `reason` says why); `better` ("higher", "lower", "" for a spread);
+    `n` (what was compared, in all), `counts` (in words), `protocol`, `protocol_version`, `scale`, `partial`, `leak`, `unchecked`.
+    Rows stand in the order of the report's tables. A trial without results, such as one that failed, has no row: `gelo status` shows it.
+
+    Raises UserError for no name, an unknown one (with the nearest), and a sweep of which nothing is scored yet. A result file that cannot
+    be read is a warning, and its rows are not there.
+
+    Example:
+
+        frame = gelo.results("demo", "demo-remedies")
+        top1 = frame[(frame.suite == "zero_shot") & frame.metric.str.endswith("/top1")]
+        top1.pivot_table("value", "label", "dataset")
+    """
+    import pandas as pd
+
+    from gelo.sweeps.cli.base import refuse_places
+
+    settings = _settings(storage=storage)
+    refuse_places(settings, reads=("storage",))
+    if not sweeps:
+        raise UserError(
+            "results", Fault("sweeps", "none", 'at least one name, such as gelo.results("demo")', "gelo ls")
+        )
+    return pd.concat([_read(settings, name) for name in dict.fromkeys(sweeps)], ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a sweep ended. name, storage: as it is found again; folder: where its files lie; trials: how many it has.
+
+    failures: by the key of a trial that failed, its `label`, `kind` ("user", "storage", "fault") and `error`; faults: what kept single
+    results from being there, all others being saved; report: the page.
+    """
+
+    name: str
+    storage: str
+    folder: Path | str
+    trials: int
+    failures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+    report: Path | str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every trial and every result is there."""
+        return not self.failures and not self.faults
+
+    def results(self) -> pd.DataFrame:
+        """See `gelo.results`."""
+        return results(self.name, storage=self.storage)
+
+
+def run(
+    sweep: str | Path | Mapping[str, Any] | SweepSpec,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    storage: str | Path | None = None,
+    tracking: str | None = None,
+    data: str | Path | None = None,
+    cache: str | Path | None = None,
+    cache_limit: float | None = None,
+    address: str | None = None,
+    cpus: int | None = None,
+    verify: bool | None = None,
+    show: bool = True,
+) -> Run:
+    """Run a sweep: start it, go on with it, or find nothing left to do; ends with the report, as `gelo run` does.
+
+    sweep: a preset's name (`"demo"`), the path of a YAML file, its content as a mapping (docs/sweeps.md; adaptations, remedies and heads
+    may be specs, such as `gelo.Lora(rank=8)`), or a `SweepSpec`. overrides: of a preset or a file, by dotted key, as `--set` takes them:
+    `{"seeds": [0, 1], "tasks.faces.epochs": 2}`. storage (out), tracking (sqlite:///out/mlflow.db), data (out/data), cache (out/cache),
+    cache_limit (100 GB), address (a Ray cluster's; this machine alone), cpus (all), verify: as the command's options. show: progress on
+    stdout.
+
+    Raises UserError for whatever the check finds, before anything is started, in one error. A trial that fails raises nothing: see
+    `Run.failures`. When the kernel is interrupted the running trials save a checkpoint and KeyboardInterrupt is raised; the same call goes
+    on. Call it from the main thread, with no Ray running in this process.
+
+    Example:
+
+        done = gelo.run({"name": "mine", "backbones": ["mini-s"], "tasks": {"faces": {"adaptation": gelo.Lora(rank=4)}}})
+        assert done.complete, done.failures
+        done.results()
+    """
+    from gelo.sweeps.state.preflight import preflight
+
+    settings = _settings(
+        storage=storage, tracking=tracking, data=data, cache=cache, cache_limit=cache_limit, address=address, cpus=cpus,
+        verify=verify,
+    )  # fmt: skip
+    spec = _spec(sweep, overrides or {})
+    if threading.current_thread() is not threading.main_thread():
+        raise UserError("run", Fault("gelo.run", "called in a thread", "the main thread, which signals come to"))
+    if faults := preflight(spec, settings):  # before the slow imports below
+        raise UserError(f"sweep {spec.name}", faults)
+    from gelo.analysis.report import write_report
+    from gelo.sweeps.engine.signals import lent
+    from gelo.sweeps.stages.run import run_sweep
+
+    with lent():
+        outcome = run_sweep(spec, settings, _display(show, out=True))
+        if outcome.stopped == signal.SIGINT:
+            raise KeyboardInterrupt(f"sweep {spec.name}: the running trials saved a checkpoint; the same call goes on")
+        if outcome.stopped:
+            raise SystemExit(128 + outcome.stopped)
+        written = write_report(outcome.folder.storage, spec.name, settings.tracking)
+        outcome.keep(written.path, written.headline)
+    return Run(
+        spec.name, settings.storage, outcome.folder.root, len(spec.trials()), dict(outcome.failures), tuple(outcome.faults),
+        written.path / "index.html",
+    )  # fmt: skip
+
+
+def _settings(**given: Any) -> Settings:
+    """As the command line makes them. Raises UserError."""
+    from gelo.sweeps.cli.base import settings_of
+
+    for name, variable in _ENVIRONMENT.items():
+        if name in given and given[name] is None and os.environ.get(variable):
+            given[name] = os.environ[variable]
+    limit = given.get("cache_limit")
+    try:
+        given |= {} if limit is None else {"cache_limit": _not_negative(limit)}
+    except ValueError:
+        raise UserError("settings", Fault("cache_limit", repr(limit), "gigabytes, 0 or more")) from None
+    cpus = given.get("cpus")
+    if cpus is not None and (not isinstance(cpus, int) or cpus < 1):
+        raise UserError("settings", Fault("cpus", repr(cpus), "a whole number, 1 or more"))
+    paths: dict[str, Any] = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
+    return settings_of(None, **paths)
+
+
+def _not_negative(value: object) -> float:
+    number = float(value)  # type: ignore[arg-type]
+    if not number >= 0:
+        raise ValueError(value)
+    return number
+
+
+def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
+    """A text is names with commas between them, as options have them."""
+    return tuple(name for name in names.split(",") if name) if isinstance(names, str) else tuple(names)
+
+
+def _display(show: bool, *, out: bool = False) -> Display:
+    from rich.console import Console
+
+    from gelo.sweeps.terminal.progress import Display
+
+    return Display(Console(stderr=not out, soft_wrap=True, quiet=not show))
+
+
+def _refuse_device(device: str) -> None:
+    """Raise UserError for a device that torch does not know, or that is not on this machine."""
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
+        found = (str(error).splitlines() or [""])[0]
+        raise UserError("device", Fault(device, found, "a device of this machine, such as cpu or cuda")) from None
+
+
+def _read(settings: Settings, sweep: str) -> pd.DataFrame:
+    """The rows of one sweep. Raises UserError."""
+    from upath import UPath
+
+    from gelo.analysis.runs import read_runs
+    from gelo.sweeps.state.folder import SweepFolder
+    from gelo.tasks.ledger.trial import Trial
+    from gelo.tasks.protocols import better
+
+    folder = SweepFolder(UPath(settings.storage), sweep)
+    labels = Trial.labels(folder.spec().trials())
+    runs = read_runs(folder.storage, sweep)
+    for fault in runs.faults:
+        warnings.warn(f"sweep {sweep}: {fault}", stacklevel=3)
+    told = ["trial", "backbone", "task", "adaptation", "remedy", "seed"]
+    frame = runs.trials[told].merge(runs.metrics, on="trial", validate="one_to_many")
+    return frame.assign(
+        sweep=sweep,
+        label=[labels.get(key, "") for key in frame["trial"]],
+        better=[better(name) or "" for name in frame["metric"]],
+        protocol_version=frame["version"],
+    )[COLUMNS]
+
+
+def _spec(sweep: str | Path | Mapping[str, Any] | SweepSpec, overrides: Mapping[str, Any]) -> SweepSpec:
+    """Checked, whatever it came as. Raises UserError."""
+    from gelo.sweeps.spec.sweep import SweepSpec, load_spec, parse_spec
+
+    if isinstance(sweep, str | Path):
+        return load_spec(str(sweep), tuple(f"{key}={json.dumps(_plain(value))}" for key, value in overrides.items()))
+    if overrides:
+        raise UserError("run", Fault("overrides", "given with a mapping", "none: a mapping says all itself"))
+    raw = sweep.model_dump(mode="json") if isinstance(sweep, SweepSpec) else _plain(sweep)
+    return parse_spec(raw, f"sweep {raw['name']}" if isinstance(raw, Mapping) and "name" in raw else "sweep")
+
+
+def _plain(value: Any) -> Any:
+    """Specs as a sweep's YAML writes them: `{lora: {rank: 8}}`, only what was given; tuples as lists."""
+    from gelo.models.remedies import Stack
+    from gelo.models.spec import Member
+
+    if isinstance(value, Stack):
+        return [[_plain(each) for each in value.remedies]]
+    if isinstance(value, Member):
+        given = {name: _plain(getattr(value, name)) for name in value.model_fields_set if name != "kind"}
+        return {value.kind: given} if given else value.kind
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):  # of remedies, a list in a list is several at once
+        return [_plain(each)[0] if isinstance(each, Stack) else _plain(each) for each in value]
+    return value

@@ -1,0 +1,1 @@
+../../gelo/metrics.py
