@@ -96,9 +96,8 @@ def main() -> None:
     }  # fmt: skip
     common = {"backbone": "mini-s", "task": "morphs", "collection": "miniature", "training": training, "seed": 7}
     trials = {way: common | fields for way, fields in WAYS.items()}
-    steps, busy = (
-        {way: {side: [] for side in SIDES} for way in WAYS} for _ in range(2)
-    )  # milliseconds by clock and processor
+    steps: dict[str, dict[str, list[float]]] = {way: {side: [] for side in SIDES} for way in WAYS}  # ms by the clock
+    busy: dict[str, dict[str, list[float]]] = {way: {side: [] for side in SIDES} for way in WAYS}  # ms of the processor
     with release as last, tempfile.TemporaryDirectory() as scratch:
         data = noise(Path(scratch), images).root
         homes = {"ours": ROOT, "theirs": Path(last)}
