@@ -72,6 +72,8 @@ def _shown() -> list[tuple[str, str]]:
             match = re.match(r"    (?:\$ )?(?:\.venv/bin/)?(gelo [^#|>&]+)", line)
             if match:
                 found.append((path.name, match[1].strip()))
+            if re.match(r"\d+\. ", line):  # a numbered list of commands
+                found += [(path.name, command) for command in re.findall(r"`(gelo [^`]+)`", line)]
     return found
 
 

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gelo.models.backbones.zoo import load_backbone, load_tower
+from gelo.models.backbones.zoo import load_backbone
 from gelo.models.faults import UserError
+from gelo.models.trained import load_tower
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import parse_spec
 from gelo.sweeps.stages.train import train

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 import torch
-from gelo.models.backbones.attention import join_state
+from gelo.models.adapt.attention import join_state
 from gelo.models.tower import ENCODER, Builds, Tower
 from torch import Tensor, nn
 

@@ -1,4 +1,4 @@
-"""LoRA through peft, on attention that was split first (see `models.backbones.attention` for why)."""
+"""LoRA through peft, on attention that was split first (see `models.adapt.attention` for why)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Lora(OnProjections):
 
         import torch
         from gelo.models.adapt.adapted import Adapted, LowRank
-        from gelo.models.backbones.attention import split_attention
+        from gelo.models.adapt.attention import split_attention
 
         network = split_attention(copy.deepcopy(visual))
         names = self.modules(network)

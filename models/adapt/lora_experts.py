@@ -75,8 +75,8 @@ class LoraExperts(OnProjections):
 
     def _insert(self, network: nn.Module, tensors: Mapping[str, Tensor], start: object) -> dict[str, Around]:
         """Put a layer around every chosen projection, in the order of their names: with the tensors given, or those that `start` makes."""
+        from gelo.models.adapt.attention import split_attention
         from gelo.models.around import Around
-        from gelo.models.backbones.attention import split_attention
 
         layers: dict[str, Around] = {}
         for name in sorted(self.modules(split_attention(network))):

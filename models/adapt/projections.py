@@ -52,7 +52,7 @@ class OnProjections(AdaptationSpec):
     def modules(self, network: nn.Module) -> list[str]:
         """Module names of every chosen projection of a tower whose attention was split. Raises UserError unless each is
         there and linear."""
-        from gelo.models.backbones.attention import vision_blocks
+        from gelo.models.adapt.attention import vision_blocks
         from torch import nn
 
         blocks = vision_blocks(network)

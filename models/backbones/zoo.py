@@ -6,23 +6,18 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import open_clip
 import torch
-from gelo.models.adapt import Adaptation
 from gelo.models.backbones.registry import Backbone, config_path, resolve
 from gelo.models.backbones.weights import read_state
 from gelo.models.encoder import Encoder, TextTower, Tokenizer
 from gelo.models.faults import Fault, UserError
-from gelo.models.remedies import Remedy
-from gelo.models.tower import HOW, Tower
 from open_clip.model import CLIP, CustomTextCLIP, convert_to_custom_text_state_dict
 from open_clip.tokenizer import SimpleTokenizer
 from open_clip.transformer import QuickGELU
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "quick_gelu": QuickGELU}
@@ -48,16 +43,6 @@ def load_backbone(name: str, weights: Path | None = None, device: str | torch.de
     _fill(model, state, backbone, path)
     prove_activation(model, backbone)
     return encoder_of(model, tokenizer_of(backbone, config), backbone, config, device)
-
-
-def load_tower(folder: Path) -> Tower:
-    """What a trial kept in its `trained/`. Raises UserError where a spec in it is not known here, OSError."""
-    try:
-        return Tower.read(folder, TypeAdapter(Adaptation | Remedy))
-    except ValidationError as error:
-        kinds = ", ".join(str(each.get("input")) for each in error.errors())[:120]
-        fault = Fault(str(folder / HOW), f"a tower built by {kinds}", "an adaptation or a remedy that this gelo has")
-        raise UserError("tower", replace(fault, remedy="install what it was trained with")) from None
 
 
 def build_model(architecture: str, config_file: Path) -> nn.Module:

@@ -12,13 +12,13 @@ import torch
 from gelo.models.adapt import adapt
 from gelo.models.adapt.parameters import table
 from gelo.models.backbones.transforms import Transform
-from gelo.models.backbones.zoo import load_tower
 from gelo.models.durable import fetched, publish_folder
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
 from gelo.models.heads.head import Head
 from gelo.models.remedies import Bench
 from gelo.models.tower import Tower
+from gelo.models.trained import load_tower
 from gelo.models.training import checkpoint, loop
 from gelo.models.training.keeper import Keeper
 from gelo.models.training.run import Run

@@ -9,8 +9,6 @@ renamed, an old one upgraded as a copy: a kill in a migration leaves no half a s
 from __future__ import annotations
 
 import hashlib
-import logging
-import os
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -21,13 +19,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 from gelo.models.durable import fetched
 from gelo.models.faults import Fault, UserError
 from gelo.models.secrets import redacted
+from gelo.sweeps.tracking.client import before_import, client_of
 from gelo.sweeps.tracking.database import migrate
 from gelo.sweeps.tracking.logged import Metric, Row, check_names, checked, new_rows, unsure
 from gelo.sweeps.tracking.store import SQLITE, as_uri, locked, must_answer, resolve_uri
 from gelo.sweeps.tracking.values import Input, Scalar, batches, input_of, quotable, text_of
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from upath import UPath
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
@@ -70,17 +68,17 @@ class Tracker:
 
     def __init__(self, uri: str, experiment: str, artifacts: str | None = None) -> None:
         self.uri = resolve_uri(uri)
-        _before_import()
+        before_import()
         if self.uri.startswith(SQLITE):
             database = Path(self.uri.removeprefix(SQLITE))
             artifacts = artifacts or str(database.parent / "mlflow-artifacts")
             with locked(database):
                 migrate(database, artifacts)
-                self._client = _client(self.uri)
+                self.client_of = client_of(self.uri)
                 self.experiment_id = self._find_experiment(experiment, artifacts)
         else:
             must_answer(self.uri)
-            self._client = _client(self.uri)
+            self.client_of = client_of(self.uri)
             self.experiment_id = self._find_experiment(experiment, artifacts)
 
     @_answered
@@ -90,8 +88,8 @@ class Tracker:
         found_by = {"gelo.sweep": name, "gelo.role": "sweep"}
         run = self._find_or_create(found_by, {**(tags or {}), "mlflow.runName": name})
         if run.data.tags.get("gelo.spec") != digest:
-            self._client.log_text(run.info.run_id, spec_json, "sweep.json")
-            self._client.set_tag(run.info.run_id, "gelo.spec", digest)
+            self.client_of.log_text(run.info.run_id, spec_json, "sweep.json")
+            self.client_of.set_tag(run.info.run_id, "gelo.spec", digest)
         return str(run.info.run_id)
 
     @_answered
@@ -120,12 +118,12 @@ class Tracker:
         for param, value in absent.items():
             if len(value) > LONGEST_PARAM:  # the file first: a param that is there has its file
                 file = f"params/{param}.txt"
-                self._client.log_text(run_id, value, file)
+                self.client_of.log_text(run_id, value, file)
                 absent[param] = f"artifact {file}, {len(value)} characters"
         from mlflow.entities import Param
 
         for batch in batches([Param(param, value) for param, value in absent.items()], _ENTRIES_PER_BATCH):
-            self._client.log_batch(run_id, params=batch)
+            self.client_of.log_batch(run_id, params=batch)
         return run_id
 
     @_answered
@@ -140,7 +138,7 @@ class Tracker:
         (name, step).
         """
         wanted = checked(metrics)
-        run = self._client.get_run(run_id)
+        run = self.client_of.get_run(run_id)
         last = [
             Row(entry.key, entry.value, int(entry.timestamp), int(entry.step)) for entry in run.data.to_proto().metrics
         ]
@@ -149,10 +147,10 @@ class Tracker:
 
         rows = [Entry(*row) for row in new_rows(wanted, last, histories, int(run.info.start_time), whole)]
         for batch in batches(rows, _METRICS_PER_BATCH):
-            self._client.log_batch(run_id, metrics=batch)
+            self.client_of.log_batch(run_id, metrics=batch)
         there = {(one.dataset.name, one.dataset.digest) for one in run.inputs.dataset_inputs}
         if absent := [each for each in inputs if (each.name, each.digest) not in there]:
-            self._client.log_inputs(run_id, [input_of(each) for each in absent])
+            self.client_of.log_inputs(run_id, [input_of(each) for each in absent])
         return len(rows)
 
     @_answered
@@ -164,23 +162,23 @@ class Tracker:
             for file in files:
                 content.update(f"{file.relative_to(place)}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
             digest, tag = content.hexdigest()[:16], f"gelo.{name}"
-            if self._client.get_run(run_id).data.tags.get(tag) == digest:
+            if self.client_of.get_run(run_id).data.tags.get(tag) == digest:
                 return False
-            self._client.log_artifacts(run_id, str(place), name)
-            self._client.set_tag(run_id, tag, digest)  # last: an upload that is cut short is made again
+            self.client_of.log_artifacts(run_id, str(place), name)
+            self.client_of.set_tag(run_id, tag, digest)  # last: an upload that is cut short is made again
         return True
 
     @_answered
     def finish(self, run_id: str, status: Status, ended: float | None = None) -> None:
         """End the run, at `ended` (seconds since 1970; None for now); said again with the same status it changes nothing."""
-        if self._client.get_run(run_id).info.status != status:
-            self._client.set_terminated(run_id, status, None if ended is None else int(1000 * ended))
+        if self.client_of.get_run(run_id).info.status != status:
+            self.client_of.set_terminated(run_id, status, None if ended is None else int(1000 * ended))
 
     def _histories(self, run_id: str, names: Iterable[str]) -> list[Row]:
         return [
             Row(name, entry.value, int(entry.timestamp), int(entry.step))
             for name in names
-            for entry in self._client.get_metric_history(run_id, name)
+            for entry in self.client_of.get_metric_history(run_id, name)
         ]
 
     def _find_or_create(
@@ -190,7 +188,7 @@ class Tracker:
         run = self._find(found_by)
         if run is None:
             start = None if started is None else int(1000 * started)
-            made = self._client.create_run(self.experiment_id, start_time=start, tags={**more, **found_by})
+            made = self.client_of.create_run(self.experiment_id, start_time=start, tags={**more, **found_by})
             run = self._find(found_by) or made  # another driver may have made the same run meanwhile: the oldest counts
         from mlflow.entities import RunTag
 
@@ -200,52 +198,29 @@ class Tracker:
             if tag not in run.data.tags or (tag.startswith("gelo.") and run.data.tags[tag] != value)
         ]
         for batch in batches(tags, _ENTRIES_PER_BATCH):
-            self._client.log_batch(run.info.run_id, tags=batch)
+            self.client_of.log_batch(run.info.run_id, tags=batch)
         return run
 
     def _find(self, found_by: Mapping[str, str]) -> Any:
         query = " and ".join(f"tags.`{tag}` = '{quotable(value)}'" for tag, value in found_by.items())
-        runs = self._client.search_runs([self.experiment_id], query)
+        runs = self.client_of.search_runs([self.experiment_id], query)
         first, *surplus = sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id)) or [None]
         for run in surplus:
-            self._client.delete_run(run.info.run_id)
+            self.client_of.delete_run(run.info.run_id)
         return first
 
     def _find_experiment(self, name: str, artifacts: str | None) -> str:
         """Id of the experiment, made if absent. Raises UserError when it was deleted."""
         from mlflow.exceptions import MlflowException
 
-        found = self._client.get_experiment_by_name(name)
+        found = self.client_of.get_experiment_by_name(name)
         if found is None:
             place = f"{as_uri(artifacts)}/{urllib.parse.quote(name, safe='')}" if artifacts else None
             with suppress(MlflowException):  # another driver was first; were it anything else, the next line says so
-                return str(self._client.create_experiment(name, artifact_location=place))
-            found = self._client.get_experiment_by_name(name)
+                return str(self.client_of.create_experiment(name, artifact_location=place))
+            found = self.client_of.get_experiment_by_name(name)
         if found is None or found.lifecycle_stage != "active":
             state = "could not be made" if found is None else "was deleted"
             remedy = f"`mlflow experiments restore --experiment-id {found.experiment_id}`" if found else "see its log"
             raise UserError("tracking", Fault(f"experiment {name}", state, "an experiment to write to", remedy))
         return str(found.experiment_id)
-
-
-def _before_import() -> None:
-    """MLflow reads these when imported: no telemetry, machine metrics, printed addresses; a server that is away is told in half a minute,
-    not in four. A user's values stay."""
-    for name, value in (
-        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4"),
-        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "30"),
-        ("MLFLOW_DISABLE_TELEMETRY", "true"),
-        ("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false"),
-        ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),
-        ("MLFLOW_LOGGING_LEVEL", "WARNING"),
-        ("GIT_PYTHON_REFRESH", "quiet"),
-    ):
-        os.environ.setdefault(name, value)
-
-
-def _client(uri: str) -> MlflowClient:
-    from mlflow import MlflowClient
-
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # tells each retry, with the address
-    return MlflowClient(tracking_uri=uri)

@@ -42,8 +42,9 @@ class EncoderRef:
 
     def load(self, device: str = "cpu") -> Encoder:
         """Raises UserError when the weights on disk are not those of `vision`: a stale cache entry must never be filled."""
-        from gelo.models.backbones.zoo import load_backbone, load_tower
+        from gelo.models.backbones.zoo import load_backbone
         from gelo.models.faults import Fault
+        from gelo.models.trained import load_tower
 
         encoder = load_backbone(self.backbone, Path(self.weights) if self.weights else None, device=device)
         if self.trained is not None:

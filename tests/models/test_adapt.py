@@ -9,7 +9,7 @@ import pytest
 import torch
 from gelo.models.adapt import Adaptation, AdaptationSpec, Full, Lora, NoAdaptation, adapt
 from gelo.models.adapt.adapted import Adapted
-from gelo.models.backbones.attention import split_attention
+from gelo.models.adapt.attention import split_attention
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
 from numpy.typing import NDArray

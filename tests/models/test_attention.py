@@ -6,7 +6,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from gelo.models.backbones.attention import SplitAttention, join_state, split_attention, vision_blocks
+from gelo.models.adapt.attention import SplitAttention, join_state, split_attention, vision_blocks
 from gelo.models.encoder import Encoder
 from torch import nn
 
