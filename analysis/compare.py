@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
 from gelo.analysis.labels import is_baseline
 from gelo.analysis.runs import Runs
 from gelo.analysis.select import Status, choice, expected, select

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+
 from gelo.analysis.compare import Z95, Comparison
 from gelo.analysis.finding import Finding, Verdict, groups, names, signed, spelled
 from gelo.analysis.labels import NONE, is_baseline

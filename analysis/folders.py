@@ -6,12 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+from upath import UPath
+
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.tasks.metricnames import parse_metric
 from gelo.tasks.protocols import direction, suites
 from gelo.tasks.results import Result
-from pydantic import ValidationError
-from upath import UPath
 
 
 def read_spec(storage: UPath, root: UPath, sweep: str) -> dict[str, Any]:

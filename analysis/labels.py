@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
+
 from gelo.models.words import differing
 
 NONE = "none"

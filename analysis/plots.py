@@ -11,13 +11,14 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from gelo.analysis.compare import Z95, Comparison
-from gelo.analysis.finding import spelled
-from gelo.analysis.labels import NONE
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+
+from gelo.analysis.compare import Z95, Comparison
+from gelo.analysis.finding import spelled
+from gelo.analysis.labels import NONE
 
 # Okabe and Ito's colours, told apart with every common colour blindness; markers and hatches say the same once more.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")

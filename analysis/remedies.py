@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import pandas as pd
+from scipy.special import ndtri
+
 from gelo.analysis.compare import Comparison
 from gelo.analysis.finding import Finding, groups, signed, spelled
 from gelo.analysis.labels import NONE
 from gelo.models.words import counted
-from scipy.special import ndtri
 
 _NAMED = 3  # of those that are not told apart from the first
 TITLE = "Which remedy buys the most back?"

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from upath import UPath
+
 from gelo.analysis import plots, remedies
 from gelo.analysis.compare import Comparison, compare
 from gelo.analysis.finding import Finding, spelled
@@ -21,8 +24,6 @@ from gelo.analysis.tables import Cell, Row, Table, build, to_csv
 from gelo.models.durable import publish_bytes
 from gelo.models.faults import folded
 from gelo.models.secrets import redacted
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from upath import UPath
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from upath import UPath
+
 from gelo.analysis.folders import children, read_metrics, read_spec, read_trial
 from gelo.analysis.labels import arrange, labelled, with_settings
 from gelo.models.faults import Fault, UserError
 from gelo.tasks.protocols import suites
-from upath import UPath
 
 _MEAN = re.compile(r"mean(_\d+)?/")
 TRIAL_COLUMNS = [

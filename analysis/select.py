@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
+
 from gelo.analysis.labels import is_baseline
 from gelo.analysis.runs import Runs
 from gelo.tasks.data.catalogue import ENTRIES, chosen

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
+
 from gelo.analysis.compare import Comparison
 from gelo.analysis.labels import IDENTITY, is_baseline
 from gelo.tasks.metricnames import MEAN, metric_name, parse_metric

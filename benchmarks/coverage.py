@@ -18,15 +18,15 @@ from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.stats import norm
+
+from benchmarks.line import finish, note
 from gelo.tasks.metrics.effective import Sample
 from gelo.tasks.metrics.errors import eer
 from gelo.tasks.metrics.intervals import Combined, Highest, Interval, Rate, mean_of_rates
 from gelo.tasks.metrics.roc_intervals import Read, Roc
 from gelo.tasks.metrics.scores import Scores
 from gelo.tasks.protocols.detection import area, in_common
-from scipy.stats import norm
-
-from benchmarks.line import finish, note
 
 ERRORS, UNITS, IMAGES = (0.001, 0.01, 0.05, 0.2), (30, 100, 1000), (1, 5)
 UNEQUAL = (1.6, 1.2, 0.8, 0.4)  # times the error: the parts (attacks, domains, classes) of a mean

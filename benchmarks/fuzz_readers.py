@@ -25,15 +25,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
+
+from benchmarks.line import finish, note
 from gelo.tasks.data.pixels import UNREADABLE, open_image
 from gelo.tasks.prepare.biometric.identities import identities
 from gelo.tasks.prepare.biometric.pairs import verification
 from gelo.tasks.prepare.formats.arrays import cifar10, mnist
 from gelo.tasks.prepare.layout import Item, Layout
 from gelo.tasks.prepare.tree import Tree
-from PIL import Image
-
-from benchmarks.line import finish, note
 from tests.tasks.prepare import face_trees, trees
 
 ROUNDS = {

@@ -27,6 +27,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
+
+from benchmarks.fuzz_readers import BYTES, SECONDS, at_most, damaged
+from benchmarks.line import finish, note
 from gelo.models.faults import UserError
 from gelo.tasks.data.pixels import UNREADABLE, open_image
 from gelo.tasks.prepare.biometric.lfw import lfw
@@ -39,10 +43,6 @@ from gelo.tasks.prepare.layout import Layout
 from gelo.tasks.prepare.splits import role_of
 from gelo.tasks.prepare.tree import Tree
 from gelo.tasks.scorefiles import scorefile
-from PIL import Image
-
-from benchmarks.fuzz_readers import BYTES, SECONDS, at_most, damaged
-from benchmarks.line import finish, note
 from tests.tasks.prepare.hub_trees import parquet, rows, save_dict
 from tests.tasks.prepare.same_pictures import CLASSES, image, put, write_tar
 
@@ -410,7 +410,7 @@ CASES: Mapping[str, Case] = {
     "folder": Case(_write_folders, _PICTURES, _by(folder), _read_folders),
     "lfw": Case(_write_lfw, ("pairs.txt",), _our_pairs, _their_pairs),
     "scores": Case(_write_scores, ("s.csv",), _our_scores, _their_scores),
-}  # fmt: skip
+}
 
 
 if __name__ == "__main__":

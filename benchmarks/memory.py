@@ -15,12 +15,12 @@ import threading
 from pathlib import Path
 
 import psutil
-from gelo.models.backbones.registry import resolve
-from gelo.tasks.data.embed import embed, needs
-from gelo.tasks.data.manifest import open_dataset
 
 from benchmarks.line import finish, note
 from benchmarks.streaming import CORES, data_set, encoder, piped
+from gelo.models.backbones.registry import resolve
+from gelo.tasks.data.embed import embed, needs
+from gelo.tasks.data.manifest import open_dataset
 
 
 def main() -> None:

@@ -16,12 +16,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from gelo.tasks.prepare.layout import png
-from gelo.tasks.prepare.prepare import prepare
 from PIL import Image
 
 from benchmarks.line import finish, note
 from benchmarks.streaming import timed
+from gelo.tasks.prepare.layout import png
+from gelo.tasks.prepare.prepare import prepare
 
 CLASSES = 100
 _ALONE = """

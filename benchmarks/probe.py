@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from gelo.tasks.logistic import TOLERANCE, path
-from gelo.tasks.protocols.probe import GRID
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.line import finish, note
 from benchmarks.streaming import timed
+from gelo.tasks.logistic import TOLERANCE, path
+from gelo.tasks.protocols.probe import GRID
 
 
 def main() -> None:

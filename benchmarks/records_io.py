@@ -17,12 +17,12 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from gelo.tasks.prepare.formats.recordio import records
-from gelo.tasks.prepare.tree import Tree
 from PIL import Image
 
 from benchmarks.line import finish, note
 from benchmarks.streaming import jpeg, timed
+from gelo.tasks.prepare.formats.recordio import records
+from gelo.tasks.prepare.tree import Tree
 from tests.tasks.prepare.face_trees import packed, record
 
 DISTINCT = 64  # JPEGs that are written again and again: nothing remembers what it decoded

@@ -22,12 +22,12 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from benchmarks.line import finish, note
 from gelo.models.training.sampling import Batches, by_label
 from gelo.tasks.data.card import Card, FileEntry
 from gelo.tasks.data.manifest import CARD, CHUNK, SHARD_ROWS, Dataset
 from gelo.tasks.data.records import schema_for
-
-from benchmarks.line import finish, note
 
 BATCH, DISTINCT, SHARE = 512, 26, 10
 

@@ -11,6 +11,11 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from rich.console import Console
+from upath import UPath
+
+from benchmarks.line import finish, note
+from benchmarks.streaming import data_set, fresh, timed
 from gelo.models.backbones.zoo import load_backbone
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.stages.embed import embed_jobs, jobs_of, subject_of
@@ -21,11 +26,6 @@ from gelo.sweeps.terminal.progress import Display
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.results import Result
-from rich.console import Console
-from upath import UPath
-
-from benchmarks.line import finish, note
-from benchmarks.streaming import data_set, fresh, timed
 
 
 def main() -> None:

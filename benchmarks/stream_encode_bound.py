@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import ray
-from gelo.models.backbones.registry import resolve
-from gelo.tasks.data.embed import embed, features, needs
 
 from benchmarks.line import finish, note
 from benchmarks.streaming import CORES, data_set, encoder, fresh, loop, piped, timed
+from gelo.models.backbones.registry import resolve
+from gelo.tasks.data.embed import embed, features, needs
 
 SPLITS = ((1, 2), (2, 2), (2, 1))  # loader workers, encoding threads
 

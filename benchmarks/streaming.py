@@ -12,16 +12,17 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 import open_clip
 import torch
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+from safetensors.torch import save_file
+from torch.utils.data import DataLoader, Dataset
+
 from gelo.models.backbones.zoo import load_backbone
 from gelo.tasks.data import stream
 from gelo.tasks.data.embed import EncoderRef
 from gelo.tasks.data.manifest import Dataset as Shards
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.write import write_dataset
-from open_clip.transform import PreprocessCfg, image_transform_v2
-from PIL import Image
-from safetensors.torch import save_file
-from torch.utils.data import DataLoader, Dataset
 
 SIZE = (500, 375)
 BATCH = 128

@@ -23,11 +23,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from gelo.tasks.metricnames import rate_label
-from gelo.tasks.protocols.tally import Context
 from numpy.typing import NDArray
 
 from benchmarks.line import finish, note
+from gelo.tasks.metricnames import rate_label
+from gelo.tasks.protocols.tally import Context
 
 CONTEXT: Context = {"data": "d", "vision": "v", "text": "t", "scale": "full"}
 
@@ -67,13 +67,14 @@ def main() -> None:
     assert all(tar == every[0] for tar in every), every
     seconds = {way: [run["seconds"] for run in found] for way, found in runs.items()}
     detail = {
-        **size._asdict(), "tar": every[0],
+        **size._asdict(),
+        "tar": every[0],
         "peak_gib": {way: max(run["peak_gib"] for run in found) for way, found in runs.items()},
         "features_gib": round(2 * size.images * size.dim * 4 / 2**30, 2),
         "ours_one_thread_seconds": round(seconds["ours_one_thread"][0], 2),
         "speed_up": round(float(np.median(seconds["plain"]) / np.median(seconds["ours"])), 1),
         "steps_of_the_plain_way_seconds": runs["plain"][0]["steps"],
-    }  # fmt: skip
+    }
     finish("templates", seconds["ours"], seconds["plain"], "seconds", "<= 30 s, <= 3 GB, ratio <= 0.2", detail)
 
 
@@ -94,9 +95,11 @@ def make(folder: Path, size: Size) -> None:
         np.save(folder / f"{view}.npy", features)
     names = pa.array([f"img/{number}.jpg" for number in range(size.images)])
     members = {
-        "id": names, "template": template + 1, "media": rng.integers(0, 5, size.images),
+        "id": names,
+        "template": template + 1,
+        "media": rng.integers(0, 5, size.images),
         "detector_score": rng.uniform(0.3, 1, size.images).astype(np.float32).astype(np.float64),
-    }  # fmt: skip
+    }
     pq.write_table(pa.table(members).take(pa.array(rng.permutation(size.images))), folder / "members.parquet")
     rest = np.arange(size.subjects, size.templates)
     mated = subject[rest] * size.templates + rest
@@ -131,8 +134,9 @@ def ours(
     image: NDArray[np.float32], flip: NDArray[np.float32], ids: NDArray[np.object_], members: pa.Table, pairs: pa.Table,
     threads: int | None,
 ) -> dict[str, float]:  # fmt: skip
-    from gelo.tasks.protocols import templates
     from threadpoolctl import threadpool_limits
+
+    from gelo.tasks.protocols import templates
 
     with threadpool_limits(threads):
         result, _ = templates.score("ijbc", image, flip, ids, members, pairs, **CONTEXT)
@@ -143,9 +147,10 @@ def plain(
     image: NDArray[np.float32], flip: NDArray[np.float32], members: pa.Table, pairs: pa.Table, steps: dict[str, float]
 ) -> dict[str, float]:
     """As the script: features in the order of the members' lines (its own assumption), float32 until the templates."""
-    from gelo.tasks.protocols.templates import RATES
     from sklearn.metrics import roc_curve
     from sklearn.preprocessing import normalize
+
+    from gelo.tasks.protocols.templates import RATES
 
     begin = time.perf_counter()
     row = {name: number for number, name in enumerate(f"img/{n}.jpg" for n in range(len(image)))}

@@ -15,6 +15,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from upath import UPath
+
+from benchmarks.line import finish, note
 from gelo.models.adapt import Full, Lora
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.heads import Binary, CosFace
@@ -25,9 +28,6 @@ from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.write import write_dataset
 from gelo.tasks.ledger.trial import Training, Trial
-from upath import UPath
-
-from benchmarks.line import finish, note
 from tests.tasks.pictures import encode
 
 TRIALS: dict[str, dict[str, Any]] = {

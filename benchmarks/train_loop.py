@@ -22,15 +22,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
+
+from benchmarks.line import finish, note
+from benchmarks.train_bits import noise
 from gelo.models.backbones import zoo
 from gelo.sweeps.stages import train
 from gelo.sweeps.state import folder
 from gelo.tasks.data import manifest
 from gelo.tasks.ledger import trial
-from safetensors.torch import load_file
-
-from benchmarks.line import finish, note
-from benchmarks.train_bits import noise
 
 ROOT = Path(__file__).parents[1]
 LAST = "392cc55"

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import ray
 import torch
-from gelo.models.backbones.zoo import load_backbone
-from gelo.tasks.data.embed import EncoderRef, embed, features, needs
 from safetensors.torch import save_file
 
 from benchmarks.line import finish, note
 from benchmarks.streaming import CORES, data_set, fresh, loop, timed
+from gelo.models.backbones.zoo import load_backbone
+from gelo.tasks.data.embed import EncoderRef, embed, features, needs
 
 POINTS = 11
 

@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
 from gelo.sweeps.spec.kinds import ADAPTATIONS, HEADS, REMEDIES
 from gelo.sweeps.spec.sweep import Resources, SweepSpec
 from gelo.tasks.ledger.trial import Training
 from gelo.tasks.training import TASKS
-from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 
 PAGE = Path(__file__).with_name("sweeps.md")
 _INTRODUCTION = """# A sweep's YAML: every key

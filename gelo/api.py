@@ -5,8 +5,6 @@ Folders count from the working folder, as on the command line; `GELO_DATA`, `GEL
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import threading
 import warnings
@@ -15,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gelo._frame import rows_of
+from gelo._given import display_of, listed_names, refuse_device, settings_from, spec_of
 from gelo.models.faults import Fault, UserError
 
 if TYPE_CHECKING:
@@ -22,16 +22,8 @@ if TYPE_CHECKING:
     import torch
 
     from gelo.models.encoder import Encoder
-    from gelo.sweeps.spec.settings import Settings
     from gelo.sweeps.spec.sweep import SweepSpec
-    from gelo.sweeps.terminal.progress import Display
     from gelo.tasks.results import Result
-
-_ENVIRONMENT = {"data": "GELO_DATA", "cache": "GELO_CACHE", "cache_limit": "GELO_CACHE_LIMIT"}
-COLUMNS = [
-    "sweep", "trial", "label", "backbone", "task", "adaptation", "remedy", "seed", "suite", "dataset", "part", "metric", "value", "low",
-    "high", "better", "n", "counts", "reason", "protocol", "protocol_version", "scale", "partial", "leak", "unchecked",
-]  # fmt: skip
 
 
 def load(
@@ -65,8 +57,8 @@ def load(
     from gelo.sweeps.cli.base import refuse_places
     from gelo.sweeps.stages.encoders import named_encoder
 
-    _refuse_device(str(device))
-    settings = _settings(storage=storage)
+    refuse_device(str(device))
+    settings = settings_from(storage=storage)
     refuse_places(settings, reads=("storage",))
     given = None if weights is None else Path(weights)
     named = named_encoder(name, UPath(settings.storage))
@@ -113,11 +105,11 @@ def evaluate(
     from gelo.sweeps.cli.base import refuse_places
     from gelo.sweeps.stages.single import evaluate_one
 
-    settings = _settings(storage=storage, data=data, cache=cache, cache_limit=cache_limit, verify=verify)
+    settings = settings_from(storage=storage, data=data, cache=cache, cache_limit=cache_limit, verify=verify)
     refuse_places(settings, reads=("storage", "data"), writes=("cache",))
     given = None if weights is None else Path(weights)
     found, _, faults = evaluate_one(
-        encoder, _listed(suites), given, collection, settings, _display(show), _listed(datasets)
+        encoder, listed_names(suites), given, collection, settings, display_of(show), listed_names(datasets)
     )
     if faults and not allow_partial:
         raise UserError("not scored", faults)
@@ -150,13 +142,13 @@ def results(*sweeps: str, storage: str | Path = "out") -> pd.DataFrame:
 
     from gelo.sweeps.cli.base import refuse_places
 
-    settings = _settings(storage=storage)
+    settings = settings_from(storage=storage)
     refuse_places(settings, reads=("storage",))
     if not sweeps:
         raise UserError(
             "results", Fault("sweeps", "none", 'at least one name, such as gelo.results("demo")', "gelo ls")
         )
-    return pd.concat([_read(settings, name) for name in dict.fromkeys(sweeps)], ignore_index=True)
+    return pd.concat([rows_of(settings, name) for name in dict.fromkeys(sweeps)], ignore_index=True)
 
 
 @dataclass(frozen=True)
@@ -219,11 +211,11 @@ def run(
     """
     from gelo.sweeps.state.preflight import preflight
 
-    settings = _settings(
+    settings = settings_from(
         storage=storage, tracking=tracking, data=data, cache=cache, cache_limit=cache_limit, address=address, cpus=cpus,
         verify=verify,
     )  # fmt: skip
-    spec = _spec(sweep, overrides or {})
+    spec = spec_of(sweep, overrides or {})
     if threading.current_thread() is not threading.main_thread():
         raise UserError("run", Fault("gelo.run", "called in a thread", "the main thread, which signals come to"))
     if faults := preflight(spec, settings):  # before the slow imports below
@@ -233,7 +225,7 @@ def run(
     from gelo.sweeps.stages.run import run_sweep
 
     with lent():
-        outcome = run_sweep(spec, settings, _display(show, out=True))
+        outcome = run_sweep(spec, settings, display_of(show, out=True))
         if outcome.stopped == signal.SIGINT:
             raise KeyboardInterrupt(f"sweep {spec.name}: the running trials saved a checkpoint; the same call goes on")
         if outcome.stopped:
@@ -244,106 +236,3 @@ def run(
         spec.name, settings.storage, outcome.folder.root, len(spec.trials()), dict(outcome.failures), tuple(outcome.faults),
         written.path / "index.html",
     )  # fmt: skip
-
-
-def _settings(**given: Any) -> Settings:
-    """As the command line makes them. Raises UserError."""
-    from gelo.sweeps.cli.base import settings_of
-
-    for name, variable in _ENVIRONMENT.items():
-        if name in given and given[name] is None and os.environ.get(variable):
-            given[name] = os.environ[variable]
-    limit = given.get("cache_limit")
-    try:
-        given |= {} if limit is None else {"cache_limit": _not_negative(limit)}
-    except ValueError:
-        raise UserError("settings", Fault("cache_limit", repr(limit), "gigabytes, 0 or more")) from None
-    cpus = given.get("cpus")
-    if cpus is not None and (not isinstance(cpus, int) or cpus < 1):
-        raise UserError("settings", Fault("cpus", repr(cpus), "a whole number, 1 or more"))
-    paths: dict[str, Any] = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
-    return settings_of(None, **paths)
-
-
-def _not_negative(value: object) -> float:
-    number = float(value)  # type: ignore[arg-type]
-    if not number >= 0:
-        raise ValueError(value)
-    return number
-
-
-def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
-    """A text is names with commas between them, as options have them."""
-    return tuple(name for name in names.split(",") if name) if isinstance(names, str) else tuple(names)
-
-
-def _display(show: bool, *, out: bool = False) -> Display:
-    from rich.console import Console
-
-    from gelo.sweeps.terminal.progress import Display
-
-    return Display(Console(stderr=not out, soft_wrap=True, quiet=not show))
-
-
-def _refuse_device(device: str) -> None:
-    """Raise UserError for a device that torch does not know, or that is not on this machine."""
-    import torch
-
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
-        found = (str(error).splitlines() or [""])[0]
-        raise UserError("device", Fault(device, found, "a device of this machine, such as cpu or cuda")) from None
-
-
-def _read(settings: Settings, sweep: str) -> pd.DataFrame:
-    """The rows of one sweep. Raises UserError."""
-    from upath import UPath
-
-    from gelo.analysis.runs import read_runs
-    from gelo.sweeps.state.folder import SweepFolder
-    from gelo.tasks.ledger.trial import Trial
-    from gelo.tasks.protocols import better
-
-    folder = SweepFolder(UPath(settings.storage), sweep)
-    labels = Trial.labels(folder.spec().trials())
-    runs = read_runs(folder.storage, sweep)
-    for fault in runs.faults:
-        warnings.warn(f"sweep {sweep}: {fault}", stacklevel=3)
-    told = ["trial", "backbone", "task", "adaptation", "remedy", "seed"]
-    frame = runs.trials[told].merge(runs.metrics, on="trial", validate="one_to_many")
-    return frame.assign(
-        sweep=sweep,
-        label=[labels.get(key, "") for key in frame["trial"]],
-        better=[better(name) or "" for name in frame["metric"]],
-        protocol_version=frame["version"],
-    )[COLUMNS]
-
-
-def _spec(sweep: str | Path | Mapping[str, Any] | SweepSpec, overrides: Mapping[str, Any]) -> SweepSpec:
-    """Checked, whatever it came as. Raises UserError."""
-    from gelo.sweeps.spec.sweep import SweepSpec, load_spec, parse_spec
-
-    if isinstance(sweep, str | Path):
-        return load_spec(str(sweep), tuple(f"{key}={json.dumps(_plain(value))}" for key, value in overrides.items()))
-    if overrides:
-        raise UserError("run", Fault("overrides", "given with a mapping", "none: a mapping says all itself"))
-    raw = sweep.model_dump(mode="json") if isinstance(sweep, SweepSpec) else _plain(sweep)
-    return parse_spec(raw, f"sweep {raw['name']}" if isinstance(raw, Mapping) and "name" in raw else "sweep")
-
-
-def _plain(value: Any) -> Any:
-    """Specs as a sweep's YAML writes them: `{lora: {rank: 8}}`, only what was given; tuples as lists."""
-    from gelo.models.remedies import Stack
-    from gelo.models.spec import Member
-
-    if isinstance(value, Stack):
-        return [[_plain(each) for each in value.remedies]]
-    if isinstance(value, Member):
-        given = {name: _plain(getattr(value, name)) for name in value.model_fields_set if name != "kind"}
-        return {value.kind: given} if given else value.kind
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):  # of remedies, a list in a list is several at once
-        return [_plain(each)[0] if isinstance(each, Stack) else _plain(each) for each in value]
-    return value

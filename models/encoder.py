@@ -17,12 +17,13 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from gelo.models.around import Around
-from gelo.models.backbones.transforms import Transform
-from gelo.models.faults import Fault, UserError
 from numpy.typing import NDArray
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
+
+from gelo.models.around import Around
+from gelo.models.backbones.transforms import Transform
+from gelo.models.faults import Fault, UserError
 
 TEXT_BATCH = 256
 

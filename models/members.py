@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any, get_args
 
+from pydantic import Field
+
 from gelo.models.faults import Fault
 from gelo.models.registered import admitted, strange
 from gelo.models.spec import Spec
-from pydantic import Field
 
 
 def members(group: str, own: Sequence[type[Spec]], base: type[Spec]) -> tuple[type[Spec], ...]:
@@ -29,6 +30,24 @@ def members(group: str, own: Sequence[type[Spec]], base: type[Spec]) -> tuple[ty
         return None
 
     return tuple(admitted(group, {kind_of(each): each for each in own}, kind_of, fault).values())
+
+
+def family(
+    namespace: dict[str, Any], group: str, own: Sequence[type[Spec]], base: type[Spec], names: tuple[str, str]
+) -> Callable[[str], Any]:
+    """A module's `__getattr__`: `names`, of all members and of their union, are made when they are first asked for.
+
+    So a stranger's module may import the package whose family it joins, whichever of the two is imported first.
+    """
+
+    def get(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {namespace['__name__']!r} has no attribute {name!r}")
+        classes = members(group, own, base)
+        namespace.update({names[0]: classes, names[1]: union(classes)})
+        return namespace[name]
+
+    return get
 
 
 _RESERVED = ("stack",)  # several remedies of one trial

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from gelo.models.encoder import Encoder
 from pydantic import TypeAdapter
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from gelo.models.encoder import Encoder
 
 ENCODER = "encoder"  # the group of the whole vision tower, under open_clip's names
 HOW = "tower.json"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from gelo.models.adapt import Adaptation
 from gelo.models.faults import Fault, UserError
 from gelo.models.remedies import Remedy
 from gelo.models.tower import HOW, Tower
-from pydantic import TypeAdapter, ValidationError
 
 
 def load_tower(folder: Path) -> Tower:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
 from gelo.tasks.data.understood import Reading
 from gelo.tasks.protocols import better, suite_of
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 LEAK, UNCHECKED = (
     "leak",

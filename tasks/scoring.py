@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+
 from gelo.tasks.data.catalogue import ENTRIES
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.protocols import zeroshot

@@ -9,8 +9,9 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from gelo.tasks.data.catalogue import ENTRIES, locate
 from hypothesis import settings
+
+from gelo.tasks.data.catalogue import ENTRIES, locate
 
 # A busy machine is no fault of the code's; pytest-timeout ends what hangs.
 settings.register_profile("gelo", deadline=None)

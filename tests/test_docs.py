@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import typer
-from gelo.sweeps.cli import app
 
 from docs.sweeps import PAGE, page
+from gelo.sweeps.cli import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -16,6 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from upath import UPath
+
+import gelo
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.faults import UserError
 from gelo.models.trained import load_tower
@@ -25,10 +29,6 @@ from gelo.sweeps.stages.train import train
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.results import Result
-from PIL import Image
-from upath import UPath
-
-import gelo
 from tests.analysis.sweeps import write_result
 from tests.sweeps.test_single import colours
 
@@ -315,7 +315,7 @@ def test_results_are_one_row_a_trial_and_metric_and_say_what_the_files_say(world
         )  # fmt: skip
         write_result(place, "fr", "pairs", {"pairs/accuracy": 0.7}, counts={"genuine": 3, "impostor": 4})
     frame = gelo.results("small", storage=tmp_path)
-    assert list(frame.columns) == importlib.import_module("gelo.api").COLUMNS
+    assert list(frame.columns) == importlib.import_module("gelo._frame").COLUMNS
     expected = {}
     for file in (tmp_path / "small" / "trials").glob("*/results/*/*.json"):
         told = json.loads(file.read_text())
@@ -399,21 +399,22 @@ def test_every_metric_is_there_but_what_only_serves_others() -> None:
 
 
 def test_specs_in_a_mapping_are_what_the_yaml_writes() -> None:
-    from gelo.api import _plain
+    from gelo._given import plain
 
     written = {
         "adaptation": [gelo.Lora(rank=8, targets=("q", "v")), "full"],
         "remedy": [gelo.NoRemedy(), gelo.L2SP(strength=0.1)],
     }
-    assert _plain(written) == {
-        "adaptation": [{"lora": {"rank": 8, "targets": ["q", "v"]}}, "full"], "remedy": ["none", {"l2sp": {"strength": 0.1}}],
-    }  # fmt: skip
+    assert plain(written) == {
+        "adaptation": [{"lora": {"rank": 8, "targets": ["q", "v"]}}, "full"],
+        "remedy": ["none", {"l2sp": {"strength": 0.1}}],
+    }
     both = gelo.Stack(remedies=(gelo.L2SP(strength=0.1), gelo.Wise(alpha=0.5)))
     together = [{"l2sp": {"strength": 0.1}}, {"wise": {"alpha": 0.5}}]
-    assert _plain({"remedy": both}) == {"remedy": [together]}
-    assert _plain({"remedy": ["none", both]}) == {"remedy": ["none", together]}
+    assert plain({"remedy": both}) == {"remedy": [together]}
+    assert plain({"remedy": ["none", both]}) == {"remedy": ["none", together]}
     spec = {"name": "s", "backbones": ["mini-s"], "tasks": {"faces": {"adaptation": gelo.Lora(rank=8), "remedy": both}}}
-    (trial,) = [trial for trial in parse_spec(_plain(spec), "s").trials() if trial.remedy.kind == "stack"]
+    (trial,) = [trial for trial in parse_spec(plain(spec), "s").trials() if trial.remedy.kind == "stack"]
     assert trial.adaptation.model_dump()["rank"] == 8 and trial.remedy == both
 
 

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
 from gelo.tasks.protocols import suites
 
 ROOT = Path(__file__).parents[1]

@@ -9,18 +9,20 @@ from gelo.models.adapt.full import Full
 from gelo.models.adapt.lora import Lora
 from gelo.models.adapt.lora_experts import LoraExperts
 from gelo.models.adapt.none import NoAdaptation
-from gelo.models.members import members, union
+from gelo.models.members import family
 
 if TYPE_CHECKING:
-    from gelo.models.adapt.adapted import Adapted
     from torch import nn
 
-ADAPTATIONS = members("gelo.adaptations", (NoAdaptation, Full, Lora, LoraExperts), AdaptationSpec)
+    from gelo.models.adapt.adapted import Adapted
+
+OWN = (NoAdaptation, Full, Lora, LoraExperts)  # one line a way
 
 if TYPE_CHECKING:
+    ADAPTATIONS: tuple[type[AdaptationSpec], ...]
     Adaptation = AdaptationSpec
 else:
-    Adaptation = union(ADAPTATIONS)
+    __getattr__ = family(globals(), "gelo.adaptations", OWN, AdaptationSpec, ("ADAPTATIONS", "Adaptation"))
 
 __all__ = ["ADAPTATIONS", "Adaptation", "AdaptationSpec", "Full", "Lora", "LoraExperts", "NoAdaptation", "adapt"]
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 import torch
+from torch import Tensor, nn
+
 from gelo.models.adapt.attention import join_state
 from gelo.models.tower import ENCODER, Builds, Tower
-from torch import Tensor, nn
 
 
 class Change(Protocol):

@@ -10,8 +10,9 @@ from gelo.models.faults import Fault
 from gelo.models.spec import Member
 
 if TYPE_CHECKING:
-    from gelo.models.adapt.adapted import Adapted
     from torch import Tensor, nn
+
+    from gelo.models.adapt.adapted import Adapted
 
 Offer = Literal[
     "plain", "deltas"

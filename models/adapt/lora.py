@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
-from gelo.models.adapt.projections import OnProjections
 from pydantic import Field
 
+from gelo.models.adapt.projections import OnProjections
+
 if TYPE_CHECKING:
-    from gelo.models.adapt.adapted import Adapted
     from peft.tuners.lora import LoraLayer
     from torch import Tensor, nn
+
+    from gelo.models.adapt.adapted import Adapted
 
 ADAPTER = "default"  # peft's own name for the only adapter
 PART = "visual lora_A, lora_B"
@@ -45,6 +47,7 @@ class Lora(OnProjections):
         import copy
 
         import torch
+
         from gelo.models.adapt.adapted import Adapted, LowRank
         from gelo.models.adapt.attention import split_attention
 

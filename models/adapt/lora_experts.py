@@ -6,14 +6,16 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from gelo.models.adapt.base import Offer
-from gelo.models.adapt.projections import OnProjections
 from pydantic import Field
 
+from gelo.models.adapt.base import Offer
+from gelo.models.adapt.projections import OnProjections
+
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from gelo.models.adapt.adapted import Adapted
     from gelo.models.around import Around
-    from torch import Tensor, nn
 
 LAYER = ("a", "b", "router")
 
@@ -42,6 +44,7 @@ class LoraExperts(OnProjections):
         import copy
 
         import torch
+
         from gelo.models.adapt.adapted import Adapted, Routed
 
         generator = torch.Generator().manual_seed(seed)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 from gelo.models.adapt.base import AdaptationSpec
 
 if TYPE_CHECKING:
-    from gelo.models.adapt.adapted import Adapted
     from torch import nn
+
+    from gelo.models.adapt.adapted import Adapted
 
 
 class NoAdaptation(AdaptationSpec):

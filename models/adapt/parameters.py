@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from gelo.models.adapt.adapted import Adapted
 from torch import Tensor, nn
+
+from gelo.models.adapt.adapted import Adapted
 
 REST = "everything else"
 

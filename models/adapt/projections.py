@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, get_args
 
+from pydantic import Field, NonNegativeInt, field_validator
+
 from gelo.models.adapt.base import AdaptationSpec
 from gelo.models.faults import Fault, UserError
-from pydantic import Field, NonNegativeInt, field_validator
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,8 +53,9 @@ class OnProjections(AdaptationSpec):
     def modules(self, network: nn.Module) -> list[str]:
         """Module names of every chosen projection of a tower whose attention was split. Raises UserError unless each is
         there and linear."""
-        from gelo.models.adapt.attention import vision_blocks
         from torch import nn
+
+        from gelo.models.adapt.attention import vision_blocks
 
         blocks = vision_blocks(network)
         faults = self.faults(len(blocks) or None)

@@ -16,10 +16,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import BaseModel, ConfigDict
+
 from gelo.models.backbones.transforms import Transform
 from gelo.models.backbones.weights import weights_fault
 from gelo.models.faults import Fault, UserError
-from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     pass

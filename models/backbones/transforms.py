@@ -8,10 +8,11 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from gelo.models.spec import Spec, joined
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field, model_validator
+
+from gelo.models.spec import Spec, joined
 
 if TYPE_CHECKING:
     from torch import Tensor

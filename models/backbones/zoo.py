@@ -11,14 +11,15 @@ from typing import Any
 
 import open_clip
 import torch
-from gelo.models.backbones.registry import Backbone, config_path, resolve
-from gelo.models.backbones.weights import read_state
-from gelo.models.encoder import Encoder, TextTower, Tokenizer
-from gelo.models.faults import Fault, UserError
 from open_clip.model import CLIP, CustomTextCLIP, convert_to_custom_text_state_dict
 from open_clip.tokenizer import SimpleTokenizer
 from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
+
+from gelo.models.backbones.registry import Backbone, config_path, resolve
+from gelo.models.backbones.weights import read_state
+from gelo.models.encoder import Encoder, TextTower, Tokenizer
+from gelo.models.faults import Fault, UserError
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "quick_gelu": QuickGELU}
 MERGES = "merges.txt.gz"  # the miniatures' own, beside their weights

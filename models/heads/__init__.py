@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from gelo.models.heads.base import HeadSpec
 from gelo.models.heads.binary import Binary
 from gelo.models.heads.cosface import CosFace
-from gelo.models.members import members, union
+from gelo.models.members import family
 
-HEADS = members("gelo.heads", (CosFace, Binary), HeadSpec)
+OWN = (CosFace, Binary)  # one line a head
 
 if TYPE_CHECKING:
+    HEADS: tuple[type[HeadSpec], ...]
     HeadKind = HeadSpec
 else:
-    HeadKind = union(HEADS)
+    __getattr__ = family(globals(), "gelo.heads", OWN, HeadSpec, ("HEADS", "HeadKind"))
 
 __all__ = ["HEADS", "Binary", "CosFace", "HeadKind", "HeadSpec"]

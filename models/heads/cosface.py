@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-from gelo.models.heads.base import HeadSpec
 from pydantic import Field
+
+from gelo.models.heads.base import HeadSpec
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gelo.models.heads.base import HeadSpec
 from torch import Tensor, nn
+
+from gelo.models.heads.base import HeadSpec
 
 
 class Head(nn.Module):

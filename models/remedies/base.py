@@ -10,11 +10,12 @@ from gelo.models.adapt.base import Offer
 from gelo.models.spec import Member
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from gelo.models.encoder import Encoder
     from gelo.models.tower import Tower
     from gelo.models.training.run import Run, Step
     from gelo.models.training.stream import Batch, Source, Stream
-    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from gelo.models.remedies.base import Hooks, RemedySpec
 from pydantic import Field
+
+from gelo.models.remedies.base import Hooks, RemedySpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gelo.models.training.run import Run
     from torch import Tensor
+
+    from gelo.models.training.run import Run
 
 
 class EMA(RemedySpec):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from pydantic import Field
+
 from gelo.models.adapt.base import Offer
 from gelo.models.remedies.base import Hooks, RemedySpec
-from pydantic import Field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gelo.models.training.run import Run, Step
     from torch import Tensor
+
+    from gelo.models.training.run import Run, Step
 
 
 class EWC(RemedySpec):

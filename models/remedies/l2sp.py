@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from gelo.models.remedies.base import Hooks, RemedySpec
 from pydantic import Field
 
+from gelo.models.remedies.base import Hooks, RemedySpec
+
 if TYPE_CHECKING:
-    from gelo.models.training.run import Step
     from torch import Tensor
+
+    from gelo.models.training.run import Step
 
 
 class L2SP(RemedySpec):

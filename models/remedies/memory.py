@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from gelo.models.remedies.base import Bench, RemedySpec
 from pydantic import Field
 
+from gelo.models.remedies.base import Bench, RemedySpec
+
 if TYPE_CHECKING:
-    from gelo.models.tower import Tower
     from torch import Tensor, nn
+
+    from gelo.models.tower import Tower
 
 
 _AT_ONCE = 64  # images in a forward pass

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from gelo.models.remedies.base import Hooks, RemedySpec
 from pydantic import Field
+
+from gelo.models.remedies.base import Hooks, RemedySpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from torch import Tensor
+
     from gelo.models.training.run import Run, Step
     from gelo.models.training.stream import Stream
-    from torch import Tensor
 
 
 class Replay(RemedySpec):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pydantic import Field, field_validator
+
 from gelo.models.adapt.base import Offer
 from gelo.models.remedies.base import Bench, RemedySpec
-from pydantic import Field, field_validator
 
 if TYPE_CHECKING:
     from gelo.models.tower import Tower

@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from gelo.models.remedies.base import Bench, Hooks, NoRemedy, RemedySpec
-from gelo.models.remedies.registry import Single
 from pydantic import Field, SerializeAsAny, model_validator
 
+from gelo.models.members import union
+from gelo.models.remedies.base import Bench, Hooks, NoRemedy, RemedySpec
+from gelo.models.remedies.registry import REMEDIES, Single
+
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gelo.models.tower import Tower
     from gelo.models.training.run import Run, Step
     from gelo.models.training.stream import Batch, Stream
-    from torch import Tensor
 
 
 class Stack(RemedySpec):
@@ -78,6 +81,12 @@ class Stack(RemedySpec):
                 tower, replace(bench, parents=own(bench.parents, place), sources=own(bench.sources, place))
             )
         return tower
+
+
+if TYPE_CHECKING:
+    Remedy = RemedySpec
+else:
+    Remedy = union((*REMEDIES, Stack))
 
 
 class Together(Hooks[Stack]):

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from gelo.models.adapt.base import Offer
-from gelo.models.remedies.base import Bench, RemedySpec
 from pydantic import Field
 
+from gelo.models.adapt.base import Offer
+from gelo.models.remedies.base import Bench, RemedySpec
+
 if TYPE_CHECKING:
-    from gelo.models.tower import Tower
     from torch import Tensor
+
+    from gelo.models.tower import Tower
 
 
 def interpolate(theta_0: Mapping[str, Tensor], theta_1: Mapping[str, Tensor], alpha: float) -> dict[str, Tensor]:

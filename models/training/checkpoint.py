@@ -18,12 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gelo.models.durable import DONE, fetched, is_done, is_local, publish_folder
-from gelo.models.faults import Fault, UserError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from upath import UPath
+
+from gelo.models.durable import DONE, fetched, is_done, is_local, publish_folder
+from gelo.models.faults import Fault, UserError
 
 FORMAT = 3  # 3: no random states, since a step's random numbers follow from (seed, step)
 STATE = "state.json"

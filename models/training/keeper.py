@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from torch.optim import Optimizer
+from upath import UPath
+
 from gelo.models.remedies.base import Hooks
 from gelo.models.training import checkpoint
 from gelo.models.training.run import Run
-from torch.optim import Optimizer
-from upath import UPath
 
 
 @dataclass

@@ -8,14 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
+from torch.optim import AdamW, Optimizer
+
 from gelo.models.faults import Fault, UserError
 from gelo.models.remedies.base import Hooks
 from gelo.models.training.keeper import Keeper
 from gelo.models.training.run import Run, Step, own_generators
 from gelo.models.training.schedule import rate
 from gelo.models.training.stream import Batch, Stream, prefetched
-from torch import Tensor
-from torch.optim import AdamW, Optimizer
 
 _BETAS = (0.9, 0.999)
 

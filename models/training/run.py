@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
+from torch import Tensor
+
 from gelo.models.adapt.adapted import Adapted
 from gelo.models.encoder import Encoder
 from gelo.models.heads.head import Head
@@ -20,7 +22,6 @@ from gelo.models.training.sampling import Batches
 from gelo.models.training.settings import Optimisation
 from gelo.models.training.stream import Batch, Source, Stream
 from gelo.models.training.world import World
-from torch import Tensor
 
 
 @dataclass

@@ -8,9 +8,10 @@ order of an epoch, or the index of identities (about 16 N while it is made; the 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
+
 from gelo.models.faults import Fault, UserError
 from gelo.models.training.settings import Sampler
-from numpy.typing import NDArray
 
 
 class Batches:

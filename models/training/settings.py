@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gelo.models.spec import Spec, joined
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+
+from gelo.models.spec import Spec, joined
 
 Sampler = Literal["shuffled", "class_balanced", "identity_balanced"]  # models/training/sampling.py
 Schedule = Literal["constant", "cosine", "cosine_restarts"]  # models/training/schedule.py

@@ -10,11 +10,12 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
 from gelo.models.backbones.transforms import Transform
 from gelo.models.encoder import Encoder
 from gelo.models.training.world import World
-from numpy.typing import NDArray
-from torch import Tensor
 
 T = TypeVar("T")
 

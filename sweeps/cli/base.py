@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+
 from gelo.models.faults import UserError
 from gelo.models.secrets import secret_fault
-from rich.console import Console
 
 if TYPE_CHECKING:
     from gelo.sweeps.spec.settings import Settings
@@ -70,8 +71,9 @@ def settings_of(saved: dict[str, Any] | None = None, **given: str | int | float 
 
 def folder_of(storage: str | None, name: str) -> SweepFolder:
     """The folder of a sweep, whether it is there or not."""
-    from gelo.sweeps.state.folder import SweepFolder
     from upath import UPath
+
+    from gelo.sweeps.state.folder import SweepFolder
 
     refuse_places(settings_of(storage=storage), reads=("storage",))
     return SweepFolder(UPath(storage or "out"), name)

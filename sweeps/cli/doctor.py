@@ -6,6 +6,7 @@ import json
 from typing import Annotated
 
 import typer
+
 from gelo.models.faults import Fault, UserError
 from gelo.sweeps.cli.base import (
     AsJson,

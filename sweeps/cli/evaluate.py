@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperOption
+
 from gelo.models.faults import Fault, UserError
 from gelo.sweeps.cli.base import (
     AsJson,
@@ -21,7 +23,6 @@ from gelo.sweeps.cli.base import (
     refuse_places,
     settings_of,
 )
-from typer.core import TyperCommand, TyperOption
 
 
 class _Evaluate(TyperCommand):

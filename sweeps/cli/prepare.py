@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from gelo.sweeps.cli.base import (
     Data,
     app,

@@ -10,6 +10,8 @@ import io
 import sys
 import traceback
 
+from rich.text import Text
+
 from gelo.models import registered
 from gelo.models.faults import FULL, Fault, UserError
 from gelo.models.secrets import redacted
@@ -17,7 +19,6 @@ from gelo.sweeps.cli.base import RESUME, app, errors
 from gelo.sweeps.engine import signals
 from gelo.sweeps.stages.troubles import print_faults
 from gelo.sweeps.terminal.listing import say
-from rich.text import Text
 
 _INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
 PLACE_ERRORS = (  # of a user's folder or disk, not of gelo

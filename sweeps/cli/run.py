@@ -6,6 +6,8 @@ import sys
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
+
 from gelo.models.faults import UserError
 from gelo.models.words import counted
 from gelo.sweeps.cli.answer import write
@@ -29,7 +31,6 @@ from gelo.sweeps.cli.base import (
 )
 from gelo.sweeps.stages.troubles import print_faults
 from gelo.sweeps.terminal.listing import say
-from rich.text import Text
 
 _FEW = 5  # trials that failed alike and are named
 

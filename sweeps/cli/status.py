@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import typer
+
 from gelo.sweeps.cli.base import (
     AsJson,
     Name,

@@ -6,6 +6,7 @@ import subprocess
 from typing import Annotated
 
 import typer
+
 from gelo.sweeps.cli.base import (
     Tracking,
     app,

@@ -15,13 +15,14 @@ from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
 
+from rich.markup import escape
+from upath import UPath
+
 from gelo.models.durable import is_local
 from gelo.models.faults import Fault, UserError
 from gelo.models.words import counted
 from gelo.sweeps.engine.signals import install
 from gelo.sweeps.terminal.progress import Display, waiting
-from rich.markup import escape
-from upath import UPath
 
 _LOOK, _DEAD, _SILENT = 2.0, 20.0, 180.0  # seconds
 _LATE = "run it again when this machine is less busy; Ray's logs are in /tmp/ray/session_latest/logs"

@@ -18,15 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
+from ray import tune
+from ray.tune.execution import class_cache
+from upath import UPath
+
 from gelo.models.faults import UserError, is_full
 from gelo.sweeps.engine.watcher import StopFlag, Watcher, WhenSaved
 from gelo.sweeps.spec.sweep import Resources
 from gelo.sweeps.state.folder import SweepFolder, TrialFolder
 from gelo.sweeps.terminal.progress import Stage
 from gelo.tasks.ledger.trial import Trial
-from ray import tune
-from ray.tune.execution import class_cache
-from upath import UPath
 
 if TYPE_CHECKING:
     from gelo.models.encoder import Encoder
@@ -99,6 +100,7 @@ def train_all(
 def run_trial(config: dict[str, Any]) -> None:
     """What one Tune trial runs. Failures that trying again cannot mend are reported, others raised for Tune to retry."""
     import torch
+
     from gelo.sweeps.stages.train import sources_of, train
     from gelo.tasks.data.catalogue import locate
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
-from gelo.sweeps.terminal.progress import Stage
 from ray import tune
 from ray.tune.stopper import Stopper
 from rich.markup import escape
+
+from gelo.sweeps.terminal.progress import Stage
 
 if TYPE_CHECKING:
     pass

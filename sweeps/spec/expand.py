@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from gelo.models.backbones.registry import resolve, vision_layers
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.spec import Spec
@@ -16,7 +18,6 @@ from gelo.sweeps.spec.kinds import ADAPTATIONS, HEADS, REMEDIES, REMEDY, listed_
 from gelo.tasks.data.catalogue import COLLECTIONS, ENTRIES
 from gelo.tasks.ledger.trial import Training, Trial
 from gelo.tasks.training import TASKS
-from pydantic import ValidationError
 
 _BLOCK_KEYS = ("backbones", "adaptation", "remedy", "head", *Training.model_fields)
 _DISTRIBUTIONS = ("uniform", "loguniform", "choice")

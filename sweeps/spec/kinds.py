@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from gelo.models import adapt, heads, remedies
 from gelo.models.adapt.base import AdaptationSpec
 from gelo.models.faults import Fault
 from gelo.models.members import kind_of
 from gelo.models.spec import Spec
-from pydantic import TypeAdapter
 
 REMEDY: TypeAdapter[Any] = TypeAdapter(remedies.Remedy)  # a stack too
 

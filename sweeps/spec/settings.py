@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gelo.models.durable import is_local
 from pydantic import ConfigDict
 from upath import UPath
+
+from gelo.models.durable import is_local
 
 
 @dataclass(frozen=True)

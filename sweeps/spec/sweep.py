@@ -11,6 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.words import kind_of
 from gelo.sweeps.spec.expand import Expansion
@@ -18,7 +20,6 @@ from gelo.sweeps.spec.yamlfile import LARGEST, parse_yaml, read_yaml
 from gelo.tasks.data.catalogue import COLLECTIONS, datasets_for
 from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.protocols import asked
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 RESERVED_NAMES = ("data", "cache", "mlflow", "mlartifacts")
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"  # of a sweep

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from gelo.models.faults import Fault, UserError
 from gelo.models.words import kind_of
 from gelo.tasks.scorefiles.textfile import NotTextError, read_text

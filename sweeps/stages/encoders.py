@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+from upath import UPath
+
 from gelo.models.backbones.registry import BACKBONES, config_path, resolve
 from gelo.models.faults import Fault, UserError
 from gelo.sweeps.state.folder import SweepFolder, TrialFolder
 from gelo.tasks.data.embed import EncoderRef
 from gelo.tasks.ledger.trial import Trial
-from pydantic import ValidationError
-from upath import UPath
 
 _TRIAL = "trial.json"
 

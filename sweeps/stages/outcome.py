@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from upath import UPath
+
 from gelo.models.faults import Fault
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.state.folder import SweepFolder
@@ -15,7 +17,6 @@ from gelo.sweeps.tracking.logged import Metric
 from gelo.sweeps.tracking.summary import HEADLINE
 from gelo.sweeps.tracking.tracker import Tracker
 from gelo.tasks.data.catalogue import COLLECTIONS
-from upath import UPath
 
 
 @dataclass

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from upath import UPath
+
 from gelo.models.durable import fetched
 from gelo.models.faults import Fault, UserError, pass_interrupt
 from gelo.sweeps.stages.embed import Job
@@ -19,7 +21,6 @@ from gelo.tasks.data.stream import Executor
 from gelo.tasks.data.tokens import asked
 from gelo.tasks.protocols import PROTOCOLS
 from gelo.tasks.scoring import Head, Scoring
-from upath import UPath
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
+from upath import UPath
+
 from gelo.models.backbones.registry import faults_for, resolve
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.encoder import Encoder
@@ -28,7 +30,6 @@ from gelo.tasks.data.stream import Work, decode_all
 from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.protocols import asked, groups
 from gelo.tasks.results import Result
-from upath import UPath
 
 
 def evaluate_one(

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
+
 from gelo.models.adapt import adapt
 from gelo.models.adapt.parameters import table
 from gelo.models.backbones.transforms import Transform
@@ -30,7 +32,6 @@ from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.ledger.trial import Trial, split_of
 from gelo.tasks.training.preprocess import transforms
 from gelo.tasks.training.source import SplitSource
-from safetensors.torch import load_file, save_file
 
 STEP = 1  # raised by hand when the same trial would end on other bits
 DRAWN = 2  # the same of a trial whose adaptation draws random numbers: since 2 they follow from (seed, step)
@@ -121,9 +122,11 @@ def finish(
     for each in trial.made_of:
         made = {"base weights": folders(each).training().get("base", "")}
         checkpoint.refuse_other(
-            f"{trial.label}, made of {folders(each).root.name}", made, {"base weights": base.vision_fingerprint},
+            f"{trial.label}, made of {folders(each).root.name}",
+            made,
+            {"base weights": base.vision_fingerprint},
             "bring the old weights back, or give the sweep a new name",
-        )  # fmt: skip
+        )
     with fetched(source.trained) as place:
         tower, head = load_tower(place), load_file(place / "head.safetensors")
     bench = Bench(base, {name: _tower(folders(parent)) for name, parent in trial.parents.items()}, sources)

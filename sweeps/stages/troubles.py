@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from rich.console import Console
+from rich.text import Text
+
 from gelo.models.faults import Fault, UserError, folded
 from gelo.models.secrets import redacted
 from gelo.models.words import counted
 from gelo.sweeps.terminal.listing import say
-from rich.console import Console
-from rich.text import Text
 
 _NAMED = 2  # of those that one fault stands in the way of
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from gelo.models.backbones.registry import resolve
 from gelo.models.backbones.transforms import Transform
 from gelo.models.backbones.zoo import load_backbone
@@ -37,7 +39,6 @@ from gelo.tasks.data.cache import touch
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.stream import Work, decode_all, works
 from gelo.tasks.ledger.trial import Trial
-from rich.markup import escape
 
 
 @dataclass
@@ -166,9 +167,11 @@ class Sweep:
         for subject in subjects:
             trial, results = subject.trial, results_of(subject, self.pairs)
             tags = {
-                **tags_of(self.spec), "gelo.vision": subject.ref.vision, "gelo.text": subject.text,
+                **tags_of(self.spec),
+                "gelo.vision": subject.ref.vision,
+                "gelo.text": subject.text,
                 "gelo.leaks": leaks_told(results),
-            }  # fmt: skip
+            }
             made = subject.folder.training() if trial.trains else {}
             ended = made.get("ended")
             started = None if ended is None else ended - made["train_seconds"]

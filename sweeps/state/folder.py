@@ -21,6 +21,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import BaseModel, ValidationError
+from upath import UPath
+
 from gelo.models.durable import is_done, publish_bytes, stamp
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.secrets import redacted
@@ -30,8 +33,6 @@ from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.protocols.curves import curves_of
 from gelo.tasks.protocols.tally import per_class
 from gelo.tasks.results import Result
-from pydantic import BaseModel, ValidationError
-from upath import UPath
 
 
 @dataclass(frozen=True)

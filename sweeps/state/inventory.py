@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from upath import UPath
+
 from gelo.models.faults import UserError
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.status import standing
 from gelo.sweeps.terminal.listing import Listing
-from upath import UPath
 
 
 def sweeps_in(storage: UPath) -> list[dict[str, Any]]:

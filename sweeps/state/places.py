@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from upath import UPath
+
 from gelo.models.durable import is_local
 from gelo.models.faults import Fault, UserError
 from gelo.sweeps.spec.settings import Settings
-from upath import UPath
 
 _READ_ONLY = ("http", "https")
 _EXTRAS = ("s3", "gs")  # of pyproject.toml

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+
 from gelo.models.words import counted
 from gelo.sweeps.terminal.listing import say
 from gelo.tasks.data.contents import UNCHECKED, is_known, known_of, said_of_looks, within
@@ -14,7 +16,6 @@ from gelo.tasks.data.defined import prompts_asked
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.prompts import Prompts
 from gelo.tasks.data.understood import Leak, Reading, Understood
-from rich.console import Console
 
 _PROMPTS = (
     3  # classes whose prompt is shown: the first, one of the middle and the last, where an order that slipped shows

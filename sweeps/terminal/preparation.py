@@ -9,6 +9,9 @@ from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 
+from rich.console import Console
+from rich.progress import Progress, TextColumn
+
 from gelo.models.durable import is_done
 from gelo.models.faults import UserError
 from gelo.models.words import counted
@@ -22,16 +25,15 @@ from gelo.tasks.data.manifest import Dataset, open_dataset
 from gelo.tasks.data.preview import write_preview
 from gelo.tasks.prepare.prepare import Wanted, look, prepare, prompts_of_seen
 from gelo.tasks.prepare.readers import KNOWN, of_faces
-from rich.console import Console
-from rich.progress import Progress, TextColumn
 
 
 def catalogue_table(data: Path) -> Listing:
     """Every official set and every set that is prepared below `data`."""
     table = Listing(
         f"official data sets, prepared ones in {data}",
-        ("name", "classes", "images", "here", "official download, size, licence"), right=("classes", "images"),
-    )  # fmt: skip
+        ("name", "classes", "images", "here", "official download, size, licence"),
+        right=("classes", "images"),
+    )
     for name, official in KNOWN.items():
         where = f"{official.home}; {official.size}; {official.licence}"
         count = official.images.get("test", official.images.get("train"))
@@ -61,8 +63,9 @@ def cache_table(cache: Path, data: Path) -> Listing:
     found = entries(cache)
     table = Listing(
         f"cache {cache}: {sum(entry.bytes for entry in found) / 1e9:.2f} GB",
-        ("kind", "data set", "transform or encoder", "MB", "last used"), right=("MB",),
-    )  # fmt: skip
+        ("kind", "data set", "transform or encoder", "MB", "last used"),
+        right=("MB",),
+    )
     for entry in found:
         used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
         table.add(entry.kind, known.get(entry.dataset, entry.dataset), entry.made_by, f"{entry.bytes / 1e6:,.1f}", used)

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from gelo.sweeps.engine.signals import check
-from gelo.sweeps.terminal.listing import say
 from rich.console import Console, RenderableType
 from rich.filesize import pick_unit_and_suffix
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 from rich.text import Text
+
+from gelo.sweeps.engine.signals import check
+from gelo.sweeps.terminal.listing import say
 
 _LINE_EVERY = 10.0  # seconds between plain lines of one stage
 PATIENCE = 5.0  # seconds after which is said what is waited for

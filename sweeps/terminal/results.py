@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from rich.console import Console
+
 from gelo.sweeps.terminal.listing import Listing, say
 from gelo.tasks.prepare.general.official import OFFICIAL
 from gelo.tasks.results import LEAK, UNCHECKED, Result
-from rich.console import Console
 
 SAID = (
     "rule_of_30",

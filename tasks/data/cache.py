@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+
 from gelo.models.faults import Fault, UserError
 
 KINDS = ("decoded", "embeddings")  # <cache>/<kind>/<transform or encoder>/<data set>

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict
+
 from gelo.tasks.data.prompts import Prompts
 from gelo.tasks.data.understood import Reading, Understood
-from pydantic import BaseModel, ConfigDict
 
 
 class FileEntry(BaseModel):

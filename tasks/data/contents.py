@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
+
 from gelo.models.words import counted
 from gelo.tasks.data.near import DISTANCE, looks_of, nearest
 from gelo.tasks.data.understood import Leak
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from gelo.tasks.data.manifest import Dataset

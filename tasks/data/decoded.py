@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from gelo.models.backbones.transforms import Transform
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.stream import decode, works

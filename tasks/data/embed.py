@@ -14,6 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from gelo.models.backbones.transforms import Transform
 from gelo.models.durable import fetched, publish_array
 from gelo.models.faults import UserError

@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
+
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.tasks.data import contents
 from gelo.tasks.data.card import Card, FileEntry
 from gelo.tasks.data.records import PROTOCOL_COLUMNS, schema_for
-from pydantic import ValidationError
 
 CARD = "dataset.json"
 CHUNK = 128  # records of a row group = images of one encoder batch

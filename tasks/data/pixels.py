@@ -19,8 +19,9 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from gelo.models.faults import Fault, pass_interrupt
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from gelo.models.faults import Fault, pass_interrupt
 
 if TYPE_CHECKING:
     from gelo.tasks.data.understood import Reading

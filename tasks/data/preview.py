@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from gelo.models.durable import publish_bytes
 from gelo.models.words import counted
 from gelo.tasks.data.defined import prompts_asked
@@ -22,7 +24,6 @@ from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.pixels import UnreadableError, open_image
 from gelo.tasks.data.prompts import Prompts
 from gelo.tasks.data.understood import Reading
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 FILE = "preview.html"
 CLASSES, EACH = 60, 4  # classes shown at most, images of each

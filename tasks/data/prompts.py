@@ -148,10 +148,12 @@ def _words(path: Path, given: object, classes: tuple[str, ...], faults: list[Fau
         row, name = moved[0]
         faults.append(
             Fault(
-                where, f"{name!r} at place {row + 1}, where the class is {classes[row]!r}, not class {alike[reads_alike(name)] + 1}",
-                "the classes' own names in any order, or other words in label order", f"say which is which: {{{classes[row]}: ..., ...}}",
+                where,
+                f"{name!r} at place {row + 1}, where the class is {classes[row]!r}, not class {alike[reads_alike(name)] + 1}",
+                "the classes' own names in any order, or other words in label order",
+                f"say which is which: {{{classes[row]}: ..., ...}}",
             )
-        )  # fmt: skip
+        )
     return names
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
+
 from gelo.models.backbones.transforms import Transform
 from gelo.models.durable import publish_array
 from gelo.models.faults import Fault, UserError

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
+
 from gelo.models.durable import publish_bytes
 from gelo.models.words import counted
 from gelo.tasks.data.asking import prompts_for
@@ -19,7 +21,6 @@ from gelo.tasks.data.catalogue import ENTRIES
 from gelo.tasks.data.embed import text_features, texts_path
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.prompts import Prompts
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from gelo.models.encoder import Encoder, Tokenizer

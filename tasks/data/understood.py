@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gelo.models.words import counted
 from pydantic import BaseModel, ConfigDict
+
+from gelo.models.words import counted
 
 Reading = Literal["faithful", "open_clip"]
 """How a file becomes pixels. `faithful`: turned upright by EXIF, 16 bit and float scaled to 8 bit, RGB before resizing.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from gelo.models.faults import Fault, UserError
 from gelo.tasks.scorefiles.textfile import NotTextError, read_text
 

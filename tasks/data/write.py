@@ -9,6 +9,7 @@ from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from gelo.models.durable import publish_folder
 from gelo.models.faults import Fault, UserError
 from gelo.tasks.data import contents
@@ -119,9 +120,11 @@ def _write_shards(
                     if classes and not 0 <= record.label < classes:
                         faults.append(Fault(f"id {record.id}", f"label {record.label}", f"0 to {classes - 1}"))
                 by_column = {
-                    "id": [r.id for r in pending], "image": [r.image for r in pending], "label": [r.label for r in pending],
+                    "id": [r.id for r in pending],
+                    "image": [r.image for r in pending],
+                    "label": [r.label for r in pending],
                     **{name: [r.columns.get(name) for r in pending] for name in columns},
-                }  # fmt: skip
+                }
                 writer.write_table(pa.Table.from_pydict(by_column, schema=schema), row_group_size=CHUNK)
                 rows += len(pending)
                 pending = list(islice(stream, CHUNK))

@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import Literal
 
+from pydantic import Field, ValidationInfo, field_validator
+
 from gelo.models.adapt import Adaptation, NoAdaptation
 from gelo.models.heads import HeadKind
 from gelo.models.remedies import NoRemedy, Remedy
@@ -15,7 +17,6 @@ from gelo.models.training.settings import Optimisation
 from gelo.models.words import told_apart
 from gelo.tasks.training.base import Augment
 from gelo.tasks.training.preprocess import Preprocess
-from pydantic import Field, ValidationInfo, field_validator
 
 
 class Training(Optimisation):

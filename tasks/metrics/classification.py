@@ -5,8 +5,9 @@ does.
 from __future__ import annotations
 
 import numpy as np
-from gelo.tasks.metrics.scores import UndefinedMetric
 from numpy.typing import ArrayLike, NDArray
+
+from gelo.tasks.metrics.scores import UndefinedMetric
 
 
 def top1(predicted: ArrayLike, labels: ArrayLike) -> float:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from gelo.tasks.metrics.scores import Scores, Threshold, exact, needs
 from numpy.typing import NDArray
+
+from gelo.tasks.metrics.scores import Scores, Threshold, exact, needs
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from gelo.tasks.metrics.curves import Curve
 from numpy.typing import NDArray
+
+from gelo.tasks.metrics.curves import Curve
 
 LIMIT = 20_000  # points up to which a curve is kept whole
 DECADES = 10.0 ** -np.arange(1, 10)

@@ -11,10 +11,11 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-from gelo.tasks.metrics.scores import Scores
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, owens_t
 from scipy.stats import rankdata, t
+
+from gelo.tasks.metrics.scores import Scores
 
 Z95 = float(ndtri(0.975))
 

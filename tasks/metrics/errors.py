@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+
 from gelo.tasks.metrics.curves import curve
 from gelo.tasks.metrics.scores import Scores, Threshold, UndefinedMetric, needs, needs_resolution
 

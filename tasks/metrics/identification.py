@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from gelo.tasks.metrics.scores import Scores, Threshold, UndefinedMetric, exact, needs, needs_resolution
 from numpy.typing import ArrayLike, NDArray
+
+from gelo.tasks.metrics.scores import Scores, Threshold, UndefinedMetric, exact, needs, needs_resolution
 
 
 class TpirAtFpir(NamedTuple):

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from gelo.tasks.metrics.effective import Z95, Sample
-from gelo.tasks.metrics.scores import UndefinedMetric
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import betainc, ndtr, ndtri
+
+from gelo.tasks.metrics.effective import Z95, Sample
+from gelo.tasks.metrics.scores import UndefinedMetric
 
 LEVEL = 0.95
 ENOUGH = 30  # errors behind a rate: true to within 30 % with 90 % confidence (Doddington et al. 2000)

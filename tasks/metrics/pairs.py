@@ -6,14 +6,15 @@ Sized for IJB-C's 15.7 million: scores are sorted once, and a ROC is made of the
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
 from gelo.tasks.metrics.curves import Curve
 from gelo.tasks.metrics.effective import Sample
 from gelo.tasks.metrics.roc_intervals import Read, Roc
 from gelo.tasks.metrics.scores import Scores
 from gelo.tasks.metrics.verification import TarAtFar
-from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 _WIDE = 5.0  # standard errors of FAR around the rate: no interval reaches as far
 

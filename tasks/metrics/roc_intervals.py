@@ -13,11 +13,12 @@ from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
 from gelo.tasks.metrics.curves import Curve, curve
 from gelo.tasks.metrics.effective import Z95, Sample
 from gelo.tasks.metrics.intervals import Interval
-from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 _EDGE = 1e-9  # rates nearer to 0 or 1 are 0 or 1
 _WIDE = 8.0  # standard errors, more than any interval reaches

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from gelo.tasks.metrics.scores import Scores, Threshold, UndefinedMetric, exact, needs, needs_resolution
 from numpy.typing import ArrayLike, NDArray
+
+from gelo.tasks.metrics.scores import Scores, Threshold, UndefinedMetric, exact, needs, needs_resolution
 
 GRID = np.arange(0, 4, 0.01)  # (400,): 0, 0.01, ..., 3.99; squared distances of unit vectors lie in 0..4
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import io
 
 import numpy as np
-from gelo.tasks.mini.worlds.canvas import SIZE, Colour, Plane, Rng, quantise
 from numpy.typing import NDArray
 from PIL import Image
+
+from gelo.tasks.mini.worlds.canvas import SIZE, Colour, Plane, Rng, quantise
 
 Picture = NDArray[np.float64]  # (64, 64, 3) in [0, 1]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
+
 from gelo.tasks.mini.camera import Picture, grain, paint, soften
 from gelo.tasks.mini.face_model import Identity, View
 from gelo.tasks.mini.face_parts import body, ears, features, hair_behind, hair_front, worn
 from gelo.tasks.mini.face_surface import CENTRE, hair_colour, lit_skin, skin_colour, surface
 from gelo.tasks.mini.worlds.canvas import SIZE, Rng, cosine, mix, patches, sine
-from numpy.typing import NDArray
 
 
 def face(who: Identity, view: View, rng: Rng) -> Picture:

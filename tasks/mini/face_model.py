@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from gelo.tasks.mini.worlds.canvas import Rng, generator
 from numpy.typing import NDArray
+
+from gelo.tasks.mini.worlds.canvas import Rng, generator
 
 # Lowest and highest value. Lengths in head units (the canvas is 2 wide), angles in radians, colours as positions on a ramp in [0, 1].
 TRAITS: dict[str, tuple[float, float]] = {

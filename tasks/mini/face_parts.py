@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from gelo.tasks.mini.camera import Picture, paint
 from gelo.tasks.mini.face_model import Identity, View
 from gelo.tasks.mini.face_surface import Surface, iris_colour

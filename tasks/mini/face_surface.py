@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
 from gelo.tasks.mini.camera import Picture, paint
 from gelo.tasks.mini.face_model import Identity, View
 from gelo.tasks.mini.worlds.canvas import Colour, Plane, cosine, cover, place, sine
-from numpy.typing import NDArray
 
 _SKIN = np.array([[0.27, 0.16, 0.11], [0.55, 0.36, 0.25], [0.80, 0.59, 0.45], [0.97, 0.82, 0.72]])
 _HAIR = np.array([[0.05, 0.04, 0.04], [0.25, 0.15, 0.09], [0.55, 0.38, 0.20], [0.90, 0.76, 0.46]])

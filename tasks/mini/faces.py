@@ -20,6 +20,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pyarrow as pa
+
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.write import write_dataset

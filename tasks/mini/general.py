@@ -7,14 +7,15 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.write import write_dataset
 from gelo.tasks.mini.worlds import SHIFTED, WORLDS, World
 from gelo.tasks.mini.worlds.canvas import SIZE, encode, generator, quantise
 from gelo.tasks.mini.worlds.numerals import CLASSES as DIGITS
-from numpy.typing import NDArray
-from PIL import Image
 
 TRAIN = TEST = 240
 DRAWN: tuple[str, ...] = ("shapes", "textures", "colours", "counts", "signs", "scripts", "scenes", "flags")

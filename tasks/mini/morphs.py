@@ -24,6 +24,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.write import write_dataset
@@ -32,7 +34,6 @@ from gelo.tasks.mini.face_draw import landmarks, photograph, scene
 from gelo.tasks.mini.face_model import Identity, View, average, passport, person
 from gelo.tasks.mini.face_surface import surface
 from gelo.tasks.mini.worlds.canvas import SIZE, Plane, Rng, generator, patches
-from numpy.typing import NDArray
 
 CLASSES = ("morph", "bona_fide")
 TRAIN_SUBJECTS, TEST_SUBJECTS = 200, 50

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from gelo.tasks.mini.worlds import WORLDS
-from gelo.tasks.mini.worlds.palette import NAMES
 from open_clip.model import CLIP
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from gelo.tasks.mini.worlds import WORLDS
+from gelo.tasks.mini.worlds.palette import NAMES
 
 CLASSES = sum(len(world.classes) for world in WORLDS.values())
 FIRST = np.cumsum([0, *(len(world.classes) for world in WORLDS.values())])  # number of each world's first class

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from gelo.models.durable import is_done, publish_folder
 from gelo.tasks.mini.worlds import OUTLINED, WORLDS
 from gelo.tasks.mini.worlds.canvas import SIZE, generator, quantise
-from numpy.typing import NDArray
 
 SHARD = 4096
 # How often each world is drawn: hard skills more often than easy ones.

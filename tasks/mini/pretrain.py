@@ -18,6 +18,10 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
+from open_clip.model import CLIP
+from open_clip.tokenizer import SimpleTokenizer
+from torch import Tensor
+
 from gelo.models.backbones.registry import MINI
 from gelo.models.backbones.transforms import Transform
 from gelo.models.backbones.zoo import build_model
@@ -27,9 +31,6 @@ from gelo.tasks.mini.grow import grown
 from gelo.tasks.mini.objective import AttributeHeads, loss, targets_of
 from gelo.tasks.mini.vocabulary import MERGES
 from gelo.tasks.mini.watch import zero_shot
-from open_clip.model import CLIP
-from open_clip.tokenizer import SimpleTokenizer
-from torch import Tensor
 
 WARMUP = 300
 SHIFT = 3  # pixels: pool images are moved by up to this much

@@ -6,14 +6,15 @@ from functools import cache
 
 import numpy as np
 import torch
-from gelo.models.backbones.transforms import Transform
-from gelo.tasks.mini.general import DRAWN, digit_pixels, digit_split
-from gelo.tasks.mini.general import pixels as draw
-from gelo.tasks.mini.prompts import PROMPTS
 from numpy.typing import NDArray
 from open_clip.model import CLIP
 from open_clip.tokenizer import SimpleTokenizer
 from torch.nn import functional as F
+
+from gelo.models.backbones.transforms import Transform
+from gelo.tasks.mini.general import DRAWN, digit_pixels, digit_split
+from gelo.tasks.mini.general import pixels as draw
+from gelo.tasks.mini.prompts import PROMPTS
 
 SETS = (*DRAWN, "shapes_shifted", "digits")
 

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+
 from gelo.models.faults import Fault
 from gelo.models.words import legible
 from gelo.tasks.data.prompts import reads_alike
@@ -101,8 +102,9 @@ def _labels(layout: Layout) -> list[Fault]:
         labels = labels_of(items)
         bad = Counter(labels[(labels < 0) | (labels >= max(1, len(layout.classes)))].tolist())
         faults += [
-            Fault(f"split {split}", f"label {label} in {n:,} rows", f"0 to {len(layout.classes) - 1}") for label, n in bad.items()
-        ]  # fmt: skip
+            Fault(f"split {split}", f"label {label} in {n:,} rows", f"0 to {len(layout.classes) - 1}")
+            for label, n in bad.items()
+        ]
     return faults
 
 

@@ -90,9 +90,10 @@ def choose(tree: Tree, table: Table) -> Chosen | None:
             table.path, f"columns {', '.join(splits)} could each say the split", "one", "remove or rename the other"
         )
     maybe = [
-        name for name in table.columns
+        name
+        for name in table.columns
         if name not in (image, label) and (is_split_if(name) or say_splits(_values(table, name)))
-    ]  # fmt: skip
+    ]
     return Chosen(image, label, tuple(splits[:1] or maybe))
 
 

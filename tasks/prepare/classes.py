@@ -43,17 +43,21 @@ def named(tree: Tree, values: Iterable[str | int], names: tuple[str, ...], evide
         from_one = whole and bool(found) and min(map(int, found)) > 0 and max(map(int, found)) == len(names)
         if from_one:
             tree.fault(
-                "--classes", f"{len(names)} names for the numbers {found[0]} to {found[-1]}", "numbers from 0",
+                "--classes",
+                f"{len(names)} names for the numbers {found[0]} to {found[-1]}",
+                "numbers from 0",
                 f"say which is which: a YAML mapping such as {found[0]}: {names[0]}",
-            )  # fmt: skip
+            )
             return Named((), {}, evidence)
     if names and whole:
         outside = [value for value in found if not 0 <= int(value) < len(names)]
         if outside:
             tree.fault(
-                evidence, f"{len(outside):,} labels beyond its {len(names)} names: {told(outside, len(outside))}",
-                f"0 to {len(names) - 1}", _HIDDEN if -1 in map(int, outside) else "",
-            )  # fmt: skip
+                evidence,
+                f"{len(outside):,} labels beyond its {len(names)} names: {told(outside, len(outside))}",
+                f"0 to {len(names) - 1}",
+                _HIDDEN if -1 in map(int, outside) else "",
+            )
         if any(int(value) >= len(names) for value in outside):  # a name is missing, and nothing tells which
             return Named((), {}, evidence)
         return Named(

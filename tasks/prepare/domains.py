@@ -17,16 +17,20 @@ def between(tree: Tree, where: Path, kids: list[Place]) -> None:
     if domains := _shared(kids):
         shared, outer = domains
         tree.fault(
-            where, f"{told(outer, len(outer))}: each holds {told(shared, len(shared))}, as domains above classes do", FORM,
+            where,
+            f"{told(outer, len(outer))}: each holds {told(shared, len(shared))}, as domains above classes do",
+            FORM,
             f"one domain: --from {tree.root / kids[0].path}; or their roles: --split {outer[0]}=test --split {outer[1]}=none; "
             f"if {outer[0]} is a class, name the classes: --classes FILE",
-        )  # fmt: skip
+        )
     elif len(kids) > 1 and not any(kid.images for kid in kids):
         names = [kid.name for kid in kids]
         tree.fault(
-            where, f"{told(names, len(names))}: folders of folders alone, splits or classes, and nothing tells which", FORM,
+            where,
+            f"{told(names, len(names))}: folders of folders alone, splits or classes, and nothing tells which",
+            FORM,
             f"if they are splits: --split {names[0]}=train --split {names[1]}=test; if they are classes, name them: --classes FILE",
-        )  # fmt: skip
+        )
 
 
 def inside(tree: Tree, splits: Mapping[str, Place]) -> None:
@@ -46,7 +50,7 @@ def inside(tree: Tree, splits: Mapping[str, Place]) -> None:
                 "class folders directly in a split",
                 f"one domain a set: move the class folders of {outer[0]} up into each split; if {outer[0]} is a class, name the classes: "
                 "--classes FILE",
-            )  # fmt: skip
+            )
 
 
 def _shared(kids: list[Place]) -> tuple[list[str], list[str]] | None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as csv
-from gelo.tasks.prepare.tree import Tree
 from numpy.typing import NDArray
+
+from gelo.tasks.prepare.tree import Tree
 
 _FORM = "lines of key, tab and byte offset"
 _LARGEST = (1 << 63) - 1

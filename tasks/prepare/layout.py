@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-from gelo.tasks.data.prompts import Prompts
 from numpy.typing import NDArray
 from PIL import Image
+
+from gelo.tasks.data.prompts import Prompts
 
 
 @dataclass(frozen=True, slots=True)

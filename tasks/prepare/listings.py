@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import pyarrow.compute as pc
+
 from gelo.tasks.prepare.formats.columns import told
 from gelo.tasks.prepare.formats.tables import PARQUET, ROWS, TEXTS
 from gelo.tasks.prepare.hub.names import missing, stems

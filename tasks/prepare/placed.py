@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from gelo.tasks.prepare.counted import fault_each
 from gelo.tasks.prepare.image_paths import locator
 from gelo.tasks.prepare.rows import mapped

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from PIL import Image
+
 from gelo.models.faults import pass_interrupt
 from gelo.tasks.prepare.litter import is_litter
 from gelo.tasks.prepare.tree import IMAGES, Tree
-from PIL import Image
 
 LITTER = "left by an archive, a system or another program"
 NO_IMAGE = "no image by its content"

@@ -11,6 +11,7 @@ from dataclasses import replace as changed
 from pathlib import Path
 
 from filelock import FileLock
+
 from gelo.models.durable import is_done
 from gelo.models.faults import Fault, UserError
 from gelo.models.words import legible

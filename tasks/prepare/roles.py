@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from gelo.models.faults import unknown
 from gelo.tasks.prepare.chosen import Chosen, is_split_if, is_split_name
 from gelo.tasks.prepare.formats.columns import told

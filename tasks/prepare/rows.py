@@ -7,6 +7,7 @@ from typing import overload
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from gelo.tasks.prepare.layout import Item
 
 _AT_ONCE = 1_024

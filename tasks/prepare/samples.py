@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+
 from gelo.tasks.prepare.counted import fault_each
 from gelo.tasks.prepare.formats.tarred import Member, members
 from gelo.tasks.prepare.tree import IMAGES, Tree

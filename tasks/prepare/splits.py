@@ -74,10 +74,12 @@ def settle(
     if unknown:
         faults.append(
             Fault(
-                where, f"{_listed(unknown)}: nothing tells which split that is", "train, val or test",
+                where,
+                f"{_listed(unknown)}: nothing tells which split that is",
+                "train, val or test",
                 f"say so: {' '.join(_option(name, 'test') for name in unknown[:2])}, or =none to leave it out",
             )
-        )  # fmt: skip
+        )
     for role in ROLES:
         same = [name for name in names if roles.get(name) == role]
         if len(same) > 1 and not all(name in given for name in same):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from gelo.tasks.prepare.litter import is_litter
 from gelo.tasks.prepare.places import LITTER
 from gelo.tasks.prepare.tree import IMAGES, Tree

@@ -15,6 +15,7 @@ from gelo.tasks.metricnames import is_piece
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
     from gelo.tasks.data.manifest import Dataset
     from gelo.tasks.protocols.curves import Part
     from gelo.tasks.protocols.tally import Context

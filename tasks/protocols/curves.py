@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+
 from gelo.tasks.metrics.curves import curve
 from gelo.tasks.metrics.det import LIMIT, kept
 from gelo.tasks.metrics.scores import Scores
 from gelo.tasks.protocols import protocols_of
 from gelo.tasks.results import Result
-from numpy.typing import NDArray
 
 
 class Part(NamedTuple):

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
+
 from gelo.models.faults import Fault
 from gelo.tasks.metrics.curves import Curve
 from gelo.tasks.metrics.effective import Sample
@@ -14,7 +16,6 @@ from gelo.tasks.metrics.roc_intervals import Read, Roc
 from gelo.tasks.metrics.scores import Scores, UndefinedMetric
 from gelo.tasks.protocols.inputs import naming
 from gelo.tasks.protocols.tally import Tally
-from numpy.typing import NDArray
 
 BONA_FIDE = "bona_fide"  # the value of the `attack` column on genuine images
 UNNAMED = "attack"  # and on attacks whose kind no file names

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from gelo.tasks.metrics.scores import Scores, as_scores
-from gelo.tasks.protocols.inputs import normalised
 from numpy.typing import NDArray
 from scipy.special import expit
+
+from gelo.tasks.metrics.scores import Scores, as_scores
+from gelo.tasks.protocols.inputs import normalised
 
 
 def head_scores(features: NDArray[np.floating], weight: NDArray[np.floating], bias: NDArray[np.floating]) -> Scores:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple, Unpack
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
+
 from gelo.models.faults import Fault
 from gelo.tasks.metricnames import rate_label
 from gelo.tasks.metrics.effective import Sample
@@ -27,7 +29,6 @@ from gelo.tasks.protocols.inputs import empty_faults, id_faults, lookup, naming,
 from gelo.tasks.protocols.pooling import named, pool
 from gelo.tasks.protocols.tally import Context, Tally
 from gelo.tasks.results import Result
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from gelo.tasks.scoring import Scored, Scoring

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import ArrayLike, NDArray
+
 from gelo.models.faults import Fault, UserError
 from gelo.models.words import counted
-from numpy.typing import ArrayLike, NDArray
 
 _NAMED = 8  # ids spelled out in one fault
 _BLOCK = 1 << 14  # rows of features looked at together

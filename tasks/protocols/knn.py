@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+
 from gelo.tasks.metrics import classification
 from gelo.tasks.metrics.intervals import rate_interval
 from gelo.tasks.protocols.base import Metric, Protocol, Suite
 from gelo.tasks.protocols.inputs import learnt_from, normalised, why_not_learnt
 from gelo.tasks.protocols.tally import Context, Tally
 from gelo.tasks.results import Result
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from gelo.tasks.scoring import Scored, Scoring

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal, Unpack
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import ArrayLike, NDArray
+
 from gelo.tasks.metricnames import MEAN
 from gelo.tasks.metrics.curves import Curve
 from gelo.tasks.metrics.effective import Sample
@@ -34,7 +36,6 @@ from gelo.tasks.protocols.heads import head_scores, text_scores
 from gelo.tasks.protocols.inputs import id_faults, label_faults, length_faults, refuse, score_faults
 from gelo.tasks.protocols.tally import Context, Tally, part_faults
 from gelo.tasks.results import Result
-from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
     from gelo.tasks.scorefiles.scorefile import ScoreFile

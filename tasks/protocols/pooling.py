@@ -11,10 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from gelo.models.faults import Fault
-from gelo.tasks.protocols.inputs import column_of, feature_faults, id_faults, lookup, naming
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+
+from gelo.models.faults import Fault
+from gelo.tasks.protocols.inputs import column_of, feature_faults, id_faults, lookup, naming
 
 _IMAGES = 1 << 12  # about so many images pooled at a time
 

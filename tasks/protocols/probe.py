@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.special import softmax
+
 from gelo.tasks.metrics import classification
 from gelo.tasks.metrics.intervals import rate_interval
 from gelo.tasks.protocols.base import Metric, Protocol, Suite, View
 from gelo.tasks.protocols.inputs import feature_faults, id_faults, label_faults, normalised, refuse, why_not_learnt
 from gelo.tasks.protocols.tally import Context, Tally
 from gelo.tasks.results import Result
-from numpy.typing import NDArray
-from scipy.special import softmax
 
 if TYPE_CHECKING:
     from gelo.tasks.scoring import Scored, Scoring

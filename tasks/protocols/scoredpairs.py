@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+
 from gelo.tasks.metricnames import rate_label
 from gelo.tasks.metrics.effective import Sample
 from gelo.tasks.metrics.intervals import Complement, Interval, mean_of_rates
@@ -19,7 +21,6 @@ from gelo.tasks.protocols.curves import Part, flags
 from gelo.tasks.protocols.detection import area, warnings_of
 from gelo.tasks.protocols.tally import Context, Tally
 from gelo.tasks.results import Result
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from gelo.tasks.scorefiles.scorefile import ScoreFile

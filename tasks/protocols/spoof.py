@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Unpack
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from gelo.tasks.metricnames import MEAN
 from gelo.tasks.metrics import errors
 from gelo.tasks.metrics.curves import Curve

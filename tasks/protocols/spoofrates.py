@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from gelo.tasks.metrics import errors
 from gelo.tasks.metrics.effective import Sample
 from gelo.tasks.metrics.intervals import Combined, Estimate, Highest, Rate

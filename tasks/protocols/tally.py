@@ -7,13 +7,14 @@ from typing import Literal, NotRequired, TypedDict, Unpack
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import ArrayLike
+
 from gelo.models.faults import Fault
 from gelo.tasks.data.understood import Reading
 from gelo.tasks.metricnames import LONGEST_PIECE, MEAN, is_piece, metric_name
 from gelo.tasks.metrics.intervals import Combined, Estimate, Interval
 from gelo.tasks.metrics.scores import UndefinedMetric
 from gelo.tasks.results import Result
-from numpy.typing import ArrayLike
 
 
 class Context(TypedDict):

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+
 from gelo.tasks.metricnames import rate_label
 from gelo.tasks.metrics.intervals import Complement
 from gelo.tasks.metrics.pairs import Comparisons
@@ -27,7 +29,6 @@ from gelo.tasks.protocols.pooling import pool
 from gelo.tasks.protocols.scoredpairs import LABELS, RATES
 from gelo.tasks.protocols.tally import Context, Tally
 from gelo.tasks.results import Result
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from gelo.tasks.scoring import Scored, Scoring

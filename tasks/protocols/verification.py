@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+
 from gelo.tasks.metrics.intervals import mean_of_rates, rule_of_30
 from gelo.tasks.metrics.scores import Scores, UndefinedMetric, as_scores
 from gelo.tasks.metrics.verification import fold_accuracy
@@ -19,7 +21,6 @@ from gelo.tasks.protocols.detection import warnings_of
 from gelo.tasks.protocols.inputs import empty_faults, feature_faults, id_faults, normalised, pair_ends, refuse
 from gelo.tasks.protocols.tally import Context, Tally
 from gelo.tasks.results import Result
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from gelo.tasks.scoring import Scored, Scoring

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from gelo.models.faults import Fault
 from gelo.tasks.metrics.effective import Sample
 from gelo.tasks.metrics.scores import Scores
 from gelo.tasks.protocols.detection import attack_faults
 from gelo.tasks.protocols.inputs import id_faults, label_faults, length_faults, naming, score_faults
 from gelo.tasks.protocols.tally import part_faults
-from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+
 from gelo.models.faults import Fault
 from gelo.models.words import counted
 from gelo.tasks.metrics import classification
@@ -17,7 +19,6 @@ from gelo.tasks.protocols.base import Metric, Protocol, Suite, leaves_of
 from gelo.tasks.protocols.inputs import feature_faults, id_faults, label_faults, normalised, refuse
 from gelo.tasks.protocols.tally import Context, Tally
 from gelo.tasks.results import Result
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from gelo.tasks.scoring import Scored, Scoring

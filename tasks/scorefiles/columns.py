@@ -8,12 +8,13 @@ from unicodedata import normalize
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
+
 from gelo.models.faults import Fault
 from gelo.tasks.protocols import spoof
 from gelo.tasks.protocols.detection import BONA_FIDE
 from gelo.tasks.protocols.inputs import naming
 from gelo.tasks.scorefiles.text import Columns, arrow_text
-from numpy.typing import NDArray
 
 SPLITS = ("test", "dev")
 # Read in lower case, without blanks, "_" and "-".
@@ -91,10 +92,12 @@ def attacks(
         if wrong.size:
             faults.append(
                 Fault(
-                    "attack", f"{wrong.size} {what}: {columns.shown(wrong, attack)}",
-                    "the attack of each attack row, empty or bona_fide on bona fide rows", "each bona fide image stands once",
+                    "attack",
+                    f"{wrong.size} {what}: {columns.shown(wrong, attack)}",
+                    "the attack of each attack row, empty or bona_fide on bona fide rows",
+                    "each bona fide image stands once",
                 )
-            )  # fmt: skip
+            )
     return np.where((labels == 1) & ((plain == "") | genuine), BONA_FIDE, attack), faults
 
 

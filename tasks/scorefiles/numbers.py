@@ -7,9 +7,10 @@ import re
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
+
 from gelo.models.faults import Fault
 from gelo.tasks.scorefiles.text import Columns, arrow_text
-from numpy.typing import NDArray
 
 NUMBER = re.compile(r"^-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:-?nan|-?inf(inity)?)$", re.ASCII)
 _COMMA = r"^-?\d*,\d+([eE][+-]?\d+)?$"

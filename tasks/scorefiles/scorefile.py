@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.tasks.metrics.scores import Scores
 from gelo.tasks.protocols import score_files
@@ -24,7 +26,6 @@ from gelo.tasks.scorefiles.columns import attacks, class_faults, given_faults, l
 from gelo.tasks.scorefiles.numbers import NUMBER, numbers
 from gelo.tasks.scorefiles.text import Columns, arrow_text, read_csv
 from gelo.tasks.scorefiles.textfile import NotTextError
-from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,12 @@ def read(path: Path, protocol: str) -> ScoreFile:
     if distance and declared.pairs and (scores < 0).any():
         faults.append(
             Fault(
-                "distance", f"{int((scores < 0).sum())} below 0: {columns.shown(np.flatnonzero(scores < 0), scores)}",
-                "distances from 0 up", "a column where higher means genuine is called score",
+                "distance",
+                f"{int((scores < 0).sum())} below 0: {columns.shown(np.flatnonzero(scores < 0), scores)}",
+                "distances from 0 up",
+                "a column where higher means genuine is called score",
             )
-        )  # fmt: skip
+        )
     labels = labels_of(columns, faults)
     if "label" in columns.names:
         faults += class_faults(labels, given.get("split"))
@@ -111,8 +114,10 @@ def _columns(content: bytes, protocol: str, faults: list[Fault]) -> Columns | No
         faults.append(Fault(f"line {line}" if line else "content", reason, wanted, remedy))
         return None
     empty = [
-        place for place, name in enumerate(found.names) if not name and not any(arrow_text(found.table[place]).unique().to_pylist())
-    ]  # fmt: skip
+        place
+        for place, name in enumerate(found.names)
+        if not name and not any(arrow_text(found.table[place]).unique().to_pylist())
+    ]
     names = [name for place, name in enumerate(found.names) if place not in empty]
     if not set(names) & set(known) and any(map(NUMBER.fullmatch, names)):
         top = found.separator.join(found.names)

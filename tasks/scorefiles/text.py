@@ -14,10 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
+from numpy.typing import NDArray
+
 from gelo.models.faults import Fault
 from gelo.tasks.protocols.inputs import naming
 from gelo.tasks.scorefiles.textfile import check_quotes, utf8
-from numpy.typing import NDArray
 
 _SEPARATORS = (",", ";", "\t", "|")
 _TOP = re.compile(rb'\n*(?:"?sep=([,;\t|])"?\n)?\n*', re.IGNORECASE)  # Excel says the separator in a line of its own

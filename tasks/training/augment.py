@@ -14,10 +14,11 @@ from typing import assert_never
 
 import numpy as np
 import torch
-from gelo.tasks.training.base import Augment
 from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms.v2 import functional as ops
+
+from gelo.tasks.training.base import Augment
 
 Pixels = NDArray[np.uint8]
 Change = Callable[[Image.Image], Image.Image]

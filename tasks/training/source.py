@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
 from gelo.models.backbones.transforms import Transform
 from gelo.models.encoder import Encoder
 from gelo.models.faults import Fault, UserError
@@ -15,7 +17,6 @@ from gelo.tasks.data.tokens import ask, asked
 from gelo.tasks.protocols import zeroshot
 from gelo.tasks.training.augment import augment
 from gelo.tasks.training.base import Augment
-from numpy.typing import NDArray
 
 
 class SplitSource:

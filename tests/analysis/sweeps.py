@@ -75,9 +75,11 @@ def demo(storage: Path, *, wise: bool = False) -> Path:
                     {"part": "visual", "tensors": 10, "parameters": 1_000_000 * (1 + size), "trains": way == "full"}
                 ]
                 training = {
-                    "train_seconds": 12.5 + size, "trainable_parameters": 1_000_000 * (1 + size) if way == "full" else 20_000,
-                    "history": [{"epoch": e, "loss": 3.0 * 0.7**e + 0.1} for e in range(1, 7)], "ledger": ledger,
-                }  # fmt: skip
+                    "train_seconds": 12.5 + size,
+                    "trainable_parameters": 1_000_000 * (1 + size) if way == "full" else 20_000,
+                    "history": [{"epoch": e, "loss": 3.0 * 0.7**e + 0.1} for e in range(1, 7)],
+                    "ledger": ledger,
+                }
                 spec = {"kind": "lora", "rank": 8} if way == "lora" else {"kind": "full"}
                 trial = write_trial(root, f"{task[0]}{way[0]}{size}", backbone, task, spec, training=training)
                 _results(trial, share, size, task, 0.15 if way == "full" else 0.12)

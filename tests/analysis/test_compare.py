@@ -10,16 +10,16 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.stats import norm
+
 from gelo.analysis.compare import averages, compare, gelo
 from gelo.analysis.findings import backbones_by_size, findings
 from gelo.analysis.published import KEYS, kept, published
 from gelo.analysis.remedies import remedies
 from gelo.analysis.runs import read_runs
 from gelo.analysis.tables import build, to_csv
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from scipy.stats import norm
-
 from tests.analysis.sweeps import KEPT, SETS, demo, write_result, write_sweep, write_trial
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from gelo.analysis.compare import compare
 from gelo.analysis.headline import headline
 from gelo.analysis.runs import read_runs
-
 from tests.analysis.sweeps import KEPT, demo
 
 

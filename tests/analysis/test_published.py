@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import pytest
+
 from gelo.analysis.compare import averages, gelo
 from gelo.analysis.published import KEYS, published
 

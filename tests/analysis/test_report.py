@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 
 import pytest
+
 from gelo.analysis.report import Report, tint, write_report
 from gelo.models.secrets import redacted
-
 from tests.analysis.sweeps import SETS, demo, write_result, write_sweep, write_trial
 
 IDENTITY = ["trial", "backbone", "task", "adaptation", "remedy", "seed"]

@@ -8,11 +8,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from gelo.analysis.labels import labelled
 from gelo.analysis.runs import read_runs
 from gelo.analysis.select import expected, select
 from gelo.models.faults import UserError
-
 from tests.analysis.sweeps import SETS, demo, write_result, write_sweep, write_trial
 
 

@@ -10,7 +10,6 @@ from gelo.analysis.select import Status, choice, select
 from gelo.sweeps.spec.sweep import load_spec
 from gelo.sweeps.stages.embed import pairs_of
 from gelo.tasks.ledger.owed import owed
-
 from tests.analysis.sweeps import write_result, write_sweep, write_trial
 
 SETS = ["shapes", "morphs", "spoofs", "mine"]

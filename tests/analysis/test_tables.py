@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from gelo.analysis.tables import rank
 from gelo.tasks.protocols import main_columns
 

@@ -12,6 +12,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from PIL import Image
+from upath import UPath
+
 from gelo.models.backbones.registry import BACKBONES
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import load_spec, parse_spec
@@ -20,9 +23,6 @@ from gelo.tasks.data.catalogue import datasets_for
 from gelo.tasks.data.manifest import CARD
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.write import write_dataset
-from PIL import Image
-from upath import UPath
-
 from tests.e2e.conftest import Gelo
 
 pytestmark = pytest.mark.slow

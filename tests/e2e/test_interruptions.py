@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from gelo.models.durable import stamp
 from gelo.models.faults import UserError
 from gelo.sweeps.stages.embed import verified
-
 from tests.e2e.sweeping import LIMIT, SMALL, Place, wait_for
 
 pytestmark = pytest.mark.slow

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from gelo.tasks.data.catalogue import datasets_for
 from rich.cells import cell_len
 
+from gelo.tasks.data.catalogue import datasets_for
 from tests.e2e.test_one_set import colours
 from tests.tasks.prepare.plain import tree
 

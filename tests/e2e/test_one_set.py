@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
+
 from gelo.tasks.data.catalogue import datasets_for
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.write import write_dataset
-from PIL import Image
-
 from tests.e2e.conftest import Gelo, Said
 
 pytestmark = pytest.mark.slow

@@ -12,6 +12,7 @@ from typing import Any
 import click
 import pytest
 import typer
+
 from gelo.sweeps.cli import app
 
 pytestmark = pytest.mark.slow

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from upath import UPath
+
 from gelo.analysis.report import write_report
 from gelo.models.adapt import Full, Lora
 from gelo.models.backbones.registry import resolve
@@ -29,8 +31,6 @@ from gelo.tasks.data.records import Record
 from gelo.tasks.data.write import write_dataset
 from gelo.tasks.ledger.owed import owed as of_trial
 from gelo.tasks.ledger.trial import Training, Trial
-from upath import UPath
-
 from tests.analysis.sweeps import demo
 from tests.tasks.pictures import encode
 

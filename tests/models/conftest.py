@@ -13,14 +13,15 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import nn
+
 from gelo.models.backbones import registry as specs
 from gelo.models.backbones import zoo
 from gelo.models.backbones.registry import Backbone
 from gelo.models.backbones.transforms import Transform
 from gelo.models.encoder import Encoder
-from numpy.typing import NDArray
-from safetensors.torch import save_file
-from torch import nn
 
 SIZE = 32
 MERGES = ["#version: test", "t h", "th e</w>", "c a", "ca t</w>", "d o", "do g</w>"]

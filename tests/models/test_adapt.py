@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from peft import LoraConfig, LoraModel
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor, nn
+
 from gelo.models.adapt import Adaptation, AdaptationSpec, Full, Lora, NoAdaptation, adapt
 from gelo.models.adapt.adapted import Adapted
 from gelo.models.adapt.attention import split_attention
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
-from numpy.typing import NDArray
-from peft import LoraConfig, LoraModel
-from pydantic import TypeAdapter, ValidationError
-from torch import Tensor, nn
 
 Pixels = NDArray[np.uint8]
 WIDE = Lora(rank=4, alpha=6.0, targets=("q", "k", "v", "out", "mlp_in", "mlp_out"))

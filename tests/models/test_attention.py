@@ -6,9 +6,10 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from torch import nn
+
 from gelo.models.adapt.attention import SplitAttention, join_state, split_attention, vision_blocks
 from gelo.models.encoder import Encoder
-from torch import nn
 
 
 @pytest.mark.parametrize("masked", [False, True])

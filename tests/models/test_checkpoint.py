@@ -9,6 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, LinearLR, SequentialLR
+from upath import UPath
+
 from gelo.models.adapt import AdaptationSpec, Full, Lora, adapt
 from gelo.models.durable import DONE
 from gelo.models.encoder import Encoder
@@ -16,10 +21,6 @@ from gelo.models.faults import UserError
 from gelo.models.heads import CosFace
 from gelo.models.heads.head import Head
 from gelo.models.training.checkpoint import TrainingState, latest, load, prune, save
-from torch import Tensor, nn
-from torch.optim import AdamW
-from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, LinearLR, SequentialLR
-from upath import UPath
 
 
 class _Run:

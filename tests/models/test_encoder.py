@@ -7,11 +7,12 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from numpy.typing import NDArray
+from PIL import Image
+
 from gelo.models.backbones.transforms import Transform
 from gelo.models.encoder import Encoder, TextTower
 from gelo.models.faults import UserError
-from numpy.typing import NDArray
-from PIL import Image
 
 from .conftest import CONFIG, SIZE, Tiny
 

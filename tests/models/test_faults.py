@@ -5,9 +5,10 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from gelo.models.faults import Fault, UserError, folded, pass_interrupt
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gelo.models.faults import Fault, UserError, folded, pass_interrupt
 
 PLACES = [f"image-{number}" for number in range(1000)]
 

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from gelo.models.faults import is_full
 from safetensors.torch import save_file
+
+from gelo.models.faults import is_full
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import nn
+
 from gelo.models.faults import UserError
 from gelo.models.heads import Binary, CosFace, HeadKind
 from gelo.models.heads.head import Head
 from gelo.tasks.protocols.heads import head_scores
-from pydantic import TypeAdapter, ValidationError
-from torch import nn
 
 
 def test_cosface_equals_a_case_computed_by_hand() -> None:

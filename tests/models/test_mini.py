@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from gelo.models.backbones.registry import MINI
-from gelo.models.backbones.transforms import Transform
-from gelo.models.backbones.zoo import MERGES, build_model, load_backbone
-from gelo.tasks.mini.prompts import PROMPTS
-from gelo.tasks.mini.watch import SETS, zero_shot
 from open_clip.model import CLIP
 from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
+
+from gelo.models.backbones.registry import MINI
+from gelo.models.backbones.transforms import Transform
+from gelo.models.backbones.zoo import MERGES, build_model, load_backbone
+from gelo.tasks.mini.prompts import PROMPTS
+from gelo.tasks.mini.watch import SETS, zero_shot
 
 pytestmark = pytest.mark.slow
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from gelo.models.adapt import AdaptationSpec, Full, Lora, LoraExperts, NoAdaptation, adapt
 from gelo.models.adapt.parameters import table
 from gelo.models.encoder import Encoder

@@ -7,6 +7,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
+from torch.nn import functional as F
+
 from gelo.models.adapt import AdaptationSpec, Full, Lora, LoraExperts, NoAdaptation, adapt
 from gelo.models.adapt.adapted import Adapted
 from gelo.models.encoder import Encoder
@@ -26,15 +30,11 @@ from gelo.models.remedies import (
     Soup,
     Stack,
     Wise,
-)  # fmt: skip
+)
 from gelo.models.remedies.wise import interpolate
 from gelo.models.tower import ENCODER, Tower
 from gelo.models.training.run import Run, Step
 from gelo.models.training.stream import Batch
-from pydantic import TypeAdapter, ValidationError
-from torch import Tensor
-from torch.nn import functional as F
-
 from tests.models.toy_run import IMAGES, Noise, settings
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from gelo.models.spec import Spec, joined
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+
+from gelo.models.spec import Spec, joined
 
 
 class Inner(Spec):

@@ -10,13 +10,14 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from PIL import Image
+from pydantic import ValidationError
+from scipy.ndimage import map_coordinates
+
 from gelo.models.backbones.registry import BACKBONES, faults_for, resolve, vision_layers
 from gelo.models.backbones.transforms import OPENAI_MEAN, OPENAI_STD, Transform
 from gelo.models.backbones.zoo import ACTIVATIONS
 from gelo.models.faults import UserError
-from PIL import Image
-from pydantic import ValidationError
-from scipy.ndimage import map_coordinates
 
 
 def _image(mode: str, width: int, height: int, seed: int) -> Image.Image:

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from gelo.models.adapt import AdaptationSpec, Full, Lora, LoraExperts, adapt
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
 from gelo.models.remedies import Bench, Memory
 from gelo.models.tower import HOW, Tower
 from gelo.models.trained import load_tower
-
 from tests.models.toy_run import Noise
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from gelo.models.adapt import AdaptationSpec, Full, Lora, LoraExperts
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
 from gelo.models.remedies import EMA, EWC, L2SP, REMEDIES, Distill, Hooks, RemedySpec, Replay, Stack
 from gelo.models.training.stream import prefetched
-
 from tests.models.toy_run import STEPS, Ended, go
 
 NEUTRAL: list[RemedySpec] = [

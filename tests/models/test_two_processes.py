@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from gelo.models.training.world import World
 from safetensors.torch import load_file
 
+from gelo.models.training.world import World
 from tests.models.two_processes import CASES, run
 
 ROOT = Path(__file__).parents[2]

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from gelo.models.backbones.weights import read_state, weights_fault
-from gelo.models.faults import UserError
 from safetensors.torch import save_file
 from torch import nn
+
+from gelo.models.backbones.weights import read_state, weights_fault
+from gelo.models.faults import UserError
 
 STATE = {
     "a.weight": torch.arange(12, dtype=torch.float16).reshape(3, 4),

@@ -7,10 +7,11 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+
 from gelo.models.backbones.registry import BACKBONES, config_path, faults_for
 from gelo.models.backbones.zoo import load_backbone, prove_activation
 from gelo.models.faults import UserError
-from safetensors.torch import load_file, save_file
 
 from .conftest import Tiny
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from gelo.models.adapt import AdaptationSpec, adapt
 from gelo.models.adapt.adapted import Adapted
 from gelo.models.encoder import Encoder
@@ -22,7 +24,6 @@ from gelo.models.training.sampling import Batches
 from gelo.models.training.settings import Optimisation
 from gelo.models.training.stream import Stream
 from gelo.models.training.world import World
-from torch import Tensor
 
 IMAGES, BATCH, EPOCHS = 28, 8, 2
 STEPS = EPOCHS * (IMAGES // BATCH)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from safetensors.torch import save_file
+
 from gelo.models.adapt import AdaptationSpec, Full, Lora, LoraExperts
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.remedies import EMA, EWC, L2SP, Distill, RemedySpec, Replay, Stack
 from gelo.models.training.world import World
-from safetensors.torch import save_file
-
 from tests.models.toy_run import go
 
 CASES: dict[str, tuple[AdaptationSpec, RemedySpec | None, int]] = {

@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 import ray
+from ray.experimental import internal_kv
+from rich.console import Console
+
 from gelo.models.faults import UserError
 from gelo.sweeps.engine.cluster import must_grant, started
 from gelo.sweeps.spec.sweep import parse_spec
 from gelo.sweeps.stages.outcome import tags_of
 from gelo.sweeps.terminal.progress import Display, waiting
-from ray.experimental import internal_kv
-from rich.console import Console
 
 HEAD, WORKER = "a" * 8, "b" * 8
 

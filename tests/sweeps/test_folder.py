@@ -10,12 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from upath import UPath
+
 from gelo.models.faults import UserError
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec, parse_spec
 from gelo.sweeps.state.folder import SweepFolder, TrialFolder
 from gelo.tasks.results import Result
-from upath import UPath
 
 BASE: dict[str, Any] = {"name": "mine", "backbones": ["mini-s"], "tasks": {"faces": {"adaptation": ["full", "lora"]}}}
 SCORES = pa.table({"id": ["a", "b"], "score": [0.25, 0.75]})

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from upath import UPath
+
 from gelo.models.adapt import Full
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.heads import Binary
@@ -23,8 +26,6 @@ from gelo.tasks.data.write import write_dataset
 from gelo.tasks.ledger.trial import Training, Trial
 from gelo.tasks.protocols import protocol_of
 from gelo.tasks.results import LEAK, NO_LEAK, UNCHECKED, Result
-from PIL import Image
-from upath import UPath
 
 
 def picture(number: int) -> bytes:

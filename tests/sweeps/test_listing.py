@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
-from gelo.sweeps.terminal.listing import Listing, broken, say
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
+
+from gelo.sweeps.terminal.listing import Listing, broken, say
 
 _WORDS = st.text(st.sampled_from("ab/_=.-1,2字é"), min_size=1, max_size=50)
 

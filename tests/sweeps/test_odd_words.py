@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer
+
 from gelo.sweeps.cli import program as command_line
 from gelo.sweeps.engine import signals
 

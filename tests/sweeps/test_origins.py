@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from upath import UPath
+
 from gelo.models.faults import UserError
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.origins import refuse_others
 from gelo.tasks.ledger.trial import Trial
-from upath import UPath
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
 from gelo.models.faults import UserError
 from gelo.sweeps.cli import program as command_line
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.state.places import file_fault, place_faults, refuse
-from typer.testing import CliRunner
 
 
 @pytest.fixture

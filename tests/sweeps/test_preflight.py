@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from gelo.models.backbones.registry import resolve
 from gelo.models.faults import Fault, UserError
 from gelo.sweeps.spec.settings import Settings

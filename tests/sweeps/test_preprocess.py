@@ -10,6 +10,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import load_file
+from upath import UPath
+
 from gelo.models.adapt import Full
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.encoder import Encoder
@@ -24,9 +28,6 @@ from gelo.tasks.data.write import write_dataset
 from gelo.tasks.ledger.trial import Training, Trial
 from gelo.tasks.protocols.heads import head_scores
 from gelo.tasks.training.preprocess import transforms
-from PIL import Image
-from safetensors.torch import load_file
-from upath import UPath
 
 PAIRS = [("morphs", "morph"), ("morphs", "zero_shot")]
 
@@ -80,8 +81,10 @@ def subject(dataset: Dataset, base: Encoder, tmp_path_factory: pytest.TempPathFa
     made = subject_of(trial(), folder, base, None)
     jobs = jobs_of([made], {"morphs": dataset}, PAIRS)
     assert {job.suites: job.ref.transform is None for job in jobs} == {
-        ("mad_text",): True, ("mad",): False, ("zero_shot",): True,
-    }  # fmt: skip
+        ("mad_text",): True,
+        ("mad",): False,
+        ("zero_shot",): True,
+    }
     ready, faults = embed_jobs(jobs, {"mini-s": base}, place / "cache", "local")
     assert len(ready) == len(jobs) and all(job in ready for job in jobs)
     assert not faults + score_jobs(jobs, place / "cache", "local")

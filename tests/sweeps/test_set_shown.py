@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from rich.console import Console
+
 from gelo.models.faults import UserError
 from gelo.sweeps.terminal.dataset import about, as_json, sentences
 from gelo.sweeps.terminal.preparation import prepare_one, show_one
 from gelo.tasks.data.manifest import CARD, open_dataset
 from gelo.tasks.prepare.prepare import Wanted
-from PIL import Image
-from rich.console import Console
-
 from tests.tasks.prepare.plain import tree
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from gelo.sweeps.terminal.results import remarks, results_table
-from gelo.tasks.results import Result
 from rich.cells import cell_len
 from rich.console import Console
+
+from gelo.sweeps.terminal.results import remarks, results_table
+from gelo.tasks.results import Result
 
 RESULT = Result(
     suite="mad_text", dataset="morphs", protocol="p", protocol_version=1, scale="miniature", partial=True,

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+from rich.console import Console
+
 from gelo.models.faults import Fault, UserError
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.stages.single import evaluate_one
@@ -16,8 +19,6 @@ from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.write import write_dataset
 from gelo.tasks.results import Result
-from PIL import Image
-from rich.console import Console
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 180, 40), "blue": (30, 60, 220), "black": (10, 10, 10)}
 ALL = ("zero_shot", "probe", "probe_train", "knn", "few_shot")
@@ -105,9 +106,11 @@ def test_a_single_class_is_no_measurement_of_any_kind(tmp_path: Path) -> None:
     assert not faults and not values(results)
     reasons = {reason for result in results.values() for reason in result.absent.values()}
     assert reasons == {
-        "1 class, at least 2 needed", "linear probe: 1 class in training, at least 2 needed",
-        "k-NN: 1 class in training, at least 2 needed", "few-shot probe: 1 class in training, at least 2 needed",
-    }  # fmt: skip
+        "1 class, at least 2 needed",
+        "linear probe: 1 class in training, at least 2 needed",
+        "k-NN: 1 class in training, at least 2 needed",
+        "few-shot probe: 1 class in training, at least 2 needed",
+    }
 
 
 @pytest.mark.slow
@@ -164,8 +167,9 @@ def test_an_unreadable_image_costs_what_reads_its_split(tmp_path: Path, alone: d
     assert {name: found[name] for name in alone} == alone
     assert {name for name in results if "whole" not in name} == {"zero_shot/torn"}, "it reads the test split alone"
     assert [fault.where for fault in faults if "unreadable" in fault.found] == [
-        "torn/train id 'train/blue2'", "worse/test id 'test/blue2'",
-    ]  # fmt: skip
+        "torn/train id 'train/blue2'",
+        "worse/test id 'test/blue2'",
+    ]
     assert len(faults) == 3 and any("unknown data set 'gone'" in fault.found for fault in faults)
 
 
@@ -179,12 +183,14 @@ def test_a_damaged_shard_costs_its_own_set(tmp_path: Path, alone: dict[str, floa
     results, faults = scored(tmp_path, "cut", "flipped", "whole")
     assert values(results) == alone
     assert [(fault.where, "truncated" in fault.found, "SHA-256" in fault.found) for fault in faults] == [
-        (str(shard), True, False), (str(flipped), False, True),
-    ]  # fmt: skip
+        (str(shard), True, False),
+        (str(flipped), False, True),
+    ]
 
 
 def test_features_that_are_no_numbers_cost_their_own_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import numpy as np
+
     from gelo.tasks.data import embed
 
     colours(tmp_path / "data", "mine")

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from gelo.models.faults import Fault, UserError
 from gelo.sweeps.spec.sweep import SweepSpec, load_spec, parse_spec, presets
 from gelo.sweeps.stages.embed import pairs_of
 from gelo.tasks.data.catalogue import chosen, datasets_for
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SOUND: dict[str, Any] = {"name": "mine", "backbones": ["mini-s"], "tasks": {"faces": {}}}
 
@@ -50,7 +51,7 @@ def faces(**settings: Any) -> dict[str, Any]:
         (faces(backbones=["mini-l"]), "tasks.faces.backbones", "unknown backbone of this sweep", "nearest: mini-s"),
         ({"weights": {"mini-l": "w"}}, "weights.mini-l", "unknown backbone of this sweep", "nearest: mini-s"),
     ],
-)  # fmt: skip
+)
 def test_an_unknown_name_is_answered_with_the_nearest(
     changes: dict[str, Any], where: str, found: str, remedy: str
 ) -> None:
@@ -75,7 +76,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(
         (faces(epochs=[]), "tasks.faces.epochs", "at least one value"),
         (faces(adaptation={"lora": {"rank": []}}), "tasks.faces.adaptation.lora.rank", "at least one value"),
     ],
-)  # fmt: skip
+)
 def test_an_empty_grid_is_a_fault_and_not_an_empty_sweep(changes: dict[str, Any], where: str, expected: str) -> None:
     (fault,) = faults(**changes)
     assert fault.where == where
@@ -97,7 +98,7 @@ def test_an_empty_grid_is_a_fault_and_not_an_empty_sweep(changes: dict[str, Any]
         (faces(data="pairs"), "tasks.faces.data", "to train on"),
         (faces(lr_head={"uniform": [1e-3, 1e-2]}), "tasks.faces.lr_head", "a value or a list"),
     ],
-)  # fmt: skip
+)
 def test_a_value_out_of_range_is_named_with_its_key(changes: dict[str, Any], where: str, expected: str) -> None:
     (fault,) = faults(**changes)
     assert fault.where == where
@@ -247,8 +248,9 @@ def test_keys_in_quotes_and_merged_ones_are_keys(tmp_path: Path) -> None:
     )
     trials = load_spec(str(path)).trials()
     assert [(t.task, t.training.epochs, t.training.batch) for t in trials if t.training] == [
-        ("faces", 1, 8), ("morphs", 2, 8),
-    ]  # fmt: skip
+        ("faces", 1, 8),
+        ("morphs", 2, 8),
+    ]
 
 
 @pytest.mark.parametrize("value", ["tasks={faces: {1: 2}}", "tasks={[a]: 2}", "seeds=[2026-13-45]"])
@@ -440,11 +442,12 @@ def remedies_of(given: Any, **more: Any) -> list[str]:
 def test_a_list_within_the_list_is_one_trial_with_all_of_them() -> None:
     both = ["distill", {"wise": {"alpha": [0.5, 0.8]}}]
     assert remedies_of(["none", "l2sp", both]) == [
-        "full", "full l2sp(strength=0.01)",
+        "full",
+        "full l2sp(strength=0.01)",
         "full distill(strength=1.0, distance=squared)",  # trained once for both
         "full distill(strength=1.0, distance=squared) + wise(alpha=0.5)",
         "full distill(strength=1.0, distance=squared) + wise(alpha=0.8)",
-    ]  # fmt: skip
+    ]
     assert remedies_of([["l2sp"]]) == remedies_of(["l2sp"])
 
 
@@ -457,7 +460,7 @@ def test_a_list_within_the_list_is_one_trial_with_all_of_them() -> None:
         ([[]], "an empty list or mapping", "at least one value"),
         ({"ewc": {}}, "missing", "field required"),
     ],
-)  # fmt: skip
+)
 def test_remedies_that_do_not_go_together_are_told(remedy: Any, found: str, expected: str) -> None:
     (fault,) = faults(**faces(remedy=remedy))
     assert (fault.where.split(" ")[0].removesuffix(".reference").removesuffix(".ewc"), fault.found) == (

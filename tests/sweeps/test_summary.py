@@ -10,6 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from upath import UPath
+
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import Subject
 from gelo.sweeps.state.folder import TrialFolder
@@ -21,7 +23,6 @@ from gelo.tasks.data.write import write_dataset
 from gelo.tasks.ledger.retention import Average
 from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.results import Result
-from upath import UPath
 
 PAIRS: list[tuple[str, str]] = [("one", "zero_shot"), ("one", "probe"), ("two", "zero_shot")]
 

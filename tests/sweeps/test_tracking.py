@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from upath import UPath
+
 from gelo.models.faults import UserError
 from gelo.sweeps.tracking.logged import Metric
 from gelo.sweeps.tracking.store import experiment_page, resolve_uri, ui_command
 from gelo.sweeps.tracking.tracker import Tracker
 from gelo.sweeps.tracking.values import Scalar
-from upath import UPath
 
 pytestmark = pytest.mark.slow
 
@@ -185,8 +186,9 @@ def test_mlflow_shows_what_the_files_say_now_whatever_was_recomputed(store: Stor
         assert tracker.log(run, said, whole=("zero_shot/",)) == 0, "a replay writes nothing"
         found = client.get_run(run).data.metrics
         assert {name: found[name] for name in ("train/loss", "zero_shot/other/top1")} == {
-            "train/loss": 0.5, "zero_shot/other/top1": 0.1,
-        }  # fmt: skip
+            "train/loss": 0.5,
+            "zero_shot/other/top1": 0.1,
+        }
         assert math.isnan(found["zero_shot/mine/top1"]) if value is None else found["zero_shot/mine/top1"] == value
     assert {step for name, step in store.steps(run) if name != "train/loss"} == {0}
     assert store.rows(f"select count(*) from metrics where run_uuid = '{run}' and key = 'zero_shot/mine/top1'") == [

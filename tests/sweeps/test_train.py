@@ -17,6 +17,12 @@ import open_clip
 import pyarrow as pa
 import pytest
 import torch
+from PIL import Image
+from pydantic import ValidationError
+from safetensors.torch import load_file
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingWarmRestarts, SequentialLR
+from upath import UPath
+
 from gelo.models.adapt import Adaptation, Full, Lora
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.encoder import Encoder
@@ -32,11 +38,6 @@ from gelo.tasks.data.records import Record
 from gelo.tasks.data.write import write_dataset
 from gelo.tasks.ledger.trial import Training, Trial
 from gelo.tasks.results import Result
-from PIL import Image
-from pydantic import ValidationError
-from safetensors.torch import load_file
-from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingWarmRestarts, SequentialLR
-from upath import UPath
 
 IMAGES, BATCH, EPOCHS = 68, 16, 2  # 4 steps an epoch, the last 4 images dropped
 STEPS = EPOCHS * (IMAGES // BATCH)

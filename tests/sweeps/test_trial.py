@@ -7,14 +7,15 @@ import sys
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from gelo.models.adapt import Full, Lora, NoAdaptation
 from gelo.models.heads import Binary, CosFace
 from gelo.models.remedies import L2SP, NoRemedy, Wise
 from gelo.sweeps.spec.sweep import parse_spec
 from gelo.tasks.ledger.trial import Training, Trial
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import ValidationError
 
 TRAINING = Training(
     data="faces", epochs=5, batch=32, lr_backbone=3e-4, lr_head=1e-2, weight_decay=0.05, clip=5.0,

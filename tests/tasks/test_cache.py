@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from gelo.models.backbones.transforms import Transform
 from gelo.models.faults import UserError
 from gelo.tasks.data.cache import entries, prune, touch, using

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from gelo.models.faults import UserError
 from gelo.tasks.data.catalogue import COLLECTIONS, ENTRIES, datasets_for, locate, named
 from gelo.tasks.data.records import Record

@@ -9,14 +9,15 @@ from tempfile import TemporaryDirectory
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from gelo.models.faults import UserError
 from gelo.tasks.data import contents
 from gelo.tasks.data.manifest import CHUNK, Dataset, open_dataset
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.understood import Leak, Understood
 from gelo.tasks.data.write import write_dataset
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 Images = Sequence[tuple[bytes, int]]  # content and label
 

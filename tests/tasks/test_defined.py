@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from upath import UPath
+
 from gelo.sweeps.state.folder import TrialFolder
 from gelo.tasks.data.defined import reads_of, run, why_not
 from gelo.tasks.data.manifest import Dataset
@@ -14,7 +16,6 @@ from gelo.tasks.data.records import Record
 from gelo.tasks.data.write import write_dataset
 from gelo.tasks.protocols import PROTOCOLS
 from gelo.tasks.scoring import Head, Scoring
-from upath import UPath
 
 
 def dataset(root: Path, splits: tuple[str, ...] = ("train", "dev", "test"), **more: Any) -> Dataset:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gelo.tasks.logistic import Fit, path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
+
+from gelo.tasks.logistic import Fit, path
 
 STRENGTHS = (0.01, 0.3, 10.0, 300.0)
 

@@ -12,11 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
+
 from gelo.models.faults import Fault, UserError
 from gelo.tasks.data.manifest import CARD, CHUNK, Dataset, open_dataset, read_chunk
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.write import write_dataset
-from PIL import Image
 
 PAIRS = pa.table({"id_1": ["r0"], "id_2": ["r1"], "same": [True], "fold": [0]})
 

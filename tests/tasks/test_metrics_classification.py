@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.metrics import accuracy_score, balanced_accuracy_score
+
 from gelo.tasks.metrics.classification import mean_per_class, top1, topk
 from gelo.tasks.metrics.scores import UndefinedMetric
-from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 
 @pytest.mark.parametrize("seed", range(10))

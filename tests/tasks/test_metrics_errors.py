@@ -8,14 +8,15 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from gelo.tasks.metrics import errors
-from gelo.tasks.metrics.curves import curve
-from gelo.tasks.metrics.scores import Scores, Threshold, UndefinedMetric, as_scores, exact
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
+
+from gelo.tasks.metrics import errors
+from gelo.tasks.metrics.curves import curve
+from gelo.tasks.metrics.scores import Scores, Threshold, UndefinedMetric, as_scores, exact
 
 ON = "test"
 coarse = st.integers(-5, 5).map(lambda n: n / 4)  # many ties

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom, multivariate_normal, norm
+
 from gelo.tasks.metrics.effective import Sample
 from gelo.tasks.metrics.intervals import (
     Combined,
@@ -17,9 +21,6 @@ from gelo.tasks.metrics.intervals import (
     rule_of_30,
 )
 from gelo.tasks.metrics.scores import UndefinedMetric, as_scores
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.stats import binom, multivariate_normal, norm
 
 
 def outcomes(hits: int, total: int) -> Rate:

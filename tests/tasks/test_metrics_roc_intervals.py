@@ -6,6 +6,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.stats import bootstrap, norm
+from sklearn.metrics import roc_auc_score, roc_curve
+
 from gelo.tasks.metrics.effective import Sample
 from gelo.tasks.metrics.intervals import Complement
 from gelo.tasks.metrics.pairs import Comparisons
@@ -13,12 +20,6 @@ from gelo.tasks.metrics.roc_intervals import Roc
 from gelo.tasks.metrics.scores import Scores, as_scores
 from gelo.tasks.metrics.verification import tar_at_far
 from gelo.tasks.protocols.detection import area, in_common
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.stats import bootstrap, norm
-from sklearn.metrics import roc_auc_score, roc_curve
 
 coarse = st.lists(st.integers(-5, 5).map(float), min_size=2, max_size=25)
 fine = st.lists(st.floats(-100, 100, allow_nan=False), min_size=2, max_size=25)

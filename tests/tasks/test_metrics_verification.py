@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gelo.tasks.metrics.curves import curve
-from gelo.tasks.metrics.scores import Scores, UndefinedMetric, as_scores, exact
-from gelo.tasks.metrics.verification import GRID, fold_accuracy, tar_at_far
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
+
+from gelo.tasks.metrics.curves import curve
+from gelo.tasks.metrics.scores import Scores, UndefinedMetric, as_scores, exact
+from gelo.tasks.metrics.verification import GRID, fold_accuracy, tar_at_far
 
 
 def looped(distance: np.ndarray, same: np.ndarray, fold: np.ndarray) -> tuple[float, list[float]]:

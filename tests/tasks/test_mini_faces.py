@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.mini import faces, morphs, spoofs
 from gelo.tasks.mini.camera import grain, paint, png, resample, soften
@@ -16,7 +18,6 @@ from gelo.tasks.mini.face_draw import face, landmarks, scene
 from gelo.tasks.mini.face_model import TRAITS, View, average, frontal, old, passport, person, profile, wild, young
 from gelo.tasks.mini.worlds import canvas
 from gelo.tasks.mini.worlds.canvas import generator
-from PIL import Image
 
 pytestmark = pytest.mark.slow
 

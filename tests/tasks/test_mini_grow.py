@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn import functional as F
+
 from gelo.models.backbones.registry import MINI
 from gelo.models.backbones.zoo import build_model
 from gelo.tasks.mini.grow import grown
-from torch.nn import functional as F
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from gelo.models.durable import publish_bytes
 from gelo.tasks.data.manifest import read_chunk
 from gelo.tasks.mini import pool, vocabulary
@@ -16,7 +18,6 @@ from gelo.tasks.mini.general import BUILDERS, DRAWN, TEST, TRAIN, digit_pixels, 
 from gelo.tasks.mini.prompts import PROMPTS
 from gelo.tasks.mini.worlds import SHIFTED, WORLDS
 from gelo.tasks.mini.worlds.canvas import cosine, encode, generator, sine
-from PIL import Image
 
 pytestmark = pytest.mark.slow
 

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageEnhance
+
 from gelo.tasks.data import contents
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.near import DISTANCE, look_of, nearest
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.understood import Understood
 from gelo.tasks.data.write import write_dataset
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image, ImageEnhance
 
 
 def picture(seed: int, size: tuple[int, int] = (160, 120)) -> Image.Image:

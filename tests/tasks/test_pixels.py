@@ -14,15 +14,15 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from gelo.models.backbones.transforms import Transform
-from gelo.tasks.data.pixels import UnreadableError, check_image, open_image
-from gelo.tasks.data.understood import Reading
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from gelo.models.backbones.transforms import Transform
+from gelo.tasks.data.pixels import UnreadableError, check_image, open_image
+from gelo.tasks.data.understood import Reading
 from tests.tasks.pictures import encode, noise, png2, png16, tiff, twelve_bits
 
 GREY = np.random.default_rng(0).integers(0, 256, (40, 50), dtype=np.uint8)

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.preview import CLASSES, EACH, write_preview
 from gelo.tasks.data.prompts import Prompts
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.write import write_dataset
-from PIL import Image
 
 
 class Page(HTMLParser):

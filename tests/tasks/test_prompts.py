@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from gelo.models.faults import UserError
-from gelo.tasks.data.prompts import read_classes, read_prompts, reads_alike
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gelo.models.faults import UserError
+from gelo.tasks.data.prompts import read_classes, read_prompts, reads_alike
 
 COLOURS = ("black", "blue", "green", "red", "white", "yellow")
 words = st.text(st.characters(categories=("L", "N", "P", "S"), exclude_characters="{}"), min_size=1, max_size=12)
@@ -121,10 +122,12 @@ def test_names_that_have_numbers_are_names(tmp_path: Path, lines: str) -> None:
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (b"", "no names"), (b"\xff\xd8\xff\xe0 picture", "a JPEG image"), ("n\xe9\n".encode("cp1252"), "not text|codec"),
+        (b"", "no names"),
+        (b"\xff\xd8\xff\xe0 picture", "a JPEG image"),
+        ("n\xe9\n".encode("cp1252"), "not text|codec"),
         (b"red\n\nblue\n", "empty"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_list_of_names_is_said(tmp_path: Path, content: bytes, found: str) -> None:
     (tmp_path / "c.txt").write_bytes(content)
     with pytest.raises(UserError, match=found):

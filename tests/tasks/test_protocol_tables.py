@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from gelo.analysis.compare import Comparison, compare
 from gelo.analysis.runs import read_runs
 from gelo.analysis.tables import before_metric
@@ -26,7 +27,6 @@ from gelo.tasks.protocols import (
     suites,
 )
 from gelo.tasks.training import TASKS
-
 from tests.analysis.sweeps import write_result, write_sweep, write_trial
 
 IMAGE = (("train", ("image",)), ("val", ("image",)), ("test", ("image",)))

@@ -7,17 +7,18 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 import pytest
-from gelo.models.faults import UserError
-from gelo.tasks.protocols import few_shot, knn, probe, zeroshot
-from gelo.tasks.protocols.heads import head_scores, text_scores
-from gelo.tasks.protocols.tally import Context, per_class
-from gelo.tasks.results import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, recall_score, top_k_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import normalize
+
+from gelo.models.faults import UserError
+from gelo.tasks.protocols import few_shot, knn, probe, zeroshot
+from gelo.tasks.protocols.heads import head_scores, text_scores
+from gelo.tasks.protocols.tally import Context, per_class
+from gelo.tasks.results import Result
 
 CONTEXT: Context = {"data": "d" * 16, "vision": "v" * 16, "text": "t" * 16, "scale": "miniature"}
 

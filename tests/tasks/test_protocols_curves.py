@@ -8,6 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.metrics import roc_curve
+from upath import UPath
+
 from gelo.sweeps.state.folder import TrialFolder
 from gelo.tasks.metrics import errors
 from gelo.tasks.metrics.curves import curve
@@ -18,9 +21,6 @@ from gelo.tasks.protocols import identification, morph, spoof
 from gelo.tasks.protocols.curves import curves_of
 from gelo.tasks.protocols.tally import Context
 from gelo.tasks.results import Result
-from sklearn.metrics import roc_curve
-from upath import UPath
-
 from tests.tasks.test_protocols_detection import ATTACKS, DEV, IDS, LABELS, SCORES, TEST
 from tests.tasks.test_protocols_identification import random_case
 
@@ -134,5 +134,7 @@ def test_curves_are_saved_beside_the_result(tmp_path: Path) -> None:
     assert interpolated(part_of(saved, "warp")) == pytest.approx(0.2)
     assert saved.schema.metadata[b"points"].startswith(b"blend: ")
     assert sorted(path.name for path in (tmp_path / "results" / "mad").iterdir()) == [
-        "morphs.curves.parquet", "morphs.json", "morphs.parquet",
-    ]  # fmt: skip
+        "morphs.curves.parquet",
+        "morphs.json",
+        "morphs.parquet",
+    ]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from gelo.models.faults import UserError
 from gelo.tasks.metrics import errors
 from gelo.tasks.metrics.scores import as_scores

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gelo.models.faults import UserError
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.write import write_dataset
@@ -16,8 +19,6 @@ from gelo.tasks.metrics.scores import UndefinedMetric, as_scores
 from gelo.tasks.protocols import PROTOCOLS, identification
 from gelo.tasks.protocols.tally import Context
 from gelo.tasks.scoring import Scoring
-from hypothesis import given
-from hypothesis import strategies as st
 
 CONTEXT: Context = {"data": "d", "vision": "v", "text": "t", "scale": "miniature"}
 

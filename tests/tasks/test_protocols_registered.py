@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from gelo.tasks.protocols import PROTOCOLS
 from gelo.tasks.protocols.base import Metric, Protocol, Suite
 from gelo.tasks.protocols.registered import clash
-
 from tests.sweeps.test_single import colours
 
 ROOT = Path(__file__).parents[2]

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from sklearn.metrics import roc_curve
+
 from gelo.models.faults import UserError
 from gelo.tasks.protocols import templates, verification
 from gelo.tasks.protocols.inputs import pair_ends
 from gelo.tasks.protocols.tally import Context
-from sklearn.metrics import roc_curve
 
 CONTEXT: Context = {"data": "d", "vision": "v", "text": "t", "scale": "miniature"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from gelo.tasks.protocols import PROTOCOLS, direction
 
 ERRORS = ("eer", "hter", "apcer", "bpcer", "acer")

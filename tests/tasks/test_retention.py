@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from gelo.tasks.ledger.retention import Average, Retention, Score, average, retention
 
 

@@ -11,16 +11,17 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score, roc_curve
+
 from gelo.models.faults import UserError
 from gelo.tasks.metrics.scores import as_scores
 from gelo.tasks.metrics.verification import tar_at_far
 from gelo.tasks.protocols import morph
 from gelo.tasks.scorefiles.metrics import measure
 from gelo.tasks.scorefiles.scorefile import read
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score, roc_curve
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gelo.models.faults import UserError
-from gelo.tasks.scorefiles.metrics import measure
-from gelo.tasks.scorefiles.scorefile import read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
+
+from gelo.models.faults import UserError
+from gelo.tasks.scorefiles.metrics import measure
+from gelo.tasks.scorefiles.scorefile import read
 
 ENDS = ("\n", "\r\n", "\r", "\r\r\n")
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-be")

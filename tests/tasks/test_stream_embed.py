@@ -14,6 +14,10 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from PIL import Image, ImageOps
+from safetensors.torch import load_file
+from torch import nn
+
 from gelo.models.backbones.registry import BACKBONES, MINI
 from gelo.models.backbones.transforms import Transform
 from gelo.models.backbones.zoo import load_backbone
@@ -29,9 +33,6 @@ from gelo.tasks.data.stream import Executor, decode, decode_all, flow, spread, w
 from gelo.tasks.data.understood import Reading
 from gelo.tasks.data.write import write_dataset
 from gelo.tasks.protocols.zeroshot import classifier
-from PIL import Image, ImageOps
-from safetensors.torch import load_file
-from torch import nn
 
 pytestmark = pytest.mark.slow
 

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from gelo.tasks.scorefiles.textfile import NotTextError, arrow_input, check_quotes, read_lines, read_rows, utf8
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gelo.tasks.scorefiles.textfile import NotTextError, arrow_input, check_quotes, read_lines, read_rows, utf8
 
 LETTERS = st.text(st.sampled_from('ab,;é\u0301ü 漢\t"\n'), max_size=30)
 

@@ -8,6 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.encoder import Encoder
 from gelo.tasks.data.manifest import Dataset
@@ -17,11 +23,6 @@ from gelo.tasks.data.tokens import ask, asked, flaw_of
 from gelo.tasks.data.write import write_dataset
 from gelo.tasks.mini.prompts import PROMPTS
 from gelo.tasks.prepare.names import names_of, templates_of
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast
 
 LENGTH = 12
 BPE = SimpleTokenizer(context_length=LENGTH)

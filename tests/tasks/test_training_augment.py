@@ -10,6 +10,12 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from scipy import stats
+from torchvision.transforms import InterpolationMode, RandAugment, autoaugment
+from torchvision.transforms import functional as v1
+from torchvision.transforms.v2 import functional as ops
+
 from gelo.tasks.training.augment import (
     RAND_AUGMENT,
     SIGNED,
@@ -22,11 +28,6 @@ from gelo.tasks.training.augment import (
     shift,
 )
 from gelo.tasks.training.base import Augment
-from PIL import Image
-from scipy import stats
-from torchvision.transforms import InterpolationMode, RandAugment, autoaugment
-from torchvision.transforms import functional as v1
-from torchvision.transforms.v2 import functional as ops
 
 THEIRS = {
     "identity": "Identity", "shear_x": "ShearX", "translate_x": "TranslateX", "rotate": "Rotate", "brightness": "Brightness",

@@ -7,12 +7,13 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from gelo.models.faults import UserError
-from gelo.models.training.sampling import Batches, by_label
-from gelo.models.training.settings import Sampler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+
+from gelo.models.faults import UserError
+from gelo.models.training.sampling import Batches, by_label
+from gelo.models.training.settings import Sampler
 
 LABELS = np.repeat(np.arange(30), np.arange(2, 62, 2))  # 30 identities of 2, 4, ..., 60 images: 930 records
 SAMPLERS: tuple[Sampler, ...] = ("shuffled", "class_balanced", "identity_balanced")

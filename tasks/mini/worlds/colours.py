@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from gelo.tasks.mini.worlds.canvas import Drawing, Rng, cover, finish, mix, paint, patches, place, plain
 from gelo.tasks.mini.worlds.figures import FIGURES
 from gelo.tasks.mini.worlds.palette import COLOURS, NAMES, pick, shade

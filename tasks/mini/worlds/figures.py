@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+
 from gelo.tasks.mini.worlds.canvas import Plane, cosine, sine
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+
 from gelo.tasks.mini.worlds.canvas import Colour, Drawing, Plane, Rng, X, Y, cover, finish, mix, paint, plain, sine
 from gelo.tasks.mini.worlds.figures import box, disc, star
 from gelo.tasks.mini.worlds.palette import pick, shade

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from gelo.tasks.mini.worlds.canvas import PIXEL, Drawing, Rng, X, Y, cosine, finish, paint, plain, sine
 from gelo.tasks.mini.worlds.palette import shade, two
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+
 from gelo.tasks.mini.worlds.canvas import Colour, Rng
 
 COLOURS: dict[str, tuple[float, float, float]] = {

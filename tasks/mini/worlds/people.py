@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from gelo.tasks.mini.worlds.canvas import Drawing, Rng, Y, cover, finish, mix, paint, patches, place, plain, stroke
 from gelo.tasks.mini.worlds.figures import disc
 from gelo.tasks.mini.worlds.palette import COLOURS, pick, shade

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
+
 from gelo.tasks.mini.worlds.canvas import PIXEL, Drawing, Plane, Rng, X, Y, cover, finish, mix, paint, patches, sine
 from gelo.tasks.mini.worlds.figures import disc
 from gelo.tasks.mini.worlds.palette import shade
-from numpy.typing import NDArray
 
 CAPTIONS = (
     "{}",

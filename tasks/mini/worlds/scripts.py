@@ -6,6 +6,8 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
+
 from gelo.tasks.mini.worlds.canvas import (
     PIXEL,
     Colour,
@@ -21,7 +23,6 @@ from gelo.tasks.mini.worlds.canvas import (
     stroke,
 )
 from gelo.tasks.mini.worlds.palette import shade
-from numpy.typing import NDArray
 
 CAPTIONS = (
     "{}",

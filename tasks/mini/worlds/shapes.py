@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from gelo.tasks.mini.worlds.canvas import Drawing, Rng, X, Y, cover, finish, paint, place, plain, sine, stroke
 from gelo.tasks.mini.worlds.figures import FIGURES
 from gelo.tasks.mini.worlds.palette import shade, two

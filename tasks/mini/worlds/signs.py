@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+
 from gelo.tasks.mini.worlds.canvas import Drawing, Plane, Rng, X, Y, cover, finish, mix, paint, patches, place, plain
 from gelo.tasks.mini.worlds.figures import arrow, box, disc, regular
 from gelo.tasks.mini.worlds.palette import COLOURS, pick, shade

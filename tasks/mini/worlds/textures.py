@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+
 from gelo.tasks.mini.worlds.canvas import PIXEL, Drawing, Plane, Rng, X, Y, cosine, finish, mix, patches, sine
 from gelo.tasks.mini.worlds.palette import shade, two
 

@@ -62,8 +62,10 @@ def mad22(tree: Tree) -> Layout:
             tree.faults.append(unknown(str(tree.root / file), stem, MORPHS, "morphing attack"))
     home = tree.root / (posixpath.dirname(found[0]) if found else "")
     tree.faults += [
-        Fault(str(home / f"{name}.csv"), "missing", "one CSV for each of the six attacks") for name in MORPHS if name not in listings
-    ]  # fmt: skip
+        Fault(str(home / f"{name}.csv"), "missing", "one CSV for each of the six attacks")
+        for name in MORPHS
+        if name not in listings
+    ]
     rows = _merged(tree, listings, listings)
     genuine = sum(row.label for row in rows)
     if genuine != BONA_FIDE_IMAGES:
@@ -90,9 +92,11 @@ def morphs(tree: Tree) -> Layout:
     for stem in [stem for stem in by_attack if role_of(stem) is not None]:
         by_attack.remove(stem)
         tree.fault(
-            tree.root / stems[stem], f"called as a list of the {role_of(stem)} split is", "train.csv, test.csv, or the name of an attack",
+            tree.root / stems[stem],
+            f"called as a list of the {role_of(stem)} split is",
+            "train.csv, test.csv, or the name of an attack",
             f"rename it, or --split {stem}={role_of(stem)}",
-        )  # fmt: skip
+        )
     if "test" in splits.values() and by_attack:
         tree.fault(
             tree.root, f"test.csv beside {told(by_attack, len(by_attack))}", "test.csv, or one CSV for each attack"
@@ -185,9 +189,10 @@ def _merged(tree: Tree, listings: dict[str, list[Row]], by_attack: Iterable[str]
                 apart[row.id] = f"{row.id} ({by[row.id]}: {_meaning(known)}; {name}: {_meaning(row)})"
     if apart:
         tree.fault(
-            tree.root, f"{len(apart):,} images in two CSVs as different things: {told(list(apart.values()), len(apart))}",
+            tree.root,
+            f"{len(apart):,} images in two CSVs as different things: {told(list(apart.values()), len(apart))}",
             "each image in one split, as bona fide or as one attack",
-        )  # fmt: skip
+        )
     sets = {name: {row.id for row in listings[name] if row.label} for name in by_attack}
     shared = set().union(*sets.values())
     for name, ids in sets.items():

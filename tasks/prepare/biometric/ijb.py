@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
+
 from gelo.tasks.prepare.formats.align import POINTS, POINTS_APART, points_of, similarities, upright
 from gelo.tasks.prepare.formats.columns import Kind, named, read_columns, read_nothing, told
 from gelo.tasks.prepare.image_paths import on_disk
 from gelo.tasks.prepare.layout import Item, Layout
 from gelo.tasks.prepare.litter import is_litter
 from gelo.tasks.prepare.tree import Tree
-from numpy.typing import NDArray
 
 _MEMBERS = "_face_tid_mid.txt"
 _CANONICAL = r"^(0|-?[1-9][0-9]{0,17})$"  # text that says the number and nothing else: 7, not 007

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from unicodedata import normalize
 
 import pyarrow as pa
+
 from gelo.tasks.prepare.biometric.pairlist import Face, Pair, read_pairs
 from gelo.tasks.prepare.formats.columns import told
 from gelo.tasks.prepare.image_paths import on_disk

@@ -112,9 +112,10 @@ def _stated(tree: Tree, path: Path, top: Sequence[str], rows: Sequence[_Row]) ->
     """The pairs of each kind in a set, as the first line says and the others bear out; else 0 with a fault."""
     if len(top) == 1 and _NUMBER.fullmatch(top[0]):
         tree.fault(
-            f"{path} line 1", f"{top[0]!r}: one set, as LFW's View 1 (pairsDevTrain.txt, pairsDevTest.txt)",
+            f"{path} line 1",
+            f"{top[0]!r}: one set, as LFW's View 1 (pairsDevTrain.txt, pairsDevTest.txt)",
             "View 2's pairs.txt, 10 300 in its first line: the accuracy is one over sets",
-        )  # fmt: skip
+        )
         return 0
     if len(top) != 2 or not all(map(_NUMBER.fullmatch, top)) or int(top[0]) < 2:
         tree.fault(
@@ -139,9 +140,11 @@ def _runs(tree: Tree, path: Path, rows: Sequence[_Row]) -> int:
     if rows and (len(sizes) > 1 or len(runs) < 4 or len(runs) % 2 or not runs[0][0]):
         found = f"runs of {', '.join(str(size) for _, size in runs[:8])}{', ...' if len(runs) > 8 else ''} pairs of one kind"
         tree.fault(
-            path, found, "sets that show: as many pairs of one person and then of two, again and again",
+            path,
+            found,
+            "sets that show: as many pairs of one person and then of two, again and again",
             "give LFW's own pairs.txt, which says its sets",
-        )  # fmt: skip
+        )
         return 0
     return sizes.pop() if sizes else 0
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+
 from gelo.tasks.prepare.formats.safe_pickle import SafePickleError, load_plain
 from gelo.tasks.prepare.layout import Item, Layout
 from gelo.tasks.prepare.litter import is_litter
 from gelo.tasks.prepare.tree import Tree
-from numpy.typing import NDArray
 
 FOLDS = 10
 _FORM = "a pickle of (list of 2P encoded images, list of P booleans)"

@@ -28,10 +28,11 @@ def told_apart(tree: Tree, rows: Sequence[Row]) -> dict[str, str]:
     if strays:
         shown = [f"{video} in {_some([folder or '.' for _, folder in found])}" for video, found in strays.items()]
         tree.fault(
-            tree.root, f"{len(strays):,} names of the column video stand in several folders: {told(shown, len(shown))}",
+            tree.root,
+            f"{len(strays):,} names of the column video stand in several folders: {told(shown, len(shown))}",
             "the frames of a video in one folder",
             "give videos names of their own, such as person1/clip1, or a column `subject`; /clip1 is one video, whatever its folders",
-        )  # fmt: skip
+        )
     apart = spread.keys() - strays.keys()
     return {
         row.id: f"{_where(row)[1]}//{name[row.id]}" if name[row.id] in apart else name[row.id]

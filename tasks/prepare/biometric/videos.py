@@ -48,9 +48,11 @@ def _clear(tree: Tree, rows: Sequence[Row]) -> list[Row]:
     doubts = doubtful(rows)
     for reason, paths in doubts.items():
         tree.fault(
-            tree.root, f"{len(paths):,} frames whose names do not tell their video ({reason}): {told(paths, len(paths))}",
-            "names such as <video>_<number of the frame>", "name the videos in a column `video` of the CSV",
-        )  # fmt: skip
+            tree.root,
+            f"{len(paths):,} frames whose names do not tell their video ({reason}): {told(paths, len(paths))}",
+            "names such as <video>_<number of the frame>",
+            "name the videos in a column `video` of the CSV",
+        )
     out = {path for paths in doubts.values() for path in paths}
     return [row for row in rows if row.id not in out]
 
@@ -71,9 +73,11 @@ def _of_one_kind(tree: Tree, frames: Iterable[Row]) -> list[Row]:
         if videos:
             name = f"{kind}es" if kind == "class" else f"{kind}s"
             tree.fault(
-                tree.root, f"{len(videos):,} videos in two {name}: {told(list(videos), len(videos))}", f"one {kind} a video",
+                tree.root,
+                f"{len(videos):,} videos in two {name}: {told(list(videos), len(videos))}",
+                f"one {kind} a video",
                 "name the videos in a column `video`, or give each a folder of its own",
-            )  # fmt: skip
+            )
     strays = {video for videos in between.values() for video in videos}
     return [row for row in frames if row.columns["video"] not in strays]
 

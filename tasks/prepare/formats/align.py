@@ -21,12 +21,13 @@ from unicodedata import normalize
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
+from PIL import Image
+
 from gelo.models.faults import Fault
 from gelo.tasks.data.pixels import open_image
 from gelo.tasks.prepare.formats.columns import Kind, named, read_columns
 from gelo.tasks.prepare.layout import Item, Layout, png
-from numpy.typing import NDArray
-from PIL import Image
 
 SIDE = 112
 TEMPLATE = np.array(  # x, y of the eyes, the nose and the corners of the mouth, left to right in the picture

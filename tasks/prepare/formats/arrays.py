@@ -7,11 +7,12 @@ import struct
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from gelo.tasks.prepare.formats.safe_pickle import SafePickleError, load_plain
 from gelo.tasks.prepare.layout import Item, Layout, arrays
 from gelo.tasks.prepare.names import names_of
 from gelo.tasks.prepare.tree import Tree
-from numpy.typing import NDArray
 
 STL10_SIDE = 96
 IDX_IMAGES, IDX_LABELS = 2051, 2049  # magic numbers of the IDX files

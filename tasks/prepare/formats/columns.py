@@ -12,10 +12,11 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from gelo.models.faults import Fault
-from gelo.tasks.scorefiles.textfile import NotTextError, arrow_input, check_quotes, other_separator, utf8
 from numpy.typing import NDArray
 from pyarrow import csv
+
+from gelo.models.faults import Fault
+from gelo.tasks.scorefiles.textfile import NotTextError, arrow_input, check_quotes, other_separator, utf8
 
 Kind = Literal["text", "whole", "number", "flag"]
 _NAMED = 8  # lines spelled out in one fault
@@ -160,9 +161,7 @@ def _fits_as_parsed(table: pa.Table, columns: Mapping[str, Kind]) -> bool:
     )
 
 
-def _sifted(
-    path: Path, table: pa.Table, columns: Mapping[str, Kind], separator: str, faults: list[Fault]
-) -> pa.Table:  # fmt: skip
+def _sifted(path: Path, table: pa.Table, columns: Mapping[str, Kind], separator: str, faults: list[Fault]) -> pa.Table:
     """The rows of a table of text whose fields are all of their kind, in those types; the others are named by their line."""
     good = np.ones(table.num_rows, dtype=bool)
     for name, kind in columns.items():

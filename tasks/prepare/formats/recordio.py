@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import NoReturn, overload
 
 import numpy as np
+from numpy.typing import NDArray
+
 from gelo.tasks.prepare.index import read_index
 from gelo.tasks.prepare.layout import Item
 from gelo.tasks.prepare.tree import Tree
-from numpy.typing import NDArray
 
 MAGIC = 0xCED7230A
 OLD_MAGIC = 0x3ED7230A  # dmlc's until 12 April 2015, with flags of two bits

@@ -16,8 +16,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from gelo.models.faults import pass_interrupt
 from numpy.typing import NDArray
+
+from gelo.models.faults import pass_interrupt
 
 _REFUSED = {
     "PERSID", "BINPERSID", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "EMPTY_SET", "FROZENSET", "ADDITEMS",
@@ -89,9 +90,11 @@ _NAMES: dict[tuple[str, str], Any] = {("numpy", "ndarray"): _NDARRAY, ("numpy", 
     (f"numpy.{core}.{module}", name): stand_in
     for core in ("core", "_core")
     for module, name, stand_in in (
-        ("multiarray", "_reconstruct", _reconstruct), ("multiarray", "scalar", _scalar), ("numeric", "_frombuffer", _frombuffer),
+        ("multiarray", "_reconstruct", _reconstruct),
+        ("multiarray", "scalar", _scalar),
+        ("numeric", "_frombuffer", _frombuffer),
     )
-}  # fmt: skip
+}
 
 
 class _Exact(io.BytesIO):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from gelo.tasks.prepare.chosen import Chosen, choose, flags
 from gelo.tasks.prepare.classes import named
 from gelo.tasks.prepare.counted import fault_each

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
 from gelo.tasks.prepare.counted import fault_each
 from gelo.tasks.prepare.hub.info import from_metadata
 from gelo.tasks.prepare.tree import Tree

@@ -67,9 +67,7 @@ def _splits(tree: Tree, dataset: str) -> dict[str, list[Item]]:
     """Every split that is there; a test split must be."""
     if not (tree.root / "test").is_dir():
         tree.fault(tree.root / "test", "missing", "a folder with one folder per class")
-    return {
-        split: _items(tree, place, dataset) for split, place in _VALID.items() if (tree.root / place).is_dir()
-    }  # fmt: skip
+    return {split: _items(tree, place, dataset) for split, place in _VALID.items() if (tree.root / place).is_dir()}
 
 
 def _items(tree: Tree, place: str, dataset: str) -> list[Item]:

@@ -90,9 +90,7 @@ def _layout(
         splits[role] = tree.walked(listed)
     if nested:
         notes += (f"{nested:,} images lie in folders inside their class's and count for it",)
-    return Layout(
-        classes.classes, splits, evidence=classes.evidence, unnamed=classes.unnamed, taken=taken, notes=notes
-    )  # fmt: skip
+    return Layout(classes.classes, splits, evidence=classes.evidence, unnamed=classes.unnamed, taken=taken, notes=notes)
 
 
 def _by_table(tree: Tree, top: Place) -> bool:
@@ -168,18 +166,22 @@ def _sole_role(tree: Tree, where: Path, here: Place, kids: list[Place]) -> str:
     if above:
         first = above[0]
         tree.fault(
-            where, f"{told([kid.name for kid in above], len(above))}: each holds splits ({', '.join(first.inside)})", FORM,
+            where,
+            f"{told([kid.name for kid in above], len(above))}: each holds splits ({', '.join(first.inside)})",
+            FORM,
             f"one data set a time: --from {tree.root / first.path}; classes above their splits have to change places with them",
-        )  # fmt: skip
+        )
     elif tree.asked.classes == ():
         between(tree, where, kids)
     given = tree.asked.splits.get(own)
     said = given or role_of(own)
     if given is None and said in ("train", "val") and is_role(own):
         tree.fault(
-            where, f"a folder called {own}: it would be scored as test", "the folder that holds the splits",
+            where,
+            f"a folder called {own}: it would be scored as test",
+            "the folder that holds the splits",
             f"--from {where.resolve().parent}, or --split {own}=test if it is to be scored",
-        )  # fmt: skip
+        )
     return said if said in ROLES and (given or is_role(own)) else "test"
 
 

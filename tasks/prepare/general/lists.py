@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+
 from gelo.tasks.prepare.layout import Item, Layout
 from gelo.tasks.prepare.names import identifiers_of, names_of
 from gelo.tasks.prepare.tree import Tree
@@ -166,6 +167,7 @@ def gtsrb(tree: Tree) -> Layout:
         else:
             tree.fault(f"{tree.root / 'GT-final_test.csv'} line {number}", str(dict(row)), "Filename and ClassId")
     return Layout(
-        names_of("gtsrb"), {"train": tree.items(train), "test": tree.items(test)},
+        names_of("gtsrb"),
+        {"train": tree.items(train), "test": tree.items(test)},
         evidence="the numbers of the folders, and ClassId of GT-final_test.csv",
-    )  # fmt: skip
+    )

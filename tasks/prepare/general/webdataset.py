@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 import pyarrow as pa
+
 from gelo.tasks.prepare.classes import named
 from gelo.tasks.prepare.formats.columns import told
 from gelo.tasks.prepare.formats.tarred import read_slice

@@ -10,12 +10,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
+
 from gelo.tasks.prepare.classes import Named, named
 from gelo.tasks.prepare.formats.columns import told
 from gelo.tasks.prepare.general.lists import spoken
 from gelo.tasks.prepare.hub.labels import Labels, Value, visible
 from gelo.tasks.prepare.tree import Tree
-from numpy.typing import NDArray
 
 _ALL = "--classes FILE with all the names, one a line, in the order that is wanted"
 _NUMBERS = "the names of the classes are their numbers: give --classes FILE (a name a line, or a YAML mapping from number to name)"

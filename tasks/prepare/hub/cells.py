@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
+
 from gelo.tasks.prepare.hub.files import Arrow, Opened
 from gelo.tasks.prepare.hub.footer import Chunk
 from gelo.tasks.prepare.hub.pages import IN_FILE, Spans, none_missing, spans
 from gelo.tasks.prepare.hub.types import BYTES, PATH, is_bytes, is_list, is_text
 from gelo.tasks.prepare.layout import Item, png
 from gelo.tasks.prepare.tree import read_file
-from numpy.typing import NDArray
 
 HELD, NAMED, NOTHING = 0, 1, 2  # what a row has: the image, a path alone, neither
 _KEPT, _BYTES = 2, 1 << 26  # row groups that are kept, and bytes below which more are

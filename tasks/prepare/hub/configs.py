@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from fsspec.utils import glob_translate
+
 from gelo.tasks.prepare.hub.info import CARD, INFO, Info, read_info
 from gelo.tasks.prepare.hub.names import Stem, said, told_apart
 from gelo.tasks.prepare.hub.parts import Config, Stated

@@ -10,6 +10,7 @@ from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from gelo.tasks.prepare.hub.info import Info, from_metadata
 
 Kind = Literal["parquet", "stream", "file"]

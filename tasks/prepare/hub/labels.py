@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
+
 from gelo.tasks.prepare.hub.files import Opened
 from gelo.tasks.prepare.hub.info import Info
 from gelo.tasks.prepare.splits import role_of
 from gelo.tasks.prepare.tree import Tree
-from numpy.typing import NDArray
 
 Value = str | int
 _HIDDEN = -1  # what `datasets` writes where a label is not told

@@ -15,9 +15,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+
 from gelo.tasks.prepare.hub.bits import BROKEN, places, struct
 from gelo.tasks.prepare.hub.footer import Chunk
-from numpy.typing import NDArray
 
 _PLAIN, _PLACES, _RLE = 0, (2, 8), 3  # encodings
 _DATA, _DICTIONARY, _DATA_2 = 0, 2, 3  # types of a page

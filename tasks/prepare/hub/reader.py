@@ -69,7 +69,7 @@ def hub(tree: Tree) -> Layout:
 
 def _layout(
     tree: Tree, config: Config, sources: Sequence[Source], taken: Mapping[str, tuple[str, ...]], used: set[str]
-) -> Layout:  # fmt: skip
+) -> Layout:
     columns = columns_of(tree, [source.opened for source in sources], config.info)
     if columns is None:
         return _NOTHING

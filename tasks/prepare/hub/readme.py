@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from gelo.tasks.prepare.hub.info import CARD, INFOS, Info, info_from, read_json, read_text
 from gelo.tasks.prepare.tree import Tree
 

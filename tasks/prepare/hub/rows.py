@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+
 from gelo.tasks.prepare.formats.columns import told
 from gelo.tasks.prepare.hub.cells import NOTHING, Images, Kept, what_is_held
 from gelo.tasks.prepare.hub.files import DAMAGED, Opened
@@ -18,7 +20,6 @@ from gelo.tasks.prepare.hub.places import homes
 from gelo.tasks.prepare.layout import Item
 from gelo.tasks.prepare.rows import Rows
 from gelo.tasks.prepare.tree import Tree
-from numpy.typing import NDArray
 
 _EMBED = "save the set with its images: push_to_hub and to_parquet do, of a column cast to datasets.Image()"
 

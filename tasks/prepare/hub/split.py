@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
+
 from gelo.tasks.prepare.chosen import is_split_if, is_split_name
 from gelo.tasks.prepare.formats.columns import told
 from gelo.tasks.prepare.hub.files import DAMAGED, Opened
@@ -35,9 +36,11 @@ def of_one_split(tree: Tree, sources: Sequence[Source], roles: Mapping[str, str]
             if said != {own} and not (len(said) == 1 and source.split in tree.asked.splits):
                 found = f"column {name} says {told(values, len(values))} of rows that are taken for {own}"
                 tree.fault(
-                    source.opened.path, found, "a file of one split",
+                    source.opened.path,
+                    found,
+                    "a file of one split",
                     "write a file for each split, called as it is, such as train.parquet and test.parquet",
-                )  # fmt: skip
+                )
     return len(tree.faults) == before
 
 

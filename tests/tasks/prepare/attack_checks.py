@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from gelo.models.durable import is_done
 from gelo.models.faults import UserError
 from gelo.tasks.data.manifest import Dataset
@@ -17,7 +18,6 @@ from gelo.tasks.prepare.readers import KNOWN
 from gelo.tasks.protocols import PROTOCOLS
 from gelo.tasks.results import Result
 from gelo.tasks.scoring import Head, Scoring
-
 from tests.tasks.prepare.attack_trees import BONA_FIDE, MAD22
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gelo.tasks.mini.face_model import person, wild
-from gelo.tasks.mini.faces import portrait
 from PIL import Image
 
+from gelo.tasks.mini.face_model import person, wild
+from gelo.tasks.mini.faces import portrait
 from tests.tasks.prepare.trees import _Python2
 
 MAGIC = b"\x0a\x23\xd7\xce"

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from gelo.tasks.mini.face_model import person, wild
-from gelo.tasks.mini.faces import portrait
 from numpy.typing import NDArray
 from PIL import Image
+
+from gelo.tasks.mini.face_model import person, wild
+from gelo.tasks.mini.faces import portrait
 
 # image, template, media: 3.jpg is in two templates, template 20 has one media of two images and one of one
 MEMBERS = [

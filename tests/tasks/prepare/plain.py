@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from gelo.tasks.prepare.layout import Layout
 from PIL import Image
+
+from gelo.tasks.prepare.layout import Layout
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (220, 30, 30), "green": (30, 180, 40), "blue": (30, 60, 220), "yellow": (240, 220, 30), "black": (10, 10, 10),

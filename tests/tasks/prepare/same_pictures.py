@@ -9,10 +9,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+
 from gelo.models.faults import Fault
 from gelo.tasks.prepare.layout import Asked, Layout
 from gelo.tasks.prepare.tree import Tree
-from PIL import Image
 
 CLASSES = ("red", "green", "blue cat", "été")
 Sample = tuple[bytes, str]  # image and class name

@@ -8,11 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gelo.models.faults import Fault, UserError
-from gelo.tasks.data.manifest import read_chunk
-from gelo.tasks.prepare.formats.align import TEMPLATE, aligned, similarities, warp
-from gelo.tasks.prepare.layout import Item, Layout
-from gelo.tasks.prepare.prepare import prepare
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -20,6 +15,11 @@ from PIL import Image
 from scipy.ndimage import affine_transform
 from scipy.spatial.transform import Rotation
 
+from gelo.models.faults import Fault, UserError
+from gelo.tasks.data.manifest import read_chunk
+from gelo.tasks.prepare.formats.align import TEMPLATE, aligned, similarities, warp
+from gelo.tasks.prepare.layout import Item, Layout
+from gelo.tasks.prepare.prepare import prepare
 from tests.tasks.prepare.ijb_trees import loose_crop, points
 
 HEADER = "id,x1,y1,x2,y2,x3,y3,x4,y4,x5,y5"

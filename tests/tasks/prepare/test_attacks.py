@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from gelo.tasks.data.asking import prompts_for
 from gelo.tasks.prepare.prepare import prepare
-
 from tests.tasks.prepare import attack_trees as trees
 from tests.tasks.prepare.attack_checks import partial, refused, rows, scored, small
 from tests.tasks.prepare.attack_trees import MAD22, photograph, put, table

@@ -10,23 +10,23 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import gelo.models
 import numpy as np
 import open_clip
 import pytest
 import torch
-from gelo.models.faults import UserError
-from gelo.sweeps.spec.settings import Settings
-from gelo.sweeps.stages.single import evaluate_one
-from gelo.sweeps.terminal.progress import Display
-from gelo.tasks.data.manifest import open_dataset, read_chunk
-from gelo.tasks.prepare.prepare import prepare
 from numpy.typing import NDArray
 from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
 from rich.console import Console
 from safetensors.torch import load_file
 
+import gelo.models
+from gelo.models.faults import UserError
+from gelo.sweeps.spec.settings import Settings
+from gelo.sweeps.stages.single import evaluate_one
+from gelo.sweeps.terminal.progress import Display
+from gelo.tasks.data.manifest import open_dataset, read_chunk
+from gelo.tasks.prepare.prepare import prepare
 from tests.tasks.prepare.hub_trees import parquet, rows, save_dict
 from tests.tasks.prepare.plain import COLOURS
 from tests.tasks.prepare.same_pictures import put, write_tar

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gelo.models.faults import UserError
-from gelo.tasks.prepare.layout import Asked, Layout
-from gelo.tasks.prepare.prepare import Wanted, look
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gelo.models.faults import UserError
+from gelo.tasks.prepare.layout import Asked, Layout
+from gelo.tasks.prepare.prepare import Wanted, look
 from tests.tasks.prepare.plain import COLOURS, number_of, paint, tree, wrong
 
 
@@ -197,8 +197,10 @@ def test_litter_is_left_out_and_images_are_known_by_content(tmp_path: Path) -> N
     assert not wrong(seen.layout)
     left = {each.reason: each.count for each in seen.understood().left_out}
     assert left == {
-        "left by an archive, a system or another program": 6, "no image by its content": 1, "a folder without images": 1,
-    }  # fmt: skip
+        "left by an archive, a system or another program": 6,
+        "no image by its content": 1,
+        "a folder without images": 1,
+    }
 
 
 def test_labels_are_matched_over_unicode_forms_and_clashes_refused(tmp_path: Path) -> None:

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from gelo.models.faults import UserError
 from gelo.tasks.prepare.biometric.attack_lists import Row
 from gelo.tasks.prepare.biometric.attacks import spoofs
@@ -13,9 +16,6 @@ from gelo.tasks.prepare.biometric.framenames import doubtful, video_of
 from gelo.tasks.prepare.layout import Layout
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.prepare.tree import Tree
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
 from tests.tasks.prepare.attack_checks import partial, refused, rows
 from tests.tasks.prepare.attack_trees import photograph, put, table
 
@@ -54,7 +54,7 @@ OPEN: dict[str, Name] = {  # and these otherwise, or either way
     "vid_12": lambda v, k: f"vid_{10 * v + k}",
     "IMG_0012": lambda v, k: f"IMG_{10 * v + k:04d}",
     "real_12": lambda v, k: f"real_{10 * v + k}",
-}  # fmt: skip
+}
 FOLDERS: dict[str, Callable[[str, int], str]] = {  # of a class's name and a video
     "class": lambda kind, v: kind,
     "person": lambda kind, v: f"person{v % 2}/{kind}",

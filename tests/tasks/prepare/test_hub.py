@@ -9,10 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+
 from gelo.tasks.prepare.hub.reader import hub
 from gelo.tasks.prepare.layout import Layout
 from gelo.tasks.prepare.tree import Tree
-
 from tests.tasks.prepare.hub_trees import arrow, cached, parquet, rows, save_dict, save_to_disk, snapshot
 from tests.tasks.prepare.same_pictures import CLASSES, meant, samples
 from tests.tasks.prepare.same_pictures import read as read_with

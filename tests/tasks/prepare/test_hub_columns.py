@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from gelo.tasks.prepare.hub.reader import hub
 
+from gelo.tasks.prepare.hub.reader import hub
 from tests.tasks.prepare.hub_trees import CELL, described, features, parquet, rows
 from tests.tasks.prepare.same_pictures import CLASSES, meant, samples
 from tests.tasks.prepare.same_pictures import read as read_with

@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from gelo.tasks.prepare.hub.footer import chunks_of
-from gelo.tasks.prepare.hub.pages import spans
-from gelo.tasks.prepare.hub.reader import hub
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from gelo.tasks.prepare.hub.footer import chunks_of
+from gelo.tasks.prepare.hub.pages import spans
+from gelo.tasks.prepare.hub.reader import hub
 from tests.tasks.prepare.hub_trees import CELL, arrow, parquet, rows
 from tests.tasks.prepare.same_pictures import meant, samples
 from tests.tasks.prepare.same_pictures import read as read_with

@@ -10,11 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from gelo.tasks.prepare.hub.reader import hub
-from gelo.tasks.prepare.layout import Layout
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gelo.tasks.prepare.hub.reader import hub
+from gelo.tasks.prepare.layout import Layout
 from tests.tasks.prepare.hub_trees import CELL, arrow, described, features, parquet, rows, save_dict
 from tests.tasks.prepare.same_pictures import CLASSES, Sample, meant, samples
 from tests.tasks.prepare.same_pictures import read as read_with

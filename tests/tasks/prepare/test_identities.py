@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from torchvision.datasets import ImageFolder
+
 from gelo.models.faults import UserError
 from gelo.tasks.data.manifest import read_chunk
 from gelo.tasks.prepare.biometric.identities import identities
 from gelo.tasks.prepare.layout import Layout
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.prepare.tree import Tree
-from torchvision.datasets import ImageFolder
-
 from tests.tasks.prepare import face_trees
 from tests.tasks.prepare.face_trees import im2rec, with_header, write_records
 

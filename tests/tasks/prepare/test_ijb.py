@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
+
 from gelo.models.faults import UserError
 from gelo.tasks.data import contents
 from gelo.tasks.data.manifest import Dataset, read_chunk
@@ -19,8 +21,6 @@ from gelo.tasks.prepare.biometric.ijb import ijb, templates
 from gelo.tasks.prepare.biometric.official import BIOMETRIC
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.prepare.tree import Tree
-from PIL import Image
-
 from tests.tasks.prepare import ijb_trees
 from tests.tasks.prepare.ijb_trees import MEMBERS, PAIRS, SCORES, ijb_tree, loose_crop, one_to_n, points, replace_line
 from tests.tasks.prepare.test_align import interpolated, solved

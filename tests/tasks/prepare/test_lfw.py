@@ -11,17 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from sklearn.datasets._lfw import _fetch_lfw_pairs
+
 from gelo.models.faults import UserError
 from gelo.tasks.data.manifest import Dataset, read_chunk
 from gelo.tasks.prepare.biometric.lfw import lfw
 from gelo.tasks.prepare.layout import Layout
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.prepare.tree import Tree
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from PIL import Image
-from sklearn.datasets._lfw import _fetch_lfw_pairs
-
 from tests.tasks.prepare.ijb_trees import loose_crop, points
 
 SETS, EACH, SIDE = 3, 2, 12

@@ -7,12 +7,12 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+
 from gelo.models.faults import UserError
 from gelo.tasks.prepare.biometric.attacks import morphs, spoofs
 from gelo.tasks.prepare.layout import Asked
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.prepare.tree import Tree
-
 from tests.tasks.prepare.attack_checks import partial, refused, rows
 from tests.tasks.prepare.attack_trees import photograph, put, table
 
@@ -126,8 +126,9 @@ def test_whatever_wrote_a_csv_it_is_the_same_list(end: str, encoding: str, tmp_p
     text = end.join(["image_path,label,attack", "ä.png,bonafide,", '"b.png",attack,print', ""])
     (tmp_path / "tree" / "test.csv").write_bytes(text.encode(encoding))
     assert rows(partial("mine", tmp_path / "tree", reader="morphs"), "test") == {
-        "ä.png": (1, "bona_fide"), "b.png": (0, "print"),
-    }  # fmt: skip
+        "ä.png": (1, "bona_fide"),
+        "b.png": (0, "print"),
+    }
 
 
 def test_paths_of_windows_are_read_with_slashes(tmp_path: Path) -> None:
@@ -194,8 +195,9 @@ def test_splits_of_a_column_and_of_folders_may_be_said(tmp_path: Path) -> None:
     layout = spoofs(tree)
     assert not tree.faults
     assert {split: [item.id for item in items] for split, items in layout.splits.items()} == {
-        "dev": ["2.png"], "test": ["0.png", "1.png"],
-    }  # fmt: skip
+        "dev": ["2.png"],
+        "test": ["0.png", "1.png"],
+    }
     assert tree.left == {"split Fold C, left out by --split": ["3.png"]}
     for place in ("Set 1/d/bona_fide/v/0.png", "Set 1/d/print/v/0.png", "Set 2/d/print/w/0.png"):
         put(tmp_path / "b" / place, photograph("warp", 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+
 from gelo.tasks.prepare.biometric.partial_tables import without
 
 TABLES = {

@@ -9,10 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from gelo.models.faults import UserError
 from gelo.tasks.prepare.prepare import Wanted, look
 from gelo.tasks.prepare.readers import READERS
-
 from tests.tasks.prepare.same_pictures import image, put, write_tar
 
 

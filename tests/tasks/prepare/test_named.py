@@ -6,6 +6,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+
 from gelo.analysis.labels import IDENTITY
 from gelo.models.faults import UserError
 from gelo.tasks.data.catalogue import COLLECTIONS, ENTRIES, taken

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import open_clip
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from torchvision import datasets as theirs
+
 from gelo.models.faults import UserError
 from gelo.tasks.data.manifest import Dataset, read_chunk
 from gelo.tasks.prepare.general.official import OFFICIAL
 from gelo.tasks.prepare.names import identifiers_of, names_of, templates_of
 from gelo.tasks.prepare.prepare import prepare
-from numpy.typing import NDArray
-from PIL import Image
-from torchvision import datasets as theirs
-
 from tests.tasks.prepare import trees
 from tests.tasks.prepare.trees import TREES
 

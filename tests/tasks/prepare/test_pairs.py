@@ -15,6 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.model_selection import KFold
+
+from benchmarks.fuzz_readers import tally
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.faults import UserError
 from gelo.tasks.data.embed import EncoderRef, embed, features, needs
@@ -24,9 +27,6 @@ from gelo.tasks.prepare.formats.safe_pickle import SafePickleError, load_plain
 from gelo.tasks.prepare.layout import Layout
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.prepare.tree import Tree
-from sklearn.model_selection import KFold
-
-from benchmarks.fuzz_readers import tally
 from tests.tasks.prepare import face_trees
 
 IMAGES = [face_trees.jpeg(number) for number in range(46)]
@@ -54,7 +54,7 @@ WRITTEN: dict[str, bytes] = {
     "array of labels": face_trees.python3_bin(IMAGES, np.array(SAME)),
     "zeros and ones": face_trees.python3_bin(IMAGES, [int(n) for n in SAME]),
     "bytearrays": face_trees.python3_bin([bytearray(image) for image in IMAGES], SAME, 5),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("data", WRITTEN.values(), ids=WRITTEN)
@@ -118,7 +118,7 @@ def payloads(place: Path) -> dict[str, bytes]:
         "items appended to a file": b"cbuiltins\nopen\n(S'" + str(place).encode() + b"'\nS'w'\ntR.",
         "numpy.load": b"cnumpy\nload\n(S'x'\ntR.",
         "a set": pickle.dumps({1, 2}, 4),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("kind", payloads(Path("x")))

@@ -20,6 +20,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
+
 from gelo.models.durable import is_done
 from gelo.models.faults import Fault, UserError
 from gelo.tasks.data.asking import prompts_for
@@ -27,8 +29,6 @@ from gelo.tasks.data.manifest import open_dataset, read_chunk
 from gelo.tasks.prepare.general.official import OFFICIAL
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.prepare.readers import KNOWN
-from PIL import Image
-
 from tests.tasks.prepare import trees
 from tests.tasks.prepare.trees import TREES, picture
 

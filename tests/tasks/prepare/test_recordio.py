@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gelo.tasks.prepare.formats.recordio import MAGIC, RecordError, joined, records, unpacked
-from gelo.tasks.prepare.layout import Item
-from gelo.tasks.prepare.tree import Tree
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.fuzz_readers import tally
+from gelo.tasks.prepare.formats.recordio import MAGIC, RecordError, joined, records, unpacked
+from gelo.tasks.prepare.layout import Item
+from gelo.tasks.prepare.tree import Tree
 from tests.tasks.prepare import face_trees
 from tests.tasks.prepare.face_trees import im2rec, packed, with_header, write_records
 
@@ -73,10 +73,12 @@ def test_any_bytes_are_a_record_or_an_error(data: bytes) -> None:
 
 
 # train.rec as mxnet 1.9.1 wrote it (MXIndexedRecordIO.write_idx of recordio.pack) for the images and labels of the test below
-MXNET = zlib.decompress(base64.b85decode(
-    'c-rGqzJ5-Dfq{XE0T(#n03;l_fa+wBL>bXkW#*<EfYhikFet#x!ZfqN9z-T4C8vPY0_77@(-;^)Yzd$~m?~y8T_AZN<p83A_9j$7'
-    '#nh4PV8LNmAxL3W6<ECjk{zsQstt{dO-#+qEueNKa1jg_u=x(essjMB;wFX'
-))  # fmt: skip
+MXNET = zlib.decompress(
+    base64.b85decode(
+        "c-rGqzJ5-Dfq{XE0T(#n03;l_fa+wBL>bXkW#*<EfYhikFet#x!ZfqN9z-T4C8vPY0_77@(-;^)Yzd$~m?~y8T_AZN<p83A_9j$7"
+        "#nh4PV8LNmAxL3W6<ECjk{zsQstt{dO-#+qEueNKa1jg_u=x(essjMB;wFX"
+    )
+)
 MXNET_OFFSETS = (0, 40, 76, 132, 184, 232, 280, 320)
 
 

@@ -12,17 +12,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from gelo.models.faults import UserError
-from gelo.tasks.data.asking import prompts_for
-from gelo.tasks.data.manifest import Dataset, read_chunk
-from gelo.tasks.prepare.prepare import prepare
-from gelo.tasks.protocols import zeroshot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
+from gelo.models.faults import UserError
+from gelo.tasks.data.asking import prompts_for
+from gelo.tasks.data.manifest import Dataset, read_chunk
+from gelo.tasks.prepare.prepare import prepare
+from gelo.tasks.protocols import zeroshot
 from tests.tasks.prepare.hub_trees import CELL, described, features
 from tests.tasks.prepare.plain import COLOURS
 from tests.tasks.prepare.same_pictures import put, write_tar

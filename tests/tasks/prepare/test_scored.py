@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from open_clip.model import CLIP
+from open_clip.tokenizer import SimpleTokenizer
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+
 from gelo.models.backbones.registry import MINI
 from gelo.models.backbones.zoo import MERGES, build_model, load_backbone
 from gelo.tasks.data.asking import prompts_for
 from gelo.tasks.data.embed import EncoderRef, embed, features, needs, text_features
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.protocols import zeroshot
-from open_clip.model import CLIP
-from open_clip.tokenizer import SimpleTokenizer
-from open_clip.transform import PreprocessCfg, image_transform_v2
-from PIL import Image
-
 from tests.tasks.prepare.trees import TREES
 
 

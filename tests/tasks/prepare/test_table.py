@@ -13,15 +13,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from gelo.models.faults import UserError
 from gelo.tasks.data.manifest import read_chunk
 from gelo.tasks.prepare import readers
 from gelo.tasks.prepare.formats.table import table
 from gelo.tasks.prepare.general.webdataset import webdataset
 from gelo.tasks.prepare.prepare import prepare
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.tasks.prepare.same_pictures import CLASSES, Meant, image, meant, put, read, samples, write_tar
 from tests.tasks.prepare.table_faults import FAULTS
 

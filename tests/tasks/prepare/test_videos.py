@@ -8,7 +8,6 @@ from gelo.tasks.data.asking import prompts_for
 from gelo.tasks.prepare.biometric.videos import video_of
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.protocols import PROTOCOLS
-
 from tests.tasks.prepare import attack_trees as trees
 from tests.tasks.prepare.attack_checks import partial, refused, rows, scored
 from tests.tasks.prepare.attack_trees import frames, photograph, put, table

@@ -12,6 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
 from gelo.models.faults import UserError
 from gelo.tasks.data.manifest import read_chunk
 from gelo.tasks.data.prompts import Prompts
@@ -20,10 +24,6 @@ from gelo.tasks.prepare.formats import tarred
 from gelo.tasks.prepare.general.webdataset import webdataset
 from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.prepare.samples import split_key
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image
-
 from tests.tasks.prepare.same_pictures import CLASSES, Meant, Sample, image, meant, put, read, samples, write_tar
 
 TRAIN, TEST = samples(0, 8), samples(100, 6)

@@ -1,0 +1,1 @@
+../../gelo/_frame.py

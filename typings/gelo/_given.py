@@ -1,0 +1,1 @@
+../../gelo/_given.py
