@@ -19,7 +19,7 @@ def labelled(described: Iterable[Any], cells: Iterable[Hashable]) -> tuple[list[
     A label is the kind; where trials of one cell (the same backbone and task) and kind differ, the parameters that differ follow:
     `wise(alpha=0.5)`. Defaults that differ from task to task need no telling apart.
     """
-    objects = [dict(item) if isinstance(item, Mapping) else {"kind": str(item)} for item in described]
+    objects = [unstacked(item) if isinstance(item, Mapping) else {"kind": str(item)} for item in described]
     kinds = [str(item.pop("kind", NONE)) for item in objects]
     groups: dict[tuple[str, Hashable], list[dict[str, Any]]] = {}
     for kind, cell, item in zip(kinds, cells, objects, strict=True):
@@ -33,6 +33,15 @@ def labelled(described: Iterable[Any], cells: Iterable[Hashable]) -> tuple[list[
         shown = ", ".join(f"{name}={_plain(item[name])}" for name in sorted(varying[kind]) if name in item)
         labels.append(f"{kind}({shown})" if shown else kind)
     return labels, kinds, objects
+
+
+def unstacked(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Several remedies of one trial as one object: `{"kind": "distill + wise", "distill.strength": 1.0, "wise.alpha": 0.8}`."""
+    if described.get("kind") != "stack":
+        return dict(described)
+    members = [dict(each) for each in described.get("remedies", ())]
+    fields = {f"{each['kind']}.{name}": value for each in members for name, value in each.items() if name != "kind"}
+    return {"kind": " + ".join(str(each["kind"]) for each in members), **fields}
 
 
 def with_settings(rows: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -111,30 +111,36 @@ def trade(comparison: Comparison) -> bytes | None:
     return out.getvalue()
 
 
-def wise_curve(comparison: Comparison) -> bytes | None:
-    """Curve over the weight of `wise` (0 = untouched, 1 = tuned): zero-shot kept and biometric gain; None below two weights."""
+def remedy_curve(comparison: Comparison, kind: str, field: str) -> bytes | None:
+    """Curve over a field of a remedy (`RemedySpec.curve`): zero-shot kept and biometric gain; None below two values of it."""
     frame = _measured(comparison)
-    frame = frame[frame["remedy_kind"] == "wise"].dropna(subset=["gelo"])
-    frame = frame.assign(alpha=[float(item.get("alpha", math.nan)) for item in frame["remedy_parameters"]])
-    if frame["alpha"].nunique() < 2:
+    frame = frame[frame["remedy_kind"] == kind].dropna(subset=["gelo"])
+    told = list(frame["remedy_parameters"])
+    frame = frame.assign(
+        over=[float(item.get(field, math.nan)) for item in told],
+        beside=[str(sorted((name, str(value)) for name, value in item.items() if name != field)) for item in told],
+    )
+    if frame["over"].nunique() < 2:
         return None
     with _drawing(comparison, (7.0, 3.6)) as (figure, out):
         left, right = figure.subplots(1, 2)
-        for place, (cell, rows) in enumerate(frame.groupby(["backbone", "task", "adaptation", "seed"], sort=False)):
-            rows = rows.sort_values("alpha")
-            backbone, task, way, _ = (str(piece) for piece in tuple(cell))
+        for place, (cell, rows) in enumerate(
+            frame.groupby(["backbone", "task", "adaptation", "seed", "beside"], sort=False)
+        ):
+            rows = rows.sort_values("over")
+            backbone, task, way = (str(piece) for piece in tuple(cell)[:3])
             look = {
                 "color": COLOURS[place % 6],
                 "marker": MARKERS[place % 6],
                 "label": f"{backbone}, {task}, {spelled(way)}",
             }
-            left.plot(rows["alpha"], rows["gelo"], **look)
-            right.plot(rows["alpha"], rows["gain"], **look)
+            left.plot(rows["over"], rows["gelo"], **look)
+            right.plot(rows["over"], rows["gain"], **look)
         left.axhline(1, color=INK, linewidth=1, linestyle=(0, (4, 3)))
         left.set_ylabel("zero-shot kept (GELO)")
         right.set_ylabel("biometric gain, points")
         for axis in (left, right):
-            axis.set_xlabel("weight of the tuned encoder")
+            axis.set_xlabel(f"{field} of {kind}")
             axis.grid(color=FAINT, linewidth=0.5)
         figure.legend(handles=left.get_lines()[:-1], loc="outside lower center", ncols=2)
     return out.getvalue()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from gelo.analysis.runs import read_runs
 from gelo.analysis.tables import Cell, Row, Table, build, to_csv
 from gelo.models.durable import publish_bytes
 from gelo.models.faults import folded
+from gelo.models.members import kind_of
+from gelo.models.remedies import REMEDIES
 from gelo.models.secrets import redacted
 
 
@@ -182,7 +184,11 @@ def _pictures(comparison: Comparison) -> list[dict[str, str]]:
             plots.retained,
         ),
         ("What was gained on the task against what was lost elsewhere. Up is better, left is better.", plots.trade),
-        ("Between the untouched and the tuned encoder (WiSE).", plots.wise_curve),
+        *(
+            (f"What is kept and gained over {spec.curve} of {kind_of(spec)}.", _curve(kind_of(spec), spec.curve))
+            for spec in REMEDIES
+            if spec.curve
+        ),
         ("Training loss by epoch.", plots.losses),
     ]
     pictures = [(caption, draw(comparison)) for caption, draw in drawn]
@@ -191,6 +197,10 @@ def _pictures(comparison: Comparison) -> list[dict[str, str]]:
         for caption, svg in pictures
         if svg is not None
     ]
+
+
+def _curve(kind: str, field: str) -> Callable[[Comparison], bytes | None]:
+    return lambda comparison: plots.remedy_curve(comparison, kind, field)
 
 
 def _protocols(metrics: pd.DataFrame) -> list[dict[str, str]]:

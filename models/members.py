@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import Field
 
@@ -13,11 +13,13 @@ from gelo.models.faults import Fault
 from gelo.models.registered import admitted, strange
 from gelo.models.spec import Spec
 
+S = TypeVar("S", bound=Spec)
 
-def members(group: str, own: Sequence[type[Spec]], base: type[Spec]) -> tuple[type[Spec], ...]:
+
+def members(group: str, own: Sequence[type[S]], base: type[S]) -> tuple[type[S], ...]:
     """gelo's `own` spec classes, then those registered under the entry point group, each a `base` with a `kind` that is free."""
 
-    def fault(given: Any, found: Mapping[str, type[Spec]], where: str) -> Fault | None:
+    def fault(given: Any, found: Mapping[str, type[S]], where: str) -> Fault | None:
         kind = kind_of(given) if isinstance(given, type) and issubclass(given, base) else ""
         if not kind:
             return strange(given, where, f"a {base.__name__} with a `kind` of its own")

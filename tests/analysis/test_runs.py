@@ -46,6 +46,16 @@ def test_rows_stand_in_one_order_and_every_metric_is_read(tmp_path: Path) -> Non
     assert {status.state for status in select(runs).values()} == {"complete"}
 
 
+def test_several_remedies_of_one_trial_are_named_each() -> None:
+    def both(alpha: float) -> dict[str, object]:
+        return {"kind": "stack", "remedies": [{"kind": "distill", "strength": 1.0}, {"kind": "wise", "alpha": alpha}]}
+
+    labels, kinds, parameters = labelled([both(0.5), both(0.8), {"kind": "none"}], ["faces"] * 3)
+    assert labels == ["distill + wise(wise.alpha=0.5)", "distill + wise(wise.alpha=0.8)", "none"]
+    assert kinds == ["distill + wise", "distill + wise", "none"]
+    assert parameters[0] == {"distill.strength": 1.0, "wise.alpha": 0.5}
+
+
 def test_labels_show_only_what_differs() -> None:
     specs = [{"kind": "lora", "rank": 4, "alpha": 8.0}, {"kind": "lora", "rank": 16, "alpha": 8.0}, {"kind": "full"}]
     assert labelled(specs, ["faces"] * 3)[0] == ["lora(rank=4)", "lora(rank=16)", "full"]
