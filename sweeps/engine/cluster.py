@@ -31,6 +31,19 @@ _LATE = "run it again when this machine is less busy; Ray's logs are in /tmp/ray
 os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(int(10 * _SILENT)))
 
 
+def _lock() -> None:
+    """Ray listens on every address of the machine: only who has the token of this process, which is in no file, may enter. A user's
+    RAY_AUTH_MODE stays.
+    """
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    from ray._raylet import AuthenticationTokenLoader, Config
+
+    Config.initialize("")  # Ray reads both when it is imported, which may have been long before
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
 @contextmanager
 def started(address: str, cpus: int | None, display: Display, resume: str) -> Iterator[None]:
     """Connect, or start a cluster of this machine (`address` "local": a killed one's leftover address is never asked). Raises UserError.
@@ -40,9 +53,8 @@ def started(address: str, cpus: int | None, display: Display, resume: str) -> It
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
-    if address == "local" and "RAY_AUTH_MODE" not in os.environ:
-        # Ray listens on every address of the machine: only who has this run's token, which is in no file, may enter
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    if address == "local":
+        _lock()
     import ray
 
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
