@@ -38,7 +38,7 @@ def _lock() -> None:
     if "RAY_AUTH_MODE" in os.environ:
         return
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    from ray._raylet import AuthenticationTokenLoader, Config
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
     Config.initialize("")  # Ray reads both when it is imported, which may have been long before
     AuthenticationTokenLoader.instance().reset_cache()
