@@ -82,7 +82,7 @@ def train(
                 run.sums[name] = run.sums.get(name, 0.0) + value
             started, ended = now, run.step % run.steps_per_epoch == 0
             if ended:
-                run.history.append(_row(run))
+                run.history.append(run.row())
                 run.sums = {}
             stop = world.any(should_stop()) and run.step < run.steps
             if stop or (world.any(keeper.due()) if not ended else run.step < run.steps):
@@ -119,18 +119,3 @@ def _backward(run: Run, hooks: Hooks, parts: Sequence[Batch]) -> dict[str, float
         fault = Fault(f"step {run.step}", f"loss {total_mean}{parts_told}", "a finite loss", "lower lr_backbone")
         raise DivergedError("training", fault)
     return means
-
-
-def _row(run: Run) -> dict[str, float]:
-    """What is said of an epoch; losses are means over its steps and over ranks."""
-    steps, seconds = run.sums["steps"], run.sums["seconds"]
-    names = [name for name in run.sums if name not in ("steps", "seconds")]
-    sums = torch.tensor([run.sums[name] for name in names], dtype=torch.float64)
-    means = [float(each) / steps for each in run.world.mean([sums.to(run.world.device)])[0]]
-    return {
-        "epoch": run.step // run.steps_per_epoch,
-        "step": run.step,
-        **{"loss" if name == "task" else f"loss_{name}": mean for name, mean in zip(names, means, strict=True)},
-        "images_per_second": steps * run.settings.batch / max(seconds, 1e-9),
-        "seconds": seconds,
-    }

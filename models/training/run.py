@@ -49,6 +49,20 @@ class Run:
         """Of the whole run."""
         return self.settings.epochs * self.steps_per_epoch
 
+    def row(self) -> dict[str, float]:
+        """What is said of the epoch that `sums` are of; losses are means over its steps and over ranks."""
+        steps, seconds = self.sums["steps"], self.sums["seconds"]
+        names = [name for name in self.sums if name not in ("steps", "seconds")]
+        sums = torch.tensor([self.sums[name] for name in names], dtype=torch.float64)
+        means = [float(each) / steps for each in self.world.mean([sums.to(self.world.device)])[0]]
+        return {
+            "epoch": self.step // self.steps_per_epoch,
+            "step": self.step,
+            **{"loss" if name == "task" else f"loss_{name}": mean for name, mean in zip(names, means, strict=True)},
+            "images_per_second": steps * self.settings.batch / max(seconds, 1e-9),
+            "seconds": seconds,
+        }
+
     def reseed(self, *purpose: object, alike: bool = False) -> None:
         """torch's generators become a function of (seed, step, rank, purpose). alike: without the rank, for work that must be the same on
         every rank."""

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from gelo.models.training.world import World
 from tests.models.two_processes import CASES, run
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 
