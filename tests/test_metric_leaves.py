@@ -13,7 +13,11 @@ import pytest
 from gelo.tasks.protocols import suites
 
 ROOT = Path(__file__).parents[1]
-MINE = ("tasks/protocols/", "tasks/metrics/")
+MINE = (
+    "tasks/protocols/",
+    "tasks/metrics/",
+    "gelo/metrics.py",
+)  # the last gathers the functions of the second for notebooks
 EXCEPTIONS = {
     # what a task is trained for: `Task.gain` pairs full names of metrics, which a test holds against the protocols
     "tasks/training/face.py": {"accuracy"},

@@ -82,7 +82,9 @@ def test_the_hooks_are_the_lint() -> None:
 
 
 def test_help_names_every_target() -> None:
-    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     (phony,) = re.findall(r"^\.PHONY: (.+)$", MAKEFILE, flags=re.MULTILINE)
     for target in set(phony.split()) - {"help", "setup"}:
         assert f"make {target} " in shown

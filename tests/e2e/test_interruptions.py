@@ -231,12 +231,14 @@ def test_evaluate_agrees_with_the_sweep(left_alone: Place) -> None:
 
 
 def test_the_commands_of_the_readme_do_what_they_say(left_alone: Place) -> None:
-    """As they stand under "How to go on", on this sweep in place of the demo. The first would take ten minutes; those on images of one's
+    """As they stand under "Go on", on this sweep in place of the demo. The first would take ten minutes; those on images of one's
     own, and `prepare --list`, are those of docs/your-own-data.md and docs/data.md, which tests/e2e/test_docs_data.py runs."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text().partition("## How to go on")[2]
+    readme = (Path(__file__).parents[2] / "README.md").read_text().partition("## Go on")[2]
     lines = re.findall(r"^ {4}\.venv/bin/gelo (.+)$", readme, flags=re.MULTILINE)
     codes = {}
     here = [shlex.split(line, comments=True) for line in lines if not line.startswith("run demo-remedies")]
+    assert "1. `gelo doctor paper`" in readme
+    here.append(["doctor", "paper"])
     pages = "".join((Path(__file__).parents[2] / "docs" / name).read_text() for name in ("your-own-data.md", "data.md"))
     for given in here:
         if {"mine", "--list"} & set(given):
