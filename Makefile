@@ -1,6 +1,6 @@
 # gelo: every target does its own set-up in .venv and is quick when that is there already.
 #   make demo    the study in miniature, ends with a report
-#   make check   lint, types and the fast tests, in a minute and a half     make test    every test, in about twenty
+#   make check   lint, types and the fast tests, in two and a half minutes   make test    every test, in about 25
 #   make lint    ruff, codespell and mypy                                   make bench   the benchmarks
 #   make docs    the pages of docs/ and the API as a site in site/          make clean   remove what make and gelo made here
 # PYTHON chooses the interpreter (3.11 to 3.13), VENV the folder; ARGS goes to the command: make demo ARGS="--name second"
