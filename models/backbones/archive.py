@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _PICKLE_LIMIT = 64_000_000  # bytes; OpenAI's have 150 kB
 _DEEPEST = 40  # modules in modules
-_MOST = 100_000  # modules and tensors, each as often as it is held
+_MOST = 20_000  # modules and tensors, each as often as it is held
 
 
 def contents(path: Path) -> Any:

@@ -53,6 +53,8 @@ def of_config(config: Mapping[str, Any]) -> Traits:
     out["tower"] = "timm" if timm else "ResNet" if isinstance(see.get("layers"), list) else "ViT"
     if timm and (named := _TIMM.fullmatch(timm)):
         see |= {"width": _TIMM_WIDTHS.get(named[1]), "patch_size": int(named[2])}
+    if isinstance(see.get("image_size"), int) and see.get("patch_size"):
+        see["image_size"] -= see["image_size"] % see["patch_size"]  # a rest at the edge has no patch
     parts = {"vision_cfg": _VIT | see if out["tower"] == "ViT" else see}
     if text := config.get("text_cfg"):
         parts["text_cfg"] = dict(text) if text.get("hf_model_name") else _TEXT | text

@@ -174,7 +174,7 @@ def name_fault(name: str, where: str = "backbone") -> Fault | None:
     plain, _ = _sized(name)
     if plain in BACKBONES or plain.partition(":")[0] in _config_files():
         return None
-    near = difflib.get_close_matches(name, [*BACKBONES, *_config_files()], n=1, cutoff=0.6)
+    near = difflib.get_close_matches(plain, [*BACKBONES, *_config_files()], n=1, cutoff=0.6)
     expected = f"one of {', '.join(sorted(BACKBONES))}, or an open_clip architecture"
     return Fault(where, f"unknown backbone {name!r}", expected, f"nearest: {near[0]}" if near else "")
 

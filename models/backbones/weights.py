@@ -63,6 +63,8 @@ def look(path: Path, name: str, remedy: str = "") -> Look:
         if found.files[0].suffix.lower() not in SAFETENSORS and _is_script(found.files[0]):
             stored, kinds = module_tensors(contents(found.files[0]))
             shapes, _ = plain({key: Shape(each.shape) for key, each in stored.items()}, Shape.joined)
+            if not shapes:
+                raise ArchiveError("a model that holds no tensors")
             acts = kinds & {"GELU", "QuickGELU"}
             told: Activation | None = None if len(acts) != 1 else "quick_gelu" if "QuickGELU" in acts else "gelu"
             return Look(found.files, shapes, activation=told, script=True)
