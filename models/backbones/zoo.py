@@ -125,21 +125,26 @@ def tokenizer_of(backbone: Backbone, config: dict[str, Any], weights: Path | Non
     the folder of the weights first. One that is not on this machine is `Unasked`."""
     text: dict[str, Any] = config["text_cfg"]
     if backbone.scale == "full":
-        beside = weights is not None and (weights / "tokenizer_config.json").is_file()
+        hub, beside = (
+            text.get("hf_tokenizer_name"),
+            weights is not None and (weights / "tokenizer_config.json").is_file(),
+        )
         try:
-            if beside and text.get("hf_tokenizer_name"):
+            if hub and beside:
                 options = {"tokenizer_mode": text.get("tokenizer_mode"), **text.get("tokenizer_kwargs", {})}
                 theirs: Tokenizer = HFTokenizer(str(weights), context_length=text.get("context_length", 77), **options)
             else:
-                theirs = open_clip.get_tokenizer(backbone.architecture)
+                theirs = open_clip.get_tokenizer(backbone.architecture, **({"local_files_only": True} if hub else {}))
         except Exception as error:  # transformers raises OSError, and others for files that are damaged
             pass_interrupt(error)
-            wanted = f"{text.get('hf_tokenizer_name')} of huggingface.co on this machine"
+            found = "no tokenizer" if isinstance(error, OSError) else f"no tokenizer ({type(error).__name__}: {error})"
+            code = f"from transformers import AutoTokenizer; AutoTokenizer.from_pretrained({hub!r})"
             remedy = (
-                "name a folder as weights that holds tokenizer.json and tokenizer_config.json beside the weight file"
+                f'fetch it once: python -c "{code}", or name as weights a folder that holds it beside the weight file'
             )
-            found = f"no tokenizer ({type(error).__name__}: {str(error).splitlines()[0][:120]})"
-            return Unasked(Fault(backbone.architecture, found, wanted, remedy))
+            return Unasked(
+                Fault(backbone.architecture, found, f"the tokenizer {hub} of huggingface.co on this machine", remedy)
+            )
         return theirs
     assert backbone.file is not None, f"the miniature {backbone.name} is packaged"
     merges = backbone.file.parent / MERGES
