@@ -60,7 +60,9 @@ class TextTower:
     @property
     def unasked(self) -> str:
         """Why no text can be asked; "" where texts can."""
-        return str(self.tokenizer.fault) if isinstance(self.tokenizer, Unasked) else ""
+        if not isinstance(self.tokenizer, Unasked):
+            return ""
+        return f"no text can be asked: {self.tokenizer.fault.found}, needed is {self.tokenizer.fault.expected}"
 
     @property
     def logit_scale(self) -> float:

@@ -44,11 +44,11 @@ def misfits(backbone: Backbone, found: Look, path: Path) -> list[Fault]:
     if not odd:
         return []
     fits = _called(fitting(traits, configurations()))
-    ways = [f"name backbone {' or '.join(fits[:_NAMED])}"] if fits else []
+    ways = [f"they fit {' or '.join(fits[:_NAMED])}: name that backbone"] if fits else []
     if odd == [PIXELS] and wanted["tower"] == "ViT":
-        ways.append(
-            f"{backbone.name.removesuffix('px').partition('@')[0]}@{wanted[PIXELS]} to have its position embeddings resized"
-        )
+        asked = f"{backbone.name.removesuffix('px').partition('@')[0]}@{wanted[PIXELS]}"
+        ways.append(f"name {asked} to have their position embeddings resized")
+    odd = [key for key in odd if not key.endswith(".mlp")] or odd  # which follows from the width
     expected = f"those of {backbone.name}: {told(wanted, odd)}"
     return [Fault(str(path), f"weights of {told(traits, odd)}", expected, ", or ".join(ways))]
 

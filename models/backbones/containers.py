@@ -108,13 +108,18 @@ def _of_folder(folder: Path) -> Files:
     return Files(tuple(folder / name for name in files), folder)
 
 
+def unsafe_flaw(asked: str) -> Flaw:
+    """Of a pickle that asks for this name."""
+    remedy = "where it is a model, save its tensors alone: torch.save(model.state_dict(), 'weights.pt')"
+    return Flaw(f"unreadable: it holds a pickled {asked}, which would run code to be read", remedy)
+
+
 def pickle_flaw(error: Exception) -> Flaw:
     """What torch would not read, in a line: its own message has several and colours."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     unsafe = re.search(r"GLOBAL ([\w.]+)", text)
     if unsafe:
-        remedy = "where it is a model, save its tensors alone: torch.save(model.state_dict(), 'weights.pt')"
-        return Flaw(f"unreadable: it holds a pickled {unsafe[1]}, which would run code to be read", remedy)
+        return unsafe_flaw(unsafe[1])
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
     return Flaw(f"unreadable ({type(error).__name__}: {line[:120]})")
 

@@ -29,7 +29,11 @@ _INERT = re.compile(r"torch\.jit\._pickle\.(build_(int|double|bool|tensor)list|r
 
 
 class ArchiveError(ValueError):
-    """An archive that is damaged, or holds more than tensors, modules and plain values."""
+    """An archive that is damaged, or holds more than tensors, modules and plain values. asked: the name that its pickle asks for."""
+
+    def __init__(self, told: str, asked: str = "") -> None:
+        super().__init__(told)
+        self.asked = asked
 
 
 class Stored(NamedTuple):
@@ -128,7 +132,7 @@ class _Machine(pickle._Unpickler):
             return _NAMES[asked]
         if _INERT.fullmatch(asked):
             return _inert
-        raise ArchiveError(f"a pickled {asked}, which would run code to be read")
+        raise ArchiveError(f"a pickled {asked}, which would run code to be read", asked)
 
     def persistent_load(self, given: Any) -> _Held:
         word, storage, key, _, held = given

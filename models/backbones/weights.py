@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gelo.models.backbones.archive import contents, module_tensors, numbers
-from gelo.models.backbones.containers import SAFETENSORS, STATE_DICTS, Files, FlawError, files_at, pickle_flaw
+from gelo.models.backbones.containers import (
+    SAFETENSORS,
+    STATE_DICTS,
+    Files,
+    FlawError,
+    files_at,
+    pickle_flaw,
+    unsafe_flaw,
+)
 from gelo.models.backbones.huggingface_config import open_clip_config
 from gelo.models.backbones.unpickled import ArchiveError, Stored
 from gelo.models.backbones.wrapped import Shape, inner, plain
@@ -25,6 +33,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Activation = Literal["gelu", "quick_gelu"]
+_MAYBE = (
+    "torch",
+    "numpy",
+    "collections",
+    "builtins",
+    "__builtin__",
+    "_codecs",
+)  # of which torch's `weights_only` admits some
 _HEADER_LIMIT = 100_000_000  # bytes; the safetensors format's own limit
 
 
@@ -160,8 +176,10 @@ def _shapes(path: Path) -> dict[str, Shape]:
         return {key: Shape(each["shape"]) for key, each in header.items()}
     try:
         state = inner(contents(path), lambda value: isinstance(value, Stored), path)
-    except ArchiveError:  # more than plain values: torch's own reader says of what
-        return {}
+    except ArchiveError as error:
+        if error.asked and error.asked.partition(".")[0] not in _MAYBE:
+            raise FlawError(*unsafe_flaw(error.asked)) from None
+        return {}  # more than plain values: torch's own reader says of what
     return {str(key): Shape(each.shape) for key, each in state.items()}
 
 

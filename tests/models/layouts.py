@@ -25,6 +25,8 @@ def random_clip(config: dict[str, Any], seed: int = 0) -> nn.Module:
         else open_clip.CLIP
     )
     model = kind(**arguments).eval().requires_grad_(False)
+    if "multimodal_cfg" in config:  # which CoCa leaves as the memory was
+        model.text_decoder.text_projection.zero_()
     for parameter in model.parameters():
         parameter.add_(0.05 * torch.randn(parameter.shape))
     return model

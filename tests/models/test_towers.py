@@ -79,7 +79,7 @@ def test_an_openai_archive(tiny: Tiny, register: Any, tmp_path: Path, pixels: ND
     (note,) = notes_for("tiny-openai", tmp_path / "ViT-B-16.pt")
     assert "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f for ViT-B-16.pt" in note
     (fault,) = faults_for("tiny-other", tmp_path / "ViT-B-16.pt")
-    assert fault.found == "weights of QuickGELU" and fault.remedy == "name backbone tiny-openai"
+    assert fault.found == "weights of QuickGELU" and fault.remedy == "they fit tiny-openai: name that backbone"
 
 
 @pytest.mark.parametrize("act", ["gelu", "quick_gelu"])
@@ -98,7 +98,9 @@ def test_a_hugging_face_folder(act: str, register: Any, tmp_path: Path, pixels: 
             (folder / "model.safetensors").unlink()
             torch.save(half, folder / "pytorch_model.bin")
             theirs.half().float()
-        assert faults_for(f"tiny-{act}", folder) == [] and len(list(folder.glob("model-*"))) == (2 if shard == "1MB" else 0)
+        assert faults_for(f"tiny-{act}", folder) == [] and len(list(folder.glob("model-*"))) == (
+            2 if shard == "1MB" else 0
+        )
         encoder = load_backbone(f"tiny-{act}", folder)
         with torch.no_grad():
             same(encoder.encode_images(pixels), theirs.get_image_features(images(encoder, pixels)).pooler_output)
@@ -156,7 +158,7 @@ def test_coca(register: Any, tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
     torch.testing.assert_close(torch.from_numpy(encoder.with_visual(adapted.merged()).encode_images(pixels)), moved)
     assert (moved - torch.from_numpy(encoder.encode_images(pixels))).abs().max() > 1e-3
     (fault,) = faults_for("tiny", folder)
-    assert "attentional pool" in fault.found and fault.remedy == "name backbone coca_tiny"
+    assert "attentional pool" in fault.found and fault.remedy == "they fit coca_tiny: name that backbone"
 
 
 def test_siglip_without_its_tokenizer_and_with_it_beside_the_weights(register: Any, tmp_path: Path) -> None:
@@ -167,7 +169,9 @@ def test_siglip_without_its_tokenizer_and_with_it_beside_the_weights(register: A
     assert faults_for("tiny-SigLIP", folder) == []
     encoder = load_backbone("tiny-SigLIP", folder)
     same(encoder.encode_images(pixels), model.encode_image(images(encoder, pixels)))
-    with pytest.raises(UserError, match=r"no tokenizer; .*the tokenizer timm/none-such of huggingface.co.*fetch it once"):
+    with pytest.raises(
+        UserError, match=r"no tokenizer; .*the tokenizer timm/none-such of huggingface.co.*fetch it once"
+    ):
         encoder.encode_texts(TEXTS)
     with pytest.raises(UserError, match="a TimmModel without one"):
         encoder.encode_images(pixels, projected=False)
@@ -214,7 +218,7 @@ def test_positions_are_resized_on_request_as_open_clip_resizes_them(tiny: Tiny, 
     assert load_backbone(f"tiny@{size}", tmp_path / "w.safetensors").vision_fingerprint == encoder.vision_fingerprint
     assert notes_for(f"tiny@{size}", tmp_path / "w.safetensors") == []
     with pytest.raises(
-        UserError, match=rf"pixels {size}; expected those of tiny: pixels {SIZE}; .*tiny@{SIZE} to have its position"
+        UserError, match=rf"pixels {size}; expected those of tiny: pixels {SIZE}; .*tiny@{SIZE} to have their position"
     ):
         load_backbone("tiny", tmp_path / "w.safetensors")
     assert (
