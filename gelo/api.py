@@ -53,6 +53,7 @@ def load(
     """
     from upath import UPath
 
+    from gelo.models.backbones.check import notes_for
     from gelo.models.backbones.zoo import load_backbone
     from gelo.sweeps.cli.base import refuse_places
     from gelo.sweeps.stages.encoders import named_encoder
@@ -63,7 +64,10 @@ def load(
     given = None if weights is None else Path(weights)
     named = named_encoder(name, UPath(settings.storage))
     ref = named.ref(given)
-    return load_backbone(named.backbone, given or named.weights, device) if ref is None else ref.load(str(device))
+    encoder = load_backbone(named.backbone, given or named.weights, device) if ref is None else ref.load(str(device))
+    for note in notes_for(named.backbone, given or named.weights):
+        warnings.warn(note, stacklevel=2)
+    return encoder
 
 
 def evaluate(

@@ -126,7 +126,10 @@ def is_local(path: UPath | Path) -> bool:
 
 
 def stamp(file: Path) -> str:
-    """What changes with a file's content: size, times and inode. The time of its last change is not a writer's to set. Raises OSError."""
+    """What changes with a file's content: size, times and inode; of a folder, with any of its files'. The time of its last change is not a
+    writer's to set. Raises OSError."""
+    if file.is_dir():
+        return "; ".join(f"{each.name} {stamp(each)}" for each in sorted(file.iterdir()) if each.is_file())
     found = file.stat()
     return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
 

@@ -39,16 +39,21 @@ def doctor(
 
     facts = machine()
     faults: tuple[Fault, ...] = ()
+    notes: list[str] = []
     if sweep is not None:
         from gelo.sweeps.spec.sweep import load_spec
-        from gelo.sweeps.state.preflight import preflight
+        from gelo.sweeps.state.preflight import preflight, weights_told
 
-        faults = tuple(preflight(load_spec(sweep), settings_of(storage=storage, data=data, cache=cache)))
+        spec = load_spec(sweep)
+        faults = tuple(preflight(spec, settings_of(storage=storage, data=data, cache=cache)))
+        notes = weights_told(spec)
     if as_json:
         lacks = [{"where": f.where, "found": f.found, "expected": f.expected, "remedy": f.remedy} for f in faults]
-        typer.echo(json.dumps({"machine": facts, "sweep": sweep, "lacks": lacks}, indent=1))
+        typer.echo(json.dumps({"machine": facts, "sweep": sweep, "lacks": lacks, "notes": notes}, indent=1))
     else:
         console.print(machine_table(facts))
+        for note in notes:
+            say(console, f"NOTE {note}")
         if faults:
             print_faults(UserError(f"{sweep}: this machine lacks", faults), console)
         elif sweep is not None:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
+from rich.markup import escape
 from upath import UPath
 
-from gelo.models.backbones.registry import faults_for, resolve
+from gelo.models.backbones.check import faults_for, notes_for
+from gelo.models.backbones.registry import resolve
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.encoder import Encoder
 from gelo.models.faults import Fault, UserError, unknown
@@ -84,6 +86,8 @@ def evaluate_one(
         )
     with waiting(f"the weights of {backbone} to be read", display.say):
         base = held or load_backbone(backbone, weights)  # once it is known what for
+    for note in notes_for(backbone, weights) if held is None else ():
+        display.say(escape(f"NOTE {note}"))
     with tempfile.TemporaryDirectory() as scratch, using(cache, settings.cache_limit):
         subject = subject_of(trial, which.place or TrialFolder(UPath(scratch)), base, str(weights) if weights else None)
         subject = replace(subject, folder=TrialFolder(UPath(scratch)))

@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from gelo.models.backbones.check import notes_for
 from gelo.models.backbones.registry import resolve
 from gelo.models.backbones.transforms import Transform
 from gelo.models.backbones.zoo import load_backbone
@@ -68,6 +69,9 @@ class Sweep:
         for name in dict.fromkeys(self.spec.backbones):
             with waiting(f"the weights of {name} to be read", self.display.say):
                 self.bases[name] = load_backbone(name, self._weights(name))
+        notes = {name: notes_for(name, self._weights(name)) for name in self.bases}
+        for note in (note for of_one in notes.values() for note in of_one):
+            self.display.say(escape(f"NOTE {note}"))
         data = Path(self.settings.data)
         self.pairs = pairs_of(self.spec, data)
         self.datasets = self._opened()
@@ -80,7 +84,8 @@ class Sweep:
                     resolve(name).weights_path(self._weights(name)).absolute(),
                 )
                 for name, base in self.bases.items()
-            }
+            },
+            notes,
         )
         self._decode()
         size = self.spec.resources.wave

@@ -159,15 +159,16 @@ class SweepFolder:
         found = {}
         for name, each in saved.items():
             file = Path(each["file"])
-            if file.is_file():
+            if file.exists():
                 changed = f"of {file}, which has changed since"
                 found[name] = (each["vision"], each["text"]) if stamp(file) == each["stamp"] else (changed, changed)
         return found
 
-    def save_bases(self, bases: Mapping[str, tuple[str, str, Path]]) -> None:
-        """name -> (vision fingerprint, text fingerprint, file of the weights)."""
+    def save_bases(self, bases: Mapping[str, tuple[str, str, Path]], notes: Mapping[str, list[str]]) -> None:
+        """name -> (vision fingerprint, text fingerprint, file or folder of the weights). notes: what was told of them, by name."""
         rows = {
             name: {"vision": vision, "text": text, "file": str(file), "stamp": stamp(file)}
+            | ({"notes": notes[name]} if notes.get(name) else {})
             for name, (vision, text, file) in bases.items()
         }
         path, content = self.root / "bases.json", json.dumps(rows, indent=1).encode()

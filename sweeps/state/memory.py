@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from gelo.models.backbones.containers import size_of
 from gelo.models.backbones.registry import resolve
 from gelo.models.faults import Fault, UserError
 from gelo.models.words import counted
@@ -33,7 +34,7 @@ def memory_faults(spec: SweepSpec, cpus: int, total: int) -> list[Fault]:
     for name in dict.fromkeys(spec.backbones):
         try:
             given = spec.weights.get(name)
-            sizes[name] = resolve(name).weights_path(Path(given) if given else None).stat().st_size
+            sizes[name] = size_of(resolve(name).weights_path(Path(given) if given else None))
         except (OSError, UserError):
             continue
     held = sum(sizes.values())

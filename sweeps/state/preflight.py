@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gelo.models.backbones.registry import Backbone, faults_for, resolve, vision_layers
+from gelo.models.backbones.check import faults_for, notes_for
+from gelo.models.backbones.registry import Backbone, resolve, vision_layers
 from gelo.models.durable import is_done
 from gelo.models.faults import Fault, UserError
 from gelo.models.words import counted
@@ -82,6 +83,18 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
                 )
             )
     return faults
+
+
+def weights_told(spec: SweepSpec) -> list[str]:
+    """What is to be told of the weights of a sweep's backbones that is no fault; those that cannot be read are `preflight`'s matter."""
+    notes = []
+    for name in dict.fromkeys(spec.backbones):
+        given = spec.weights.get(name)
+        try:
+            notes += notes_for(name, Path(given) if given else None)
+        except (UserError, OSError):
+            continue
+    return notes
 
 
 def _shared_weights(spec: SweepSpec) -> list[Fault]:

@@ -39,7 +39,7 @@ def ask(encoder: Encoder, dataset: Dataset, cache: Path) -> None:
         return
     said = texts_path(encoder.text_fingerprint, prompts, cache).with_suffix(_FLAW)
     if not _readable(said):
-        publish_bytes(said, flaw_of(encoder.tokenizer, prompts).encode())
+        publish_bytes(said, (encoder.text.unasked or flaw_of(encoder.tokenizer, prompts)).encode())
     if not said.stat().st_size:
         text_features(encoder, prompts, cache)
 
