@@ -32,7 +32,7 @@ def card(facts: Mapping[str, Any]) -> str:
     trial = facts["trial"]
     changed = bool(trial) and trial["task"] != "none"
     return template.render(
-        f=facts, changed=changed, how=_how(trial) if changed else "", made=list(_made(facts)), files=list(_files(facts)),
+        f=facts, changed=changed, how=_how(facts) if changed else "", made=list(_made(facts)), files=list(_files(facts)),
         snippets=snippets(facts), pc=per_cent, change=_change, shown=shown,
     )  # fmt: skip
 
@@ -52,11 +52,14 @@ def shown(transform: Mapping[str, Any]) -> str:
     mean, std = numbers
     order = "**BGR**, OpenCV's order of channels" if transform["channels"] == "bgr" else "RGB"
     resized = squash if transform["resize"] == "squash" else shortest
-    return f"{resized}; {order}; values in [0, 1] minus {mean}, divided by {std}."
+    return f"{resized[0].upper()}{resized[1:]}; {order}; values in [0, 1] minus {mean}, divided by {std}."
 
 
-def _how(trial: Mapping[str, Any]) -> str:
+def _how(facts: Mapping[str, Any]) -> str:
+    trial = facts["trial"]
     remedy = trial["remedy"]["kind"]
+    if trial["adaptation"]["kind"] == "imported":
+        return f"as {facts['imported']['paper']} trained and published it ({trial['task']})"
     words = "fine-tuned" if trial["adaptation"]["kind"] != "none" else "left as it was, beside a head trained"
     return f"{words} on {trial['task']}" + ("" if remedy == "none" else f", with the remedy {remedy}")
 
@@ -73,7 +76,10 @@ def _made(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for part in ("adaptation", "remedy", "head"):
             if trial[part] and trial[part]["kind"] != "none":
                 yield part, _said(trial[part])
-        yield "seed", str(trial["seed"])
+        if facts["imported"]:
+            yield from _came(facts["imported"])
+        else:
+            yield "seed", str(trial["seed"])
         if trial["training"]:
             yield (
                 "trained on",
@@ -86,11 +92,22 @@ def _made(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"fingerprint, {name}", f"`{value}`"
 
 
+def _came(imported: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What an imported encoder was made of."""
+    yield "paper", f"{imported['paper']} ({imported['repository']})"
+    for kind in ("file", "header"):
+        if kind in imported:
+            yield kind, f"{imported[kind]['name']}, SHA-256 `{imported[kind]['sha256']}`"
+    if imported["rank"] is not None:
+        yield "LoRA that was merged", f"rank {imported['rank']}, gamma {imported['gamma']:g}"
+    yield "compared", "; ".join(imported["compared"])
+
+
 def _said(spec: Mapping[str, Any]) -> str:
     kind = [str(spec["kind"])] if "kind" in spec else []
     if isinstance(spec.get("remedies"), list):
         return " + ".join(_said(each) for each in spec["remedies"])
-    fields = (f"{name} {_plain(value)}" for name, value in spec.items() if name != "kind")
+    fields = (f"{name} {_plain(value)}" for name, value in spec.items() if name != "kind" and value is not None)
     return ", ".join([*kind, *fields])
 
 

@@ -12,6 +12,7 @@ from gelo.models.exchange.proof import sample_of
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.sweeps.exchange.card import card
 from gelo.sweeps.exchange.facts import facts_of
+from gelo.sweeps.exchange.places import place_fault
 from gelo.sweeps.exchange.subject import HEAD, Leaving, leaving
 from gelo.sweeps.spec.settings import Settings
 
@@ -28,7 +29,7 @@ def export(
     Raises UserError for a folder that is there, an encoder that is not, and a format that it cannot have. Nothing is left half-written.
     """
     faults = [unknown("--format", each, FORMATS, "format") for each in formats if each not in FORMATS]
-    if fault := _place_fault(to):
+    if fault := place_fault(to):
         faults.append(fault)
     if faults:
         raise UserError("export", faults)
@@ -98,19 +99,3 @@ def _format_fault(it: Leaving, which: str) -> Fault | None:
         adapted = "nothing" if it.trial is None else it.trial.adaptation.kind
         return Fault(where, f"adapted by {adapted}", "a trial adapted by lora", "--format huggingface has its weights")
     return None
-
-
-def _place_fault(to: Path) -> Fault | None:
-    """Why a folder cannot be made there: nothing that exists is written to, but for an empty folder."""
-    expected = "a new folder"
-    try:
-        if "://" in str(to) or str(to).partition("/")[0].endswith(":"):
-            return Fault(f"--to {to}", "an address", "a folder of this machine", "copy it from there")
-        if to.is_dir():
-            return Fault(f"--to {to}", "a folder with files in it", expected) if any(to.iterdir()) else None
-        if to.exists() or to.is_symlink():
-            return Fault(f"--to {to}", "something that is no folder", expected)
-        above = next(place for place in to.absolute().parents if place.exists())
-        return None if above.is_dir() else Fault(f"--to {to}", f"{above} is a file", expected)
-    except (OSError, ValueError) as error:
-        return Fault(f"--to {str(to)[:80]}", getattr(error, "strerror", None) or str(error), expected)

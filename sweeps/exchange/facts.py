@@ -14,7 +14,7 @@ from gelo.sweeps.exchange.subject import Leaving
 from gelo.tasks.training.preprocess import transforms
 
 _TOLD = ("train_seconds", "trainable_parameters", "head_parameters")  # of training.json
-_MIT, _APACHE = "mit", "apache-2.0"
+_MIT, _APACHE, _NON_COMMERCIAL = "mit", "apache-2.0", "cc-by-nc-sa-4.0"
 
 
 def facts_of(it: Leaving, written: Mapping[str, Sequence[str]], with_head: bool) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def facts_of(it: Leaving, written: Mapping[str, Sequence[str]], with_head: bool)
         "sweep": None if it.sweep is None else it.sweep.name,
         "trial": None if trial is None else trial.document(),
         "trained": {name: training[name] for name in _TOLD if name in training},
-        "epochs": len(training.get("history", [])),
+        "imported": training.get("imported"),
         "fingerprints": {
             "vision": it.encoder.vision_fingerprint,
             "text": it.base.text_fingerprint,
@@ -57,6 +57,10 @@ def facts_of(it: Leaving, written: Mapping[str, Sequence[str]], with_head: bool)
 
 def licence_of(backbone: Backbone, it: Leaving) -> dict[str, str]:
     """id: as hubs name it, "" where it is not known; words: of what."""
+    imported = it.training.get("imported")
+    if imported is not None:
+        words = f"{imported['paper']} ({imported['repository']}) publishes its weights under {imported['licence']}: no commercial use."
+        return {"id": _NON_COMMERCIAL, "words": words}
     if backbone.scale == "miniature":
         return {"id": _APACHE, "words": "The base weights are gelo's own miniature, Apache-2.0."}
     if "openai" in backbone.remedy or backbone.name.endswith(":openai"):
@@ -80,7 +84,7 @@ def _measured(it: Leaving) -> Measured:
 
 def _detector(it: Leaving) -> dict[str, Any] | None:
     """What the trained head is shown, where that is not the encoder's own transform."""
-    kind = it.trial.training.preprocess if it.trial is not None and it.trial.training is not None else "backbone"
+    kind = it.trial.preprocess if it.trial is not None else "backbone"
     shown: Transform = transforms(kind, it.base.transform).test
     if shown == it.base.transform:
         return None

@@ -10,7 +10,7 @@ from typing import Any
 
 from upath import UPath
 
-from gelo.models.adapt import Lora
+from gelo.models.adapt import Imported, Lora
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.durable import fetched
 from gelo.models.encoder import Encoder
@@ -47,6 +47,8 @@ class Leaving:
     def lora(self) -> Lora | None:
         """The low-rank adaptation that its weights are the base's with, whatever a remedy has made of it."""
         adaptation = None if self.trial is None or self.tower is None else self.trial.adaptation
+        if isinstance(adaptation, Imported) and adaptation.rank is not None and adaptation.alpha is not None:
+            return Lora(rank=adaptation.rank, alpha=adaptation.alpha, targets=("q", "v"))
         return adaptation if isinstance(adaptation, Lora) else None
 
     @property

@@ -68,6 +68,7 @@ BASE = {  # what fails by itself, or is done in a moment
     "show": ["gone"],
     "evaluate": ["mini-s", "--dataset", "gone"],
     "export": ["gone", "--to", "made"],
+    "import": ["gone", "--to", "made"],
     "report": ["gone"],
     "doctor": [],
     "cache": [],
