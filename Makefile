@@ -3,7 +3,7 @@
 #   make check   lint, types and the fast tests, in two and a half minutes   make test    every test, in about 25
 #   make lint    ruff, codespell and mypy                                   make bench   the benchmarks
 #   make docs    the pages of docs/ and the API as a site in site/          make clean   remove what make and gelo made here
-# PYTHON chooses the interpreter (3.11 to 3.13), VENV the folder; ARGS goes to the command: make demo ARGS="--name second"
+# PYTHON chooses the interpreter (3.11 to 3.13), VENV the folder; ARGS goes to the command: make demo ARGS="--set name=second"
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help

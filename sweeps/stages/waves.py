@@ -101,7 +101,7 @@ class Sweep:
             lacking = [name for name, _ in trial.learnt_from if name not in self.datasets]
             if lacking:
                 error = f"data set {', '.join(lacking)}: not whole, as told before"
-                self._failed(trial, {"kind": "user", "error": error})
+                self._keep(trial, {"kind": "user", "error": error})
             else:
                 todo.append(trial)
         if todo:
@@ -128,14 +128,15 @@ class Sweep:
         self.stop.graceful = True
 
     def _finish(self, trial: Trial) -> None:
-        base = self.bases[trial.backbone]
+        base, failure = self.bases[trial.backbone], None
         try:
             sources = sources_of(trial, lambda name: self.datasets[name], base.transform, self.cache)
             finish(trial, base, self.folder.trial, sources)
         except KeyError as error:
-            self._failed(trial, {"kind": "user", "error": f"data set {error.args[0]}: not whole, as told before"})
+            failure = {"kind": "user", "error": f"data set {error.args[0]}: not whole, as told before"}
         except UserError as error:
-            self._failed(trial, {"kind": "user", "error": str(error)})
+            failure = {"kind": "user", "error": str(error)}
+        self._keep(trial, failure)
 
     def _score(self, subjects: Sequence[Subject]) -> None:
         jobs = jobs_of(subjects, self.datasets, self.pairs)
@@ -192,6 +193,12 @@ class Sweep:
                     self.parent, trial.key, trial.flat(), tags_of(self.spec), name=self.labels[trial.key]
                 )
                 self.tracker.finish(run, "FAILED")
+
+    def _keep(self, trial: Trial, failure: Mapping[str, Any] | None) -> None:
+        """Where `status` reads it, and where the next attempt removes it."""
+        self.folder.trial(trial).set_failure(failure)
+        if failure is not None:
+            self._failed(trial, failure)
 
     def _failed(self, trial: Trial, failure: Mapping[str, Any]) -> None:
         self.outcome.failures.setdefault(trial.key, {"label": self.labels[trial.key], **failure})

@@ -40,7 +40,8 @@ def standing(folder: SweepFolder) -> list[dict[str, Any]]:
     for trial in trials:
         place = folder.trial(trial)
         found, old, wanted = _results(trial, place, pairs, fingerprints, bases)
-        failure = place.failure()
+        failures = (folder.trial(each).failure() for each in (trial, *trial.made_of))
+        failure = next((each for each in failures if each is not None), None)
         note = failure["error"].splitlines()[0] if failure else ""
         if found == wanted:
             state = "complete"
