@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from gelo.models.durable import publish_folder
-from gelo.models.exchange.proof import sample_of
+from gelo.models.exchange.adapter import write_adapter
+from gelo.models.exchange.huggingface import write_huggingface
+from gelo.models.exchange.openclip import write_openclip
+from gelo.models.exchange.proof import Sample, sample_of
+from gelo.models.exchange.vision_onnx import missing_packages, write_onnx
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.sweeps.exchange.card import card
 from gelo.sweeps.exchange.facts import facts_of
@@ -71,28 +75,22 @@ def _written(it: Leaving, place: Path, asked: Sequence[str], by_name: bool) -> d
     return made
 
 
-def _write(it: Leaving, which: str, folder: Path, sample: Any) -> list[str]:
+def _write(it: Leaving, which: str, folder: Path, sample: Sample) -> list[str]:
     if which == "open_clip":
-        from gelo.models.exchange.openclip import write_openclip
-
         return write_openclip(folder, it.encoder, sample)
     if which == "huggingface":
-        from gelo.models.exchange.huggingface import write_huggingface
-
         return write_huggingface(folder, it.encoder, sample)
     if which == "peft":
-        from gelo.models.exchange.adapter import write_adapter
-
         assert it.lora is not None
         return write_adapter(folder, it.encoder, it.base, it.lora, sample)
-    from gelo.models.exchange.vision_onnx import write_onnx
-
     return write_onnx(folder, it.encoder, sample)
 
 
 def _format_fault(it: Leaving, which: str) -> Fault | None:
     where = f"--format {which}"
-    if which != "onnx" and it.tower is not None and not it.tower.plain:
+    if which == "onnx":
+        return missing_packages()
+    if it.tower is not None and not it.tower.plain:
         around = ", ".join(getattr(spec, "kind", group) for group, spec in it.tower.build)
         return Fault(where, f"a tower with {around} around it, which does not merge", "plain weights", "--format onnx")
     if which == "peft" and it.lora is None:
