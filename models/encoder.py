@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -30,6 +31,17 @@ TEXT_BATCH = 256
 Tokenizer = Callable[[list[str]], Tensor]
 
 
+class Unasked:
+    """In place of a tokenizer, where there is none or no text tower: an encoder of images alone."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+
+    def __call__(self, texts: list[str]) -> Tensor:
+        """Raises UserError."""
+        raise UserError("texts", self.fault)
+
+
 class TextTower:
     """The text side of one model: shared by every encoder that is tuned from it."""
 
@@ -46,11 +58,15 @@ class TextTower:
         return _digest("text", self.model.state_dict(), self.config, _vocabulary(self.tokenizer))
 
     @property
+    def unasked(self) -> str:
+        """Why no text can be asked; "" where texts can."""
+        return str(self.tokenizer.fault) if isinstance(self.tokenizer, Unasked) else ""
+
+    @property
     def logit_scale(self) -> float:
-        """What cosines are multiplied by, already exponentiated (about 100 for OpenAI's weights)."""
-        scale = self.model.logit_scale
-        assert isinstance(scale, Tensor)
-        return float(scale.detach().exp().item())
+        """What cosines are multiplied by, already exponentiated (about 100 for OpenAI's weights); NaN where there is no text tower."""
+        scale = getattr(self.model, "logit_scale", None)
+        return float(scale.detach().exp().item()) if isinstance(scale, Tensor) else math.nan
 
 
 class Encoder:
@@ -138,12 +154,12 @@ class Encoder:
         return trunk
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """(N,) strings -> float32 (N, dim), not normalised."""
+        """(N,) strings -> float32 (N, dim), not normalised. Raises UserError where there is no text tower, or no tokenizer for it."""
         parts = [np.zeros((0, self.dim), dtype=np.float32)]
         for start in range(0, len(texts), TEXT_BATCH):
             tokens = self.tokenizer(list(texts[start : start + TEXT_BATCH])).to(self.device)
             with torch.inference_mode(), _exact(self.device):
-                parts.append(self.text.model.encode_text(tokens).float().cpu().numpy())  # type: ignore[operator]
+                parts.append(self.text.model.encode_text(tokens, normalize=False).float().cpu().numpy())  # type: ignore[operator]
         return np.concatenate(parts)
 
     def visual_state(self) -> dict[str, Tensor]:

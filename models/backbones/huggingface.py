@@ -8,14 +8,16 @@ and value into one matrix and keeps its projections the other way round. Imports
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gelo.models.backbones.huggingface_config import first, hugging_face_config, refused
 from gelo.models.faults import Fault, UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+T = TypeVar("T")
 
 _WHOLE = {  # Hugging Face's name: open_clip's
     "vision_model.embeddings.class_embedding": "visual.class_embedding",
@@ -51,13 +53,18 @@ def is_hugging_face(names: Collection[str]) -> bool:
     return any(name.startswith(own) for name in names)
 
 
-def to_open_clip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def to_open_clip(state: Mapping[str, T], join: Callable[[Sequence[T]], T] | None = None) -> dict[str, T]:
     """The tensors of a CLIPModel, CLIPVisionModel (no `visual.proj`) or CLIPVisionModelWithProjection under open_clip's names; buffers of
-    positions are left out. Raises UserError for names that are of none of them."""
-    import torch
+    positions are left out. Raises UserError for names that are of none of them.
 
-    out: dict[str, Tensor] = {}
-    thirds: dict[tuple[str, str], dict[str, Tensor]] = {}
+    join: of the three thirds, where they are no tensors but know `t` and `contiguous`."""
+    if join is None:
+        import torch
+
+        join = torch.cat  # type: ignore[assignment]
+        assert join is not None
+    out: dict[str, T] = {}
+    thirds: dict[tuple[str, str], dict[str, T]] = {}
     unknown = []
     for name, tensor in state.items():
         full = f"vision_model.{name}" if name.startswith(_BARE) else name
@@ -65,7 +72,7 @@ def to_open_clip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if full in _WHOLE:
             out[_WHOLE[full]] = tensor
         elif full in _TURNED:
-            out[_TURNED[full]] = tensor.t().contiguous()
+            out[_TURNED[full]] = tensor.t().contiguous()  # type: ignore[attr-defined]
         elif block and (third := _THIRD.fullmatch(block[3])):
             thirds.setdefault((f"{_BLOCKS[block[1]]}.{block[2]}.attn.in_proj_", block[4]), {})[third[1]] = tensor
         elif block and block[3] in _IN_BLOCK:
@@ -76,7 +83,7 @@ def to_open_clip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         lacking = [third for third in _THIRDS if third not in three]
         if lacking:
             raise refused(f"{stem}{kind} without {', '.join(f'{third}_proj' for third in lacking)}")
-        out[stem + kind] = torch.cat([three[third] for third in _THIRDS])
+        out[stem + kind] = join([three[third] for third in _THIRDS])
     if unknown:
         raise refused(f"{len(unknown)} tensors of other names: {first(unknown)}")
     return out

@@ -12,18 +12,16 @@ import difflib
 import importlib.util
 import json
 import os
+import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from gelo.models.backbones.tags import transform_of
 from gelo.models.backbones.transforms import Transform
-from gelo.models.backbones.weights import weights_fault
 from gelo.models.faults import Fault, UserError
-
-if TYPE_CHECKING:
-    pass
 
 MINI = Path(__file__).parents[1] / "mini"
 WEIGHTS_FOLDER = "GELO_WEIGHTS"  # environment variable: where a user keeps weight files
@@ -48,26 +46,30 @@ class Backbone(BaseModel):
     activation: Literal["gelu", "quick_gelu"]
     file: Path | None = None
     remedy: str = ""  # where its weights can be had
+    resized: bool = False  # position embeddings of another grid are brought to that of `transform.size`
 
     def weights_path(self, weights: Path | None = None) -> Path:
-        """The file to read: the one given, else the packaged one, else $GELO_WEIGHTS/<name, "/" and ":" as
-        "-">.safetensors."""
+        """What to read: the file or folder given, else the packaged one, else what there is of <name>.safetensors, <name>.pt and the
+        folder <name> in $GELO_WEIGHTS; "/", ":" and "@" of the name become "-", "@SIZE" of a resized one is left out."""
         if weights is not None:
             return weights
         if self.file is not None:
             return self.file
-        stem = self.name.replace("/", "-").replace(":", "-")
-        return Path(os.environ.get(WEIGHTS_FOLDER) or "weights") / f"{stem}.safetensors"
+        name = self.name.rpartition("@")[0] if self.resized else self.name
+        stem = Path(os.environ.get(WEIGHTS_FOLDER) or "weights") / re.sub("[/:@]", "-", name)
+        places = [stem.with_name(f"{stem.name}{suffix}") for suffix in (".safetensors", ".pt", "")]
+        return next((place for place in places if place.exists()), places[0])
 
 
-def _openai(name: str, hub: str) -> Backbone:
+def _openai(name: str, hub: str, size: int = 224) -> Backbone:
+    stem = name.replace("/", "-").replace("@", "-")
     return Backbone(
         name=name,
-        architecture=f"{name.replace('/', '-')}-quickgelu",
+        architecture=f"{stem.removesuffix('px')}-quickgelu",
         scale="full",
-        transform=Transform(size=224),
+        transform=Transform(size=size),
         activation="quick_gelu",
-        remedy=f"it is open_clip_model.safetensors of huggingface.co/timm/{hub}",
+        remedy=f"it is open_clip_model.safetensors of huggingface.co/timm/{hub}, or OpenAI's {stem}.pt",
     )
 
 
@@ -88,55 +90,62 @@ BACKBONES: dict[str, Backbone] = {
     for backbone in (
         _mini("mini-s"),
         _mini("mini-l"),
+        _openai("ViT-B/32", "vit_base_patch32_clip_224.openai"),
         _openai("ViT-B/16", "vit_base_patch16_clip_224.openai"),
         _openai("ViT-L/14", "vit_large_patch14_clip_224.openai"),
+        _openai("ViT-L/14@336px", "vit_large_patch14_clip_336.openai", 336),
     )
 }
 
 
 def resolve(name: str, weights: Path | None = None) -> Backbone:
     """The backbone of this name; open_clip's `architecture` or `architecture:tag` too, the tag saying which transform
-    holds.
+    holds. `name@SIZE` is the same at another input size, with its position embeddings resized.
 
-    Raises UserError for an unknown name or tag, and where the tags of an architecture differ in transform and none is
-    named.
+    Raises UserError for an unknown name or tag, where the tags of an architecture differ in transform and none is
+    named, and for a size that the architecture does not take.
     """
     if name in BACKBONES:
         return BACKBONES[name]
-    fault = _unknown_name(name)
+    fault = name_fault(name)
     if fault is not None:
         raise UserError("backbone", fault)
+    plain, size = _sized(name)
+    if size is not None:
+        return _resized(resolve(plain, weights), size)
     architecture, _, tag = name.partition(":")
     config = _config(architecture)
+    own = [each for each in BACKBONES if re.sub("[/@]", "-", each) == architecture]
     return Backbone(
         name=name,
         architecture=architecture,
         scale="full",
-        transform=_transform_of(architecture, tag, config),
+        transform=transform_of(architecture, tag, config, own),
         activation="quick_gelu" if config.get("quick_gelu") else "gelu",
         remedy=f"the safetensors file of open_clip's {name}" if tag else "",
     )
 
 
-def faults_for(name: str, weights: Path | None = None, where: str = "backbone") -> list[Fault]:
-    """What stands in the way of loading this backbone, without building a model; [] when nothing does."""
-    fault = None if name in BACKBONES else _unknown_name(name, where)
-    if fault is not None:
-        return [fault]
-    try:
-        backbone = resolve(name, weights)
-    except UserError as error:
-        return list(error.faults)
-    fault = weights_fault(backbone.weights_path(weights), backbone.name, backbone.remedy)
-    return [] if fault is None else [fault]
-
-
 def vision_layers(name: str) -> int | None:
     """How many transformer blocks the vision tower has, from its configuration; None where it has none that LoRA could
     name."""
-    architecture = BACKBONES[name].architecture if name in BACKBONES else name.partition(":")[0]
+    plain, _ = _sized(name)
+    architecture = BACKBONES[plain].architecture if plain in BACKBONES else plain.partition(":")[0]
     layers = _config(architecture).get("vision_cfg", {}).get("layers")
     return layers if isinstance(layers, int) else None
+
+
+def config_of(backbone: Backbone) -> dict[str, Any]:
+    """open_clip's configuration of a backbone, at its own input size."""
+    config = _config(backbone.architecture)
+    if backbone.resized:
+        config["vision_cfg"]["image_size"] = backbone.transform.size
+    return config
+
+
+def configurations() -> dict[str, dict[str, Any]]:
+    """Every architecture's configuration by name."""
+    return {name: _config(name) for name in _config_files()}
 
 
 def config_path(architecture: str) -> Path | None:
@@ -160,58 +169,36 @@ def _config(architecture: str) -> dict[str, Any]:
     return config
 
 
-def _unknown_name(name: str, where: str = "backbone") -> Fault | None:
-    architecture = name.partition(":")[0]
-    if architecture in _config_files():
+def name_fault(name: str, where: str = "backbone") -> Fault | None:
+    """Of a name that no backbone has; None where one does, its tag aside."""
+    plain, _ = _sized(name)
+    if plain in BACKBONES or plain.partition(":")[0] in _config_files():
         return None
-    near = difflib.get_close_matches(name, [*BACKBONES, *_config_files()], n=1, cutoff=0.6)
+    near = difflib.get_close_matches(plain, [*BACKBONES, *_config_files()], n=1, cutoff=0.6)
     expected = f"one of {', '.join(sorted(BACKBONES))}, or an open_clip architecture"
     return Fault(where, f"unknown backbone {name!r}", expected, f"nearest: {near[0]}" if near else "")
 
 
-def _transform_of(architecture: str, tag: str, config: dict[str, Any]) -> Transform:
-    from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
+def _sized(name: str) -> tuple[str, int | None]:
+    """A name without `@SIZE`, and the size that it asks for."""
+    plain, at, size = name.rpartition("@")
+    asks = at and name not in BACKBONES and size.isascii() and size.isdigit()
+    return (plain, int(size)) if asks else (name, None)
 
-    name = f"{architecture}:{tag}"
-    tags: list[str] = list_pretrained_tags_by_model(architecture)
-    if tag and tag not in tags:
-        known = f"one of {', '.join(tags) or '(none known)'}"
-        raise UserError("backbone", Fault(name, f"unknown open_clip tag {tag!r}", known))
-    size = config.get("vision_cfg", {}).get("image_size", 224)
-    if not isinstance(size, int):
-        raise UserError("backbone", Fault(architecture, f"input of {size} pixels", "a square input"))
-    activations = {bool(get_pretrained_cfg(architecture, each).get("quick_gelu")) for each in tags}
-    if not tag and len(activations) > 1:  # the same file under either is another encoder, without a word
-        own = [each for each in BACKBONES if each.replace("/", "-") == architecture]
-        mixed = "of its open_clip tags some were trained with GELU, some with QuickGELU"
-        remedy = f"name {architecture}:TAG{f', or {own[0]} for the weights of OpenAI' if own else ''}"
-        raise UserError("backbone", Fault(architecture, mixed, f"one of {', '.join(tags)}", remedy))
-    found: dict[str, Transform] = {}
-    for each in [tag] if tag else tags:
-        entry = get_pretrained_cfg(architecture, each)
-        if tag and bool(entry.get("quick_gelu")) != bool(config.get("quick_gelu")):
-            with_it = architecture.removesuffix("-quickgelu") + ("-quickgelu" if entry.get("quick_gelu") else "")
-            fault = Fault(
-                name,
-                f"{tag} was trained with another GELU",
-                "the activation that it was trained with",
-                f"{with_it}:{tag}",
-            )
-            raise UserError("backbone", fault)
-        found[each] = Transform(
-            size=size,
-            interpolation=entry["interpolation"],
-            resize=entry["resize_mode"],
-            mean=tuple(entry["mean"]),
-            std=tuple(entry["std"]),
+
+def _resized(backbone: Backbone, size: int) -> Backbone:
+    see = _config(backbone.architecture)["vision_cfg"]
+    patch, asked = see.get("patch_size"), f"{backbone.name}@{size}"
+    if not isinstance(see.get("layers"), int) or not patch:
+        expected = "the input size that its weights were trained with: its position embeddings cannot be resized"
+        raise UserError(
+            "backbone", Fault(asked, f"a size for {backbone.architecture}", expected, f"name {backbone.name}")
         )
-    distinct = set(found.values()) or {Transform(size=size)}
-    if len(distinct) > 1:
+    if size < patch or size % patch:
+        near = max(1, round(size / patch)) * patch
         fault = Fault(
-            architecture,
-            "its open_clip tags differ in transform",
-            f"one of {', '.join(tags)}",
-            f"name {architecture}:TAG",
+            asked, f"{size} pixels", f"a multiple of {patch}, the side of a patch", f"nearest: {backbone.name}@{near}"
         )
         raise UserError("backbone", fault)
-    return distinct.pop()
+    transform = backbone.transform.model_copy(update={"size": size})
+    return backbone.model_copy(update={"name": asked, "transform": transform, "resized": True})

@@ -1,7 +1,7 @@
-"""Weight files: what is wrong with one, told from its first and last bytes, and its tensors read without unpickling.
+"""Weight files: what one holds, told before torch is loaded, and its tensors under open_clip's names, with no code run to read them.
 
-Decisions: safetensors, or a plain state dict that `torch.load(weights_only=True)` takes. Anything that would run code
-to be read (TorchScript archives, whole pickled models) is refused. Imports no torch unless tensors are read.
+Decisions: safetensors; a state dict that `torch.load(weights_only=True)` takes; OpenAI's TorchScript archives, whose tensors alone are read
+(`backbones.archive`). What is wrapped is unwrapped (`backbones.wrapped`), what is Hugging Face's renamed (`backbones.huggingface`).
 """
 
 from __future__ import annotations
@@ -9,115 +9,176 @@ from __future__ import annotations
 import json
 import struct
 import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from gelo.models.backbones.containers import SAFETENSORS, STATE_DICTS, content_flaw, names_flaw, pickle_flaw, place_flaw
-from gelo.models.faults import Fault, UserError
+from gelo.models.backbones.archive import contents, module_tensors, numbers
+from gelo.models.backbones.containers import SAFETENSORS, STATE_DICTS, Files, FlawError, files_at, pickle_flaw
+from gelo.models.backbones.huggingface_config import open_clip_config
+from gelo.models.backbones.unpickled import ArchiveError, Stored
+from gelo.models.backbones.wrapped import Shape, inner, plain
+from gelo.models.faults import Fault, UserError, pass_interrupt
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-# OpenAI publishes TorchScript archives; open_clip runs one to load it, so this is for a file whose origin is known
-_CONVERT = (
-    "if it is OpenAI's own: python -c \"import open_clip, safetensors.torch as s; "
-    "s.save_model(open_clip.load_openai_model({source!r}, precision='fp32', device='cpu'), {target!r})\""
-)
+Activation = Literal["gelu", "quick_gelu"]
 _HEADER_LIMIT = 100_000_000  # bytes; the safetensors format's own limit
-_NOT_WEIGHTS = (
-    "input_resolution",
-    "context_length",
-    "vocab_size",
-)  # integers that OpenAI's files keep among the tensors
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is known of a model's weights before they are read.
+
+    shapes: by open_clip's names; None for a `.pt` that only torch can describe. config: what stands beside the files, in open_clip's form.
+    activation: from there, or from the archive; None where nothing says it. script: a TorchScript archive.
+    """
+
+    files: tuple[Path, ...]
+    shapes: Mapping[str, Shape] | None
+    config: Mapping[str, Any] | None = None
+    activation: Activation | None = None
+    script: bool = False
 
 
 def weights_fault(path: Path, name: str, remedy: str = "") -> Fault | None:
-    """Why `path` cannot hold the weights of `name`: missing, truncated, of a kind that is not read. None when it
-    may."""
-    aim = f"the weights of {name} as safetensors"
-    put = f"put it at {path}, or name a file with `weights`" + (f" ({remedy})" if remedy else "")
-    place = place_flaw(path)
-    if place is not None:
-        return Fault(str(path), place.found, aim, place.remedy or put)
-    if path.suffix.lower() in SAFETENSORS:
-        keys: list[str] = []
-        flaw = _safetensors_flaw(path, keys)
-        if flaw and zipfile.is_zipfile(path):
-            return Fault(
-                str(path), "a ZIP archive, as PyTorch writes", aim, f"rename it to {path.with_suffix('.pt').name}"
-            )
-        if flaw:
-            return Fault(str(path), flaw, aim, f"fetch it again; {put}")
-        foreign = names_flaw(keys, path)
-        return Fault(str(path), foreign.found, aim, foreign.remedy) if foreign else None
-    if path.suffix.lower() not in STATE_DICTS:
-        return Fault(
-            str(path), f"a {path.suffix or 'nameless'} file", f"one of {', '.join(SAFETENSORS + STATE_DICTS)}", put
-        )
-    if not zipfile.is_zipfile(path):
-        if not _safetensors_flaw(path, []):
-            return Fault(str(path), "a safetensors file", aim, f"rename it to {path.with_suffix('.safetensors').name}")
-        return Fault(str(path), "not a PyTorch archive (truncated, or an old pickle)", aim, f"fetch it again; {put}")
-    convert = _CONVERT.format(source=str(path), target=str(path.with_suffix(".safetensors")))
-    with zipfile.ZipFile(path) as archive:
-        inside = {Path(entry).name for entry in archive.namelist()}
-        if "data.pkl" not in inside:
-            return Fault(str(path), "a ZIP archive, and none that PyTorch wrote", aim, put)
-        if "constants.pkl" in inside:
-            return Fault(
-                str(path), "a TorchScript archive, which runs code to be read", aim, f"{convert}, then name that file"
-            )
+    """Why `path` cannot hold the weights of `name`: missing, truncated, of a kind that is not read. None when it may."""
+    try:
+        look(path, name, remedy)
+    except UserError as error:
+        return error.faults[0]
     return None
 
 
-def read_state(path: Path, name: str, remedy: str = "") -> dict[str, Tensor]:
-    """The tensors of a weight file on the CPU, floats as float32. Raises UserError for a file that is missing, cut or
-    unsafe."""
+def look(path: Path, name: str, remedy: str = "") -> Look:
+    """What lies at `path`, from headers alone. Raises UserError for what cannot be the weights of `name`."""
+    aim = f"the weights of {name}: safetensors, .pt, or a folder of them"
+    put = f"put it at {path}, or name a file with `weights`" + (f" ({remedy})" if remedy else "")
+    try:
+        found = files_at(path)
+        for file in found.files:
+            _check_kind(file, put)
+        if found.files[0].suffix.lower() not in SAFETENSORS and _is_script(found.files[0]):
+            stored, kinds = module_tensors(contents(found.files[0]))
+            shapes, _ = plain({key: Shape(each.shape) for key, each in stored.items()}, Shape.joined)
+            if not shapes:
+                raise ArchiveError("a model that holds no tensors")
+            acts = kinds & {"GELU", "QuickGELU"}
+            told: Activation | None = None if len(acts) != 1 else "quick_gelu" if "QuickGELU" in acts else "gelu"
+            return Look(found.files, shapes, activation=told, script=True)
+        described: dict[str, Shape] = {}
+        for file in found.files:
+            described |= _shapes(file)
+        return _with_config(found, described)
+    except FlawError as error:
+        fault = Fault(str(path), error.flaw.found, aim, error.flaw.remedy or put)
+    except ArchiveError as error:
+        fault = Fault(str(path), f"TorchScript with {error}", aim, f"nothing of it was run; {put}")
+    except UserError as error:  # of a config.json
+        fault = Fault(str(path), f"config.json with {error.faults[0].found}", error.faults[0].expected, put)
+    raise UserError(f"backbone {name}", fault)
+
+
+def read(path: Path, name: str, remedy: str = "") -> tuple[dict[str, Tensor], Look]:
+    """The tensors at `path` on the CPU, under open_clip's names, floats as float32, and what is known of them now.
+
+    Raises UserError for what is missing, cut or unsafe."""
     import torch
 
-    fault = weights_fault(path, name, remedy)
-    if fault is not None:
-        raise UserError(f"backbone {name}", fault)
+    found = look(path, name, remedy)
+    raw: dict[str, Tensor] = {}
     try:
-        found, inside = _tensors(path)
+        for file in found.files:
+            raw |= _tensors(file, found.script)
+        state, _ = plain(raw)
+        if found.shapes is None:
+            found = _with_config(files_at(path), {key: Shape(tensor.shape) for key, tensor in raw.items()})
+    except FlawError as error:
+        fault = Fault(str(path), error.flaw.found, f"the weights of {name}", error.flaw.remedy)
+        raise UserError(f"backbone {name}", fault) from None
     except UserError:
         raise
     except (
         Exception
     ) as error:  # safetensors, zip and pickle each raise their own; none may reach the user as a traceback
+        pass_interrupt(error)
         flaw = pickle_flaw(error)
-        raise UserError(
-            f"backbone {name}", Fault(str(path), flaw.found, "tensors only", flaw.remedy or remedy)
-        ) from error
-    foreign = names_flaw(found, path, inside)
-    if foreign is not None:
-        raise UserError(f"backbone {name}", Fault(str(path), foreign.found, f"the weights of {name}", foreign.remedy))
-    state: dict[str, Tensor] = {}
-    for key, tensor in found.items():
-        state[key.removeprefix("module.")] = tensor.to(torch.float32) if tensor.is_floating_point() else tensor
-    for key in _NOT_WEIGHTS:
-        state.pop(key, None)
-    return state
+        fault = Fault(str(path), flaw.found, "tensors only", flaw.remedy or remedy)
+        raise UserError(f"backbone {name}", fault) from error
+    floats = {key: tensor.to(torch.float32) for key, tensor in state.items() if tensor.is_floating_point()}
+    return {**state, **floats}, found
 
 
-def _tensors(path: Path) -> tuple[dict[str, Tensor], str]:
-    """The tensors, and where they stand in what torch loads: `['state_dict']`, or "" at the top."""
+def read_state(path: Path, name: str, remedy: str = "") -> dict[str, Tensor]:
+    """The tensors that `read` gives."""
+    return read(path, name, remedy)[0]
+
+
+def _with_config(found: Files, described: Mapping[str, Shape]) -> Look:
+    """A Look at tensors of these names and shapes, {} where they are not known yet. Raises FlawError, and UserError of a config.json."""
+    if not described:
+        return Look(found.files, None)
+    shapes, foreign = plain(described, Shape.joined)
+    beside = found.config(foreign)
+    config = None if beside is None else open_clip_config(beside) if foreign else beside
+    act: Activation | None = None if config is None else "quick_gelu" if config.get("quick_gelu") else "gelu"
+    return Look(found.files, shapes, config, act)
+
+
+def _check_kind(path: Path, put: str) -> None:
+    """Raises FlawError where a file is not of the kind that its name says."""
+    if path.suffix.lower() in SAFETENSORS:
+        flaw = _header(path)
+        if isinstance(flaw, str):
+            if zipfile.is_zipfile(path):
+                raise FlawError("a ZIP archive, as PyTorch writes", f"rename it to {path.with_suffix('.pt').name}")
+            raise FlawError(flaw, f"fetch it again; {put}")
+        return
+    if path.suffix.lower() not in STATE_DICTS:
+        raise FlawError(f"a {path.suffix or 'nameless'} file, not one of {', '.join(SAFETENSORS + STATE_DICTS)}")
+    if not zipfile.is_zipfile(path):
+        if not isinstance(_header(path), str):
+            raise FlawError("a safetensors file", f"rename it to {path.with_suffix('.safetensors').name}")
+        raise FlawError("not a PyTorch archive (truncated, or an old pickle)", f"fetch it again; {put}")
+    with zipfile.ZipFile(path) as archive:
+        if "data.pkl" not in {Path(entry).name for entry in archive.namelist()}:
+            raise FlawError("a ZIP archive, and none that PyTorch wrote")
+
+
+def _is_script(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive:
+        return any(Path(entry).name == "constants.pkl" for entry in archive.namelist())
+
+
+def _shapes(path: Path) -> dict[str, Shape]:
+    """By the names that stand in the file; {} where torch has to be asked."""
+    if path.suffix.lower() in SAFETENSORS:
+        header = _header(path)
+        assert not isinstance(header, str)
+        return {key: Shape(each["shape"]) for key, each in header.items()}
+    try:
+        state = inner(contents(path), lambda value: isinstance(value, Stored), path)
+    except ArchiveError:  # more than plain values: torch's own reader says of what
+        return {}
+    return {str(key): Shape(each.shape) for key, each in state.items()}
+
+
+def _tensors(path: Path, script: bool) -> Mapping[str, Tensor]:
     import torch
     from safetensors.torch import load_file
 
     if path.suffix.lower() in SAFETENSORS:
-        return load_file(path), ""
-    content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    inside = "['state_dict']" if isinstance(content, dict) and "state_dict" in content else ""
-    content = content["state_dict"] if inside else content
-    flaw = content_flaw(content, torch.is_tensor, path)
-    if flaw is not None:
-        raise UserError("weights", Fault(str(path), flaw.found, "a state dict: tensors by name", flaw.remedy))
-    return content, inside
+        return load_file(path)
+    if script:
+        stored, _ = module_tensors(contents(path))
+        return numbers(path, stored)
+    return inner(torch.load(path, map_location="cpu", weights_only=True), torch.is_tensor, path)
 
 
-def _safetensors_flaw(path: Path, keys: list[str]) -> str:
-    """What is wrong with the file's layout, from its header alone; "" when it is whole. Names of tensors are added to `keys`."""
+def _header(path: Path) -> dict[str, Any] | str:
+    """Name -> {"shape", ...} of a safetensors file, or what is wrong with its layout."""
     size = path.stat().st_size
     with path.open("rb") as stream:
         head = stream.read(8)
@@ -127,13 +188,13 @@ def _safetensors_flaw(path: Path, keys: list[str]) -> str:
         if not 2 <= length <= min(_HEADER_LIMIT, size - 8):
             return f"header of {length} bytes in a file of {size} (truncated, or not safetensors)"
         try:
-            header = json.loads(stream.read(length))
-            keys += [key for key in header if key != "__metadata__"]
-            end = max((header[key]["data_offsets"][1] for key in keys), default=0)
+            header = {key: each for key, each in json.loads(stream.read(length)).items() if key != "__metadata__"}
+            end = max((each["data_offsets"][1] for each in header.values()), default=0)
+            shaped = all(type(side) is int and side >= 0 for each in header.values() for side in each["shape"])
         except (ValueError, KeyError, TypeError, AttributeError):
             return "header is not that of safetensors"
     if end == 0:
         return "no tensors"
     if 8 + length + end != size:
         return f"{size} bytes (truncated?), its header says {8 + length + end}"
-    return ""
+    return header if shaped else "header is not that of safetensors"

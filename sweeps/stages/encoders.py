@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from upath import UPath
 
-from gelo.models.backbones.registry import BACKBONES, config_path, resolve
+from gelo.models.backbones.registry import name_fault, resolve
 from gelo.models.faults import Fault, UserError
 from gelo.sweeps.state.folder import SweepFolder, TrialFolder
 from gelo.tasks.data.embed import EncoderRef
@@ -47,7 +47,7 @@ def named_encoder(name: str | Path, storage: UPath) -> Named:
     text = str(name)
     if isinstance(name, Path):
         return _of_folder(UPath(name))
-    if text in BACKBONES or config_path(text.partition(":")[0]) is not None:
+    if name_fault(text) is None:
         resolve(text)
         return Named(text)
     sweep, slash, wanted = text.partition("/")

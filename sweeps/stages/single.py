@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from upath import UPath
 
-from gelo.models.backbones.registry import faults_for, resolve
+from gelo.models.backbones.check import faults_for
+from gelo.models.backbones.registry import resolve
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.encoder import Encoder
 from gelo.models.faults import Fault, UserError, unknown

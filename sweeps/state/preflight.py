@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gelo.models.backbones.registry import Backbone, faults_for, resolve, vision_layers
+from gelo.models.backbones.check import faults_for
+from gelo.models.backbones.registry import Backbone, resolve, vision_layers
 from gelo.models.durable import is_done
 from gelo.models.faults import Fault, UserError
 from gelo.models.words import counted

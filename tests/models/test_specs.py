@@ -14,7 +14,8 @@ from PIL import Image
 from pydantic import ValidationError
 from scipy.ndimage import map_coordinates
 
-from gelo.models.backbones.registry import BACKBONES, faults_for, resolve, vision_layers
+from gelo.models.backbones.check import faults_for
+from gelo.models.backbones.registry import BACKBONES, resolve, vision_layers
 from gelo.models.backbones.transforms import OPENAI_MEAN, OPENAI_STD, Transform
 from gelo.models.backbones.zoo import ACTIVATIONS
 from gelo.models.faults import UserError
@@ -167,7 +168,7 @@ def test_depth_of_the_vision_tower_is_known_without_building_it() -> None:
 
 def test_specs_import_no_torch() -> None:
     code = (
-        "import sys, gelo.models.backbones.registry as s, gelo.models.adapt as a, gelo.models.remedies, gelo.models.heads as h;"
+        "import sys, gelo.models.backbones.check as s, gelo.models.adapt as a, gelo.models.remedies, gelo.models.heads as h;"
         "s.faults_for('mini-s'); s.faults_for('mini-z'); a.Lora(); h.CosFace();"
         "print([m for m in ('torch', 'open_clip', 'peft', 'ray', 'mlflow') if m in sys.modules])"
     )

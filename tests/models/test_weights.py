@@ -1,17 +1,17 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from gelo.models.backbones.weights import read_state, weights_fault
+from gelo.models.backbones.containers import size_of
+from gelo.models.backbones.weights import look, read_state, weights_fault
 from gelo.models.faults import UserError
 
 STATE = {
@@ -91,13 +91,6 @@ def test_what_a_file_is_decides_and_not_what_it_is_called(tmp_path: Path) -> Non
             read_state(tmp_path / name, "x")
 
 
-def test_torchscript_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    path = tmp_path / "ViT-B-16.pt"
-    torch.jit.save(torch.jit.script(nn.Linear(2, 2)), path)
-    with pytest.raises(UserError, match=r"TorchScript.*load_openai_model"):
-        read_state(path, "x", "the remedy")
-
-
 KEYS = {"logit_scale": torch.ones(1), "visual.class_embedding": torch.ones(1)}
 
 
@@ -106,25 +99,27 @@ def test_a_folder_is_told_from_a_file_that_is_missing(tmp_path: Path) -> None:
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
     save_file(KEYS, tmp_path / "adapter" / "adapter_model.safetensors")
-    (tmp_path / "hub").mkdir()
-    save_file(KEYS, tmp_path / "hub" / "model.safetensors")
-    (tmp_path / "shards").mkdir()
+    (tmp_path / "several").mkdir()
     for n in range(5):
-        save_file(KEYS, tmp_path / "shards" / f"model-{n}.safetensors")
+        save_file(KEYS, tmp_path / "several" / f"model-{n}.safetensors")
     (tmp_path / "index").mkdir()
-    for n in (1, 2):
-        save_file(KEYS, tmp_path / "index" / f"model-0000{n}-of-00002.safetensors")
+    for n in (1, 3):
+        save_file(KEYS, tmp_path / "index" / f"model-0000{n}-of-00003.safetensors")
     (tmp_path / "index" / "model.safetensors.index.json").write_text("{}")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "odd").mkdir()
+    save_file(KEYS, tmp_path / "odd" / "model.safetensors")
+    (tmp_path / "odd" / "open_clip_config.json").write_text("{")
     (tmp_path / "astray.pt").symlink_to("nowhere")
     (tmp_path / "file").write_text("")
     for name, found, remedy in (
         ("adapter", "a folder with a peft adapter", "merge it first"),
-        ("hub", "a folder, not a file", f"name its model.safetensors: {tmp_path / 'hub' / 'model.safetensors'}"),
-        ("shards", "a folder, not a file", "model-2.safetensors and 2 more"),
-        ("index", "shards of a model in 2 files", "join them"),
-        ("astray.pt", "a link to nowhere", "put it at"),
+        ("several", "a folder, not a file", "model-2.safetensors and 2 more"),
+        ("index", "2 of the 3 shards of a model: model-00001-of-00003.safetensors", "fetch the others"),
+        ("index/model-00001-of-00003.safetensors", "one of 3 shards", f"name their folder: {tmp_path / 'index'}"),
         ("empty", "a folder, not a file", "no weight file is in it"),
+        ("odd", "open_clip_config.json beside it is no JSON", "fetch it again"),
+        ("astray.pt", "a link to nowhere", "put it at"),
         ("file/w.pt", f"missing: {tmp_path / 'file'} is a file", "put it at"),
         ("none/w.pt", "missing", "put it at"),
     ):
@@ -132,59 +127,88 @@ def test_a_folder_is_told_from_a_file_that_is_missing(tmp_path: Path) -> None:
         assert fault is not None and fault.found.startswith(found) and remedy in fault.remedy, name
 
 
+@pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
+def test_a_folder_of_one_file_or_of_shards_is_read_whole(tmp_path: Path, suffix: str) -> None:
+    for name, state in (("a", KEYS), ("b", {"extra": torch.ones(1)})):
+        (tmp_path / name).mkdir()
+        stem = "model" if suffix == ".safetensors" else "pytorch_model"
+        for n, (key, tensor) in enumerate(KEYS.items(), start=1):
+            path = tmp_path / name / f"{stem}-0000{n}-of-00002{suffix}"
+            save_file({key: tensor}, path) if suffix == ".safetensors" else torch.save({key: tensor}, path)
+        if name == "b":  # open_clip's own file goes before, as open_clip chooses
+            save_file(state, tmp_path / name / "open_clip_model.safetensors")
+        assert read_state(tmp_path / name, "x").keys() == state.keys()
+        assert size_of(tmp_path / name) == sum(
+            file.stat().st_size for file in (tmp_path / name).iterdir() if (name == "b") == ("open_clip" in file.name)
+        )
+
+
+def _saved(state: dict[str, Any], path: Path) -> Path:
+    save_file(state, path) if path.suffix == ".safetensors" else torch.save(state, path)
+    return path
+
+
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
 @pytest.mark.parametrize(
-    ("names", "found"),
-    [
-        (["model.logit_scale", "model.visual.class_embedding"], "every key begins with 'model.'"),
-        (["module.clip.logit_scale", "module.clip.visual.proj"], "every key begins with 'clip.'"),
-        (
-            ["_orig_mod.model.visual.a.weight", "_orig_mod.model.visual.b"],
-            "every key begins with '_orig_mod.model.'",
-        ),
-        (["vision_model.post_layernorm.weight", "text_model.x", "logit_scale"], "names of Hugging Face's transformers"),
-        (["clip.vision_model.post_layernorm.weight", "clip.logit_scale"], "names of Hugging Face's transformers"),
-        (["base_model.model.visual.q_proj.lora_A.weight"], "a peft adapter"),
-    ],
+    "prefix",
+    ["module.", "model.", "module.clip.", "_orig_mod.model.", "encoder.", "module.module.", "net.backbone.encoder."],
 )
-def test_what_is_under_other_names_is_told_by_the_names(
-    tmp_path: Path, suffix: str, names: list[str], found: str
-) -> None:
-    path, state = tmp_path / f"w{suffix}", {name: torch.ones(1) for name in names}
-    save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
-    with pytest.raises(UserError) as caught:
+def test_what_every_name_begins_with_is_left_out(tmp_path: Path, suffix: str, prefix: str) -> None:
+    path = _saved({prefix + name: tensor for name, tensor in KEYS.items()}, tmp_path / f"w{suffix}")
+    assert read_state(path, "x").keys() == KEYS.keys() == set(look(path, "x").shapes or {})
+
+
+_STEP = {
+    "state": {0: {"exp_avg": torch.ones(2), "step": torch.tensor(3.0)}},
+    "param_groups": [{"lr": 0.1, "params": [0]}],
+}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"epoch": 3, "model": KEYS},
+        {
+            "epoch": 3,
+            "name": "run",
+            "state_dict": {f"module.{n}": t for n, t in KEYS.items()},
+            "optimizer": _STEP,
+            "scaler": {"scale": 1.0},
+        },
+        {"hyper_parameters": {"lr": 1}, "state_dict": {f"model.{n}": t for n, t in KEYS.items()}},
+        {"model": {"state_dict": KEYS, "step": 1}, "optimizer_states": [_STEP]},
+        {"a": {"b": {"c": KEYS}}, "head": {"weight": torch.ones(2)}},
+        {n: nn.Parameter(t) for n, t in KEYS.items()},
+    ],
+    ids=["model", "open_clip", "lightning", "deeper", "head", "parameters"],
+)
+def test_what_training_tools_wrap_weights_in_is_unwrapped(tmp_path: Path, content: dict[str, Any]) -> None:
+    path = _saved(content, tmp_path / "w.pt")
+    state = read_state(path, "x")
+    assert state.keys() == KEYS.keys() and all(torch.equal(state[name], KEYS[name]) for name in KEYS)
+    assert look(path, "x").shapes == {name: tuple(tensor.shape) for name, tensor in KEYS.items()}
+
+
+def test_of_two_models_in_a_file_neither_is_chosen_and_the_way_out_works_as_written(tmp_path: Path) -> None:
+    path = _saved({"state_dict": {"a": KEYS, "b": {**KEYS, "c": torch.ones(1)}}}, tmp_path / "w.pt")
+    with pytest.raises(
+        UserError, match=r"tensors of 2 models, under 'state_dict' -> 'a', 'state_dict' -> 'b'"
+    ) as caught:
         read_state(path, "x")
-    assert found in caught.value.faults[0].found
-    assert suffix != ".safetensors" or found in str(weights_fault(path, "x")), "before torch is imported"
+    assert weights_fault(path, "x") == caught.value.faults[0]
+    command = (
+        caught.value.faults[0].remedy.partition(": ")[2].removeprefix('python -c "import torch; ').removesuffix('"')
+    )
+    exec(command, {"torch": torch})
+    assert read_state(tmp_path / "w-plain.pt", "x").keys() == KEYS.keys()
 
 
-@pytest.mark.slow
-def test_the_way_out_of_a_prefix_and_of_a_level_too_deep_works_as_written(tmp_path: Path) -> None:
-    save_file({f"model.{name}": tensor for name, tensor in KEYS.items()}, tmp_path / "w.safetensors")
-    torch.save({"epoch": 3, "model": KEYS}, tmp_path / "w.pt")
-    torch.save({f"model.{name}": tensor for name, tensor in KEYS.items()}, tmp_path / "p.pt")
-    torch.save({"epoch": 3, "model": {"state_dict": KEYS, "step": 1}}, tmp_path / "deep.pt")
-    lightning = {"hyper_parameters": {"lr": 1}, "state_dict": {f"model.{name}": t for name, t in KEYS.items()}}
-    torch.save(lightning, tmp_path / "l.pt")
-    torch.save({f"module.clip.{name}": tensor for name, tensor in KEYS.items()}, tmp_path / "d.pt")
-    for n, (name, tensor) in enumerate(KEYS.items(), start=1):
-        save_file({name: tensor}, tmp_path / f"s-0000{n}-of-00002.safetensors")
-        torch.save({name: tensor}, tmp_path / f"b-0000{n}-of-00002.bin")
-    for name, made in (
-        ("w.safetensors", "w-plain.safetensors"),
-        ("w.pt", "w-plain.pt"),
-        ("p.pt", "p-plain.safetensors"),
-        ("deep.pt", "deep-plain.pt"),
-        ("l.pt", "l-plain.safetensors"),
-        ("d.pt", "d-plain.safetensors"),
-        ("s-00001-of-00002.safetensors", "s-joined.safetensors"),
-        ("b-00002-of-00002.bin", "b-joined.safetensors"),
-    ):
-        with pytest.raises(UserError) as caught:
-            read_state(tmp_path / name, "x")
-        command = caught.value.faults[0].remedy.partition(": ")[2].removeprefix('python -c "').removesuffix('"')
-        subprocess.run([sys.executable, "-c", command], check=True)
-        assert read_state(tmp_path / made, "x").keys() == KEYS.keys()
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_an_adapter_is_told_by_its_names(tmp_path: Path, suffix: str) -> None:
+    path = _saved({"base_model.model.visual.q_proj.lora_A.weight": torch.ones(1)}, tmp_path / f"w{suffix}")
+    with pytest.raises(UserError, match="a peft adapter") as caught:
+        read_state(path, "x")
+    assert weights_fault(path, "x") == caught.value.faults[0], "before torch is imported"
 
 
 @pytest.mark.parametrize(

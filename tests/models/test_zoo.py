@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from gelo.models.backbones.registry import BACKBONES, config_path, faults_for
+from gelo.models.backbones.check import faults_for
+from gelo.models.backbones.registry import BACKBONES, config_path
 from gelo.models.backbones.zoo import load_backbone, prove_activation
 from gelo.models.faults import UserError
 
@@ -51,14 +52,14 @@ def test_weights_that_do_not_fill_the_architecture_are_refused_with_every_fault(
     state = load_file(tiny.weights)
     state.pop("visual.class_embedding")
     state["surplus"] = torch.zeros(2)
-    state["visual.proj"] = state["visual.proj"][:, :3].contiguous()
+    state["visual.ln_post.bias"] = torch.zeros(3)
     state["ln_final.weight"][0] = float("nan")
     save_file(state, tmp_path / "w.safetensors")
     with pytest.raises(UserError) as caught:
         load_backbone("tiny", tmp_path / "w.safetensors")
     text = str(caught.value)
     assert len(caught.value.faults) == 4
-    assert all(word in text for word in ("visual.class_embedding", "surplus", "visual.proj", "ln_final.weight"))
+    assert all(word in text for word in ("visual.class_embedding", "surplus", "visual.ln_post.bias", "ln_final.weight"))
 
 
 def test_missing_and_truncated_weights(tiny: Tiny, tmp_path: Path) -> None:
