@@ -12,10 +12,11 @@ import open_clip
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gelo.models.backbones.registry import config_path, resolve
+from gelo.models.backbones.registry import config_of, resolve
 from gelo.models.backbones.zoo import MERGES
 from gelo.models.encoder import Encoder
 from gelo.models.exchange.proof import Sample, refuse_other, undrawn
+from gelo.models.faults import Fault, UserError
 
 WEIGHTS, CONFIG = "open_clip_model.safetensors", "open_clip_config.json"  # open_clip: src/open_clip/constants.py
 TOLERANCE = 1e-6
@@ -47,10 +48,7 @@ def state_of(encoder: Encoder) -> dict[str, Tensor]:
 
 def model_config(encoder: Encoder) -> dict[str, Any]:
     """open_clip's `model_cfg` of the encoder's architecture, with its own vision tower."""
-    file = config_path(resolve(encoder.name).architecture)
-    assert file is not None, f"{encoder.name} was loaded from a configuration"
-    config: dict[str, Any] = json.loads(file.read_text())
-    return config | {"vision_cfg": encoder.config["vision_cfg"]}
+    return config_of(resolve(encoder.name)) | {"vision_cfg": encoder.config["vision_cfg"]}
 
 
 def _preprocess(encoder: Encoder) -> dict[str, Any]:
@@ -71,6 +69,9 @@ def _prove(folder: Path, sample: Sample) -> None:
         with undrawn():
             model = open_clip.create_model(f"local-dir:{folder}").eval()
             images, texts = model.encode_image(sample.pixels), model.encode_text(sample.tokens)
+    except (RuntimeError, ValueError) as error:
+        line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise UserError("export", Fault("open_clip", line[:160], "weights that it loads")) from None
     finally:
         logging.disable(level)
     refuse_other(f"images by open_clip, {WEIGHTS}", sample.images, images.numpy(), TOLERANCE)

@@ -14,13 +14,13 @@ from torch import Tensor
 from gelo.models.encoder import Encoder
 from gelo.models.faults import Fault, UserError
 
-_TEXTS = ("a photo of a cat", "bona-fide presentation")
+_VOCABULARY, _PLACES = 49408, 77  # where a configuration leaves them to open_clip
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Inputs and what the encoder makes of them. pixels: float32 (N, 3, S, S), normalised; tokens: (T, context length); images, texts:
-    features (N, d) and (T, d), not normalised."""
+    """Inputs and what the encoder makes of them. pixels: float32 (N, 3, S, S), normalised; tokens: (T, context length), the last
+    of each the highest; images, texts: features (N, d) and (T, d), not normalised; no texts, and no tokens, of a vision tower alone."""
 
     pixels: Tensor
     tokens: Tensor
@@ -29,12 +29,20 @@ class Sample:
 
 
 def sample_of(encoder: Encoder, images: int = 3) -> Sample:
-    """Noise and two texts through the encoder, always the same."""
+    """Noise and two rows of random tokens through the encoder, always the same: no tokenizer is needed."""
     side = encoder.transform.size
-    noise = np.random.default_rng(0).integers(0, 256, (images, side, side, 3), dtype=np.uint8)
-    pixels = encoder.transform.normalise(torch.from_numpy(noise))
-    tokens = encoder.tokenizer(list(_TEXTS))
-    return Sample(pixels, tokens, encoder.encode_images(noise), encoder.encode_texts(_TEXTS))
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (images, side, side, 3), dtype=np.uint8)
+    pixels, shown = encoder.transform.normalise(torch.from_numpy(noise)), encoder.encode_images(noise)
+    text = encoder.text.config.get("text_cfg")
+    if text is None:
+        return Sample(pixels, torch.empty(0, 0, dtype=torch.int64), shown, np.empty((0, encoder.dim), np.float32))
+    vocabulary, places = text.get("vocab_size", _VOCABULARY), text.get("context_length", _PLACES)
+    tokens = torch.from_numpy(rng.integers(1, vocabulary - 2, (2, places)))
+    tokens[:, -1] = vocabulary - 1
+    with torch.inference_mode():
+        texts = encoder.text.model.encode_text(tokens, normalize=False)  # type: ignore[operator]
+    return Sample(pixels, tokens, shown, texts.numpy())
 
 
 def refuse_other(what: str, ours: NDArray[np.float32], theirs: NDArray[np.float32], tolerance: float) -> float:

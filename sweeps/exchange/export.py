@@ -10,7 +10,7 @@ from typing import Any
 from gelo.models.durable import publish_folder
 from gelo.models.exchange.adapter import write_adapter
 from gelo.models.exchange.huggingface import write_huggingface
-from gelo.models.exchange.openclip import write_openclip
+from gelo.models.exchange.openclip import model_config, write_openclip
 from gelo.models.exchange.proof import Sample, sample_of
 from gelo.models.exchange.vision_onnx import missing_packages, write_onnx
 from gelo.models.faults import Fault, UserError, unknown
@@ -90,6 +90,11 @@ def _format_fault(it: Leaving, which: str) -> Fault | None:
     where = f"--format {which}"
     if which == "onnx":
         return missing_packages()
+    if "text_cfg" not in it.base.text.config or model_config(it.base).get("multimodal_cfg"):
+        found = (
+            "a captioner, whose decoder is not kept" if "text_cfg" in it.base.text.config else "a vision tower alone"
+        )
+        return Fault(where, found, "an image and a text tower", "--format onnx")
     if it.tower is not None and not it.tower.plain:
         around = ", ".join(getattr(spec, "kind", group) for group, spec in it.tower.build)
         return Fault(where, f"a tower with {around} around it, which does not merge", "plain weights", "--format onnx")

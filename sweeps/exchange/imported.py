@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gelo.models.adapt import Imported
-from gelo.models.backbones.registry import BACKBONES, Backbone, config_path, resolve
+from gelo.models.backbones.registry import BACKBONES, Backbone, config_of, resolve
 from gelo.models.backbones.transforms import Transform
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.durable import publish_folder
@@ -156,8 +156,7 @@ def _backbone(checkpoint: Checkpoint, given: str | None, where: str) -> Backbone
     proj = checkpoint.state.get("visual.proj")
     found = (patch.shape[0], patch.shape[-1], len(blocks), len(positions), proj.shape[1] if proj is not None else 0)
     for backbone in BACKBONES.values():
-        file = config_path(backbone.architecture)
-        config: dict[str, Any] = json.loads(file.read_text()) if file is not None else {}
+        config = config_of(backbone)
         see = config.get("vision_cfg", {})
         if not see or not isinstance(see.get("layers"), int):
             continue

@@ -98,7 +98,9 @@ def test_a_hugging_face_folder(act: str, register: Any, tmp_path: Path, pixels: 
             (folder / "model.safetensors").unlink()
             torch.save(half, folder / "pytorch_model.bin")
             theirs.half().float()
-        assert faults_for(f"tiny-{act}", folder) == [] and len(list(folder.glob("model-*"))) == (2 if shard == "1MB" else 0)
+        assert faults_for(f"tiny-{act}", folder) == [] and len(list(folder.glob("model-*"))) == (
+            2 if shard == "1MB" else 0
+        )
         encoder = load_backbone(f"tiny-{act}", folder)
         with torch.no_grad():
             same(encoder.encode_images(pixels), theirs.get_image_features(images(encoder, pixels)).pooler_output)
@@ -167,7 +169,9 @@ def test_siglip_without_its_tokenizer_and_with_it_beside_the_weights(register: A
     assert faults_for("tiny-SigLIP", folder) == []
     encoder = load_backbone("tiny-SigLIP", folder)
     same(encoder.encode_images(pixels), model.encode_image(images(encoder, pixels)))
-    with pytest.raises(UserError, match=r"no tokenizer; .*the tokenizer timm/none-such of huggingface.co.*fetch it once"):
+    with pytest.raises(
+        UserError, match=r"no tokenizer; .*the tokenizer timm/none-such of huggingface.co.*fetch it once"
+    ):
         encoder.encode_texts(TEXTS)
     with pytest.raises(UserError, match="a TimmModel without one"):
         encoder.encode_images(pixels, projected=False)
