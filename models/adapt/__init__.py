@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gelo.models.adapt.base import AdaptationSpec
 from gelo.models.adapt.full import Full
+from gelo.models.adapt.imported import Imported
 from gelo.models.adapt.lora import Lora
 from gelo.models.adapt.lora_experts import LoraExperts
 from gelo.models.adapt.none import NoAdaptation
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from gelo.models.adapt.adapted import Adapted
 
-OWN = (NoAdaptation, Full, Lora, LoraExperts)  # one line a way
+OWN = (NoAdaptation, Full, Lora, LoraExperts, Imported)  # one line a way
 
 if TYPE_CHECKING:
     ADAPTATIONS: tuple[type[AdaptationSpec], ...]
@@ -24,7 +25,17 @@ if TYPE_CHECKING:
 else:
     __getattr__ = family(globals(), "gelo.adaptations", OWN, AdaptationSpec, ("ADAPTATIONS", "Adaptation"))
 
-__all__ = ["ADAPTATIONS", "Adaptation", "AdaptationSpec", "Full", "Lora", "LoraExperts", "NoAdaptation", "adapt"]
+__all__ = [
+    "ADAPTATIONS",
+    "Adaptation",
+    "AdaptationSpec",
+    "Full",
+    "Imported",
+    "Lora",
+    "LoraExperts",
+    "NoAdaptation",
+    "adapt",
+]
 
 
 def adapt(visual: nn.Module, spec: AdaptationSpec, seed: int) -> Adapted:

@@ -22,10 +22,11 @@ Offer = Literal[
 class AdaptationSpec(Member, ABC):
     """Frozen description of one way to adapt. A new one: a file here, and its line in `models.adapt`.
 
-    gives: what remedies may need of it.
+    gives: what remedies may need of it. trains: False = a sweep cannot ask for it (`Imported`).
     """
 
     gives: ClassVar[frozenset[Offer]] = frozenset({"plain", "deltas"})
+    trains: ClassVar[bool] = True
 
     @abstractmethod
     def apply(self, visual: nn.Module, seed: int) -> Adapted:

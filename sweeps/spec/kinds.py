@@ -20,7 +20,8 @@ def _by_kind(members: Iterable[type[Spec]]) -> dict[str, type[Spec]]:
     return {kind_of(member): member for member in members}
 
 
-ADAPTATIONS, REMEDIES, HEADS = (_by_kind(members) for members in (adapt.ADAPTATIONS, remedies.REMEDIES, heads.HEADS))
+ADAPTATIONS = _by_kind(member for member in adapt.ADAPTATIONS if member.trains)
+REMEDIES, HEADS = _by_kind(remedies.REMEDIES), _by_kind(heads.HEADS)
 
 
 def listed_fields(spec: type[Spec]) -> frozenset[str]:

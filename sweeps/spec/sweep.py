@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.words import kind_of
 from gelo.sweeps.spec.expand import Expansion
+from gelo.sweeps.spec.imported import IMPORTED, apart, filled, imported_trials
 from gelo.sweeps.spec.yamlfile import LARGEST, parse_yaml, read_yaml
 from gelo.tasks.data.catalogue import COLLECTIONS, datasets_for
 from gelo.tasks.ledger.trial import Trial
@@ -50,6 +51,8 @@ class Resources(BaseModel):
 class SweepSpec(BaseModel):
     """A sweep as its YAML says it, checked.
 
+    tasks: what is trained (below), and under `imported` the encoders that `gelo import` brought in: `{imported: {NAME: {path: DIR}}}`.
+
     datasets: these sets of the collection alone are scored; without: all but these. What a trial is trained on is not touched by either.
 
     weights: a backbone's local file, for those that gelo does not ship. also: prepared sets beside the collection's own, to be
@@ -76,7 +79,9 @@ class SweepSpec(BaseModel):
     def trials(self) -> list[Trial]:
         """All trials in a fixed order, baselines first, each once. Raises UserError with every fault of every trial."""
         expansion = Expansion(self.collection, self.search, self.samples, self.also, self.search_seed)
-        trials = expansion.trials(self.backbones, self.tasks, self.seeds)
+        own, brought = apart(self.tasks)
+        trials = expansion.trials(self.backbones, own, self.seeds)
+        trials += imported_trials(brought, self.backbones, self.collection, expansion.faults)
         if expansion.faults:
             raise UserError(f"sweep {self.name}", expansion.faults)
         return trials
@@ -118,6 +123,9 @@ def parse_spec(raw: object, source: str) -> SweepSpec:
     body = {key: value for key, value in raw.items() if key in SweepSpec.model_fields}
     if isinstance(body.get("name"), str):
         body.setdefault("search_seed", body["name"])
+    own, brought = apart(body.get("tasks") or {})
+    if brought is not None:
+        body["tasks"] = {**own, IMPORTED: filled(brought)}
     faults += [unknown("evaluate", s, asked(), "suite") for s in _names(body.get("evaluate")) if s not in asked()]
     faults += _choice_faults(body)
     collection, weights = body.get("collection", "miniature"), body.get("weights")
@@ -144,7 +152,8 @@ def parse_spec(raw: object, source: str) -> SweepSpec:
         samples if isinstance(samples, int) else 1,
         _names(body.get("also")),
     )
-    expansion.trials(backbones, body.get("tasks") or {}, (0,))
+    expansion.trials(backbones, own, (0,))
+    imported_trials(brought, backbones, "miniature", expansion.faults)
     faults += expansion.faults
     if faults or spec is None:
         raise UserError(source, list(dict.fromkeys(faults)))

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from gelo.sweeps.spec.sweep import SweepSpec
 
 
+_ELSEWHERE = "it was trained elsewhere, on images that are not known here"
+
+
 @dataclass(frozen=True)
 class Subject:
     """An encoder to score: its trial, where its results go, and where its weights lie.
@@ -162,17 +165,19 @@ def subject_of(
 ) -> Subject:
     """The untouched backbone for a baseline, else the trained encoder of the trial's folder. label: what messages call it."""
     learnt: dict[str, str] = {}
-    if trial.training is None:
+    if not trial.tuned:
         ref = detector = EncoderRef(base.vision_fingerprint, trial.backbone, weights, None)
     else:
         trained, made = str(folder.trained), folder.training()
         ref = detector = EncoderRef(made["vision"], trial.backbone, weights, trained)
         learnt = {place.partition("/")[0]: of for place, of in made.get("sources", {}).items()}
-        learnt |= {trial.training.data: made["data"]} if "data" in made else {}
-        if trial.training.preprocess != "backbone":
-            shown = transforms(trial.training.preprocess, base.transform).test
+        learnt |= {trial.training.data: made["data"]} if trial.training and "data" in made else {}
+        if trial.preprocess != "backbone":
+            shown = transforms(trial.preprocess, base.transform).test
             detector = EncoderRef(made["detector"], trial.backbone, weights, trained, shown)
-    return Subject(trial, folder, ref, detector, base.text_fingerprint, base.logit_scale, label or trial.label, learnt)
+    past = "" if trial.training is not None or not trial.tuned else _ELSEWHERE
+    told = label or trial.label
+    return Subject(trial, folder, ref, detector, base.text_fingerprint, base.logit_scale, told, learnt, past)
 
 
 def undecoded(images: Iterable[Work], transform: Transform, cache: Path) -> set[Work]:

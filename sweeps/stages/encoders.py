@@ -31,7 +31,7 @@ class Named:
 
     def ref(self, weights: Path | None = None) -> EncoderRef | None:
         """How a trained trial's encoder is loaded and proved to be the one of its training.json; None where the backbone is untouched."""
-        if self.trial is None or self.place is None or self.trial.training is None:
+        if self.trial is None or self.place is None or not self.trial.tuned:
             return None
         given = weights or self.weights
         vision = self.place.training()["vision"]
@@ -104,7 +104,7 @@ def _of_folder(folder: UPath) -> Named:
 
 
 def _trained(trial: Trial, place: TrialFolder, weights: Path | None, remedy: str) -> Named:
-    if trial.training is not None and not place.is_trained():
+    if trial.tuned and not place.is_trained():
         raise UserError("encoder", Fault(str(place.root), f"{trial.label}: not trained yet", "a trained trial", remedy))
     return Named(trial.backbone, weights, trial, place)
 

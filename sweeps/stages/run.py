@@ -16,6 +16,7 @@ from gelo.models.durable import is_local
 from gelo.models.faults import Fault, UserError
 from gelo.models.words import counted
 from gelo.sweeps.engine.cluster import must_grant, started, unshared
+from gelo.sweeps.exchange.brought import bring_in
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import pairs_of
@@ -40,6 +41,7 @@ def run_sweep(spec: SweepSpec, settings: Settings, display: Display) -> Outcome:
     with _only_one(folder):
         scored = list(dict.fromkeys(name for name, _ in pairs_of(spec, Path(settings.data))))
         folder.save(spec, asdict(settings), needed_datasets(spec, Path(settings.data)), scored)
+        bring_in(trials, folder)
         with waiting("MLflow", display.say):
             tracker = Tracker(settings.tracking, spec.name)
         parent = tracker.ensure_sweep(spec.name, spec.model_dump_json(indent=1), tags_of(spec))

@@ -125,7 +125,7 @@ class Sweep:
             whole = all(self.folder.trial(each).is_trained() for each in trial.made_of)
             if trial.training is not None and not trial.trains and whole and not self.folder.trial(trial).is_trained():
                 self._finish(trial)
-        ready = [t for t in wave if t.training is None or self.folder.trial(t).is_trained()]
+        ready = [t for t in wave if not t.tuned or self.folder.trial(t).is_trained()]
         subjects = [self._subject(trial) for trial in ready]
         self._score(subjects)
         with waiting("MLflow to take the numbers", self.display.say):

@@ -47,8 +47,8 @@ def standing(folder: SweepFolder) -> list[dict[str, Any]]:
             state = "complete"
         elif failure:
             state = "failed"
-        elif trial.training is None or place.is_trained():
-            state = "stale" if old else "trained" if trial.training else "waiting"
+        elif not trial.tuned or place.is_trained():
+            state = "stale" if old else "trained" if trial.tuned else "waiting"
             note = f"{counted(len(old), 'result')} to score again: {next(iter(old.values()))}" if old else note
         else:
             saved = (
@@ -86,7 +86,7 @@ def _results(
         declared, result = PROTOCOLS[protocol], place.result(suite, name)
         if result is None:
             continue
-        own = made.get("detector" if suite == declared.detector else "vision") if trial.training else vision
+        own = made.get("detector" if suite == declared.detector else "vision") if trial.tuned else vision
         why = stale(result, declared, Known(fingerprints[name], own, text))
         if why:
             old[f"{suite}/{name}"] = f"{suite}/{name} ({why})"

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from gelo.models.adapt import Adaptation, NoAdaptation
+from gelo.models.adapt import Adaptation, Imported, NoAdaptation
 from gelo.models.heads import HeadKind
 from gelo.models.remedies import NoRemedy, Remedy
 from gelo.models.spec import Spec, joined
@@ -81,6 +81,18 @@ class Trial(Spec):
         )
 
     @property
+    def tuned(self) -> bool:
+        """True when it has a tower of its own, which it or another trained, or which was imported; False for an untouched backbone."""
+        return self.training is not None or isinstance(self.adaptation, Imported)
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """What its detector is shown."""
+        if isinstance(self.adaptation, Imported):
+            return self.adaptation.preprocess
+        return "backbone" if self.training is None else self.training.preprocess
+
+    @property
     def trains(self) -> bool:
         """True when this trial itself runs a training loop."""
         return self.training is not None and self.source is self
@@ -100,6 +112,8 @@ class Trial(Spec):
         """For people: `mini-s faces lora wise(alpha=0.5) seed 0`."""
         if self.task == "none":
             return f"{self.backbone} untouched"
+        if isinstance(self.adaptation, Imported):
+            return f"{self.backbone} {self.task} imported {self.adaptation.name}"
         words = (self.backbone, self.task, self.adaptation.kind, self.remedy.label, f"seed {self.seed}")
         return " ".join(filter(None, words))
 

@@ -67,6 +67,8 @@ BASE = {  # what fails by itself, or is done in a moment
     "prepare": ["mine", "--from", "folder", "--reader", "folder"],
     "show": ["gone"],
     "evaluate": ["mini-s", "--dataset", "gone"],
+    "export": ["gone", "--to", "made"],
+    "import": ["gone", "--to", "made"],
     "report": ["gone"],
     "doctor": [],
     "cache": [],
