@@ -1,26 +1,32 @@
-"""`SplitSource`: a split of a prepared data set as a training run reads it."""
+"""`SplitSource`: a split of a prepared data set as a training run reads it: from its pack, decoded when a step wants it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from gelo.models.backbones.transforms import Transform
 from gelo.models.encoder import Encoder
 from gelo.models.faults import Fault, UserError
-from gelo.tasks.data.decoded import DecodedSplit
 from gelo.tasks.data.manifest import Dataset
+from gelo.tasks.data.pack import packed
+from gelo.tasks.data.pixels import UNREADABLE, decoding, image_fault, open_image
 from gelo.tasks.data.tokens import ask, asked
 from gelo.tasks.protocols import zeroshot
 from gelo.tasks.training.augment import augment
 from gelo.tasks.training.base import Augment
 
+T = TypeVar("T")
+
 
 class SplitSource:
-    """See `gelo.models.training.stream.Source`. Images come from the decoded cache; what is not there yet is decoded at once."""
+    """See `gelo.models.training.stream.Source`. Images come from the split's pack, which is made where it is not there yet."""
 
     def __init__(
         self,
@@ -31,26 +37,39 @@ class SplitSource:
         size: int | None = None,
         kind: Augment = "none",
     ) -> None:
-        """transform: what the cache holds; size: of what a step sees, cropped from it; kind: of augmentation. Raises UserError for a split
-        that is not there and for an image that cannot be read."""
-        if split not in dataset.card.splits:
-            there = ", ".join(dataset.card.splits)
-            raise UserError(
-                f"data set {dataset.name}", Fault(f"{dataset.name}/{split}", "no such split", f"one of {there}")
-            )
+        """transform: of each image; size: of what a step sees, cropped from that; kind: of augmentation. Raises UserError for a split that
+        is not there and for a disk without room for the pack."""
+        self._pack = packed(dataset, split, cache)
         self.name, self.fingerprint = f"{dataset.name}/{split}", dataset.fingerprint
         self.labels = dataset.labels(split)
-        self._dataset, self._split, self._kind = dataset, split, kind
+        self._dataset, self._split, self._kind, self._transform = dataset, split, kind, transform
         self._size = transform.size if size is None else size
         self._cache = cache
-        self._pixels = DecodedSplit(dataset, split, transform, cache)
 
     def take(
         self, rows: NDArray[np.integer], draws: np.random.Generator | None = None, own: slice = slice(None)
     ) -> NDArray[np.uint8]:
-        """See Source."""
-        pixels = self._pixels.take(rows[own])
+        """See Source. Raises UserError that names every image of rows[own] that cannot be read."""
+        side = self._transform.size
+        pixels = np.empty((len(rows[own]), side, side, 3), np.uint8)
+        for place, image in enumerate(self._images(rows[own], self._transform.to_uint8)):
+            pixels[place] = image
         return pixels if draws is None else augment(self._kind, pixels, self._size, draws, len(rows), own)
+
+    def _images(self, rows: NDArray[np.integer], shown: Callable[[Image.Image], T]) -> list[T]:
+        """What `shown` makes of each image."""
+        images, faults = [], []
+        for row in rows.tolist():
+            data = self._pack.read(row)
+            try:
+                with decoding():
+                    images.append(shown(open_image(data, self._dataset.card.reading)))
+            except UNREADABLE as error:
+                identity = self._dataset.records(self._split, [row], ["id"])[0]["id"]
+                faults.append(image_fault(f"{self.name} id {identity!r}", error, "prepare the data set again"))
+        if faults:
+            raise UserError(f"data set {self._dataset.name}", faults)
+        return images
 
     def column(self, name: str) -> NDArray[np.object_]:
         """See Source."""
