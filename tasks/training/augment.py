@@ -217,11 +217,19 @@ def recolour(rng: np.random.Generator) -> list[Change]:
 
 def gamma(exponent: float, image: Image.Image) -> Image.Image:
     """255 (v / 255) ** exponent, rounded down; an exponent above 1 darkens (albumentations: gamma_transform)."""
-    table = ((np.arange(256) * (1 / 255)) ** exponent * 255).astype(np.uint8)
-    return image.point(table.tolist() * 3)
+    return image.point(gamma_table(exponent).tolist() * 3)
+
+
+def gamma_table(exponent: float) -> Pixels:
+    """What `gamma` makes of each level, (256,)."""
+    return ((np.arange(256) * (1 / 255)) ** exponent * 255).astype(np.uint8)
 
 
 def shift(levels: NDArray[np.float64], image: Image.Image) -> Image.Image:
     """v + levels by channel (3,), whose fractions are cut off, within 0..255 (albumentations: RGBShift)."""
-    tables = np.clip(np.arange(256) + np.trunc(levels)[:, None], 0, 255).astype(np.uint8)
-    return image.point(tables.ravel().tolist())
+    return image.point(shift_tables(levels).ravel().tolist())
+
+
+def shift_tables(levels: NDArray[np.float64]) -> Pixels:
+    """What `shift` makes of each level, (3, 256)."""
+    return np.clip(np.arange(256) + np.trunc(levels)[:, None], 0, 255).astype(np.uint8)

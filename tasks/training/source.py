@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,8 +20,11 @@ from gelo.tasks.data.pack import packed
 from gelo.tasks.data.pixels import UNREADABLE, decoding, image_fault, open_image
 from gelo.tasks.data.tokens import ask, asked
 from gelo.tasks.protocols import zeroshot
-from gelo.tasks.training.augment import augment
+from gelo.tasks.training.augment import augment, draw
 from gelo.tasks.training.base import Augment
+from gelo.tasks.training.batched import augmented
+from gelo.tasks.training.device import same_bits
+from gelo.tasks.training.resize import resizable, resized
 
 T = TypeVar("T")
 
@@ -55,6 +59,34 @@ class SplitSource:
         for place, image in enumerate(self._images(rows[own], self._transform.to_uint8)):
             pixels[place] = image
         return pixels if draws is None else augment(self._kind, pixels, self._size, draws, len(rows), own)
+
+    def begin(
+        self, rows: NDArray[np.integer], draws: np.random.Generator | None, own: slice, device: torch.device
+    ) -> Callable[[], torch.Tensor]:
+        """See Begins. A GPU that has Pillow's bits resizes and augments; elsewhere the host does all of it."""
+        if device.type == "cpu" or not same_bits(device):
+            return partial(torch.from_numpy(self.take(rows, draws, own)).to, device)
+        return self.deferred(rows, draws, own, device)
+
+    def deferred(
+        self, rows: NDArray[np.integer], draws: np.random.Generator | None, own: slice, device: torch.device
+    ) -> Callable[[], torch.Tensor]:
+        """`begin` that leaves to the device all but decoding, and resizing where images differ in size, shrink much, or are not RGB."""
+        images, shown = self._images(rows[own], lambda image: image), self._transform
+        drawn = None if draws is None else draw(self._kind, shown.size, self._size, draws, len(rows)).of(own)
+        stored = len({(image.size, image.mode) for image in images}) == 1 and images[0].mode == "RGB"
+        as_stored = stored and resizable(shown, images[0].height, images[0].width)
+        pixels = np.stack([np.asarray(image) if as_stored else shown.to_uint8(image) for image in images])
+        held = torch.from_numpy(pixels)
+        if device.type == "cuda":
+            held = held.pin_memory()
+
+        def finish() -> torch.Tensor:
+            there = held.to(device, non_blocking=True)
+            there = resized(shown, there) if as_stored else there.permute(0, 3, 1, 2)
+            return (there if drawn is None else augmented(there, drawn)).permute(0, 2, 3, 1)
+
+        return finish
 
     def _images(self, rows: NDArray[np.integer], shown: Callable[[Image.Image], T]) -> list[T]:
         """What `shown` makes of each image."""
