@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from gelo.models.durable import is_done, publish_folder
 from gelo.models.faults import Fault, UserError, is_full
 from gelo.tasks.data.cache import PACKS, STORED, touch, whole
+from gelo.tasks.data.elsewhere import opened
 from gelo.tasks.data.manifest import Dataset
 
 IMAGES, OFFSETS = "images.bin", "offsets.npy"
@@ -31,7 +32,9 @@ IMAGES, OFFSETS = "images.bin", "offsets.npy"
 class Pack:
     """`read(row)` -> the bytes of one image, from any thread. In memory are a descriptor and what the system keeps of the offsets."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, elsewhere: str = "") -> None:
+        """elsewhere: the file that the images stay in; the pack then holds their places in it."""
+        self._elsewhere = opened(elsewhere) if elsewhere else None
         self.offsets: NDArray[np.uint64] = np.load(folder / OFFSETS, mmap_mode="r")
         self._path = folder / IMAGES
         self._descriptor = os.open(self._path, os.O_RDONLY)
@@ -50,7 +53,8 @@ class Pack:
                 raise OSError(f"{self._path} ends before image {row:,} does")
             parts.append(part)
             start += len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        found = parts[0] if len(parts) == 1 else b"".join(parts)
+        return found if self._elsewhere is None else self._elsewhere.image(found)
 
 
 def place_of(dataset: Dataset, split: str, cache: Path) -> Path:
@@ -74,7 +78,7 @@ def is_packed(dataset: Dataset, split: str, cache: Path) -> bool:
 
 
 def bytes_of(dataset: Dataset, split: str) -> int:
-    """What a pack takes on disk, at most: its shards hold the images and some columns beside them."""
+    """What a pack takes on disk: no more than the shards, which hold the images and some columns, but for an image that they hold twice."""
     return sum(shard.bytes for shard in dataset.card.splits[split]) + 8 * (dataset.card.counts()[split] + 1)
 
 
@@ -92,7 +96,7 @@ def packed(dataset: Dataset, split: str, cache: Path, tick: Callable[[int], None
             if not is_packed(dataset, split, cache):
                 _make(dataset, split, cache, tick)
     touch(cache, PACKS, STORED, dataset.fingerprint)
-    return Pack(place_of(dataset, split, cache))
+    return Pack(place_of(dataset, split, cache), dataset.elsewhere)
 
 
 def _make(dataset: Dataset, split: str, cache: Path, tick: Callable[[int], None]) -> None:
@@ -103,10 +107,10 @@ def _make(dataset: Dataset, split: str, cache: Path, tick: Callable[[int], None]
     try:
         with publish_folder(place) as folder:
             with (folder / IMAGES).open("wb") as stream:
-                file, opened = None, ""
+                file, path = None, ""
                 for chunk in dataset.chunks(split):
-                    if file is None or chunk.path != opened:
-                        file, opened = pq.ParquetFile(chunk.path), chunk.path
+                    if file is None or chunk.path != path:
+                        file, path = pq.ParquetFile(chunk.path), chunk.path
                     images = file.read_row_group(chunk.row_group, columns=["image"]).column("image").combine_chunks()
                     starts, data = _parts(images)
                     stream.write(data)

@@ -112,7 +112,7 @@ def _each(pixels: Pixels, changes: tuple[list[Change], ...]) -> Pixels:
         image = Image.fromarray(pixels[place])
         for change in own:
             image = change(image)
-        out[place] = image
+        out[place] = np.asarray(image)
     return out
 
 

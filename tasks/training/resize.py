@@ -18,41 +18,32 @@ from torch import Tensor
 from gelo.models.backbones.transforms import Transform
 
 _PLACES, _LOW = 22, 12
-MOST = 2.0  # times an image may be larger than what it becomes: more taps, and sums would pass 2 ** 24
+MOST = 2.0  # times an image may be larger than what it becomes: with more taps sums would pass 2 ** 24
 
 
 def resizable(transform: Transform, height: int, width: int) -> bool:
-    """Whether `resized` makes of an RGB image of this size what `transform.to_uint8` does."""
-    down, across = targets(transform, height, width)
-    fits = max(height / down, width / across) <= MOST and max(down, across) <= MOST * transform.size
-    return fits and transform.antialias
-
-
-def targets(transform: Transform, height: int, width: int) -> tuple[int, int]:
-    """The height and width that an image is resized to, before its middle is taken."""
-    if transform.resize == "squash":
-        return transform.size, transform.size
-    scaled = int(transform.size * max(height, width) / min(height, width))
-    return (scaled, transform.size) if width <= height else (transform.size, scaled)
+    """Whether `resized` makes of an RGB image of this size what `transform.to_uint8` does: square ones, as faces are stored. Of others
+    Pillow itself chooses which pass comes first."""
+    return transform.antialias and height == width <= MOST * transform.size
 
 
 def resized(transform: Transform, pixels: Tensor) -> Tensor:
-    """uint8 (N, H, W, 3), RGB -> uint8 (N, 3, size, size): `transform.to_uint8` of each where `resizable` says so."""
+    """uint8 (N, S, S, 3), RGB -> uint8 (N, 3, size, size): `transform.to_uint8` of each where `resizable` says so."""
     images = pixels.permute(0, 3, 1, 2)
     if transform.channels == "bgr":
         images = images.flip(1)
-    down, across = targets(transform, *pixels.shape[1:3])
-    images = _pass(images, transform, pixels.shape[2], across)
-    return _pass(images.transpose(2, 3), transform, pixels.shape[1], down).transpose(2, 3).contiguous()
+    side = images.shape[-1]
+    if side == transform.size:
+        return images.contiguous()
+    factors = [
+        torch.from_numpy(each.astype(np.float32).T.copy()).to(images.device)
+        for each in halves(weights(side, transform.size, transform.interpolation))
+    ]
+    return _pass(_pass(images, *factors).transpose(2, 3), *factors).transpose(2, 3).contiguous()
 
 
-def _pass(images: Tensor, transform: Transform, source: int, target: int) -> Tensor:
-    """uint8 (..., source) -> (..., size): resized to `target`, of which the middle is kept."""
-    left = round((target - transform.size) / 2.0)
-    if source == target:
-        return images[..., left : left + transform.size]
-    kept = weights(source, target, transform.interpolation)[left : left + transform.size]
-    upper, lower = (torch.from_numpy(each.astype(np.float32).T.copy()).to(images.device) for each in halves(kept))
+def _pass(images: Tensor, upper: Tensor, lower: Tensor) -> Tensor:
+    """uint8 (..., S) -> (..., size)."""
     values = images.to(torch.float32)
     total = (values @ upper).to(torch.int32).mul_(1 << _LOW).add_((values @ lower).to(torch.int32))
     return total.add_(1 << (_PLACES - 1)).bitwise_right_shift_(_PLACES).clamp_(0, 255).to(torch.uint8)
