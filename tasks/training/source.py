@@ -27,6 +27,7 @@ from gelo.tasks.training.device import same_bits
 from gelo.tasks.training.resize import resizable, resized
 
 T = TypeVar("T")
+_KEPT = 64_000_000  # bytes of decoded images that are kept: small sets are decoded once a trial, not once an epoch
 
 
 class SplitSource:
@@ -49,15 +50,15 @@ class SplitSource:
         self._dataset, self._split, self._kind, self._transform = dataset, split, kind, transform
         self._size = transform.size if size is None else size
         self._cache = cache
+        count, side = len(self.labels), transform.size
+        self._kept = np.empty((count, side, side, 3), np.uint8) if 3 * count * side**2 <= _KEPT else None
+        self._there = np.zeros(count, bool)
 
     def take(
         self, rows: NDArray[np.integer], draws: np.random.Generator | None = None, own: slice = slice(None)
     ) -> NDArray[np.uint8]:
         """See Source. Raises UserError that names every image of rows[own] that cannot be read."""
-        side = self._transform.size
-        pixels = np.empty((len(rows[own]), side, side, 3), np.uint8)
-        for place, image in enumerate(self._images(rows[own], self._transform.to_uint8)):
-            pixels[place] = image
+        pixels = self._decoded(rows[own])
         return pixels if draws is None else augment(self._kind, pixels, self._size, draws, len(rows), own)
 
     def begin(
@@ -88,6 +89,16 @@ class SplitSource:
 
         return finish
 
+    def _decoded(self, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """uint8 (n, S, S, 3), the transform's. What threads do twice here gives the same twice."""
+        if self._kept is None:
+            return _stacked(self._images(rows, self._transform.to_uint8), self._transform.size)
+        missing = rows[~self._there[rows]]
+        if len(missing):
+            self._kept[missing] = _stacked(self._images(missing, self._transform.to_uint8), self._transform.size)
+            self._there[missing] = True
+        return self._kept[rows]
+
     def _images(self, rows: NDArray[np.integer], shown: Callable[[Image.Image], T]) -> list[T]:
         """What `shown` makes of each image."""
         images, faults = [], []
@@ -114,3 +125,7 @@ class SplitSource:
         if texts is None:
             raise UserError(f"data set {self._dataset.name}", Fault(self.name, why_not, "prompts that can be asked"))
         return torch.from_numpy(zeroshot.classifier(texts)).float().to(base.device)
+
+
+def _stacked(images: list[NDArray[np.uint8]], side: int) -> NDArray[np.uint8]:
+    return np.stack(images) if images else np.empty((0, side, side, 3), np.uint8)

@@ -23,6 +23,7 @@ from gelo.models.training.world import World
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.pixels import open_image
 from gelo.tasks.data.records import Record
+from gelo.tasks.data.understood import Reading
 from gelo.tasks.data.write import write_dataset
 from gelo.tasks.training.base import Augment
 from gelo.tasks.training.source import SplitSource
@@ -188,3 +189,23 @@ def test_an_image_that_cannot_be_read_names_itself_and_the_step_in_its_turn(tmp_
     assert all(fault.remedy == "prepare the data set again" for fault in caught.value.faults)
     with pytest.raises(UserError, match="damaged/val: no such split; expected one of train"):
         SplitSource(damaged.source._dataset, "val", Transform(size=8), tmp_path / "cache")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("most", [0, 10**9])
+def test_images_of_a_small_set_are_decoded_once(
+    most: int, mixed: Dataset, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[int] = []
+
+    def counting(data: bytes, reading: Reading) -> Image.Image:
+        opened.append(len(data))
+        return open_image(data, reading)
+
+    monkeypatch.setattr("gelo.tasks.training.source.open_image", counting)
+    monkeypatch.setattr("gelo.tasks.training.source._KEPT", most)
+    own = source(mixed, cache, "rand_augment")
+    first = own.take(np.array([4, 9, 4]), np.random.default_rng(1))
+    assert len(opened) == 3
+    np.testing.assert_array_equal(own.take(np.array([4, 9, 4]), np.random.default_rng(1)), first)
+    own.take(np.array([9, 11]))
+    assert len(opened) == (4 if most else 8)
