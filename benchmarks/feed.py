@@ -51,6 +51,7 @@ def main() -> None:
     kinds: tuple[Augment, ...] = ("flip", "rand_augment")
     ways = [f"{side} {kind}" for kind in kinds for side in ("ours", "theirs")] + ["host alone"]
     rates: dict[str, list[float]] = {way: [] for way in ways}
+    busy: dict[str, list[float]] = {way: [] for way in ways}  # ms of the processors an image
     with tempfile.TemporaryDirectory() as scratch:
         dataset, encoded = faces(Path(scratch), images)
         streams = {kind: stream_of(dataset, Path(scratch), kind, batch) for kind in kinds}
@@ -67,13 +68,16 @@ def main() -> None:
         for number in range(rounds):
             for way in ways if number % 2 == 0 else ways[::-1]:
                 many = 4 * steps if way == "host alone" else steps
-                rates[way].append(rate(made[way](number * steps, number * steps + many + 1), many) * batch)
+                seconds, cpu = timed(made[way](number * steps, number * steps + many + 1), many)
+                rates[way].append(many * batch / seconds)
+                busy[way].append(1000 * cpu / (many * batch))
             note(f"round {number + 1} of {rounds}: " + ", ".join(f"{way} {rates[way][-1]:,.0f}" for way in ways))
     middle = {way: statistics.median(values) for way, values in rates.items()}
     detail = {
         "threads": given.threads, "batch": batch, "images": images, "same_batches": True,
         "images_per_second": {way: round(value) for way, value in middle.items()},
         "ratio": {kind: round(middle[f"ours {kind}"] / middle[f"theirs {kind}"], 3) for kind in kinds},
+        "cpu_ms_an_image": {way: round(statistics.median(values), 3) for way, values in busy.items()},
         "load": round(os.getloadavg()[0], 1),
     }  # fmt: skip
     finish("feed", rates["ours flip"], rates["theirs flip"], "images a second (flip)", "ratio >= 0.9", detail)
@@ -140,13 +144,13 @@ def loop(
                 yield torch.stack([future.result() for future in under_way.popleft()])
 
 
-def rate(batches: Iterator[object], steps: int) -> float:
-    """Batches a second, from the first to the last."""
+def timed(batches: Iterator[object], steps: int) -> tuple[float, float]:
+    """Seconds by the clock and of the processors, from the first batch to the last."""
     next(batches)
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), time.process_time()
     for _ in range(steps):
         next(batches)
-    return steps / (time.perf_counter() - started)
+    return time.perf_counter() - started, time.process_time() - busy
 
 
 if __name__ == "__main__":

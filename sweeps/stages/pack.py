@@ -25,6 +25,6 @@ def pack_all(
     for name, split in packed_for(untrained, datasets):
         dataset = datasets[name]
         if not is_packed(dataset, split, cache):
-            with display.stage("pack", dataset.card.counts()[split], f"images of {name}/{split}") as stage:
+            with display.stage(f"pack {name}/{split}", dataset.card.counts()[split], "images") as stage:
                 packed(dataset, split, cache, stage.tick)
         touch(cache, PACKS, STORED, dataset.fingerprint)

@@ -30,6 +30,7 @@ from gelo.tasks.training.source import SplitSource
 
 COUNT, BATCH, SIDE = 150, 12, 32
 CPU = torch.device("cpu")
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
 def encoded(number: int, size: tuple[int, int], mode: str = "RGB", kind: str = "JPEG") -> bytes:
@@ -118,7 +119,9 @@ def test_what_the_device_finishes_is_what_the_host_makes(
         expected = own.take(rows, np.random.default_rng(4), part)
         found = own.deferred(rows, np.random.default_rng(4), part, CPU)()
         np.testing.assert_array_equal(found.numpy(), expected)
-        np.testing.assert_array_equal(own.begin(rows, np.random.default_rng(4), part, CPU)().numpy(), expected)
+        for device in DEVICES:
+            begun = own.begin(rows, np.random.default_rng(4), part, torch.device(device))()
+            np.testing.assert_array_equal(begun.cpu().numpy(), expected)
     plain = own.deferred(rows, None, slice(0, 30), CPU)()
     np.testing.assert_array_equal(plain.numpy(), own.take(rows))
 
