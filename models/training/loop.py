@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from gelo.models.remedies.base import Hooks
 from gelo.models.training.keeper import Keeper
 from gelo.models.training.run import Run, Step, own_generators
 from gelo.models.training.schedule import rate
-from gelo.models.training.stream import Batch, Stream, prefetched
+from gelo.models.training.stream import Batch, Stream, fed
 
 _BETAS = (0.9, 0.999)
 
@@ -55,15 +54,8 @@ def train(
         run.model.train()
         run.head.train()
 
-        def fetch(step: int) -> list[Batch]:
-            own = stream.slices(step, world, settings.accumulate)
-            extra = {name: each.slices(step, world, settings.accumulate) for name, each in beside.items()}
-            return [
-                replace(batch, extra={name: parts[i] for name, parts in extra.items()}) for i, batch in enumerate(own)
-            ]
-
         started = time.perf_counter()
-        for parts in prefetched(fetch, run.step, run.steps):
+        for parts in fed(stream, beside, world, settings.accumulate, run.step, run.steps):
             for name, optimizer in optimizers.items():
                 optimizer.param_groups[0]["lr"] = rate(settings, peaks[name], run.step, run.steps_per_epoch)
                 optimizer.zero_grad(set_to_none=True)

@@ -2,7 +2,7 @@
 
 Decisions: a batch is a function of (labels, seed, epoch, step), so a resumed run goes on exactly; an epoch is as many steps as the records
 fill, the last incomplete batch dropped, whatever the sampler. What stays in memory for N records, beside their labels, is 4 N bytes: the
-order of an epoch, or the index of identities (about 16 N while it is made; the draws of class_balanced, for sets of millions, 40 N).
+order of an epoch, or the index of identities (about 16 N while it is made; the draws of class_balanced, for sets of millions, 44 N).
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ class Batches:
         if self._order[0] != (epoch,):
             self._order = ((epoch,), np.empty(0, np.uint32))  # so that two orders never stand in memory
             self._order = ((epoch,), self._epoch(epoch))
-        return self._order[1][step * self._batch : (step + 1) * self._batch]
+        return self._order[1][
+            step * self._batch : (step + 1) * self._batch
+        ].copy()  # a view would keep the order of a past epoch
 
     def _epoch(self, epoch: int) -> np.ndarray:
         rng, count = np.random.default_rng([self._seed, epoch]), len(self._labels)

@@ -58,6 +58,9 @@ def prepare(
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Take a tree that is not whole; tables say so.")
     ] = False,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Leave the images in their .rec (MXNet), which has to stay where it is.")
+    ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Make it anew where it is there already.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and say what it is; write nothing.")] = False,
     preview: Annotated[
@@ -82,7 +85,7 @@ def prepare(
     wanted = wanted_of(
         name, source, reader=reader, split=split or [], image=image, label=label, config=config, classes=classes,
         reading=reading, partition=partition, prompts=prompts, landmarks=landmarks, near=near_duplicates,
-        allow_partial=allow_partial,
+        allow_partial=allow_partial, in_place=in_place,
     )  # fmt: skip
     if not dry_run:
         refuse_places(settings, writes=("data",))

@@ -133,6 +133,7 @@ def verified(root: Path, cache: Path, *, anew: bool = False) -> Dataset:
     dataset = open_dataset(root)
     known = cache / "verified" / f"{dataset.fingerprint}.txt"
     entries = [*(e for shards in dataset.card.splits.values() for e in shards), *dataset.card.tables.values()]
+    entries += [dataset.card.elsewhere] if dataset.card.elsewhere is not None else []
     now = "\n".join(f"{root / entry.file} {stamp(root / entry.file)}" for entry in entries).encode()
     if anew or not known.is_file() or known.read_bytes() != now:
         open_dataset(root, verify=True)

@@ -1,4 +1,4 @@
-"""The stages of one sweep: make and check data, decode, then wave by wave train, finish, embed, score, log.
+"""The stages of one sweep: make and check data, decode, pack, then wave by wave train, finish, embed, score, log.
 
 Each reads the folders and does what is missing, so nothing here remembers what was done.
 """
@@ -27,6 +27,7 @@ from gelo.sweeps.stages.data import opened
 from gelo.sweeps.stages.embed import Subject, embed_jobs, jobs_of, pairs_of, subject_of, undecoded
 from gelo.sweeps.stages.leaks import leaks_told
 from gelo.sweeps.stages.outcome import Outcome, tags_of
+from gelo.sweeps.stages.pack import pack_all
 from gelo.sweeps.stages.score import score_jobs
 from gelo.sweeps.stages.stop import stops_on_signals
 from gelo.sweeps.stages.train import finish, sources_of, version_of
@@ -88,6 +89,7 @@ class Sweep:
             notes,
         )
         self._decode()
+        pack_all(self.trials, self.folder, self.datasets, self.cache, self.display)
         size = self.spec.resources.wave
         with stops_on_signals(self.display) as self.stop:
             for start in range(0, len(self.trials), size):
@@ -236,10 +238,10 @@ class Sweep:
         return found
 
     def _decode(self) -> None:
-        """Every image that the sweep reads, once per transform. Chunks with an unreadable one are `lost`; a trial on them fails."""
+        """Every image that the sweep encodes, once per transform. Chunks with an unreadable one are `lost`."""
         by_transform: dict[Transform, dict[Work, None]] = defaultdict(dict)
         own = {name: base.transform for name, base in self.bases.items()}
-        for name, split, shown in decoded_for(self.trials, self.pairs, own, self.datasets):
+        for name, split, shown in decoded_for(self.pairs, own, self.datasets):
             by_transform[shown].update(dict.fromkeys(works(self.datasets[name], split)))
         for transform, wanted in by_transform.items():
             missing = [w for w in wanted if not w.decoded(self.cache / "decoded" / transform.fingerprint)]

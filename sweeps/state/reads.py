@@ -1,4 +1,4 @@
-"""What a sweep reads: its data sets, and every split that has to be decoded, for whom."""
+"""What a sweep reads: its data sets, every split that has to be decoded, for whom, and every split that has to be packed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from gelo.sweeps.stages.embed import pairs_of
 from gelo.tasks.data.defined import reads_of
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.ledger.trial import Trial
-from gelo.tasks.training.preprocess import transforms
 
 
 def needed_datasets(spec: SweepSpec, data: Path) -> list[str]:
@@ -21,22 +20,18 @@ def needed_datasets(spec: SweepSpec, data: Path) -> list[str]:
 
 
 def decoded_for(
-    trials: Iterable[Trial],
-    pairs: Sequence[tuple[str, str]],
-    own: Mapping[str, Transform],
-    datasets: Mapping[str, Dataset],
+    pairs: Sequence[tuple[str, str]], own: Mapping[str, Transform], datasets: Mapping[str, Dataset]
 ) -> Iterator[tuple[str, str, Transform]]:
-    """(data set, split, transform) of all that is decoded, of the data sets that are there and have the split; some come twice.
+    """(data set, split, transform) of all that is encoded, of the data sets that are there; some come twice.
 
     own: the transform of each backbone.
     """
     for name, protocol in pairs:
         for split, _ in reads_of(protocol, datasets[name]) if name in datasets else ():
             yield from ((name, split, transform) for transform in own.values())
-    for trial in trials:
-        if trial.training is None or trial.backbone not in own:
-            continue
-        seen = transforms(trial.training.preprocess, own[trial.backbone]).train
-        for place, (name, split) in enumerate(trial.learnt_from):  # the task's images first
-            if name in datasets and split in datasets[name].card.splits:
-                yield name, split, own[trial.backbone] if place else seen
+
+
+def packed_for(trials: Iterable[Trial], datasets: Mapping[str, Dataset]) -> list[tuple[str, str]]:
+    """(data set, split) of all that is trained on or shown to a remedy, of the data sets that are there and have the split, once."""
+    learnt = dict.fromkeys(each for trial in trials for each in trial.learnt_from)
+    return [(name, split) for name, split in learnt if name in datasets and split in datasets[name].card.splits]

@@ -1,8 +1,8 @@
 """What the cache holds, and how it is kept within a size: whole entries go, those that were used longest ago first.
 
-An entry is what one pass made: the decoded images of a data set under one transform, or the features of a data set by one encoder. All of
-it can be made again. Whoever reads the cache holds a shared lock on it (`using`), and pruning wants it alone: a training run never loses
-the images that it has open.
+An entry is what one pass made: the decoded images of a data set under one transform, its packs (the images as they are stored, for
+training), or its features by one encoder. All of it can be made again. Whoever reads the cache holds a shared lock on it (`using`), and
+pruning wants it alone: a training run never loses the images that it has open.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ import numpy as np
 
 from gelo.models.faults import Fault, UserError
 
-KINDS = ("decoded", "embeddings")  # <cache>/<kind>/<transform or encoder>/<data set>
+PACKS, STORED = "packs", "stored"
+KINDS = ("decoded", PACKS, "embeddings")  # <cache>/<kind>/<transform, encoder or "stored">/<data set>
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry. made_by: fingerprint of a transform or an encoder; dataset: the data set's; used: seconds since 1970."""
+    """One entry. made_by: a fingerprint of a transform or an encoder, or `stored`; dataset: the data set's; used: seconds since 1970."""
 
     kind: str
     made_by: str

@@ -24,7 +24,8 @@ class Card(BaseModel):
     """The content of dataset.json.
 
     reading: how its files become pixels; a card without it is of an older gelo, which read as open_clip does. undefined: protocols that
-    this set cannot be scored with, each with the reason (`{"zero_shot": "labels are numbers without names"}`).
+    this set cannot be scored with, each with the reason (`{"zero_shot": "labels are numbers without names"}`). elsewhere: the user's own
+    file that the images stay in, by its path (tasks/data/elsewhere.py).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +45,7 @@ class Card(BaseModel):
     reading: Reading = "open_clip"
     undefined: dict[str, str] = {}
     understood: Understood | None = None
+    elsewhere: FileEntry | None = None
 
     def counts(self) -> dict[str, int]:
         """Records by split."""

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.tasks.data import contents
 from gelo.tasks.data.card import Card, FileEntry
+from gelo.tasks.data.elsewhere import opened
 from gelo.tasks.data.records import PROTOCOL_COLUMNS, schema_for
 
 CARD = "dataset.json"
@@ -34,7 +35,7 @@ SHARD_ROWS = 64 * CHUNK
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One row group: `index` counts chunks within the split, `first` the records before it."""
+    """One row group: `index` counts chunks within the split, `first` the records before it. elsewhere: the file that its images stay in."""
 
     split: str
     index: int
@@ -42,6 +43,7 @@ class Chunk:
     row_group: int
     first: int
     rows: int
+    elsewhere: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class Dataset:
         """SHA-256 of the card; the card holds the hash of every file."""
         return hashlib.sha256(canonical(self.card)).hexdigest()[:16]
 
+    @property
+    def elsewhere(self) -> str:
+        """The file that the images stay in; "" where the shards hold them."""
+        return self.card.elsewhere.file if self.card.elsewhere is not None else ""
+
     def chunks(self, split: str) -> list[Chunk]:
         """The row groups of one split in order. Raises UserError for an unknown split."""
         chunks: list[Chunk] = []
@@ -67,7 +74,8 @@ class Dataset:
         for shard in self._shards(split):
             for group, start in enumerate(range(0, shard.rows, CHUNK)):
                 rows = min(CHUNK, shard.rows - start)
-                chunks.append(Chunk(split, len(chunks), str(self.root / shard.file), group, first, rows))
+                path = str(self.root / shard.file)
+                chunks.append(Chunk(split, len(chunks), path, group, first, rows, self.elsewhere))
                 first += rows
         return chunks
 
@@ -95,6 +103,8 @@ class Dataset:
             chunk = chunks[index]
             table = pq.ParquetFile(chunk.path).read_row_group(chunk.row_group, columns=list(columns))
             rows = table.take([numbers[place] - chunk.first for place in places]).to_pylist()
+            if self.elsewhere and "image" in columns:
+                rows = [{**row, "image": opened(self.elsewhere).image(row["image"])} for row in rows]
             found.update(zip(places, rows, strict=True))
         return [found[place] for place in range(len(numbers))]
 
@@ -120,7 +130,10 @@ class Dataset:
 def read_chunk(chunk: Chunk) -> tuple[list[str], list[bytes]]:
     """Ids and encoded images of one chunk."""
     table = pq.ParquetFile(chunk.path).read_row_group(chunk.row_group, columns=["id", "image"])
-    return table.column("id").to_pylist(), table.column("image").to_pylist()
+    images = table.column("image").to_pylist()
+    if chunk.elsewhere:
+        images = [opened(chunk.elsewhere).image(held) for held in images]
+    return table.column("id").to_pylist(), images
 
 
 def open_dataset(root: Path, *, verify: bool = False) -> Dataset:
@@ -169,18 +182,15 @@ def _check_files(dataset: Dataset, verify: bool) -> Iterator[Fault]:
     card = dataset.card
     again = f"delete {dataset.root} and prepare the data set again"
     schema = schema_for(card.columns)
+    if card.elsewhere is not None:
+        yield from _changed(Path(card.elsewhere.file), card.elsewhere, verify, again)
     for entry, expected in [(e, schema) for shards in card.splits.values() for e in shards] + [
         (e, None) for e in card.tables.values()
     ]:
         path = dataset.root / entry.file
-        if not path.is_file():
-            yield Fault(str(path), "missing", f"{entry.bytes} bytes", again)
-            continue
-        if path.stat().st_size != entry.bytes:
-            yield Fault(str(path), f"{path.stat().st_size} bytes (truncated?)", f"{entry.bytes} bytes", again)
-            continue
-        if verify and sha256_of(path) != entry.sha256:
-            yield Fault(str(path), "SHA-256 differs from dataset.json", entry.sha256[:16] + "...", again)
+        changed = list(_changed(path, entry, verify, again))
+        if changed:
+            yield from changed
             continue
         try:
             file = pq.ParquetFile(path)
@@ -198,6 +208,16 @@ def _check_files(dataset: Dataset, verify: bool) -> Iterator[Fault]:
             )
 
 
+def _changed(path: Path, entry: FileEntry, verify: bool, again: str) -> Iterator[Fault]:
+    """What is wrong with a file whatever is in it: at most one fault."""
+    if not path.is_file():
+        yield Fault(str(path), "missing", f"{entry.bytes} bytes", again)
+    elif path.stat().st_size != entry.bytes:
+        yield Fault(str(path), f"{path.stat().st_size} bytes (truncated?)", f"{entry.bytes} bytes", again)
+    elif verify and sha256_of(path) != entry.sha256:
+        yield Fault(str(path), "SHA-256 differs from dataset.json", entry.sha256[:16] + "...", again)
+
+
 def sha256_of(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -210,6 +230,7 @@ def canonical(card: Card) -> bytes:
         "reading",
         "undefined",
         "understood",
+        "elsewhere",
     )  # later: left out where a card says nothing of it
     empty = {name for name in joined if getattr(card, name) == Card.model_fields[name].default}
     content = card.model_dump(mode="json", exclude=empty)

@@ -34,12 +34,14 @@ class Record:
 
     id: unique within the data set. image: the original encoded bytes, untouched. label: class index from 0 (for MAD and PAD
     1 = bona fide, 0 = attack; for faces the identity's index). columns: protocol columns, names from `PROTOCOL_COLUMNS`.
+    at: (start, length) of the bytes in the one file that they were read from, where they lie there in one piece.
     """
 
     id: str
     image: bytes
     label: int
     columns: Mapping[str, str | float] = field(default_factory=dict)
+    at: tuple[int, int] | None = None
 
 
 def schema_for(columns: tuple[str, ...]) -> pa.Schema:

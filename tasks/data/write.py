@@ -14,6 +14,7 @@ from gelo.models.durable import publish_folder
 from gelo.models.faults import Fault, UserError
 from gelo.tasks.data import contents
 from gelo.tasks.data.card import Card, FileEntry
+from gelo.tasks.data.elsewhere import held
 from gelo.tasks.data.manifest import CARD, CHUNK, SHARD_ROWS, Dataset, canonical, open_dataset, sha256_of
 from gelo.tasks.data.near import looks_of
 from gelo.tasks.data.prompts import Prompts
@@ -41,12 +42,13 @@ def write_dataset(
     reading: Reading = "faithful",
     undefined: Mapping[str, str] | None = None,
     understood: Callable[[], Understood | None] = lambda: None,
+    elsewhere: Path | None = None,
 ) -> Dataset:
     """Write `root` (= `<data>/<name>`) whole: temporary neighbour, then renamed. Records are streamed, one row group in memory.
 
     `partial`, `understood`, and `tables` where it is a function, are asked once every record was read. numbered: ids are running
     numbers, unique without a memory of them all. near: images that look alike are looked for too, which decodes each once more. Leaks
-    between and within the splits join what was understood.
+    between and within the splits join what was understood. elsewhere: the file that the images stay in, at `Record.at`.
 
     Raises UserError for duplicate ids, an empty split or a label outside `classes` (`classes` may be empty: labels are then free).
     """
@@ -57,7 +59,9 @@ def write_dataset(
         known = contents.Contents()
         seen: set[str] | None = None if numbered else set()
         for split, records in splits.items():
-            written[split] = tuple(_write_shards(folder, split, records, columns, len(classes), seen, faults, known))
+            written[split] = tuple(
+                _write_shards(folder, split, records, columns, len(classes), seen, faults, known, elsewhere is not None)
+            )
             if not written[split]:
                 faults.append(Fault(f"split {split}", "no records", "at least one"))
         entries: dict[str, FileEntry] = {}
@@ -70,6 +74,7 @@ def write_dataset(
             name=name, version=version, scale=scale, classes=classes, columns=columns, splits=written, tables=entries,
             source=source, licence=licence, partial=partial(), prompts=prompts, protocols=protocols,
             reading=reading, undefined=dict(undefined or {}), understood=understood(),
+            elsewhere=None if elsewhere is None else _own(elsewhere, sum(e.rows for each in written.values() for e in each)),
         )  # fmt: skip
         (folder / CARD).write_bytes(canonical(_with_contents(folder, card, known, near)))
     return open_dataset(root)
@@ -100,6 +105,7 @@ def _write_shards(
     seen: set[str] | None,
     faults: list[Fault],
     known: contents.Contents,
+    stay: bool,
 ) -> Iterator[FileEntry]:
     schema = schema_for(columns)
     stream = iter(records)
@@ -121,7 +127,7 @@ def _write_shards(
                         faults.append(Fault(f"id {record.id}", f"label {record.label}", f"0 to {classes - 1}"))
                 by_column = {
                     "id": [r.id for r in pending],
-                    "image": [r.image for r in pending],
+                    "image": [held(r.image, r.at) if stay else r.image for r in pending],
                     "label": [r.label for r in pending],
                     **{name: [r.columns.get(name) for r in pending] for name in columns},
                 }
@@ -130,6 +136,10 @@ def _write_shards(
                 pending = list(islice(stream, CHUNK))
         yield _entry(path, rows)
         number += 1
+
+
+def _own(path: Path, rows: int) -> FileEntry:
+    return _entry(path.resolve(), rows).model_copy(update={"file": str(path.resolve())})
 
 
 def _entry(path: Path, rows: int) -> FileEntry:

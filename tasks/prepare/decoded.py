@@ -67,4 +67,4 @@ def _record(item: Item, reading: Reading) -> Record | tuple[str, Fault]:
         check_image(data, reading)
     except UNREADABLE as error:
         return item.id, image_fault(item.where, error)
-    return Record(item.id, data, item.label, item.columns)
+    return Record(item.id, data, item.label, item.columns, item.at)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from gelo.tasks.data.prompts import Prompts
 class Item:
     """One image to be: its id (unique in the data set), label from 0, where it lies (for messages) and how its bytes are had.
 
-    columns: protocol columns, names from `tasks.data.records.PROTOCOL_COLUMNS`.
+    columns: protocol columns, names from `tasks.data.records.PROTOCOL_COLUMNS`. at: see `tasks.data.records.Record`.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Item:
     where: str
     load: Callable[[], bytes]
     columns: Mapping[str, str | float] = field(default_factory=dict)
+    at: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class Layout:
 
     evidence: what says which classes there are and in which order. unnamed: why the classes have no names that a prompt could ask for.
     used: the source's column of each role. taken: the source's names of each split. stated: images by split, as the set says it has them.
-    notes: what a user should know. prompts: those that came with the set. What was left out stands in the tree.
+    notes: what a user should know. prompts: those that came with the set. held: the one file that all
+    images lie in, where they may stay. What was left out stands in the tree.
     """
 
     classes: tuple[str, ...]
@@ -69,6 +72,7 @@ class Layout:
     stated: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     prompts: Prompts | None = None
+    held: Path | None = None
 
 
 def labels_of(items: Sequence[Item]) -> NDArray[np.int64]:

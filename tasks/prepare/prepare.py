@@ -42,7 +42,7 @@ class Wanted:
     reader: of a user's own files; None for an official set. partition: of the official ones, 1 where nothing is said. asked: what a reader
     may be told. reading: how files become pixels. prompts: a file of class names and templates to ask with. landmarks: a file of five
     points an image, by which faces are aligned to 112 x 112. allow_partial: a tree that is not whole becomes a data set whose card says
-    so. near: images that look alike are looked for too.
+    so. near: images that look alike are looked for too. in_place: the images stay in the .rec that they are in.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Wanted:
     landmarks: Path | None = None
     allow_partial: bool = False
     near: bool = False
+    in_place: bool = False
 
 
 @dataclass
@@ -147,6 +148,10 @@ def look(wanted: Wanted) -> Seen:
     official, read = reader_of(wanted.name, wanted.source, wanted.reader, wanted.partition, wanted.asked)
     tree = Tree(wanted.source, asked=wanted.asked)
     layout = read(tree)
+    if wanted.in_place and (layout.held is None or wanted.landmarks is not None) and not tree.faults:
+        found = "images that are aligned anew" if wanted.landmarks is not None else f"what lies in {wanted.source}"
+        fault = Fault("--in-place", found, "images that stay as they are in one .rec", "leave it out: they are copied")
+        raise UserError(f"data set {wanted.name}", fault)
     if wanted.landmarks is not None:
         layout = aligned(layout, wanted.landmarks, tree.faults)
     refusals, lacks = refusals_of(layout, official), [*tree.faults, *lacks_of(layout, official)]
@@ -188,6 +193,7 @@ def _write(root: Path, seen: Seen, tick: Callable[[int], None]) -> None:
         reading=wanted.reading,
         undefined=seen.undefined(),
         understood=seen.understood,
+        elsewhere=layout.held if wanted.in_place else None,
     )
 
 

@@ -1,13 +1,13 @@
 """Augmentation of a decoded batch, each task's as in its paper: uint8 in, uint8 out, a function of the generator alone.
 
-All is drawn first, image by image, and then done in threads, so that no pixel depends on their number. The operations are torchvision's on
-Pillow images; gamma and shift, which it does not have as albumentations rounds them, are tables of 256 values.
+All is drawn first, image by image, and then done. The operations are torchvision's on Pillow images; gamma and shift, which it does not
+have as albumentations rounds them, are tables of 256 values. tasks/training/batched.py does the same on tensors, with the same bits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from math import atan, degrees
 from typing import assert_never
@@ -31,6 +31,49 @@ SIGNED = RAND_AUGMENT[1:8]
 _OPERATIONS, _TOP_LEVEL, _LEVELS = 4, 16, 31
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn for a batch of N images: corners (2, N), of crops of `size`, or None; mirrored (N,); changes of each image, N of them
+    or none. flip_first: the mirroring comes before the changes."""
+
+    size: int
+    corners: NDArray[np.int64] | None = None
+    mirrored: NDArray[np.bool_] | None = None
+    changes: tuple[list[Change], ...] = ()
+    flip_first: bool = False
+
+    def of(self, own: slice) -> Drawn:
+        """What was drawn for these of the images."""
+        return replace(
+            self,
+            corners=None if self.corners is None else self.corners[:, own],
+            mirrored=None if self.mirrored is None else self.mirrored[own],
+            changes=self.changes[own],
+        )
+
+
+def draw(kind: Augment, side: int, size: int, rng: np.random.Generator, count: int) -> Drawn:
+    """For `count` images of side x side: a random crop of size x size first where they are larger, whatever the kind.
+
+    flip: mirrored left to right with probability 1/2. rand_augment: `rand_augment`, then flip (TaharChettaoui/FRoundation:
+    src/data/transform.py). spoof: flip, then `recolour` (gurayozgur/FoundPAD: src/data/loaders.py).
+    """
+    corners = rng.integers(0, side - size + 1, (2, count)) if side > size else None
+    match kind:
+        case "none":
+            return Drawn(size, corners)
+        case "flip":
+            return Drawn(size, corners, _mirrored(count, rng))
+        case "rand_augment":
+            changes = tuple(rand_augment(size, rng) for _ in range(count))
+            return Drawn(size, corners, _mirrored(count, rng), changes)
+        case "spoof":
+            mirrored = _mirrored(count, rng)
+            return Drawn(size, corners, mirrored, tuple(recolour(rng) for _ in range(count)), flip_first=True)
+        case _:
+            assert_never(kind)
+
+
 def augment(
     kind: Augment,
     pixels: Pixels,
@@ -39,31 +82,16 @@ def augment(
     count: int | None = None,
     own: slice = slice(None),
 ) -> Pixels:
-    """uint8 (N, S, S, 3) -> (N, size, size, 3); a random crop first where S > size, whatever the kind.
-
-    flip: mirrored left to right with probability 1/2. rand_augment: `rand_augment`, then flip (TaharChettaoui/FRoundation:
-    src/data/transform.py). spoof: flip, then `recolour` (gurayozgur/FoundPAD: src/data/loaders.py). count, own: `pixels` are those of
-    `own` of so many images, for all of which is drawn, so that each is augmented as if all were here.
-    """
-    count, side = len(pixels) if count is None else count, pixels.shape[1]
-    if side > size:
-        tops, lefts = rng.integers(0, side - size + 1, (2, count))
-        corners = zip(tops[own], lefts[own], strict=True)
-        pixels = np.stack([i[y : y + size, x : x + size] for i, (y, x) in zip(pixels, corners, strict=True)])
-    match kind:
-        case "none":
-            return pixels
-        case "flip":
-            return _flipped(pixels, _mirrored(count, rng)[own])
-        case "rand_augment":
-            changes = [rand_augment(size, rng) for _ in range(count)]
-            return _flipped(_each(pixels, changes[own]), _mirrored(count, rng)[own])
-        case "spoof":
-            mirrored = _mirrored(count, rng)
-            changes = [recolour(rng) for _ in range(count)]
-            return _each(_flipped(pixels, mirrored[own]), changes[own])
-        case _:
-            assert_never(kind)
+    """uint8 (N, S, S, 3) -> (N, size, size, 3) by what `draw` draws. count, own: `pixels` are those of `own` of so many images, for all of
+    which is drawn, so that each is augmented as if all were here."""
+    drawn = draw(kind, pixels.shape[1], size, rng, len(pixels) if count is None else count).of(own)
+    if drawn.corners is not None:
+        pixels = np.stack([i[y : y + size, x : x + size] for i, y, x in zip(pixels, *drawn.corners, strict=True)])
+    if drawn.mirrored is None:
+        return pixels
+    if drawn.flip_first:
+        return _each(_flipped(pixels, drawn.mirrored), drawn.changes)
+    return _flipped(_each(pixels, drawn.changes), drawn.mirrored)
 
 
 def _mirrored(count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -76,15 +104,16 @@ def _flipped(pixels: Pixels, mirrored: NDArray[np.bool_]) -> Pixels:
     return out
 
 
-def _each(pixels: Pixels, changes: list[list[Change]]) -> Pixels:
-    def run(number: int) -> Pixels:
-        image = Image.fromarray(pixels[number])
-        for change in changes[number]:
+def _each(pixels: Pixels, changes: tuple[list[Change], ...]) -> Pixels:
+    if not changes:
+        return pixels
+    out = np.empty_like(pixels)
+    for place, own in enumerate(changes):
+        image = Image.fromarray(pixels[place])
+        for change in own:
             image = change(image)
-        return np.asarray(image)
-
-    with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:  # as many as the trial was granted CPUs
-        return np.stack(list(pool.map(run, range(len(pixels)))))
+        out[place] = np.asarray(image)
+    return out
 
 
 def rand_augment(size: int, rng: np.random.Generator) -> list[Change]:
@@ -188,11 +217,19 @@ def recolour(rng: np.random.Generator) -> list[Change]:
 
 def gamma(exponent: float, image: Image.Image) -> Image.Image:
     """255 (v / 255) ** exponent, rounded down; an exponent above 1 darkens (albumentations: gamma_transform)."""
-    table = ((np.arange(256) * (1 / 255)) ** exponent * 255).astype(np.uint8)
-    return image.point(table.tolist() * 3)
+    return image.point(gamma_table(exponent).tolist() * 3)
+
+
+def gamma_table(exponent: float) -> Pixels:
+    """What `gamma` makes of each level, (256,)."""
+    return ((np.arange(256) * (1 / 255)) ** exponent * 255).astype(np.uint8)
 
 
 def shift(levels: NDArray[np.float64], image: Image.Image) -> Image.Image:
     """v + levels by channel (3,), whose fractions are cut off, within 0..255 (albumentations: RGBShift)."""
-    tables = np.clip(np.arange(256) + np.trunc(levels)[:, None], 0, 255).astype(np.uint8)
-    return image.point(tables.ravel().tolist())
+    return image.point(shift_tables(levels).ravel().tolist())
+
+
+def shift_tables(levels: NDArray[np.float64]) -> Pixels:
+    """What `shift` makes of each level, (3, 256)."""
+    return np.clip(np.arange(256) + np.trunc(levels)[:, None], 0, 255).astype(np.uint8)

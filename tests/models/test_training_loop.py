@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from gelo.models.adapt import AdaptationSpec, Full, Lora, LoraExperts
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
 from gelo.models.remedies import EMA, EWC, L2SP, REMEDIES, Distill, Hooks, RemedySpec, Replay, Stack
-from gelo.models.training.stream import prefetched
+from gelo.models.training.stream import ahead
 from tests.models.toy_run import STEPS, Ended, go
 
 NEUTRAL: list[RemedySpec] = [
@@ -136,23 +138,35 @@ def test_a_loss_that_is_not_finite_names_its_step_and_all_losses(encoder: Encode
         go(encoder, Full(), tmp_path, Spoiling())
 
 
-def test_what_is_made_ahead_comes_in_order_and_fails_in_its_turn() -> None:
-    made: list[int] = []
+@pytest.mark.parametrize("workers", [1, 4])
+def test_what_is_made_ahead_comes_in_order_and_fails_in_its_turn(workers: int) -> None:
+    drawn: list[int] = []
+    threads: set[int] = set()
 
-    def make(step: int) -> int:
-        made.append(step)
+    def draw(step: int) -> int:
+        drawn.append(step)
+        threads.add(threading.get_ident())
+        if step == 8:
+            raise KeyError("eight")
+        return 10 * step
+
+    def make(step: int, given: int) -> int:
+        assert given == 10 * step
+        time.sleep(0.002 * (step % 3))  # so that they do not end in their order
         if step == 5:
             raise ValueError("five")
         return step * step
 
-    assert list(prefetched(make, 2, 5)) == [4, 9, 16]
-    taken = []
-    with pytest.raises(ValueError, match="five"):
-        for value in prefetched(make, 3, 9):
-            taken.append(value)
-    assert taken == [9, 16]
-    made.clear()
-    ahead = prefetched(make, 6, 1000, depth=2)
-    assert next(ahead) == 36
-    ahead.close()  # type: ignore[attr-defined]
-    assert len(made) < 8, "whoever leaves early does not make the rest"
+    assert list(ahead(draw, make, 2, 5, workers)) == [4, 9, 16] and drawn == [2, 3, 4] and len(threads) == 1
+    for start, expected, error in ((3, [9, 16], ValueError), (6, [36, 49], KeyError)):
+        taken = []
+        with pytest.raises(error, match=r"five|eight"):
+            for value in ahead(draw, make, start, 12, workers):
+                taken.append(value)
+        assert taken == expected
+    drawn.clear()
+    left = ahead(draw, make, 9, 1000, workers, depth=2)
+    assert next(left) == 81
+    left.close()  # type: ignore[attr-defined]
+    assert len(drawn) <= 1 + max(2, workers + 1), "whoever leaves early does not make the rest"
+    assert not {"rows ahead", "images of a step_0"} & {thread.name for thread in threading.enumerate()}

@@ -16,6 +16,7 @@ from gelo.sweeps.spec.sweep import parse_spec
 from gelo.sweeps.state.memory import memory_faults, of_machine
 from gelo.sweeps.state.preflight import preflight
 from gelo.tasks.data.manifest import open_dataset
+from gelo.tasks.data.pack import bytes_of, packed
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.stream import decode_all, works
 from gelo.tasks.data.write import write_dataset
@@ -134,3 +135,25 @@ def test_weights_that_memory_cannot_hold_are_refused_before_anything_is_loaded(
 def test_memory_is_that_of_the_machine() -> None:
     meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     assert 0 < of_machine() <= int(meminfo["MemTotal"].split()[0]) * 1024
+
+
+def test_images_to_train_on_need_the_room_of_their_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that of their pixels: ten images of 1,000 bytes; what is packed needs none."""
+    records = [Record(str(number), bytes([number]) * 1000, number) for number in range(10)]
+    dataset = write_dataset(
+        tmp_path / "crops", name="crops", version="1", scale="full", classes=(), splits={"train": records},
+        source="a test", licence="none", protocols=("training",),
+    )  # fmt: skip
+    need = bytes_of(dataset, "train")
+    assert 10_000 < need < 10 * 3 * 64 * 64
+    usage = shutil.disk_usage(tmp_path)
+    asked = {"tasks": {"faces": {"data": "crops"}}, "also": ["crops"]}
+    monkeypatch.setattr("gelo.sweeps.state.disk.shutil.disk_usage", lambda place: usage._replace(free=need - 1))
+    (fault,) = faults(tmp_path, **asked)
+    assert fault.where == f"--cache {tmp_path / 'cache'}" and fault.found == "0.0 GB free"
+    assert fault.expected == "0.0 GB for images packed for training (crops 0.0 GB)"
+    monkeypatch.setattr("gelo.sweeps.state.disk.shutil.disk_usage", lambda place: usage._replace(free=need))
+    assert faults(tmp_path, **asked) == []
+    monkeypatch.setattr("gelo.sweeps.state.disk.shutil.disk_usage", lambda place: usage._replace(free=0))
+    packed(dataset, "train", tmp_path / "cache")
+    assert faults(tmp_path, **asked) == []

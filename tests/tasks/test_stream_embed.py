@@ -23,10 +23,8 @@ from gelo.models.backbones.transforms import Transform
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
-from gelo.tasks.data.decoded import DecodedSplit
 from gelo.tasks.data.embed import EncoderRef, embed, features, needs, text_features
 from gelo.tasks.data.manifest import CHUNK, Dataset
-from gelo.tasks.data.pixels import open_image
 from gelo.tasks.data.prompts import Prompts
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.stream import Executor, decode, decode_all, flow, spread, works
@@ -338,10 +336,3 @@ def test_decoding_goes_on_past_a_damaged_set(images: list[bytes], tmp_path: Path
     with pytest.raises(UserError, match="bad/test id 'r0'"):
         decode_all([*works(bad, "test"), *works(good, "test")], transform, tmp_path / "c", "local", lambda n: None)
     assert len(files(tmp_path / "c")) == 1
-
-
-def test_random_access_equals_decoding_one_by_one(dataset: Dataset, images: list[bytes], plain: Path) -> None:
-    transform = Transform(size=64)
-    wanted = np.array([CHUNK + 11, 0, 5, CHUNK, CHUNK - 1, 5])
-    expected = [transform.to_uint8(open_image(images[index])) for index in wanted]
-    np.testing.assert_array_equal(DecodedSplit(dataset, "test", transform, plain).take(wanted), np.stack(expected))

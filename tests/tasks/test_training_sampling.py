@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -146,3 +147,27 @@ def test_a_batch_that_cannot_be_filled_is_refused(batch: int, each: int, expecte
 def test_labels_with_gaps() -> None:
     labels = np.array([7, 7, 7, 7, 3, 3, 3, 3])
     assert sorted(Batches("identity_balanced", labels, 0, 8).at(0, 0)) == list(range(8))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("sampler", "kept", "most"), [("shuffled", 4, 4), ("identity_balanced", 4, 16), ("class_balanced", 4, 44)]
+)
+def test_memory_of_an_order_of_millions_is_flat(sampler: Sampler, kept: int, most: int) -> None:
+    """MS1MV2's size: bytes an image that are kept and that are used for a while, beside the labels, the same in any epoch and step."""
+    count, people = 5_822_653, 85_742
+    labels = np.random.default_rng(0).integers(0, people, count)
+    tracemalloc.start()
+    try:
+        batches = Batches(sampler, labels, 0, 512)
+        held = []
+        for epoch in (0, 1) if sampler != "class_balanced" else (0,):  # which takes long
+            for step in (0, 1, batches.steps // 2, batches.steps - 1):
+                drawn = batches.at(epoch, step)
+                assert drawn.shape == (512,) and drawn.max() < count
+                held.append(tracemalloc.get_traced_memory()[0] / count)
+        peak = tracemalloc.get_traced_memory()[1] / count
+    finally:
+        tracemalloc.stop()
+    assert max(held) <= kept + 0.5 and max(held) - min(held) < 0.1, held
+    assert peak <= most + 0.5, peak

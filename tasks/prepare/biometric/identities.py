@@ -67,6 +67,7 @@ def _recorded(tree: Tree, stems: list[str]) -> Layout:
         numbered=True,
         evidence=f"the labels of {stem}.rec, numbers of identities",
         taken={"train": (f"{stem}.rec",)},
+        held=tree.root / f"{stem}.rec",
     )
 
 

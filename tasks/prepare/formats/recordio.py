@@ -141,8 +141,11 @@ class Records(Sequence[Item]):
         for row, (key, offset, room) in enumerate(rows, start=first):
             name, where = f"{row:0{self._width}d}", f"{self._path} key {key}"
             try:
-                labels, image = unpacked(self._file.read(offset, room)[0])
-                item = Item(name, self._label(labels[0]), where, partial(bytes, image))
+                data, taken = self._file.read(offset, room)
+                labels, image = unpacked(data)
+                whole = taken == _HEAD.size + (len(data) + 3) // 4 * 4  # not in parts
+                at = (offset + _HEAD.size + len(data) - len(image), len(image)) if whole else None
+                item = Item(name, self._label(labels[0]), where, partial(bytes, image), at=at)
             except (RecordError, OSError) as error:
                 item = Item(name, 0, where, partial(_raise, error))
             yield item
