@@ -20,7 +20,7 @@ from rich.console import Console
 
 from gelo.models.faults import UserError
 from gelo.sweeps.engine.cluster import must_grant, started
-from gelo.sweeps.spec.sweep import parse_spec
+from gelo.sweeps.spec.sweep import Resources, parse_spec
 from gelo.sweeps.stages.outcome import tags_of
 from gelo.sweeps.terminal.progress import Display, waiting
 
@@ -44,7 +44,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def asked(cpus: int, gpus: float = 0, address: str = "10.0.0.1:6379") -> list[str]:
     said: list[str] = []
-    must_grant(cpus, gpus, address, SimpleNamespace(say=said.append))  # type: ignore[arg-type]
+    must_grant(Resources(cpus=cpus, gpus=gpus), address, SimpleNamespace(say=said.append))  # type: ignore[arg-type]
     return said
 
 
