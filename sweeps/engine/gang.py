@@ -39,9 +39,9 @@ class Peer:
         """Import what a rank needs: the ranks meet when all are here."""
         import gelo.sweeps.stages.rank  # noqa: F401
 
-    def run(self, work: Callable[[World], object], rank: int, size: int, host: str, port: int) -> None:
+    def run(self, work: Callable[[World], object], rank: int, size: int, host: str, port: int, gpus: bool) -> None:
         """Its part of the trial, from meeting to parting."""
-        with joined(rank, size, host, port) as world:
+        with joined(rank, size, host, port, gpus) as world:
             work(world)
 
 
@@ -64,9 +64,9 @@ def gang(size: int, cpus: int, gpus: float, work: Callable[[World], object]) -> 
         ray.get([peer.ready.remote() for peer in peers])
         with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as door:
             port = door.getsockname()[1]
-            jobs = [peer.run.remote(work, rank, size, host, port) for rank, peer in enumerate(peers, 1)]
+            jobs = [peer.run.remote(work, rank, size, host, port, gpus > 0) for rank, peer in enumerate(peers, 1)]
             threading.Thread(target=_watch, args=(jobs, over, seen), daemon=True, name="peers").start()
-            with joined(0, size, host, port, door) as world:
+            with joined(0, size, host, port, gpus > 0, door) as world:
                 yield world
     except Exception as error:
         raise cause(error, jobs, seen.is_set()) from None

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
-import torch
 import torch.distributed as dist
 
 from gelo.models.training.world import World
@@ -18,8 +17,11 @@ _STEP = timedelta(hours=24)  # rank 0 may fill a cache meanwhile; who is gone is
 
 
 @contextmanager
-def joined(rank: int, size: int, host: str, port: int, door: socket.socket | None = None) -> Iterator[World]:
-    """This process as a rank, until the block ends. host: rank 0's address, `door`: its listening socket, which it gives away.
+def joined(
+    rank: int, size: int, host: str, port: int, gpus: bool = False, door: socket.socket | None = None
+) -> Iterator[World]:
+    """This process as a rank, until the block ends. host: rank 0's address; door: its listening socket, which it gives away; gpus: whether
+    each rank trains on one of its own, as a machine with GPUs may train on CPUs.
 
     Listens on `host`'s interface alone. Raises torch.distributed's errors when the others do not come.
     """
@@ -28,14 +30,14 @@ def joined(rank: int, size: int, host: str, port: int, door: socket.socket | Non
         host, port, size, is_master=rank == 0, timeout=_MEET, wait_for_workers=False,
         master_listen_fd=door.detach() if door is not None else None,
     )  # fmt: skip
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
-    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_STEP)
+    dist.init_process_group("nccl" if gpus else "gloo", store=store, rank=rank, world_size=size, timeout=_STEP)
     try:
         yield World(rank, size)
     except BaseException:
-        _leave(backend == "nccl")
+        _leave(at_once=gpus)
         raise
-    _leave(False)
+    with suppress(RuntimeError):  # the work is done, whoever is gone by now
+        _leave(at_once=False)
 
 
 def is_of_others(error: Exception) -> bool:
