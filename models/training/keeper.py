@@ -33,29 +33,33 @@ class Keeper:
         return time.monotonic() - self._last > 60 * self.minutes
 
     def save(self, run: Run, hooks: Hooks, optimizers: Mapping[str, Optimizer]) -> None:
-        """Rank 0 writes, all wait; then older ones go. Raises OSError (disk full, ...), the older ones intact."""
+        """All ranks say their state, rank 0 writes its own, all wait; then older ones go. Raises OSError (disk full, ...), the older ones
+        intact."""
         epoch, within = divmod(run.step, run.steps_per_epoch)
+        place = self.folder / (f"epoch-{epoch:04d}-step-{run.step:08d}" if within else f"epoch-{epoch:04d}")
+        state = checkpoint.TrainingState(
+            step=run.step,
+            tensors={"adapted": run.model.state(), "head": run.head.state_dict(), "hooks": hooks.state()},
+            optimizers={name: optimizer.state_dict() for name, optimizer in optimizers.items()},
+            sums=run.sums,
+            history=run.history,
+            made_from=dict(self.made_from),
+            ranks=run.ranks,
+        )
         if run.world.rank == 0:
-            place = self.folder / (f"epoch-{epoch:04d}-step-{run.step:08d}" if within else f"epoch-{epoch:04d}")
-            state = checkpoint.TrainingState(
-                step=run.step,
-                tensors={"adapted": run.model.state(), "head": run.head.state_dict(), "hooks": hooks.state()},
-                optimizers={name: optimizer.state_dict() for name, optimizer in optimizers.items()},
-                sums=run.sums,
-                history=run.history,
-                made_from=dict(self.made_from),
-            )
             checkpoint.save(place, state)
             checkpoint.prune(self.folder)  # only once the new one is whole: one is always there
         run.world.any(False)  # nobody leaves before it is there
         self._last = time.monotonic()
 
     def resume(self, run: Run, hooks: Hooks, optimizers: Mapping[str, Optimizer]) -> None:
-        """Put the newest checkpoint's state back, where there is one. Raises UserError for one that was made from something else."""
-        saved = checkpoint.latest(self.folder)
-        if saved is None:
+        """Put the state of the newest checkpoint back that rank 0 sees, if any. Raises UserError for one that was made from something else,
+        and where a rank does not see it."""
+        saved = checkpoint.latest(self.folder) if run.world.rank == 0 else None
+        name = run.world.tell(saved.name if saved is not None else "")
+        if not name:
             return
-        state = checkpoint.load(saved)
+        state = checkpoint.load(self.folder / name)
         again = f"bring that back, or remove {self.folder}: the trial is then trained from its start"
         checkpoint.refuse_other(f"{self.label}, half-trained", state.made_from, self.made_from, again)
         run.model.load(state.tensors["adapted"])
@@ -64,3 +68,4 @@ class Keeper:
         for name, optimizer in optimizers.items():
             optimizer.load_state_dict(state.optimizers[name])
         run.step, run.sums, run.history = state.step, state.sums, state.history
+        run.ranks = [*state.ranks, *(run.ranks if state.ranks[-1:] != run.ranks else [])]

@@ -29,7 +29,7 @@ class Run:
     """One training run as its parts see it.
 
     base: untouched. sources: images that remedies asked for beside the task's, by their names for them. step: optimiser steps done.
-    sums: of the running epoch; history: a row for each finished one.
+    sums: of the running epoch; history: a row for each finished one. ranks: sizes of the world so far, in their order.
     """
 
     base: Encoder
@@ -43,6 +43,10 @@ class Run:
     step: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
+    ranks: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ranks = [self.world.size]
 
     @property
     def steps(self) -> int:

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from gelo.models.durable import is_local
 from gelo.models.faults import Fault, UserError
 from gelo.models.words import counted
 from gelo.sweeps.engine.signals import install
+from gelo.sweeps.spec.sweep import Resources
 from gelo.sweeps.terminal.progress import Display, waiting
 
 _LOOK, _DEAD, _SILENT = 2.0, 20.0, 180.0  # seconds
@@ -163,8 +164,9 @@ def unshared(storage: UPath, tracking: str, data: str) -> None:
         raise UserError("cluster", faults)
 
 
-def must_grant(cpus: int, gpus: float, address: str, display: Display) -> None:
-    """Refuse a trial that no machine of the cluster has room for, and a driver without a CPU to score on. Raises UserError.
+def must_grant(resources: Resources, address: str, display: Display) -> None:
+    """Refuse a trial that no machine of the cluster has room for (one of several ranks: that all together have not), and a driver without
+    a CPU to score on. Raises UserError.
 
     Where machines come when they are asked for, or nothing tells whether they do, what is waited for is said instead.
     """
@@ -175,19 +177,30 @@ def must_grant(cpus: int, gpus: float, address: str, display: Display) -> None:
     if nodes.get(ray.get_runtime_context().get_node_id(), {}).get("CPU", 0) < 1:
         found, remedy = "Ray has no CPU of this machine", "start Ray here with --num-cpus=1 or more"
         faults.append(Fault(f"--address {address}", found, "one to score on, where the cache is", remedy))
-    if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes.values()):
-        asked = counted(cpus, "CPU") + (f" and {gpus:g} GPU" if gpus else "")
+    cpus, gpus, ranks = resources.cpus, resources.gpus_of_a_rank, resources.ranks
+    room = sum(_room(node, cpus, gpus) for node in nodes.values())
+    if room < ranks:
+        one = counted(cpus, "CPU") + (f" and {gpus:g} GPU" if gpus else "")
         most: dict[str, float] = max(
             nodes.values(), key=lambda node: (node.get("GPU", 0) if gpus else 0, node.get("CPU", 0)), default={}
         )
         found = f"at most {most.get('CPU', 0):g} CPUs" + (f" and {most.get('GPU', 0):g} GPU" if gpus else "")
+        found, asked = f"{found} on one machine", one
+        if ranks > 1:
+            found, asked = f"{found}, room for {counted(room, 'rank')} in all", f"{ranks} ranks of {one}"
         if address == "local" or _is_fixed(set(nodes)):
-            remedy = "set resources.cpus and resources.gpus to what there is"
-            faults.append(Fault("resources", f"{found} on one machine", f"{asked}, which one trial asks for", remedy))
+            remedy = f"set resources.cpus{', workers' if ranks > 1 else ''} and resources.gpus to what there is"
+            faults.append(Fault("resources", found, f"{asked}, which one trial asks for", remedy))
         else:
-            display.say(f"a trial asks for {asked}, and there are {found} on one machine: waiting for another to come")
+            display.say(f"a trial asks for {asked}, and there are {found}: waiting for another to come")
     if faults:
         raise UserError("cluster", faults)
+
+
+def _room(node: Mapping[str, float], cpus: int, gpus: float) -> int:
+    """How many processes that need so much a machine has room for."""
+    by_cpus = int(node.get("CPU", 0) // cpus)
+    return min(by_cpus, int(node.get("GPU", 0) / gpus + 1e-9)) if gpus else by_cpus
 
 
 def _is_fixed(nodes: set[str]) -> bool:

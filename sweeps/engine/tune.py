@@ -13,24 +13,20 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import ray
 from ray import tune
 from ray.tune.execution import class_cache
-from upath import UPath
 
 from gelo.models.faults import UserError, is_full
+from gelo.sweeps.engine.gang import bundles, gang
 from gelo.sweeps.engine.watcher import StopFlag, Watcher, WhenSaved
 from gelo.sweeps.spec.sweep import Resources
-from gelo.sweeps.state.folder import SweepFolder, TrialFolder
+from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.terminal.progress import Stage
 from gelo.tasks.ledger.trial import Trial
-
-if TYPE_CHECKING:
-    from gelo.models.encoder import Encoder
 
 _POLL_SECONDS = 0.5
 _SECRETS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"}
@@ -61,13 +57,14 @@ def train_all(
         "root": str(folder.root),
         "stop": stop.actor,
         "cpus": resources.cpus,
-        "gpus": resources.gpus,
+        "gpus": resources.gpus_of_a_rank,
+        "ranks": resources.ranks,
         "minutes": resources.checkpoint_minutes,
         **settings,
     }
     with tempfile.TemporaryDirectory(prefix="gelo-tune-") as scratch:
         tuner = tune.Tuner(
-            tune.with_resources(run_trial, {"CPU": resources.cpus, "GPU": resources.gpus}),
+            tune.with_resources(run_trial, bundles(resources)),
             param_space=config,
             tune_config=tune.TuneConfig(reuse_actors=True, trial_name_creator=lambda t: t.config["key"]),
             run_config=tune.RunConfig(
@@ -98,14 +95,11 @@ def train_all(
 
 
 def run_trial(config: dict[str, Any]) -> None:
-    """What one Tune trial runs. Failures that trying again cannot mend are reported, others raised for Tune to retry."""
+    """What one Tune trial runs, its rank 0. Failures that trying again cannot mend are reported, others raised for Tune to retry."""
     import torch
 
-    from gelo.sweeps.stages.train import sources_of, train
-    from gelo.tasks.data.catalogue import locate
+    from gelo.sweeps.stages.rank import folder_of, work
 
-    torch.set_num_threads(config["cpus"])
-    trial_folder = TrialFolder(UPath(config["root"]) / "trials" / config["key"])
     asked = {"at": 0.0, "answer": False}
 
     def should_stop() -> bool:
@@ -118,23 +112,9 @@ def run_trial(config: dict[str, Any]) -> None:
         tune.report({"state": "stopped"})
         return
     try:
-        document = (trial_folder.root / "trial.json").read_text()
-        trial = Trial.model_validate({k: v for k, v in _json(document).items() if k in Trial.model_fields})
-        assert trial.training is not None
-        trial_folder.set_failure(None)
-        base = _base(trial.backbone, config["weights"].get(trial.backbone), "cuda" if config["gpus"] else "cpu")
-        data, cache = Path(config["data"]), Path(config["cache"])
-        finished = train(
-            trial,
-            base,
-            locate(trial.training.data, data),
-            cache,
-            trial_folder,
-            sources=sources_of(trial, lambda name: locate(name, data), base.transform, cache),
-            should_stop=should_stop,
-            report=lambda row: tune.report({"state": "running", **row}),
-            checkpoint_minutes=config["minutes"],
-        )
+        folder_of(config).set_failure(None)
+        with gang(config["ranks"], config["cpus"], config["gpus"], partial(work, config)) as world:
+            finished = work(config, world, should_stop, lambda row: tune.report({"state": "running", **row}))
         tune.report({"state": "trained" if finished else "stopped"})
     except UserError as error:
         tune.report({"state": "failed", "failure": {"kind": "user", "error": str(error)}})
@@ -145,17 +125,3 @@ def run_trial(config: dict[str, Any]) -> None:
             raise
         told = f"{error}; free some room or choose another --storage, then resume"
         tune.report({"state": "failed", "failure": {"kind": "storage", "error": told}})
-
-
-@lru_cache(maxsize=4)
-def _base(backbone: str, weights: str | None, device: str) -> Encoder:
-    """One backbone a process, for every trial that a reused actor runs."""
-    from gelo.models.backbones.zoo import load_backbone
-
-    return load_backbone(backbone, Path(weights) if weights else None, device=device)
-
-
-def _json(text: str) -> dict[str, Any]:
-    import json
-
-    return json.loads(text)

@@ -48,7 +48,7 @@ def run_sweep(spec: SweepSpec, settings: Settings, display: Display) -> Outcome:
         where = f"on {COLLECTIONS[spec.collection]} data, results in {folder.root}"
         display.say(f"sweep [bold]{spec.name}[/bold]: {counted(len(trials), 'trial')} {where}")
         with started(settings.address, settings.cpus, display, settings.resume(spec.name)):
-            must_grant(spec.resources.cpus, spec.resources.gpus, settings.address, display)
+            must_grant(spec.resources, settings.address, display)
             unshared(folder.storage, settings.tracking, settings.data)
             sweep = Sweep(spec, settings, folder, display, tracker, parent, trials)
             with using(Path(settings.cache).absolute(), settings.cache_limit) as trim:

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -53,25 +54,27 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     report: Callable[[dict[str, float]], None] = lambda row: None,
     checkpoint_minutes: float = 10,
+    world: World | None = None,
 ) -> bool:
     """Train `trial` from its last checkpoint to the end and publish `trained/`; False when stopped on request, after saving.
 
-    sources: what its remedy's `data` names. report: see `gelo.models.training.loop.train`. Raises DivergedError, UserError (data), OSError
-    (disk).
+    sources: what its remedy's `data` names. report: see `gelo.models.training.loop.train`. world: of this process, where several train the
+    trial: each calls this with the same arguments, and rank 0 writes. Raises DivergedError, UserError (data), OSError (disk).
     """
     entered = time.time()
     deterministic(base.device)
+    world = replace(world or World(), device=base.device)
     settings, sources = trial.training, sources or {}
     assert settings is not None and trial.head is not None
     seen, shown = transforms(settings.preprocess, base.transform)
-    own = SplitSource(dataset, "train", seen, cache, shown.size, settings.augment)
+    with world.in_turn():
+        own = SplitSource(dataset, "train", seen, cache, shown.size, settings.augment)
     try:
         batches = Batches(settings.sampler, own.labels, trial.seed, settings.batch, settings.per_identity)
     except UserError as error:
         raise UserError(f"trial {trial.label}, data set {dataset.name}", error.faults) from None
     model = adapt(base.visual, trial.adaptation, trial.seed).to(base.device)
     head = Head(trial.head, base.dim, int(own.labels.max()) + 1, trial.seed).to(base.device)
-    world = World(device=base.device)
     run = Run(base, model, head, settings, trial.seed, batches.steps, sources, world)
     stream = Stream(own, batches, trial.seed, seen, augmented=True)
     made_from = {
@@ -83,8 +86,8 @@ def train(
         finished = loop.train(run, trial.remedy.hooks(), stream, keeper, should_stop=should_stop, report=report)
     except loop.DivergedError as error:
         raise loop.DivergedError(f"trial {trial.label}", error.faults) from None
-    if not finished:
-        return False
+    if not finished or world.rank:
+        return finished
     tower = model.publish()
     document = {
         "train_seconds": sum(row["seconds"] for row in run.history),
@@ -98,6 +101,7 @@ def train(
         "data": dataset.fingerprint,
         "sources": {source.name: source.fingerprint for source in sources.values()},
         "step": version_of(trial),
+        "ranks": run.ranks,
         **_fingerprints(tower, base, shown),
         "source": trial.key,
     }

@@ -149,7 +149,7 @@ class Sweep:
         jobs = jobs_of(subjects, self.datasets, self.pairs)
         needed = {need for job in jobs for need in job.needs() if need.work not in self.lost}
         missing = [need for need in needed if not need.cached(self.cache)]
-        gpus = self.spec.resources.gpus
+        gpus = self.spec.resources.gpus_of_a_rank
         if missing:
             with self.display.stage("embed", sum(need.work.chunk.rows for need in missing), "images") as stage:
                 ready, faults = embed_jobs(

@@ -43,8 +43,9 @@ def memory_faults(spec: SweepSpec, cpus: int, total: int) -> list[Fault]:
         for trial in spec.trials()
         if trial.trains
     ]
-    at_once = min(len(trained), max(1, cpus // spec.resources.cpus))
-    needed = held + sum(sorted(trained, reverse=True)[:at_once])
+    ranks = spec.resources.ranks  # each holds weights of its own
+    at_once = min(len(trained), max(1, cpus // (spec.resources.cpus * ranks)))
+    needed = held + ranks * sum(sorted(trained, reverse=True)[:at_once])
     if needed <= total:
         return []
     expected = f"{needed / 1e9:,.1f} GB at the least, with {counted(at_once, 'trial')} training at once"

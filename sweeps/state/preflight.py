@@ -12,13 +12,13 @@ from gelo.models.backbones.check import faults_for, notes_for
 from gelo.models.backbones.registry import Backbone, resolve, vision_layers
 from gelo.models.durable import is_done
 from gelo.models.faults import Fault, UserError
-from gelo.models.words import counted
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import pairs_of
 from gelo.sweeps.state.disk import room_faults
 from gelo.sweeps.state.memory import memory_faults, of_machine
 from gelo.sweeps.state.places import place_faults
+from gelo.sweeps.state.ranks import rank_faults
 from gelo.sweeps.state.reads import needed_datasets
 from gelo.tasks.data.catalogue import ENTRIES, entry_of, locate
 from gelo.tasks.data.manifest import Dataset
@@ -56,10 +56,7 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
     places = place_faults(settings, ("storage", "cache", "data"), write=True)
     faults += places or room_faults(spec, there, Path(settings.data), Path(settings.cache))
     cpus = settings.cpus or os.cpu_count() or 1
-    if settings.address == "local" and spec.resources.cpus > cpus:
-        found = f"{counted(cpus, 'CPU')} {'given with --cpus' if settings.cpus else 'on this machine'}"
-        remedy = f"set resources.cpus={cpus} or less, or run on a cluster with --address"
-        faults.append(Fault("resources.cpus", found, f"{spec.resources.cpus:,}, which one trial asks for", remedy))
+    faults += rank_faults(spec, settings, cpus)
     if settings.address == "local" and not spec.resources.gpus:
         faults += memory_faults(spec, cpus, of_machine())
     halved = [
