@@ -22,6 +22,16 @@ def _by_kind(members: Iterable[type[Spec]]) -> dict[str, type[Spec]]:
 
 ADAPTATIONS, REMEDIES, HEADS = (_by_kind(members) for members in (adapt.ADAPTATIONS, remedies.REMEDIES, heads.HEADS))
 
+LIKE = {
+    kind: getattr(spec, "like", "") or kind for kind, spec in ADAPTATIONS.items()
+}  # whose defaults in a task each takes
+
+
+def fields_like(kind: str, defaults: Mapping[str, object]) -> dict[str, dict[str, object]]:
+    """A task's defaults for a kind of adaptation, for each that takes them: of those the fields that it has."""
+    able = [each for each in ADAPTATIONS if LIKE[each] == kind]
+    return {each: {n: value for n, value in defaults.items() if n in ADAPTATIONS[each].model_fields} for each in able}
+
 
 def listed_fields(spec: type[Spec]) -> frozenset[str]:
     """Fields whose one value is a list."""
