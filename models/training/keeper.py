@@ -33,14 +33,16 @@ class Keeper:
         return time.monotonic() - self._last > 60 * self.minutes
 
     def save(self, run: Run, hooks: Hooks, optimizers: Mapping[str, Optimizer]) -> None:
-        """Rank 0 writes, all wait; then older ones go. Raises OSError (disk full, ...), the older ones intact."""
+        """All give what they hold, rank 0 writes, all wait; then older ones go. Raises OSError (disk full, ...), the older ones intact."""
         epoch, within = divmod(run.step, run.steps_per_epoch)
+        head = run.head.whole()
+        optimized = {name: optimizer.state_dict() for name, optimizer in optimizers.items()}
         if run.world.rank == 0:
             place = self.folder / (f"epoch-{epoch:04d}-step-{run.step:08d}" if within else f"epoch-{epoch:04d}")
             state = checkpoint.TrainingState(
                 step=run.step,
-                tensors={"adapted": run.model.state(), "head": run.head.state_dict(), "hooks": hooks.state()},
-                optimizers={name: optimizer.state_dict() for name, optimizer in optimizers.items()},
+                tensors={"adapted": run.model.state(), "head": head, "hooks": hooks.state()},
+                optimizers=optimized,
                 sums=run.sums,
                 history=run.history,
                 made_from=dict(self.made_from),
@@ -59,7 +61,7 @@ class Keeper:
         again = f"bring that back, or remove {self.folder}: the trial is then trained from its start"
         checkpoint.refuse_other(f"{self.label}, half-trained", state.made_from, self.made_from, again)
         run.model.load(state.tensors["adapted"])
-        run.head.load_state_dict(state.tensors["head"])
+        run.head.load(state.tensors["head"])
         hooks.load(state.tensors["hooks"])
         for name, optimizer in optimizers.items():
             optimizer.load_state_dict(state.optimizers[name])
