@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gelo.models.adapt.base import AdaptationSpec
+from gelo.models.adapt.bias import Bias
+from gelo.models.adapt.dora import Dora
 from gelo.models.adapt.full import Full
 from gelo.models.adapt.imported import Imported
+from gelo.models.adapt.last_blocks import LastBlocks
+from gelo.models.adapt.layernorm import LayerNorm
+from gelo.models.adapt.linear import Linear
 from gelo.models.adapt.lora import Lora
 from gelo.models.adapt.lora_experts import LoraExperts
 from gelo.models.adapt.none import NoAdaptation
+from gelo.models.adapt.pissa import Pissa
 from gelo.models.members import family
 
 if TYPE_CHECKING:
@@ -17,7 +23,7 @@ if TYPE_CHECKING:
 
     from gelo.models.adapt.adapted import Adapted
 
-OWN = (NoAdaptation, Full, Lora, LoraExperts, Imported)  # one line a way
+OWN = (NoAdaptation, Full, LastBlocks, LayerNorm, Bias, Linear, Lora, Dora, Pissa, LoraExperts, Imported)  # one line a way
 
 if TYPE_CHECKING:
     ADAPTATIONS: tuple[type[AdaptationSpec], ...]
@@ -26,16 +32,9 @@ else:
     __getattr__ = family(globals(), "gelo.adaptations", OWN, AdaptationSpec, ("ADAPTATIONS", "Adaptation"))
 
 __all__ = [
-    "ADAPTATIONS",
-    "Adaptation",
-    "AdaptationSpec",
-    "Full",
-    "Imported",
-    "Lora",
-    "LoraExperts",
-    "NoAdaptation",
-    "adapt",
-]
+    "ADAPTATIONS", "Adaptation", "AdaptationSpec", "Bias", "Dora", "Full", "Imported", "LastBlocks", "LayerNorm", "Linear", "Lora",
+    "LoraExperts", "NoAdaptation", "Pissa", "adapt",
+]  # fmt: skip
 
 
 def adapt(visual: nn.Module, spec: AdaptationSpec, seed: int) -> Adapted:

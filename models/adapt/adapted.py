@@ -8,100 +8,16 @@ own names.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from gelo.models.adapt.attention import join_state
+from gelo.models.adapt.changes import Change, DenseChange, LowRank, Moved, Routed
 from gelo.models.tower import ENCODER, Builds, Tower
 
-
-class Change(Protocol):
-    """How far one weight went from where it started: all that every adaptation can say."""
-
-    def squared_norm(self) -> Tensor:
-        """Sum of the squares of the distance, a scalar with gradients."""
-
-
-class DenseChange(Change, Protocol):
-    """The change of a weight that is one matrix, whatever the input (`AdaptationSpec.gives` has "deltas")."""
-
-    @property
-    def leaf(self) -> Tensor:
-        """The tensor whose gradient at the start is that of the weight itself."""
-
-    def value(self) -> Tensor:
-        """The weight with the change in it, with gradients."""
-
-    def delta(self) -> Tensor:
-        """value - start, dense, with gradients."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """A weight that trains itself. start: the base's own tensor, held by reference."""
-
-    now: nn.Parameter
-    start: Tensor
-
-    @property
-    def leaf(self) -> Tensor:
-        """See DenseChange."""
-        return self.now
-
-    def value(self) -> Tensor:
-        """See DenseChange."""
-        return self.now
-
-    def delta(self) -> Tensor:
-        """See DenseChange."""
-        return self.now - self.start.to(self.now.device)  # the base may have stayed on the CPU
-
-    def squared_norm(self) -> Tensor:
-        """See Change."""
-        return self.delta().square().sum()
-
-
-@dataclass(frozen=True, slots=True)
-class LowRank:
-    """A frozen weight (out, in) with gamma * b @ a beside it; a (rank, in), b (out, rank)."""
-
-    base: Tensor
-    a: nn.Parameter
-    b: nn.Parameter
-    gamma: float
-
-    @property
-    def leaf(self) -> Tensor:
-        """See DenseChange."""
-        return self.base
-
-    def value(self) -> Tensor:
-        """See DenseChange."""
-        return self.base + self.delta()
-
-    def delta(self) -> Tensor:
-        """See DenseChange."""
-        return self.gamma * (self.b @ self.a)
-
-    def squared_norm(self) -> Tensor:
-        """See Change. ||BA||^2 = tr(B^T B A A^T): two rank x rank products in place of an out x in matrix."""
-        return self.gamma**2 * ((self.b.T @ self.b) * (self.a @ self.a.T)).sum()
-
-
-@dataclass(frozen=True, slots=True)
-class Routed:
-    """A sum over experts that depends on the input: it has a size, but neither a value nor a delta. a (E, rank, in), b (E, out, rank)."""
-
-    a: Tensor
-    b: Tensor
-    gamma: float
-
-    def squared_norm(self) -> Tensor:
-        """See Change: ||B_e A_e||^2 summed over the experts, as if each had all the weight."""
-        return self.gamma**2 * ((self.b.transpose(1, 2) @ self.b) * (self.a @ self.a.transpose(1, 2))).sum()
+__all__ = ["Adapted", "LowRank", "Moved", "Routed", "own_state"]
 
 
 class Adapted(nn.Module):
@@ -130,6 +46,10 @@ class Adapted(nn.Module):
         chosen = {id(parameter) for parameter in self._trainable.values()}
         for parameter in network.parameters():
             parameter.requires_grad_(id(parameter) in chosen)
+
+    def train(self, mode: bool = True) -> Adapted:
+        """As any module; a tower in which nothing trains stays as it is tested, its running statistics too."""
+        return super().train(mode and bool(self._trainable))
 
     def forward(self, pixels: Tensor) -> Tensor:
         """float32 (N, 3, H, W), normalised as the encoder's transform says -> (N, d)."""

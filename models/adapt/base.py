@@ -22,11 +22,13 @@ Offer = Literal[
 class AdaptationSpec(Member, ABC):
     """Frozen description of one way to adapt. A new one: a file here, and its line in `models.adapt`.
 
-    gives: what remedies may need of it. trains: False = a sweep cannot ask for it (`Imported`).
+    gives: what remedies may need of it. trains: False = a sweep cannot ask for it (`Imported`). like: another kind whose defaults in a task
+    it takes, of the fields that both have.
     """
 
     gives: ClassVar[frozenset[Offer]] = frozenset({"plain", "deltas"})
     trains: ClassVar[bool] = True
+    like: ClassVar[str] = ""
 
     @abstractmethod
     def apply(self, visual: nn.Module, seed: int) -> Adapted:
@@ -44,3 +46,13 @@ class AdaptationSpec(Member, ABC):
     def faults(self, layers: int | None, where: str = "adaptation") -> list[Fault]:
         """What cannot work on a tower of so many transformer blocks (None: it has none); for the pre-flight of a sweep."""
         return []
+
+    def faults_of_width(self, width: int | None, where: str = "adaptation") -> list[Fault]:
+        """What cannot work on a tower whose blocks are so wide (None: not known); for the pre-flight of a sweep."""
+        return []
+
+
+def without_blocks(where: str) -> list[Fault]:
+    """Of a tower that is not made of open_clip's transformer blocks."""
+    found = "a vision tower without open_clip's transformer blocks"
+    return [Fault(where, found, "a ViT of open_clip", "adaptation: full")]

@@ -1,33 +1,27 @@
-"""LoRA through peft, on attention that was split first (see `models.adapt.attention` for why)."""
+"""LoRA through peft."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from gelo.models.adapt.projections import OnProjections
 
 if TYPE_CHECKING:
-    from peft.tuners.lora import LoraLayer
-    from torch import Tensor, nn
+    from torch import nn
 
     from gelo.models.adapt.adapted import Adapted
-
-ADAPTER = "default"  # peft's own name for the only adapter
-PART = "visual lora_A, lora_B"
+    from gelo.models.adapt.adapters import Layer
 
 
-class Lora(OnProjections):
-    """Low-rank adapters: y = W x + gamma B A dropout(x), A (rank, in) Kaiming-uniform, B (out, rank) zero (arXiv 2106.09685).
+class Scaled(OnProjections):
+    """Adapters gamma B A dropout(x) that start at zero: A (rank, in) Kaiming-uniform, B (out, rank) zero.
 
-    gamma = alpha / sqrt(rank) with rslora (arXiv 2312.03732), else alpha / rank. targets: projections of each chosen block; blocks: "all",
-    or indices from 0. Order does not matter and is not kept, so that equal work has one key.
+    gamma = alpha / sqrt(rank) with rslora (arXiv 2312.03732), else alpha / rank.
     """
 
-    kind: Literal["lora"] = "lora"
-    rank: int = Field(default=8, ge=1)
     alpha: float = Field(default=8.0, gt=0, allow_inf_nan=False)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     rslora: bool = True
@@ -42,62 +36,40 @@ class Lora(OnProjections):
         """See AdaptationSpec."""
         return self.dropout > 0
 
-    def apply(self, visual: nn.Module, seed: int) -> Adapted:
-        """A copy of `visual` with adapters on the chosen projections. Raises UserError for a block or projection that is not there."""
-        import copy
-
+    def started(self, visual: nn.Module, seed: int, **options: Any) -> tuple[nn.Module, list[Layer]]:
+        """A copy of `visual` with adapters at their start. options: of peft's LoraConfig. Raises UserError as `OnProjections.modules`."""
         import torch
 
-        from gelo.models.adapt.adapted import Adapted, LowRank
-        from gelo.models.adapt.attention import split_attention
+        from gelo.models.adapt.adapters import injected
 
-        network = split_attention(copy.deepcopy(visual))
-        names = self.modules(network)
-        layers = _inject(network, self, names)
-        trainable: dict[str, nn.Parameter] = {}
-        changes: dict[str, LowRank] = {}
+        # peft's hint for alpha says int; its arithmetic is float
+        scaling = {"lora_alpha": self.alpha, "lora_dropout": self.dropout, "use_rslora": self.rslora}
+        network, layers = injected(visual, self, **scaling, **options)
         # drawn by name from a generator of our own: neither peft's order nor the global state can change a weight
         generator = torch.Generator().manual_seed(seed)
-        for name in sorted(names):
-            layer = layers[name]
-            a, b = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
-            bound = 1 / math.sqrt(a.shape[1])  # = kaiming_uniform_(a=sqrt(5)), as in the paper's code
+        for layer in layers:
+            bound = 1 / math.sqrt(layer.a.shape[1])  # = kaiming_uniform_(a=sqrt(5)), as in the paper's code
             with torch.no_grad():
-                a.copy_(torch.empty(a.shape).uniform_(-bound, bound, generator=generator))
-                b.zero_()
-            trainable[f"{name}.lora_A.weight"], trainable[f"{name}.lora_B.weight"] = a, b
-            changes[f"{name}.weight"] = LowRank(layer.base_layer.weight, a, b, layer.scaling[ADAPTER])
-        return Adapted(network, trainable, changes, plain=_without_adapters, parts=dict.fromkeys(trainable, PART))
+                layer.a.copy_(torch.empty(layer.a.shape).uniform_(-bound, bound, generator=generator))
+                layer.b.zero_()
+        return network, layers
 
 
-def _inject(network: nn.Module, spec: Lora, names: list[str]) -> dict[str, LoraLayer]:
-    import torch
-    from peft import LoraConfig, inject_adapter_in_model
-    from peft.tuners.lora import LoraLayer
+class Lora(Scaled):
+    """Low-rank adapters: y = W x + gamma B A dropout(x), A (rank, in) Kaiming-uniform, B (out, rank) zero (arXiv 2106.09685).
 
-    config = LoraConfig(
-        r=spec.rank,
-        lora_alpha=spec.alpha,  # peft's hint says int; its arithmetic is float
-        lora_dropout=spec.dropout,
-        use_rslora=spec.rslora,
-        target_modules=names,
-        bias="none",
-    )
-    training = network.training
-    with torch.random.fork_rng(devices=[]):
-        inject_adapter_in_model(config, network, adapter_name=ADAPTER)
-    network.train(training)
-    layers: dict[str, LoraLayer] = {
-        name: module for name, module in network.named_modules() if isinstance(module, LoraLayer)
-    }
-    assert layers.keys() == set(names), f"peft adapted {sorted(layers)}, asked for {names}"
-    return layers
+    gamma = alpha / sqrt(rank) with rslora (arXiv 2312.03732), else alpha / rank. targets: projections of each chosen block, `mlp` for both
+    of the MLP; blocks: "all", or indices from 0. Order does not matter and is not kept, so that equal work has one key.
+    """
 
+    kind: Literal["lora"] = "lora"
 
-def _without_adapters(network: nn.Module) -> dict[str, Tensor]:
-    """The frozen tensors by weight name: peft keeps an adapted module's own under `base_layer`."""
-    return {
-        name.replace(".base_layer.", "."): tensor
-        for name, tensor in network.state_dict().items()
-        if ".lora_" not in name
-    }
+    def apply(self, visual: nn.Module, seed: int) -> Adapted:
+        """A copy of `visual` with adapters on the chosen projections. Raises UserError for a block or projection that is not there."""
+        from gelo.models.adapt.adapted import Adapted, LowRank
+        from gelo.models.adapt.adapters import PART, without_adapters
+
+        network, layers = self.started(visual, seed)
+        trainable = dict(pair for layer in layers for pair in layer.trains())
+        changes = {f"{layer.name}.weight": LowRank(layer.base, layer.a, layer.b, layer.gamma) for layer in layers}
+        return Adapted(network, trainable, changes, plain=without_adapters, parts=dict.fromkeys(trainable, PART))

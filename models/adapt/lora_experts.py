@@ -24,14 +24,13 @@ class LoraExperts(OnProjections):
     """y = W x + gamma sum_e g_e(x) B_e A_e x, g = softmax(R x) by token: a soft mixture in which every expert takes part.
 
     A_e (rank, in) uniform as in LoRA, B_e (out, rank) zero, R (experts, in) ~ N(0, 0.02^2); gamma = alpha / sqrt(rank). With one expert it
-    is LoRA. targets and blocks: as in LoRA.
+    is LoRA. targets, blocks and rank: as in LoRA.
     """
 
     gives: ClassVar[frozenset[Offer]] = frozenset()
 
     kind: Literal["lora_experts"] = "lora_experts"
     experts: int = Field(default=3, ge=1)
-    rank: int = Field(default=8, ge=1)
     alpha: float = Field(default=8.0, gt=0, allow_inf_nan=False)
 
     @property

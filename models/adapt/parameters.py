@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
+
+from torch import Tensor
 
 from gelo.models.adapt.adapted import Adapted
+
+if TYPE_CHECKING:
+    from gelo.models.heads.head import Head
 
 REST = "everything else"
 
@@ -25,17 +30,17 @@ class Row:
         return asdict(self)
 
 
-def table(adapted: Adapted, head: nn.Module | None = None) -> list[Row]:
+def table(adapted: Adapted, head: Head | None = None) -> list[Row]:
     """One row per part that trains, one for the head where there is one, and one for all that does not train."""
     trainable = adapted.trainable()
     parts: dict[str, list[Tensor]] = {}
     for name, parameter in trainable.items():
         parts.setdefault(adapted.parts[name], []).append(parameter)
-    if head is not None:
-        parts["head"] = list(head.parameters())
     chosen = {id(parameter) for parameter in trainable.values()}
     rest = [*(p for p in adapted.network.parameters() if id(p) not in chosen), *adapted.network.buffers()]
     rows = [_row(part, tensors, trains=True) for part, tensors in parts.items()]
+    if head is not None:
+        rows.append(Row("head", len(head.sizes()), sum(head.sizes()), trains=True))
     return [*rows, _row(REST, rest, trains=False)]
 
 

@@ -129,10 +129,19 @@ def resolve(name: str, weights: Path | None = None) -> Backbone:
 def vision_layers(name: str) -> int | None:
     """How many transformer blocks the vision tower has, from its configuration; None where it has none that LoRA could
     name."""
+    return _of_blocks(name, "layers")
+
+
+def vision_width(name: str) -> int | None:
+    """How wide the vision tower's transformer blocks are, from its configuration; None where it has none."""
+    return _of_blocks(name, "width") if vision_layers(name) is not None else None
+
+
+def _of_blocks(name: str, field: str) -> int | None:
     plain, _ = _sized(name)
     architecture = BACKBONES[plain].architecture if plain in BACKBONES else plain.partition(":")[0]
-    layers = _config(architecture).get("vision_cfg", {}).get("layers")
-    return layers if isinstance(layers, int) else None
+    value = _config(architecture).get("vision_cfg", {}).get(field)
+    return value if isinstance(value, int) else None
 
 
 def config_of(backbone: Backbone) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gelo.models.spec import Member
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -24,4 +25,18 @@ class HeadSpec(Member, ABC):
 
     @abstractmethod
     def loss(self, weights: Mapping[str, Tensor], features: Tensor, labels: Tensor) -> Tensor:
-        """features float32 (N, d), not normalised; labels int64 (N,) -> scalar, the mean over the batch."""
+        """features float32 (N, d), not normalised; labels int64 (N,) -> scalar, the mean over the batch. weights: what trains, and what runs."""
+
+    def running(self) -> dict[str, Tensor]:
+        """Tensors by name that go on from step to step without a gradient, such as a running mean; a checkpoint and a trial keep them."""
+        return {}
+
+    def observe(self, running: Mapping[str, Tensor], features: Tensor) -> None:
+        """Change `running` in place before the loss of a micro-batch. features (N, d): of all processes, without gradients."""
+
+    def detector(self, tensors: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """(weight (C, d), bias (C,)) of its logits W f / ||f|| + b, from what a trial kept: what a trained detector's scores are made of.
+
+        Raises KeyError where it has no such logits.
+        """
+        return tensors["weight"], tensors["bias"]

@@ -39,7 +39,7 @@ class Keeper:
         place = self.folder / (f"epoch-{epoch:04d}-step-{run.step:08d}" if within else f"epoch-{epoch:04d}")
         state = checkpoint.TrainingState(
             step=run.step,
-            tensors={"adapted": run.model.state(), "head": run.head.state_dict(), "hooks": hooks.state()},
+            tensors={"adapted": run.model.state(), "head": run.head.whole(), "hooks": hooks.state()},
             optimizers={name: optimizer.state_dict() for name, optimizer in optimizers.items()},
             sums=run.sums,
             history=run.history,
@@ -63,7 +63,7 @@ class Keeper:
         again = f"bring that back, or remove {self.folder}: the trial is then trained from its start"
         checkpoint.refuse_other(f"{self.label}, half-trained", state.made_from, self.made_from, again)
         run.model.load(state.tensors["adapted"])
-        run.head.load_state_dict(state.tensors["head"])
+        run.head.load(state.tensors["head"])
         hooks.load(state.tensors["hooks"])
         for name, optimizer in optimizers.items():
             optimizer.load_state_dict(state.optimizers[name])

@@ -41,12 +41,12 @@ def train(
     settings, world = run.settings, run.world
     with own_generators(world.device):
         peaks = {"backbone": settings.lr_backbone, "head": settings.lr_head}
-        groups = {"backbone": list(run.model.trainable().values()), "head": list(run.head.parameters())}
-        optimizers: dict[str, Optimizer] = {
-            name: AdamW(group, lr=peaks[name], betas=_BETAS, weight_decay=settings.weight_decay)
-            for name, group in groups.items()
-            if group
-        }
+        backbone, common = list(run.model.trainable().values()), {"betas": _BETAS, "weight_decay": settings.weight_decay}
+        optimizers: dict[str, Optimizer] = {}
+        if backbone:
+            optimizers["backbone"] = AdamW(backbone, lr=peaks["backbone"], **common)
+        if run.head.sizes():
+            optimizers["head"] = run.head.optimizer(lr=peaks["head"], **common)
         run.reseed("prepare", alike=True)
         hooks.prepare(run)
         beside = hooks.streams(run)
@@ -59,12 +59,14 @@ def train(
             for name, optimizer in optimizers.items():
                 optimizer.param_groups[0]["lr"] = rate(settings, peaks[name], run.step, run.steps_per_epoch)
                 optimizer.zero_grad(set_to_none=True)
+            run.head.begin(run.step, torch.cat([batch.labels for batch in parts]))
             losses = _backward(run, hooks, parts)
-            world.average([parameter for group in groups.values() for parameter in group])
+            world.average([*backbone, *run.head.alike()])
             run.reseed("gradients", alike=True)
             hooks.gradients(run)
-            for name, optimizer in optimizers.items():
-                torch.nn.utils.clip_grad_norm_(groups[name], settings.clip)
+            torch.nn.utils.clip_grad_norm_(backbone, settings.clip)
+            run.head.clip(settings.clip)
+            for optimizer in optimizers.values():
                 optimizer.step()
             run.step += 1
             run.reseed("updated", alike=True)

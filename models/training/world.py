@@ -57,6 +57,36 @@ class World:
 
         return torch.cat(all_gather(x.contiguous()))
 
+    def total(self, x: Tensor) -> Tensor:
+        """The sum over ranks, without gradients."""
+        return self._reduced(x, dist.ReduceOp.SUM)
+
+    def most(self, x: Tensor) -> Tensor:
+        """The largest over ranks, number by number, without gradients."""
+        return self._reduced(x, dist.ReduceOp.MAX)
+
+    def _reduced(self, x: Tensor, how: dist.ReduceOp.RedOpType) -> Tensor:
+        if self.size == 1:
+            return x
+        found = x.detach().clone()
+        dist.all_reduce(found, op=how)
+        return found
+
+    def collect(self, x: Tensor) -> Tensor:
+        """(n, ...) of each rank, n its own -> (sum of n, ...) on rank 0's CPU, in the order of the ranks; nothing (0, ...) on the others."""
+        if self.size == 1:
+            return x.detach().cpu()
+        counts = self.gather(torch.tensor([len(x)], device=x.device))
+        if self.rank:
+            dist.send(x.detach().contiguous(), dst=0)
+            return x.detach()[:0].cpu()
+        parts = [x.detach().cpu()]
+        for rank in range(1, self.size):
+            part = x.new_empty((int(counts[rank]), *x.shape[1:]))
+            dist.recv(part, src=rank)
+            parts.append(part.cpu())
+        return torch.cat(parts)
+
     def any(self, flag: bool) -> bool:
         """True on every rank when it is on one: every decision to stop, to save or to fail goes through this."""
         if self.size == 1:

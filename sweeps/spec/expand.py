@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gelo.models.backbones.registry import resolve, vision_layers
+from gelo.models.backbones.registry import resolve
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.spec import Spec
-from gelo.sweeps.spec.kinds import ADAPTATIONS, HEADS, REMEDIES, REMEDY, listed_fields, unmet
+from gelo.sweeps.spec.kinds import ADAPTATIONS, HEADS, LIKE, REMEDIES, REMEDY, listed_fields, of_lora, unfit, unmet
 from gelo.tasks.data.catalogue import COLLECTIONS, ENTRIES
 from gelo.tasks.ledger.trial import Training, Trial
 from gelo.tasks.training import TASKS
@@ -85,7 +85,7 @@ class Expansion:
             unknown(f"{where}.backbones", name, known, "backbone of this sweep") for name in chosen if name not in known
         ]
         adaptations = self._kinds(
-            f"{where}.adaptation", block.get("adaptation", "full"), ADAPTATIONS, {"lora": task.lora[self.collection]}
+            f"{where}.adaptation", block.get("adaptation", "full"), ADAPTATIONS, of_lora(task.lora[self.collection])
         )
         chosen_remedies = self._remedies(f"{where}.remedy", block.get("remedy", "none"))
         chosen_heads = self._kinds(
@@ -108,7 +108,7 @@ class Expansion:
                 if backbone not in known:
                     continue
                 spec: Any = ADAPTATIONS[adaptation["kind"]].model_validate(adaptation)
-                self.faults += spec.faults(vision_layers(backbone), f"{where}.adaptation ({backbone})")
+                self.faults += unfit(f"{where}.adaptation ({backbone})", spec, backbone)
                 self.faults += [f for f in unmet(f"{where}.remedy", remedy, spec) if f not in self.faults]
                 yield {
                     "backbone": backbone,
@@ -117,7 +117,7 @@ class Expansion:
                     "remedy": remedy,
                     "head": head,
                     "training": training
-                    | {key: v for key, v in otherwise.get(adaptation["kind"], {}).items() if key not in block},
+                    | {key: v for key, v in otherwise.get(LIKE[adaptation["kind"]], {}).items() if key not in block},
                 }
 
     def _kinds(

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from gelo.models import adapt, heads, remedies
 from gelo.models.adapt.base import AdaptationSpec
+from gelo.models.backbones.registry import vision_layers, vision_width
 from gelo.models.faults import Fault
 from gelo.models.members import kind_of
 from gelo.models.spec import Spec
@@ -23,10 +24,28 @@ def _by_kind(members: Iterable[type[Spec]]) -> dict[str, type[Spec]]:
 ADAPTATIONS = _by_kind(member for member in adapt.ADAPTATIONS if member.trains)
 REMEDIES, HEADS = _by_kind(remedies.REMEDIES), _by_kind(heads.HEADS)
 
+LIKE = {
+    kind: getattr(spec, "like", "") or kind for kind, spec in ADAPTATIONS.items()
+}  # whose defaults in a task each takes
+
+
+def of_lora(defaults: Mapping[str, object]) -> dict[str, dict[str, object]]:
+    """A task's defaults for LoRA, by each kind of adaptation that takes them: of those the fields that it has."""
+    able = [kind for kind, of in LIKE.items() if of == "lora"]
+    return {kind: {n: v for n, v in defaults.items() if n in ADAPTATIONS[kind].model_fields} for kind in able}
+
 
 def listed_fields(spec: type[Spec]) -> frozenset[str]:
     """Fields whose one value is a list."""
     return frozenset(name for name, field in spec.model_fields.items() if "tuple" in str(field.annotation))
+
+
+def unfit(where: str, adaptation: AdaptationSpec, backbone: str) -> list[Fault]:
+    """What of the adaptation a backbone's tower does not have: a block, a width."""
+    return [
+        *adaptation.faults(vision_layers(backbone), where),
+        *adaptation.faults_of_width(vision_width(backbone), where),
+    ]
 
 
 def unmet(where: str, remedy: Mapping[str, Any], adaptation: AdaptationSpec) -> Iterator[Fault]:

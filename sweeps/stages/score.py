@@ -10,6 +10,7 @@ from upath import UPath
 
 from gelo.models.durable import fetched
 from gelo.models.faults import Fault, UserError, pass_interrupt
+from gelo.models.heads import HeadSpec
 from gelo.sweeps.stages.embed import Job
 from gelo.sweeps.stages.leaks import leak_notes
 from gelo.sweeps.stages.troubles import Troubles
@@ -40,6 +41,7 @@ class Score:
     prompted: bool
     notes: Mapping[str, str]
     device: str = "cpu"
+    head: HeadSpec | None = None
 
     def run(self) -> None:
         """Raises UserError (bad features or tables) and OSError (storage)."""
@@ -70,7 +72,12 @@ class Score:
         assert self.ref.trained is not None
         with fetched(UPath(self.ref.trained)) as place:
             tensors = load_file(place / "head.safetensors")
-        return Head(tensors["weight"], tensors["bias"])
+        assert self.head is not None
+        try:
+            return Head(*self.head.detector(tensors))
+        except KeyError:
+            fault = Fault(self.label, f"a head {self.head.kind} of {', '.join(tensors)}", "one with logits of two classes")
+            raise UserError("trained head", fault) from None
 
 
 def score_of(job: Job, cache: Path, device: str) -> Score:
@@ -90,6 +97,7 @@ def score_of(job: Job, cache: Path, device: str) -> Score:
         prompted=job.prompted(),
         notes=leak_notes(job),
         device=device,
+        head=subject.trial.head,
     )
 
 

@@ -18,7 +18,7 @@ from gelo.models.backbones.transforms import Transform
 from gelo.models.durable import fetched, publish_folder
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
-from gelo.models.heads.head import Head
+from gelo.models.heads.head import make_head
 from gelo.models.remedies import Bench
 from gelo.models.tower import Tower
 from gelo.models.trained import load_tower
@@ -74,7 +74,7 @@ def train(
     except UserError as error:
         raise UserError(f"trial {trial.label}, data set {dataset.name}", error.faults) from None
     model = adapt(base.visual, trial.adaptation, trial.seed).to(base.device)
-    head = Head(trial.head, base.dim, int(own.labels.max()) + 1, trial.seed).to(base.device)
+    head = make_head(trial.head, base.dim, int(own.labels.max()) + 1, trial.seed, world).to(base.device)
     run = Run(base, model, head, settings, trial.seed, batches.steps, sources, world)
     stream = Stream(own, batches, trial.seed, seen, augmented=True)
     made_from = {
@@ -86,6 +86,7 @@ def train(
         finished = loop.train(run, trial.remedy.hooks(), stream, keeper, should_stop=should_stop, report=report)
     except loop.DivergedError as error:
         raise loop.DivergedError(f"trial {trial.label}", error.faults) from None
+    kept = head.whole() if finished else {}  # every rank: a head may lie on several
     if not finished or world.rank:
         return finished
     tower = model.publish()
@@ -94,7 +95,7 @@ def train(
         "started": entered,  # of the last stretch, when the trial was interrupted
         "ended": time.time(),
         "trainable_parameters": sum(parameter.numel() for parameter in model.trainable().values()),
-        "head_parameters": sum(parameter.numel() for parameter in head.parameters()),
+        "head_parameters": sum(head.sizes()),
         "history": run.history,
         "ledger": [row.as_dict() for row in table(model, head)],
         "base": base.vision_fingerprint,
@@ -107,7 +108,7 @@ def train(
     }
     with publish_folder(folder.trained) as place:
         tower.save(place)
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
         save_file(weights, place / "head.safetensors")
         (place / "training.json").write_text(json.dumps(document))
     if folder.checkpoints.exists():

@@ -12,9 +12,24 @@ from peft import LoraConfig, LoraModel
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from gelo.models.adapt import Adaptation, AdaptationSpec, Full, Lora, NoAdaptation, adapt
+from gelo.models.adapt import (
+    Adaptation,
+    AdaptationSpec,
+    Bias,
+    Dora,
+    Full,
+    LastBlocks,
+    LayerNorm,
+    Linear,
+    Lora,
+    NoAdaptation,
+    Pissa,
+    adapt,
+)
 from gelo.models.adapt.adapted import Adapted
 from gelo.models.adapt.attention import split_attention
+from gelo.models.adapt.lora import Scaled
+from gelo.models.adapt.projections import OnProjections
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
 
@@ -26,6 +41,12 @@ SPECS: list[AdaptationSpec] = [
     Lora(rank=2, dropout=0.2),
     WIDE,
     Lora(blocks=(0, 2), rslora=False),
+    LayerNorm(),
+    Bias(),
+    LastBlocks(blocks=2),
+    Linear(),
+    Dora(rank=4, alpha=6.0, targets=("q", "v", "mlp"), dropout=0.2),
+    Pissa(rank=4, targets=("k", "out", "mlp"), blocks=(0, 2)),
 ]
 
 
@@ -75,7 +96,7 @@ def test_merged_weights_give_the_unmerged_features(spec: AdaptationSpec, encoder
     first, second = adapted.merged(), adapted.merged()
     assert all(torch.equal(first[name], second[name]) for name in first)  # merging is no change: twice is once
     np.testing.assert_allclose(encoder.with_visual(first).encode_images(pixels), unmerged, atol=1e-5)
-    if not isinstance(spec, NoAdaptation):
+    if not isinstance(spec, NoAdaptation | Linear):
         assert np.abs(unmerged - encoder.encode_images(pixels)).max() > 1e-3
     adapted.train()
     adapted.eval()
@@ -83,8 +104,8 @@ def test_merged_weights_give_the_unmerged_features(spec: AdaptationSpec, encoder
         np.testing.assert_array_equal(adapted(images).numpy(), unmerged)
 
 
-@pytest.mark.parametrize("spec", SPECS[2:], ids=str)
-def test_only_targets_of_chosen_blocks_move(spec: Lora, encoder: Encoder, pixels: Pixels) -> None:
+@pytest.mark.parametrize("spec", [each for each in SPECS if isinstance(each, OnProjections)], ids=str)
+def test_only_targets_of_chosen_blocks_move(spec: OnProjections, encoder: Encoder, pixels: Pixels) -> None:
     adapted = adapt(encoder.visual, spec, seed=0)
     _train(adapted, _images(encoder, pixels))
     base, merged = encoder.visual_state(), adapted.merged()
@@ -158,7 +179,7 @@ def test_the_seed_alone_decides_the_start(spec: AdaptationSpec, encoder: Encoder
     second = adapt(encoder.visual, spec, seed=3).state()
     assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
     other = adapt(encoder.visual, spec, seed=4).state()
-    assert isinstance(spec, Lora) == any(not torch.equal(first[name], other[name]) for name in first)
+    assert isinstance(spec, Scaled) == any(not torch.equal(first[name], other[name]) for name in first)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
@@ -232,7 +253,7 @@ def test_specs_are_told_apart_by_kind_and_refuse_the_rest() -> None:
     assert parse({"kind": "full"}) == Full() and parse({"kind": "none"}) == NoAdaptation()
     assert Lora(blocks=(2, 0)) == Lora(blocks=(0, 2))
     wrong: list[dict[str, Any]] = [
-        {"kind": "dora"}, {"kind": "full", "rank": 1}, {"kind": "lora", "rank": 0}, {"kind": "lora", "alpha": 0},
+        {"kind": "vera"}, {"kind": "full", "rank": 1}, {"kind": "lora", "rank": 0}, {"kind": "lora", "alpha": 0},
         {"kind": "lora", "dropout": 1.0}, {"kind": "lora", "targets": []}, {"kind": "lora", "targets": ["q", "q"]},
         {"kind": "lora", "targets": ["x"]}, {"kind": "lora", "blocks": []}, {"kind": "lora", "blocks": [-1]},
         {"kind": "lora", "blocks": "some"},

@@ -14,8 +14,8 @@ from torch import Tensor
 from gelo.models.adapt import AdaptationSpec, adapt
 from gelo.models.adapt.adapted import Adapted
 from gelo.models.encoder import Encoder
-from gelo.models.heads import Binary
-from gelo.models.heads.head import Head
+from gelo.models.heads import Binary, HeadSpec
+from gelo.models.heads.head import Head, make_head
 from gelo.models.remedies import NoRemedy, RemedySpec
 from gelo.models.training import loop
 from gelo.models.training.keeper import Keeper
@@ -71,8 +71,8 @@ class Ended:
     head: Head
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that trained, and the head."""
-        return {**self.model.state(), **{f"head.{name}": tensor for name, tensor in self.head.state_dict().items()}}
+        """All that trained, and the head; every process calls it."""
+        return {**self.model.state(), **{f"head.{name}": tensor for name, tensor in self.head.whole().items()}}
 
 
 def settings(**changes: Any) -> Optimisation:
@@ -89,6 +89,8 @@ def go(
     folder: Path,
     remedy: RemedySpec | None = None,
     *,
+    head: HeadSpec | None = None,
+    classes: int = 2,
     world: World | None = None,
     stop_after: int | None = None,
     report: Callable[[dict[str, float]], None] = lambda row: None,
@@ -98,12 +100,12 @@ def go(
     """Train from the last checkpoint below `folder`, at most `stop_after` steps."""
     chosen, optimisation = remedy or NoRemedy(), settings(**changes)
     side, dim = encoder.transform.size, encoder.dim
-    source = Noise(0, side, dim)
-    model, head = adapt(encoder.visual, adaptation, 3), Head(Binary(), dim, 2, 3)
-    head.to(next(encoder.visual.parameters()).dtype)
+    source = Noise(0, side, dim, classes)
+    model, made = adapt(encoder.visual, adaptation, 3), make_head(head or Binary(), dim, classes, 3, world or World())
+    made.to(next(encoder.visual.parameters()).dtype)
     batches = Batches("shuffled", source.labels, 3, BATCH)
     sources = {name: Noise(1, side, dim, classes=4, name=place) for name, place in chosen.data().items()}
-    run = Run(encoder, model, head, optimisation, 3, batches.steps, sources, world or World())
+    run = Run(encoder, model, made, optimisation, 3, batches.steps, sources, world or World())
     left = [stop_after if stop_after is not None else STEPS + 1]
 
     def should_stop() -> bool:
@@ -113,4 +115,4 @@ def go(
     keeper = Keeper(folder, {"data": data, "weights": encoder.vision_fingerprint})
     stream = Stream(source, batches, 3, encoder.transform, augmented=True)
     finished = loop.train(run, chosen.hooks(), stream, keeper, should_stop=should_stop, report=report)
-    return Ended(finished, run, model, head)
+    return Ended(finished, run, model, made)

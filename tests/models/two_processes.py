@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -11,6 +12,7 @@ from safetensors.torch import save_file
 
 from gelo.models.adapt import AdaptationSpec, Full, Lora, LoraExperts
 from gelo.models.backbones.zoo import load_backbone
+from gelo.models.heads import AdaFace, ArcFace, CosFace, HeadSpec
 from gelo.models.remedies import EMA, EWC, L2SP, Distill, RemedySpec, Replay, Stack
 from gelo.models.training.world import World
 from tests.models.toy_run import go
@@ -29,6 +31,13 @@ CASES: dict[str, tuple[AdaptationSpec, RemedySpec | None, int]] = {
     ),
     "accumulate": (Lora(rank=4), Replay(reference="noise/train", batch=4), 2),
 }
+# 23 classes: one process holds 12 of them, the other 11
+HEADS: dict[str, HeadSpec] = {
+    "cosface": CosFace(), "adaface": AdaFace(), "sampled": ArcFace(sample=0.6), "few": AdaFace(sample=0.1),
+}  # fmt: skip
+CASES |= {name: (Lora(rank=4), None, 1) for name in HEADS}
+CASES["parts"] = (Full(), None, 2)
+HEADS["parts"] = CosFace(sample=0.6)
 
 
 def run(case: str, world: World, out: Path, stop_after: int | None = None) -> None:
@@ -37,9 +46,13 @@ def run(case: str, world: World, out: Path, stop_after: int | None = None) -> No
     encoder = load_backbone("mini-s")
     encoder.visual.double()
     encoder.visual.register_forward_pre_hook(lambda module, given: (given[0].double(),))
-    ended = go(encoder, adaptation, out / case, remedy, world=world, stop_after=stop_after, accumulate=accumulate)
+    chosen: dict[str, Any] = {"head": HEADS[case], "classes": 23, "clip": 0.5} if case in HEADS else {}
+    ended = go(
+        encoder, adaptation, out / case, remedy, world=world, stop_after=stop_after, accumulate=accumulate, **chosen
+    )
+    tensors = ended.tensors()
     if world.rank == 0:
-        save_file(ended.tensors(), out / f"{case}.safetensors")
+        save_file(tensors, out / f"{case}.safetensors")
 
 
 if __name__ == "__main__":
