@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.optim import AdamW, Optimizer
+from torch.optim import Optimizer
 
 from gelo.models.faults import Fault, UserError
 from gelo.models.remedies.base import Hooks
@@ -17,8 +17,7 @@ from gelo.models.training.keeper import Keeper
 from gelo.models.training.run import Run, Step, own_generators
 from gelo.models.training.schedule import rate
 from gelo.models.training.stream import Batch, Stream, prefetched
-
-_BETAS = (0.9, 0.999)
+from gelo.models.training.switches import arithmetic, optimiser, prepare
 
 
 class DivergedError(UserError):
@@ -40,13 +39,12 @@ def train(
     remedy adds. Raises DivergedError, UserError, OSError (disk), and what a source raises.
     """
     settings, world = run.settings, run.world
-    with own_generators(world.device):
+    with own_generators(world.device), arithmetic(settings, world.device):
+        prepare(run.model.network, settings, world.device)
         peaks = {"backbone": settings.lr_backbone, "head": settings.lr_head}
         groups = {"backbone": list(run.model.trainable().values()), "head": list(run.head.parameters())}
         optimizers: dict[str, Optimizer] = {
-            name: AdamW(group, lr=peaks[name], betas=_BETAS, weight_decay=settings.weight_decay)
-            for name, group in groups.items()
-            if group
+            name: optimiser(group, peaks[name], settings) for name, group in groups.items() if group
         }
         run.reseed("prepare", alike=True)
         hooks.prepare(run)
