@@ -23,6 +23,8 @@ from gelo.models.training.switches import arithmetic, optimiser, prepare
 class DivergedError(UserError):
     """The loss is no longer finite: trying again gives the same."""
 
+    kind = "diverged"
+
 
 def train(
     run: Run,
