@@ -17,7 +17,7 @@ import pandas as pd
 
 from gelo.analysis.labels import is_baseline
 from gelo.analysis.runs import Runs
-from gelo.analysis.select import Status, choice, expected, select
+from gelo.analysis.select import BROKEN, Status, choice, expected, select
 from gelo.tasks.ledger.retention import Average, Score, average, retention
 from gelo.tasks.protocols import averaged, direction, suites
 from gelo.tasks.training import TASKS
@@ -137,7 +137,8 @@ def _general(runs: Runs, suite: str, own: Mapping[str, str], status: Mapping[str
     kept = {trial: retention(mean, means.get(own.get(trial, ""))) for trial, mean in means.items()}
     why = {}
     for trial in (trial for trial in trials if kept[trial].why):
-        failed = "the trial failed; " if means[trial].lacking and status[trial].state == "failed" else ""
+        broken = means[trial].lacking and status[trial].state in BROKEN
+        failed = f"the trial {status[trial].state}; " if broken else ""
         why[trial] = f"{failed}{kept[trial].why}"
     return General(
         scores, _column(means, "value"), _column(means, "error"), _column(kept, "value"), _column(kept, "error"), why,

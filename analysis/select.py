@@ -20,7 +20,8 @@ from gelo.tasks.data.catalogue import ENTRIES, chosen
 from gelo.tasks.ledger.owed import owed
 from gelo.tasks.protocols import PROTOCOLS, protocols_of, suites
 
-State = Literal["complete", "incomplete", "failed"]
+State = Literal["complete", "incomplete", "failed", "diverged"]
+BROKEN: tuple[State, ...] = ("failed", "diverged")
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def _status(row: pd.Series, runs: Runs, have: set[tuple[str, str]], sets: Mappin
     reasons = tuple(f"no {suite} result for {', '.join(names)}" for suite, names in gaps.items() if names)
     if row["error"] is not None and not pd.isna(row["error"]):
         kind = f"{row['error_kind']}: " if row["error_kind"] else ""
-        return Status(row["trial"], "failed", missing, (f"{kind}{row['error']}", *reasons), frozenset(own))
+        ended: State = "diverged" if row["error_kind"] == "diverged" else "failed"
+        return Status(row["trial"], ended, missing, (f"{kind}{row['error']}", *reasons), frozenset(own))
     if not have and not row["trained"] and not is_baseline(row):
         reasons = ("not trained yet",)
     state: State = "incomplete" if missing or not have else "complete"

@@ -16,6 +16,7 @@ import pandas as pd
 
 from gelo.analysis.compare import Comparison
 from gelo.analysis.labels import IDENTITY, is_baseline
+from gelo.analysis.select import BROKEN
 from gelo.tasks.metricnames import MEAN, metric_name, parse_metric
 from gelo.tasks.protocols import direction, main_columns, protocol_of, suite_of, suites
 
@@ -198,8 +199,8 @@ def _no_result(comparison: Comparison, trial: str, suite: str) -> str:
         who = "an untouched backbone" if task == "none" else f"a trial on {task}"
         return f"{who} has no trained detector for {suite}"
     return (
-        f"the trial failed ({status.reasons[0]})"
-        if status.state == "failed"
+        f"the trial {status.state} ({status.reasons[0]})"
+        if status.state in BROKEN
         else "no result yet: the trial is incomplete"
     )
 

@@ -26,7 +26,9 @@ OPTIONS: dict[str, Any] = {"lr": 1e-4, "betas": (0.9, 0.999), "weight_decay": 0.
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--smoke", action="store_true")
-    parser.add_argument("--steps-of", nargs=3, help="(internal) SHARE CLASSES STEPS: take these steps and print what they cost")
+    parser.add_argument(
+        "--steps-of", nargs=3, help="(internal) SHARE CLASSES STEPS: take these steps and print what they cost"
+    )
     given = parser.parse_args()
     if given.steps_of:
         share, classes, steps = given.steps_of
@@ -40,7 +42,9 @@ def main() -> None:
             found[share].append(_measure(share, classes, steps))
             told = found[share][-1]
             note(f"round {number + 1} of {rounds}, {share:.0%}: {told['seconds']:.3f} s a step, {told['mb']:.0f} MB")
-    seconds, peaks = ({share: [each[what] for each in rows] for share, rows in found.items()} for what in ("seconds", "mb"))
+    seconds, peaks = (
+        {share: [each[what] for each in rows] for share, rows in found.items()} for what in ("seconds", "mb")
+    )
     ours, theirs = (statistics.median(peaks[share]) for share in (SHARE, 1.0))
     detail = {
         "classes": classes,

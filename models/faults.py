@@ -6,6 +6,7 @@ import difflib
 import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 _FEW = 5  # faults of one kind that are lines of their own
 _MANY = 20  # those that want the same thing, each of another kind
@@ -31,7 +32,12 @@ class Fault:
 
 
 class UserError(Exception):
-    """A user's mistake: one subject (a spec, a data set, this machine) and every fault found in it. Exit code 2."""
+    """A user's mistake: one subject (a spec, a data set, this machine) and every fault found in it. Exit code 2.
+
+    kind: what a trial's failure is called that ends so.
+    """
+
+    kind: ClassVar[str] = "user"
 
     def __init__(self, subject: str, faults: Fault | Sequence[Fault]) -> None:
         self.subject = subject
@@ -43,7 +49,7 @@ class UserError(Exception):
 
     def __reduce__(self) -> tuple[type[UserError], tuple[str, tuple[Fault, ...]]]:
         """Pickle whole: the error crosses process borders under Ray."""
-        return UserError, (self.subject, self.faults)
+        return type(self), (self.subject, self.faults)
 
 
 def unknown(where: str, name: object, known: Iterable[str], what: str) -> Fault:

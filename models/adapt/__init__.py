@@ -23,7 +23,19 @@ if TYPE_CHECKING:
 
     from gelo.models.adapt.adapted import Adapted
 
-OWN = (NoAdaptation, Full, LastBlocks, LayerNorm, Bias, Linear, Lora, Dora, Pissa, LoraExperts, Imported)  # one line a way
+OWN = (
+    NoAdaptation,
+    Full,
+    LastBlocks,
+    LayerNorm,
+    Bias,
+    Linear,
+    Lora,
+    Dora,
+    Pissa,
+    LoraExperts,
+    Imported,
+)  # one line a way
 
 if TYPE_CHECKING:
     ADAPTATIONS: tuple[type[AdaptationSpec], ...]

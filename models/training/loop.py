@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.optim import AdamW, Optimizer
+from torch.optim import Optimizer
 
 from gelo.models.faults import Fault, UserError
 from gelo.models.remedies.base import Hooks
@@ -16,12 +16,13 @@ from gelo.models.training.keeper import Keeper
 from gelo.models.training.run import Run, Step, own_generators
 from gelo.models.training.schedule import rate
 from gelo.models.training.stream import Batch, Stream, fed
-
-_BETAS = (0.9, 0.999)
+from gelo.models.training.switches import adamw, arithmetic, prepare
 
 
 class DivergedError(UserError):
     """The loss is no longer finite: trying again gives the same."""
+
+    kind = "diverged"
 
 
 def train(
@@ -39,9 +40,10 @@ def train(
     remedy adds. Raises DivergedError, UserError, OSError (disk), and what a source raises.
     """
     settings, world = run.settings, run.world
-    with own_generators(world.device):
+    with own_generators(world.device), arithmetic(settings, world.device):
+        prepare(run.model.network, settings, world.device)
         peaks = {"backbone": settings.lr_backbone, "head": settings.lr_head}
-        backbone, common = list(run.model.trainable().values()), {"betas": _BETAS, "weight_decay": settings.weight_decay}
+        backbone, common = list(run.model.trainable().values()), adamw(settings)
         optimizers: dict[str, Optimizer] = {}
         if backbone:
             optimizers["backbone"] = AdamW(backbone, lr=peaks["backbone"], **common)

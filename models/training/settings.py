@@ -10,14 +10,15 @@ from gelo.models.spec import Spec, joined
 
 Sampler = Literal["shuffled", "class_balanced", "identity_balanced"]  # models/training/sampling.py
 Schedule = Literal["constant", "cosine", "cosine_restarts"]  # models/training/schedule.py
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16"]
 
 
 class Optimisation(Spec):
     """AdamW on backbone and head, each with a rate of its own; gradients clipped by their norm, backbone and head apart.
 
     accumulate: parts of a batch that go through one after the other, whose gradients are added: less memory, the same batch. precision:
-    bf16 for the vision tower's forward pass alone (autocast); weights, features, losses and optimiser stay float32.
+    bf16 for the vision tower's forward pass alone (autocast); weights, features, losses and optimiser stay float32; tf32: matrix products
+    and convolutions take 10 bits of each factor's mantissa; both on GPUs alone. The others: models/training/switches.py.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -33,6 +34,10 @@ class Optimisation(Spec):
     sampler: Sampler
     accumulate: int = joined(1, ge=1, validate_default=True)
     precision: Precision = joined("fp32")
+    checkpointing: bool = joined(False)
+    compile: bool = joined(False)
+    fused: bool = joined(False)
+    deterministic: bool = joined(True)
 
     @field_validator("accumulate")
     @classmethod

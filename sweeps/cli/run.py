@@ -127,7 +127,9 @@ def _run(spec: Any, settings: Any) -> None:
             errors,
             f"{len(outcome.failures)} trials failed, the others are complete; after mending, go on with: {resume}",
         )
-        sys.exit(2 if all(failure["kind"] in ("user", "storage") for failure in outcome.failures.values()) else 1)
+        sys.exit(
+            2 if all(failure["kind"] in ("user", "diverged", "storage") for failure in outcome.failures.values()) else 1
+        )
     if outcome.faults:
         sys.exit(2)
 

@@ -25,6 +25,7 @@ from gelo.sweeps.engine.gang import bundles, gang
 from gelo.sweeps.engine.watcher import StopFlag, Watcher, WhenSaved
 from gelo.sweeps.spec.sweep import Resources
 from gelo.sweeps.state.folder import SweepFolder
+from gelo.sweeps.state.memory import out_of_memory
 from gelo.sweeps.terminal.progress import Stage
 from gelo.tasks.ledger.trial import Trial
 
@@ -117,9 +118,9 @@ def run_trial(config: dict[str, Any]) -> None:
             finished = work(config, world, should_stop, lambda row: tune.report({"state": "running", **row}))
         tune.report({"state": "trained" if finished else "stopped"})
     except UserError as error:
-        tune.report({"state": "failed", "failure": {"kind": "user", "error": str(error)}})
+        tune.report({"state": "failed", "failure": {"kind": error.kind, "error": str(error)}})
     except (MemoryError, torch.cuda.OutOfMemoryError) as error:
-        tune.report({"state": "failed", "failure": {"kind": "out of memory", "error": str(error) or "out of memory"}})
+        tune.report({"state": "failed", "failure": {"kind": "out of memory", "error": out_of_memory(error, config)}})
     except Exception as error:
         if not (is_full(error) or (isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES))):
             raise

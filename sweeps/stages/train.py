@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file, save_file
 
 from gelo.models.adapt import adapt
@@ -62,7 +60,6 @@ def train(
     trial: each calls this with the same arguments, and rank 0 writes. Raises DivergedError, UserError (data), OSError (disk).
     """
     entered = time.time()
-    deterministic(base.device)
     world = replace(world or World(), device=base.device)
     settings, sources = trial.training, sources or {}
     assert settings is not None and trial.head is not None
@@ -155,19 +152,6 @@ def sources_of(trial: Trial, locate: Callable[[str], Dataset], transform: Transf
     """What the trial's remedy asks for beside the task's images, behind the backbone's own transform."""
     named = {name: split_of(place) for name, place in trial.remedy.data().items()}
     return {name: SplitSource(locate(dataset), split, transform, cache) for name, (dataset, split) in named.items()}
-
-
-def deterministic(device: torch.device) -> None:
-    """On a GPU, ask torch for kernels that give equal bits in every run; it warns of those that it does not have. The CPU's do anyway.
-
-    Memory-efficient attention is left out: its backward pass adds in any order.
-    """
-    if device.type != "cuda":
-        return
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the first matrix product is made
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cuda.enable_mem_efficient_sdp(False)
 
 
 def _tower(folder: TrialFolder) -> Tower:

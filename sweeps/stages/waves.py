@@ -105,6 +105,10 @@ class Sweep:
         for trial in {each.key: each for one in wave for each in one.made_of}.values():
             if self.folder.trial(trial).is_trained():
                 continue
+            before = self.folder.trial(trial).failure()
+            if before is not None and before["kind"] == "diverged":  # the same numbers would come again
+                self._failed(trial, before)
+                continue
             lacking = [name for name, _ in trial.learnt_from if name not in self.datasets]
             if lacking:
                 error = f"data set {', '.join(lacking)}: not whole, as told before"

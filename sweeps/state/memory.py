@@ -1,17 +1,29 @@
-"""How much memory a sweep needs at the very least, before anything is loaded."""
+"""How much memory a sweep's trials need, before anything is loaded: what is certain, and what is predicted."""
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+from upath import UPath
 
 from gelo.models.backbones.containers import size_of
+from gelo.models.backbones.geometry import geometry
 from gelo.models.backbones.registry import resolve
 from gelo.models.faults import Fault, UserError
+from gelo.models.training.footprint import IMPORTS, SPARE, Plan, Where
 from gelo.models.words import counted
-from gelo.sweeps.spec.sweep import SweepSpec
+from gelo.sweeps.spec.sweep import Resources, SweepSpec
+from gelo.tasks.ledger.trial import Trial
 
+MARGIN = 1.2  # a prediction may be a fifth too high: what is refused does not fit even then
 _CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+_CARD = "import torch; print(min(torch.cuda.mem_get_info(i)[0] for i in range(torch.cuda.device_count())))"
 
 
 def of_machine() -> int:
@@ -23,6 +35,27 @@ def of_machine() -> int:
         except (OSError, ValueError):  # another version of cgroups, or no limit
             continue
     return total
+
+
+def of_card() -> int | None:
+    """Free bytes of the fullest card of this machine, asked by a process of its own, which leaves nothing on it; None without one."""
+    done = subprocess.run([sys.executable, "-c", _CARD], capture_output=True, text=True, check=False)
+    return int(done.stdout) if done.returncode == 0 and done.stdout.strip().isdigit() else None
+
+
+def ranks_of(resources: Resources) -> int:
+    """Processes of one trial."""
+    return int(getattr(resources, "ranks", 0)) or max(1, int(resources.gpus))
+
+
+def plan_of(trial: Trial, resources: Resources, classes: int) -> Plan | None:
+    """Of a trial that trains; None for one that does not, or whose tower has a size that is not known here."""
+    size = geometry(trial.backbone)
+    if size is None or trial.training is None or not trial.trains:
+        return None
+    where: Where = "cuda" if resources.gpus else "cpu"
+    sample = float(getattr(trial.head, "sample", 1.0))
+    return Plan(size, trial.adaptation, trial.training, classes, sample, where, ranks_of(resources))
 
 
 def memory_faults(spec: SweepSpec, cpus: int, total: int) -> list[Fault]:
@@ -51,3 +84,56 @@ def memory_faults(spec: SweepSpec, cpus: int, total: int) -> list[Fault]:
     expected = f"{needed / 1e9:,.1f} GB at the least, with {counted(at_once, 'trial')} training at once"
     remedy = "raise resources.cpus, so that fewer train at once, or take a machine with more memory"
     return [Fault("memory", f"{total / 1e9:,.1f} GB on this machine", expected, remedy)]
+
+
+def batch_faults(spec: SweepSpec, cpus: int, total: float, classes: Callable[[str], int]) -> list[Fault]:
+    """Trials whose batch `total` bytes cannot hold by what is predicted, each with what would fit: on a card, or on this machine, where as
+    many train at once as it has CPUs for. classes: of a data set's head, 0 where not known."""
+    trials = [trial for trial in spec.trials() if trial.trains]
+    on_card = spec.resources.gpus > 0
+    at_once = 1 if on_card else max(1, min(len(trials), cpus // spec.resources.cpus))
+    shared = 0.0 if on_card else SPARE * IMPORTS  # the programs' pages are there once, whoever runs them
+    held = (
+        0.0
+        if on_card
+        else sum(4.0 * (size.vision + size.text) for name in {*spec.backbones} if (size := geometry(name)))
+    )
+    room = (total * min(1.0, spec.resources.gpus or 1.0) - held - shared) / at_once + shared
+    which = "a card" if on_card else f"this machine, with {counted(at_once, 'trial')} at once"
+    found: dict[Fault, None] = {}
+    for trial in trials:
+        assert trial.training is not None
+        plan = plan_of(trial, spec.resources, classes(trial.training.data))
+        if plan is not None and plan.footprint().peak > MARGIN * room:
+            where = f"batch of {trial.backbone} {trial.task} {trial.adaptation.kind}"
+            found[Fault(where, _takes(plan), f"at most {room / 1e9:,.1f} GB ({which})", _advice(plan, room))] = None
+    return list(found)
+
+
+def out_of_memory(error: BaseException, config: Mapping[str, Any]) -> str:
+    """The failure of a trial that ran out of memory, with what would have fitted. config: of the trial in Tune: root, key, gpus, ranks."""
+    told = (str(error).strip().splitlines() or ["out of memory"])[0]
+    document = json.loads((UPath(config["root"]) / "trials" / config["key"] / "trial.json").read_text())
+    trial = Trial.model_validate({name: value for name, value in document.items() if name in Trial.model_fields})
+    gpus = float(config["gpus"]) * int(config.get("ranks", 1))
+    plan = plan_of(trial, Resources(cpus=1, gpus=gpus if gpus <= 1 else float(int(gpus))), 0)
+    if plan is None:
+        return f"{told}; take a smaller batch, or accumulate"
+    room = float(of_machine())
+    if plan.where == "cuda":
+        import torch
+
+        room = torch.cuda.get_device_properties(0).total_memory * min(1.0, gpus)
+    room = min(room, plan.footprint().peak / MARGIN)  # it did not fit: what is advised takes a fifth less at the least
+    return f"{told}; predicted are {_takes(plan)} without the head; {_advice(plan, room)}"
+
+
+def _takes(plan: Plan) -> str:
+    return f"{plan.footprint().peak / 1e9:,.1f} GB with {counted(plan.micro, 'image')} going through at once"
+
+
+def _advice(plan: Plan, room: float) -> str:
+    options = plan.remedies(room)
+    if not options:
+        return "nothing of batch, accumulate and checkpointing brings it below that: take a larger one"
+    return f"what fits: {', or '.join(options)}"

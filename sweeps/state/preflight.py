@@ -6,6 +6,9 @@ Nothing here imports Ray, and torch only where GPUs are asked for: whoever misty
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from gelo.models.backbones.check import faults_for, notes_for
@@ -16,10 +19,10 @@ from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import pairs_of
 from gelo.sweeps.state.disk import room_faults
-from gelo.sweeps.state.memory import memory_faults, of_machine
+from gelo.sweeps.state.memory import batch_faults, memory_faults, of_card, of_machine
 from gelo.sweeps.state.places import place_faults
 from gelo.sweeps.state.ranks import rank_faults
-from gelo.sweeps.state.reads import needed_datasets
+from gelo.sweeps.state.reads import classes_of, needed_datasets
 from gelo.tasks.data.catalogue import ENTRIES, entry_of, locate
 from gelo.tasks.data.manifest import Dataset
 
@@ -57,15 +60,10 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
     faults += places or room_faults(spec, there, Path(settings.data), Path(settings.cache))
     cpus = settings.cpus or os.cpu_count() or 1
     faults += rank_faults(spec, settings, cpus)
+    faults += _switches(spec)
     if settings.address == "local" and not spec.resources.gpus:
-        faults += memory_faults(spec, cpus, of_machine())
-    halved = [
-        trial.label for trial in spec.trials() if trial.training is not None and trial.training.precision == "bf16"
-    ]
-    if halved and not spec.resources.gpus:
-        faults.append(
-            Fault(f"precision of {halved[0]}", "bf16 on CPUs, where it is slower", "fp32", "or ask for resources.gpus")
-        )
+        total = of_machine()
+        faults += memory_faults(spec, cpus, total) or batch_faults(spec, cpus, total, partial(classes_of, there=there))
     if spec.resources.gpus and settings.address == "local":
         import torch
 
@@ -79,6 +77,8 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
                     "run on a cluster with --address, or set resources.gpus=0",
                 )
             )
+        elif card := of_card():
+            faults += batch_faults(spec, cpus, card, partial(classes_of, there=there))
     return faults
 
 
@@ -92,6 +92,23 @@ def weights_told(spec: SweepSpec) -> list[str]:
         except (UserError, OSError):
             continue
     return notes
+
+
+def _switches(spec: SweepSpec) -> Iterator[Fault]:
+    """Fields of a training that this sweep's resources, a tower or this machine cannot do, each once."""
+    trials = [trial for trial in spec.trials() if trial.training is not None]
+    for precision, why in (("bf16", "bf16 on CPUs, where it is slower"), ("tf32", "tf32 on CPUs, which have none")):
+        rounded = [trial.label for trial in trials if trial.training and trial.training.precision == precision]
+        if rounded and not spec.resources.gpus:
+            yield Fault(f"precision of {rounded[0]}", why, "fp32", "or ask for resources.gpus")
+    for name in dict.fromkeys(trial.backbone for trial in trials if trial.training and trial.training.checkpointing):
+        if vision_layers(name) is None:
+            found, remedy = "a vision tower without open_clip's transformer blocks", "`accumulate` saves memory too"
+            yield Fault(f"checkpointing ({name})", found, "a ViT of open_clip", remedy)
+    compiled = [trial.label for trial in trials if trial.training and trial.training.compile]
+    compiler = os.environ.get("CXX") or "g++"
+    if compiled and not spec.resources.gpus and shutil.which(compiler) is None:
+        yield Fault(f"compile of {compiled[0]}", f"no {compiler} on this machine", "a C++ compiler", "or take it out")
 
 
 def _shared_weights(spec: SweepSpec) -> list[Fault]:

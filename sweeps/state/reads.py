@@ -8,6 +8,7 @@ from pathlib import Path
 from gelo.models.backbones.transforms import Transform
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import pairs_of
+from gelo.tasks.data.catalogue import ENTRIES
 from gelo.tasks.data.defined import reads_of
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.ledger.trial import Trial
@@ -17,6 +18,15 @@ def needed_datasets(spec: SweepSpec, data: Path) -> list[str]:
     """Every data set that the sweep trains on, shows to a remedy or evaluates, once."""
     learnt = [name for trial in spec.trials() for name, _ in trial.learnt_from]
     return list(dict.fromkeys([*learnt, *(name for name, _ in pairs_of(spec, data))]))
+
+
+def classes_of(name: str, there: Mapping[str, Dataset]) -> int:
+    """Classes that a head on this set has; 0 where they are not known. there: data sets that are on this machine."""
+    if name in ENTRIES and ENTRIES[name].classes:
+        return ENTRIES[name].classes
+    if name in there and "train" in there[name].card.splits:
+        return int(there[name].labels("train").max()) + 1
+    return 0
 
 
 def decoded_for(

@@ -25,7 +25,8 @@ _PACKAGES = ("torch", "torchvision", "open_clip_torch", "peft", "ray", "mlflow",
 
 
 def standing(folder: SweepFolder) -> list[dict[str, Any]]:
-    """One row a trial: key, label, state (waiting, half-trained, trained, stale, complete, failed), results there and expected, note.
+    """One row a trial: key, label, state (waiting, half-trained, trained, stale, complete, failed, diverged), results there and
+    expected, note.
 
     Only results of the data, weights and protocols of now are there; stale: others are, and will be scored again. What is not on this
     machine (data elsewhere) cannot be compared and counts as unchanged.
@@ -46,7 +47,7 @@ def standing(folder: SweepFolder) -> list[dict[str, Any]]:
         if found == wanted:
             state = "complete"
         elif failure:
-            state = "failed"
+            state = "diverged" if failure["kind"] == "diverged" else "failed"
         elif not trial.tuned or place.is_trained():
             state = "stale" if old else "trained" if trial.tuned else "waiting"
             note = f"{counted(len(old), 'result')} to score again: {next(iter(old.values()))}" if old else note

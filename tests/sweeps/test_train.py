@@ -31,7 +31,7 @@ from gelo.models.heads import CosFace
 from gelo.models.remedies import L2SP, Remedy, Soup, Wise
 from gelo.models.training.loop import DivergedError
 from gelo.models.training.schedule import rate
-from gelo.sweeps.stages.train import deterministic, finish, train
+from gelo.sweeps.stages.train import finish, train
 from gelo.sweeps.state.folder import TrialFolder
 from gelo.tasks.data.manifest import Dataset, read_chunk
 from gelo.tasks.data.records import Record
@@ -326,22 +326,6 @@ def test_nothing_is_merged_with_another_base_than_was_trained(
 def folders(whole: Callable[[Trial], Path], made: TrialFolder) -> Callable[[Trial], TrialFolder]:
     """Those of trained trials, and of the one that is made of them."""
     return lambda each: TrialFolder(UPath(whole(each))) if each.trains else made
-
-
-def test_on_a_gpu_torch_is_asked_for_equal_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
-    try:
-        deterministic(torch.device("cpu"))
-        assert not torch.are_deterministic_algorithms_enabled()
-        deterministic(torch.device("cuda"))
-        assert torch.are_deterministic_algorithms_enabled()
-        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
-        assert not torch.backends.cudnn.benchmark
-        assert not torch.backends.cuda.mem_efficient_sdp_enabled()
-    finally:
-        torch.use_deterministic_algorithms(False)
-        torch.backends.cuda.enable_mem_efficient_sdp(True)
-        os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
 
 
 def test_merging_needs_no_training(world: World, whole: Callable[[Trial], Path], tmp_path: Path) -> None:
