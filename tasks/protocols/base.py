@@ -81,10 +81,11 @@ def leaves_of(metrics: Iterable[Metric]) -> tuple[str, ...]:
 class Suite:
     """What stands first in a metric's name. Two protocols may give results of one suite, on different data sets (`fr`).
 
-    table: of the report, and its CSV, that shows it: gelo's own `biometric`, or one of any name; "" for none. before: the suite whose
-    value of the untouched backbone it is set against, "" for its own. trained: given only by a head that the trial trained for it. averaged: the leaf whose mean over all data sets is reported, with
-    the share kept after training (GELO); "" where sets are not averaged. parts: what the middle of its names is where that is no data
-    set (`attack`, `domain`); each data set then has a `mean` over them.
+    table: of the report, and its CSV, that shows it: gelo's own `biometric`, one of a name of its own, "" for none. before: the suite
+    whose value of the untouched backbone it is set against, "" for its own. trained: given only by a head that the trial trained for it.
+    averaged: the leaf whose mean over all data sets is reported, with the share kept after training (GELO); "" where sets are not
+    averaged. parts: what the middle of its names is where that is no data set (`attack`, `domain`); each data set then has a `mean` over
+    them.
     """
 
     name: str
