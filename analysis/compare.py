@@ -20,6 +20,7 @@ from gelo.analysis.runs import Runs
 from gelo.analysis.select import BROKEN, Status, choice, expected, select
 from gelo.tasks.ledger.retention import Average, Score, average, retention
 from gelo.tasks.protocols import averaged, direction, suites
+from gelo.tasks.results import per_cent
 from gelo.tasks.training import TASKS
 from gelo.tasks.training.base import Gain
 
@@ -75,23 +76,26 @@ class Comparison:
         """Their mean as a fraction; NaN where one is not there."""
         return float(np.mean([self.value(trial, metric) for metric in metrics])) if metrics else math.nan
 
+    def factor(self, task: str) -> int:
+        """What the task's measures are multiplied by where people read them: 100, to points, or 1 where they are no shares."""
+        return min(map(per_cent, self.measures(task).after), default=100)
+
     def gain(self, trial: str) -> float:
-        """What the trial's own task gained, in points, + is better: after - before; NaN for a baseline or an unknown side.
+        """What the trial's own task gained, in points (`factor`), + is better: after - before; NaN for a baseline or an unknown side.
 
         Before is the untouched backbone: its own verification, or its text prompts where the trial trained a detector.
         """
         task = self.runs.trials.set_index("trial")["task"].get(trial)
         gain = self.measures(str(task))
         sign = direction(gain.after[0]) if gain.after else 1
-        return (
-            100 * sign * (self.measured(trial, gain.after) - self.measured(self.baseline.get(trial, ""), gain.before))
-        )
+        difference = self.measured(trial, gain.after) - self.measured(self.baseline.get(trial, ""), gain.before)
+        return self.factor(str(task)) * sign * difference
 
     def gain_error(self, trial: str) -> float:
         """Standard error of what the trial itself reached, in points: that of the baseline is common to all of one backbone."""
         task = self.runs.trials.set_index("trial")["task"].get(trial)
         squares = [self.error(trial, metric) ** 2 for metric in self.measures(str(task)).after]
-        return 100 * math.sqrt(sum(squares)) / len(squares) if squares else math.nan
+        return self.factor(str(task)) * math.sqrt(sum(squares)) / len(squares) if squares else math.nan
 
 
 def compare(runs: Runs) -> Comparison:

@@ -100,7 +100,8 @@ def _sizes(comparison: Comparison, plain: pd.DataFrame) -> Finding:
     title = "Does the larger backbone forget less?"
     order = backbones_by_size(comparison)
     if len(order) < 2:
-        reason = "this sweep has one backbone" if order else "the backbones' sizes are not known"
+        alone = comparison.runs.trials["backbone"].nunique() < 2
+        reason = "this sweep has one backbone" if alone else "the backbones' sizes are not known"
         return Finding(title, "cannot be said", f"{reason[0].upper()}{reason[1:]}.")
     small, large = order[0], order[-1]
     kept = plain.dropna(subset=["gelo"])
@@ -124,7 +125,8 @@ def _sizes(comparison: Comparison, plain: pd.DataFrame) -> Finding:
 def _gains(comparison: Comparison, plain: pd.DataFrame) -> Iterable[Finding]:
     """What the specialisation bought: verification after - before, detectors against text prompts, in points."""
     for task, title in ((name, task.question) for name, task in TASKS.items()):
-        gain = comparison.measures(task)
+        gain, factor = comparison.measures(task), comparison.factor(task)
+        share, points = (" %", " points") if factor == 100 else ("", "")
         rows = plain[plain["task"] == task]
         parts, gains = [], []
         for cell, trials in groups(rows, ["backbone", "adaptation"]):
@@ -138,13 +140,13 @@ def _gains(comparison: Comparison, plain: pd.DataFrame) -> Iterable[Finding]:
             known = np.array([pair for pair in ends if not any(map(math.isnan, pair))])
             if len(known):
                 first, last = known.mean(axis=0)
-                gains.append(100 * (last - first))
+                gains.append(factor * (last - first))
                 many = f", mean of {len(known)} trials" if len(known) > 1 else ""
                 name = f"{cell[0]} {spelled(cell[1])}"
-                parts.append(f"{name} {100 * first:.2f} to {100 * last:.2f} % ({signed(gains[-1])}{many})")
+                parts.append(f"{name} {factor * first:.2f} to {factor * last:.2f}{share} ({signed(gains[-1])}{many})")
         if parts:
             spread = f"{signed(min(gains))} to {signed(max(gains))}" if len(gains) > 1 else signed(gains[0])
-            yield Finding(title, "measured", f"{spread} points: {'; '.join(parts)}.")
+            yield Finding(title, "measured", f"{spread}{points}: {'; '.join(parts)}.")
         elif len(rows):
             missing = f"{', '.join(gain.after)} after, or {', '.join(gain.before)} of the baseline, is missing"
             yield Finding(title, "cannot be said", f"{missing[0].upper()}{missing[1:]}.")
@@ -209,5 +211,15 @@ def _tally(contrasts: Sequence[Contrast], supports: str, against: str) -> tuple[
 
 
 def _nothing(comparison: Comparison) -> str:
-    states = [f"{key} {status.state}" for key, status in comparison.status.items() if status.state != "complete"]
-    return f"No trained trial has a complete zero-shot suite and baseline ({', '.join(states) or 'none ran'})."
+    """Why there is no trial to speak of: states and reasons of those that were to be trained without a remedy."""
+    trials, why = comparison.runs.trials, comparison.general["zero_shot"].why
+    trained = trials[trials["task"] != NONE]
+    plain = trained[trained["remedy_kind"] == NONE]
+    if len(trained) and plain.empty:
+        return "No trial was trained without a remedy."
+    states = {key: comparison.status[key].state for key in plain["trial"]}
+    told = [
+        f"{key} {state}" if state != "complete" else f"{key}: {why.get(key, 'no zero-shot result')}"
+        for key, state in states.items()
+    ]
+    return f"No trained trial has a complete zero-shot suite and baseline ({', '.join(told) or 'none ran'})."

@@ -11,9 +11,9 @@ from gelo.analysis.labels import NONE
 
 def headline(comparison: Comparison) -> dict[str, float]:
     """Names as MLflow takes them -> values: how many trials there are and how many are complete; for each task, over the trials trained
-    for it, the lowest and the highest share kept of a suite (`gelo/zero_shot/faces/lowest`) and gain on the task as a fraction
-    (`gain/faces/highest`). What no trial has is absent; a share over other sets than the collection's says how many:
-    `gelo/zero_shot_12/...`.
+    for it, the lowest and the highest share kept of a suite (`gelo/zero_shot/faces/lowest`) and gain on the task
+    (`gain/faces/highest`), a fraction or what else its measure is. What no trial has is absent; a share over other sets than the
+    collection's says how many: `gelo/zero_shot_12/...`.
     """
     found: dict[str, list[float]] = defaultdict(list)
     for _, row in comparison.runs.trials.iterrows():
@@ -21,7 +21,7 @@ def headline(comparison: Comparison) -> dict[str, float]:
             continue
         for suite, general in comparison.general.items():
             found[f"gelo/{suite}{general.choice}/{row['task']}"].append(general.gelo.get(row["trial"], math.nan))
-        found[f"gain/{row['task']}"].append(comparison.gain(row["trial"]) / 100)
+        found[f"gain/{row['task']}"].append(comparison.gain(row["trial"]) / comparison.factor(row["task"]))
     values = {
         "trials/all": float(len(comparison.status)),
         "trials/complete": float(sum(status.state == "complete" for status in comparison.status.values())),

@@ -185,9 +185,9 @@ def _drawing(comparison: Comparison, size: tuple[float, float]) -> Iterator[tupl
         figure = Figure(figsize=(size[0], size[1] + 0.3), layout="constrained")
         yield figure, out
         runs = comparison.runs
-        if runs.scale == "miniature":
+        if runs.miniature:
             figure.suptitle(
-                f"MINIATURE: toy models and toy data ({runs.sweep})", fontsize=8.5, color="#9a3412", x=0.01, ha="left"
+                f"MINIATURE: {runs.miniature} ({runs.sweep})", fontsize=8.5, color="#9a3412", x=0.01, ha="left"
             )
         figure.savefig(out, format="svg", metadata={"Date": None})
 
@@ -212,7 +212,8 @@ def _bars(axis: Axes, cell: pd.DataFrame, tasks: Sequence[str], place: int, ways
 
 
 def _measured(comparison: Comparison) -> pd.DataFrame:
-    """The trials with gelo, its 95 % margin, general loss (points) and biometric gain (points, + is better), NaN if unknown."""
+    """The trials with gelo, its 95 % margin, general loss (points) and biometric gain (points, + is better; none of a
+    task that is measured otherwise), NaN if unknown."""
     general = comparison.general["zero_shot"]
     trials = comparison.runs.trials
     own = trials["trial"].map(comparison.baseline)
@@ -220,7 +221,10 @@ def _measured(comparison: Comparison) -> pd.DataFrame:
         gelo=trials["trial"].map(general.gelo),
         margin=Z95 * trials["trial"].map(general.gelo_error),
         loss=100 * (own.map(general.average) - trials["trial"].map(general.average)),
-        gain=[comparison.gain(str(trial)) for trial in trials["trial"]],
+        gain=[
+            comparison.gain(str(trial)) if comparison.factor(str(task)) == 100 else math.nan
+            for trial, task in zip(trials["trial"], trials["task"], strict=True)
+        ],
     )
 
 

@@ -37,16 +37,17 @@ def remedies(comparison: Comparison) -> list[Finding]:
     if not compared:
         return [Finding(TITLE, "cannot be said", "No remedy is complete beside a trial without one.")]
     z = float(ndtri(1 - 0.025 / compared))
-    told = [_cell(", ".join(cell[:2]), plain, treated, z) for cell, plain, treated in pairs]
+    points = {cell[1]: " points" if comparison.factor(cell[1]) == 100 else "" for cell, _, _ in pairs}
+    told = [_cell(", ".join(cell[:2]), plain, treated, z, points[cell[1]]) for cell, plain, treated in pairs]
     together = f" for {counted(compared, 'comparison')} together" if compared > 1 else ""
     text = f"{' '.join(text for _, text in told)} 95 % intervals{together}, from the test images alone."
     return [Finding(TITLE, "measured" if any(found for found, _ in told) else "cannot be said", text)]
 
 
-def _cell(where: str, plain: pd.DataFrame, treated: pd.DataFrame, z: float) -> tuple[bool, str]:
+def _cell(where: str, plain: pd.DataFrame, treated: pd.DataFrame, z: float, points: str) -> tuple[bool, str]:
     """Whether a remedy stands out of the noise, and what is said of one backbone and task."""
     reference = plain.sort_values(["gelo", "name"]).iloc[-1]
-    beside = f"without a remedy {reference['name']} keeps most, {reference['gelo']:.3f} at {signed(reference['gain'])} points"
+    beside = f"without a remedy {reference['name']} keeps most, {reference['gelo']:.3f} at {signed(reference['gain'])}{points}"
     candidates = treated[treated["gain"] >= reference["gain"]].sort_values(["gelo", "name"])
     if candidates.empty:
         return False, f"{where}: {beside}; every remedy gives up some of that gain."

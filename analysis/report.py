@@ -14,18 +14,21 @@ from upath import UPath
 
 from gelo.analysis import plots, remedies
 from gelo.analysis.compare import Comparison, compare
-from gelo.analysis.finding import Finding, spelled
+from gelo.analysis.finding import Finding
 from gelo.analysis.findings import findings
+from gelo.analysis.folders import children
 from gelo.analysis.headline import headline
-from gelo.analysis.labels import NONE
+from gelo.analysis.labels import IDENTITY
+from gelo.analysis.pagetables import row_name, shown_tables
 from gelo.analysis.published import kept
 from gelo.analysis.runs import read_runs
-from gelo.analysis.tables import Cell, Row, Table, build, to_csv
+from gelo.analysis.tables import Table, build, to_csv
 from gelo.models.durable import publish_bytes
 from gelo.models.faults import folded
 from gelo.models.members import kind_of
 from gelo.models.remedies import REMEDIES
 from gelo.models.secrets import redacted
+from gelo.tasks.results import shown
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ def write_report(storage: UPath | Path | str, sweep: str, tracking_uri: str | No
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables.values():
         publish_bytes(folder / f"{table.name}.csv", to_csv(table))
+    _remove_others(folder, tables)
     publish_bytes(folder / "index.html", page(comparison, tables, found).encode())
     return Report(
         folder,
@@ -63,6 +67,14 @@ def write_report(storage: UPath | Path | str, sweep: str, tracking_uri: str | No
         tuple(redacted(str(fault)) for fault in folded(comparison.runs.faults)),
         headline(comparison),
     )
+
+
+def _remove_others(folder: UPath, tables: Mapping[str, Table]) -> None:
+    """Tables of an earlier report whose names are none now, such as a renamed one's; what else lies there stays."""
+    for file in children(folder):
+        other = file.name.endswith(".csv") and file.name.removesuffix(".csv") not in tables
+        if other and file.read_bytes().startswith((",".join(IDENTITY) + ",").encode()):
+            file.unlink()
 
 
 def page(comparison: Comparison, tables: Mapping[str, Table], found: list[Finding]) -> str:
@@ -77,17 +89,22 @@ def page(comparison: Comparison, tables: Mapping[str, Table], found: list[Findin
     runs = comparison.runs
     described = runs.trials.set_index("trial")
     problems = [
-        {"label": _label(described.loc[key]), "key": key, "state": s.state, "reasons": [redacted(r) for r in s.reasons]}
+        {
+            "label": row_name(described.loc[key]),
+            "key": key,
+            "state": s.state,
+            "reasons": [redacted(r) for r in s.reasons],
+        }
         for key, s in comparison.status.items()
         if s.state != "complete"
     ]
     return environment.get_template("report.html.j2").render(
         sweep=runs.sweep,
-        miniature=runs.scale == "miniature",
+        miniature=runs.miniature,
         partial=runs.partial,
         chosen=[f"{suite}: {len(g.scores.columns)} sets" for suite, g in comparison.general.items() if g.choice],
         findings=[{"title": f.title, "verdict": f.verdict, "text": redacted(f.text)} for f in found],
-        tables=[_shown(tables[name], title, note) for name, title, note in _TITLES],
+        tables=shown_tables(tables),
         pictures=_pictures(comparison),
         problems=problems,
         total=len(described),
@@ -101,80 +118,6 @@ def page(comparison: Comparison, tables: Mapping[str, Table], found: list[Findin
         values=_values(comparison),
         published=kept(),
     )
-
-
-_TITLES = (
-    ("zero_shot", "Zero-shot accuracy", "Top-1, per cent; below it the change to the trial's own baseline, in points."),
-    (
-        "linear_probe",
-        "Linear probe accuracy",
-        "Top-1, per cent; below it the change to the trial's own baseline, in points.",
-    ),
-    (
-        "biometric",
-        "Biometric performance",
-        "Per cent; below it the change in points, coloured by better or worse (errors go down). The detectors trained with a "
-        "head (mad, pad) are set against the text prompts of the untouched backbone (mad_text, pad_text). "
-        "Main columns; all are in biometric.csv and under All values.",
-    ),
-    ("gelo", "Summary", "GELO: average accuracy after / average of the own baseline; 1 = nothing lost."),
-)
-
-
-def _shown(table: Table, title: str, note: str) -> dict[str, Any]:
-    """A table for the page: baselines stand above the trials of their backbone; every distinct reason has a number."""
-    reasons: dict[str, int] = {}
-    order: dict[str, list[Row]] = {}
-    for row in table.rows:
-        order.setdefault(row.identity["backbone"], []).append(row)
-    widest = max(
-        [abs(c.better) for row in table.rows for c in (row.cells[n] for n in table.main) if c.better], default=1.0
-    )
-    rows = []
-    for backbone, members in order.items():
-        for row in members:
-            cells = [_shown_cell(row.cells[name], widest, reasons) for name in table.main]
-            rows.append(
-                {"label": _label(row.identity), "key": row.identity["trial"], "baseline": row.baseline, "cells": cells}
-            )
-        rows[-len(members)]["first"] = backbone
-    heads = [name.replace("_", " ") for name in table.main]
-    return {"name": table.name, "title": title, "note": note, "heads": heads, "rows": rows, "reasons": reasons}
-
-
-def _shown_cell(cell: Cell, widest: float, reasons: dict[str, int]) -> dict[str, Any]:
-    if not cell.text:
-        reason = redacted(cell.reason)
-        number = reasons.setdefault(reason, len(reasons) + 1) if reason else None
-        return {"text": "", "number": number, "reason": reason, "change": "", "colour": "", "title": reason}
-    change = "" if cell.change is None else f"{cell.change:+.2f}".replace("-", "−")
-    title = "" if cell.low is None or cell.high is None else f"95 % interval {cell.low:.2f} to {cell.high:.2f}"
-    return {
-        "text": cell.text,
-        "number": None,
-        "reason": "",
-        "change": change,
-        "colour": tint(cell.better, widest),
-        "title": title,
-    }
-
-
-def tint(better: float | None, widest: float) -> str:
-    """Background of a cell: white at 0 to blue (better) or orange (worse) at `widest`; pale enough for dark text."""
-    if better is None:
-        return ""
-    share = min(1.0, abs(better) / widest) ** 0.7 if widest else 0.0
-    end = (116, 169, 216) if better > 0 else (240, 152, 84)
-    return "#" + "".join(f"{round(255 + share * (part - 255)):02x}" for part in end)
-
-
-def _label(identity: Mapping[str, Any] | pd.Series) -> str:
-    """A row's name for a person: `faces, LoRA, wise(alpha=0.5)`; the backbone stands in front outside tables."""
-    if identity["task"] == NONE and identity["adaptation"] == NONE:
-        return f"{identity['backbone']} untouched"
-    pieces = [identity["backbone"], identity["task"], spelled(identity["adaptation"])]
-    pieces += [identity["remedy"]] if identity["remedy"] != NONE else []
-    return " · ".join([*map(str, pieces), *([f"seed {identity['seed']}"] if str(identity["seed"]) != "0" else [])])
 
 
 def _pictures(comparison: Comparison) -> list[dict[str, str]]:
@@ -226,7 +169,7 @@ def _encoders(comparison: Comparison) -> list[dict[str, str]]:
     for _, trial in comparison.runs.trials.iterrows():
         own = comparison.runs.metrics[comparison.runs.metrics["trial"] == trial["trial"]]
         prints = {side: ", ".join(sorted({str(p) for p in own[side] if p})) for side in ("vision", "text")}
-        rows.append({"label": _label(trial), "key": str(trial["trial"]), **prints})
+        rows.append({"label": row_name(trial), "key": str(trial["trial"]), **prints})
     return rows
 
 
@@ -238,12 +181,16 @@ def _values(comparison: Comparison) -> list[dict[str, Any]]:
         rows = [
             {
                 "metric": row["metric"],
-                "value": "" if pd.isna(row["value"]) else f"{100 * row['value']:.2f}",
-                "interval": "" if pd.isna(row["low"]) else f"{100 * row['low']:.2f} to {100 * row['high']:.2f}",
+                "value": "" if pd.isna(row["value"]) else shown(row["metric"], row["value"]),
+                "interval": "" if pd.isna(row["low"]) else _ends(row["metric"], row["low"], row["high"]),
                 "counts": row["counts"],
                 "reason": redacted(str(row["reason"])),
             }
             for _, row in own.iterrows()
         ]
-        groups.append({"label": _label(trial), "key": str(trial["trial"]), "rows": rows})
+        groups.append({"label": row_name(trial), "key": str(trial["trial"]), "rows": rows})
     return groups
+
+
+def _ends(metric: str, low: float, high: float) -> str:
+    return f"{shown(metric, low)} to {shown(metric, high)}"

@@ -19,6 +19,7 @@ from upath import UPath
 
 from gelo.analysis.folders import children, read_metrics, read_spec, read_trial
 from gelo.analysis.labels import arrange, labelled, with_settings
+from gelo.models.backbones.registry import BACKBONES
 from gelo.models.faults import Fault, UserError
 from gelo.tasks.protocols import suites
 
@@ -38,8 +39,8 @@ class Runs:
     """What a sweep left behind.
 
     trials: one row per trial (`TRIAL_COLUMNS`), in table order. metrics: one row per trial x metric (`METRIC_COLUMNS`); value, low
-    and high are fractions in [0, 1] or NaN, and then `reason` says why. histories: training.json's `history` by trial. spec:
-    sweep.json. faults: what could not be read, or where MLflow and the files disagree. tracked: whether MLflow was compared.
+    and high are shares in [0, 1], what else their metric is, or NaN, and then `reason` says why. histories: training.json's `history` by
+    trial. spec: sweep.json. faults: what could not be read, or where MLflow and the files disagree. tracked: whether MLflow was compared.
     """
 
     sweep: str
@@ -51,9 +52,18 @@ class Runs:
     tracked: bool = False
 
     @property
-    def scale(self) -> str:
-        """`miniature` when any result is, else `full`."""
-        return "miniature" if (self.metrics["scale"] == "miniature").any() else "full"
+    def miniature(self) -> str:
+        """What of it is a toy: "toy models", "generated toy data" or both, and which sets are not generated; "" where nothing is."""
+        small = [
+            name
+            for name in self.trials["backbone"].unique()
+            if name in BACKBONES and BACKBONES[name].scale == "miniature"
+        ]
+        sets = self.metrics.groupby("dataset")["scale"].agg(lambda scales: (scales == "miniature").any())
+        drawn, others = [sorted(map(str, sets.index[sets == toy])) for toy in (True, False)]
+        models = "toy models" if len(small) == self.trials["backbone"].nunique() else f"toy models ({', '.join(small)})"
+        data = f"generated toy data, but for {', '.join(others)}" if others else "generated toy data"
+        return " and ".join([*([models] if small else []), *([data] if drawn else [])])
 
     @property
     def partial(self) -> list[str]:

@@ -1,7 +1,7 @@
 """The four tables, each built once: the CSV and the page show the same cells.
 
 A cell is a number, or empty with its reason. Accuracies and errors are per cent with 2 decimals, GELO has 3 decimals as in
-the paper, seconds 1.
+the paper, seconds 1; what its metric calls no share is as it is.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from gelo.analysis.labels import IDENTITY, is_baseline
 from gelo.analysis.select import BROKEN
 from gelo.tasks.metricnames import MEAN, metric_name, parse_metric
 from gelo.tasks.protocols import direction, main_columns, protocol_of, suite_of, suites
+from gelo.tasks.results import per_cent, shown
 
-BIOMETRIC = "biometric"
+BIOMETRIC, SUMMARY = "biometric", "gelo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table by its file name (without .csv). main: the columns that the page shows at first sight."""
+    """A table by its file name (without .csv). main: the columns that the page shows at first sight; numbers: those that are no shares."""
 
     name: str
     columns: tuple[str, ...]
     main: tuple[str, ...]
     rows: tuple[Row, ...]
+    numbers: frozenset[str] = frozenset()
 
 
 def build(comparison: Comparison) -> dict[str, Table]:
@@ -100,7 +102,8 @@ def _general(comparison: Comparison, name: str, suite: str) -> Table:
         }
         own = comparison.baseline.get(trial)
         before = general.average.get(own, math.nan) if own else math.nan
-        cells[f"average{general.choice}"] = _per_cent(general.average[trial], before, 1, general.why.get(trial, ""))
+        mean = metric_name(suite, MEAN, suite_of(suite).averaged)
+        cells[f"average{general.choice}"] = _cell(mean, general.average[trial], before, 1, general.why.get(trial, ""))
         kept = general.gelo[trial]
         reason = general.why.get(trial, "")
         cells[f"gelo{general.choice}"] = (
@@ -128,7 +131,8 @@ def _by_metric(comparison: Comparison, name: str) -> Table:
     valued = set(metrics.loc[metrics["value"].notna(), "metric"])  # a column without a value is left to the CSV
     first = len(main_columns(name))
     main = tuple(metric.replace("/", "_") for metric in ordered if rank(metric, name) < first and metric in valued)
-    return Table(name, tuple(metric.replace("/", "_") for metric in ordered), main, tuple(rows))
+    numbers = frozenset(metric.replace("/", "_") for metric in ordered if per_cent(metric) == 1)
+    return Table(name, tuple(metric.replace("/", "_") for metric in ordered), main, tuple(rows), numbers)
 
 
 def _summary(comparison: Comparison) -> Table:
@@ -150,7 +154,7 @@ def _summary(comparison: Comparison) -> Table:
             absent = value is None or bool(pd.isna(value))
             cells[column] = Cell("", merged) if absent else Cell(format(float(value), form))
         rows.append(Row(identity, baseline, cells))
-    return Table("gelo", columns, columns, tuple(rows))
+    return Table(SUMMARY, columns, columns, tuple(rows))
 
 
 def _identities(comparison: Comparison) -> list[tuple[dict[str, str], str, bool]]:
@@ -178,18 +182,20 @@ def _metric_cell(
         return Cell("", _no_result(comparison, trial, suite))
     base = known.get((comparison.baseline.get(trial, ""), before))
     first = math.nan if base is None else float(base["value"])
-    return _per_cent(row["value"], first, direction(metric), str(row["reason"]), float(row["low"]), float(row["high"]))
+    ends = (float(row["low"]), float(row["high"]))
+    return _cell(metric, row["value"], first, direction(metric), str(row["reason"]), *ends)
 
 
-def _per_cent(
-    value: float, before: float, upwards: int, reason: str, low: float = math.nan, high: float = math.nan
+def _cell(
+    metric: str, value: float, before: float, upwards: int, reason: str, low: float = math.nan, high: float = math.nan
 ) -> Cell:
     if math.isnan(value):
         return Cell("", reason or "unknown")
-    change = None if math.isnan(before) else 100 * (value - before)
+    factor = per_cent(metric)
+    change = None if math.isnan(before) else factor * (value - before)
     better = None if change is None or not upwards else upwards * change
-    ends = [None if math.isnan(end) else 100 * end for end in (low, high)]
-    return Cell(f"{100 * value:.2f}", "", change, better, ends[0], ends[1])
+    ends = [None if math.isnan(end) else factor * end for end in (low, high)]
+    return Cell(shown(metric, value), "", change, better, ends[0], ends[1])
 
 
 def _no_result(comparison: Comparison, trial: str, suite: str) -> str:

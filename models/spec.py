@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,8 +29,12 @@ class Spec(BaseModel):
 
 
 class Member(Spec):
-    """One of a family of specs that are told apart by `kind`: each gives it as a literal of its own, and as the default."""
+    """One of a family of specs that are told apart by `kind`: each gives it as a literal of its own, and as the default.
 
+    version: raised by hand when the same fields end on other numbers than before, so that what was trained before is refused.
+    """
+
+    version: ClassVar[int] = 1
     kind: str
 
 

@@ -1,6 +1,7 @@
 """`Result`: sweeps writes it, analysis reads it. Its metrics are those that the protocols declare, and no others.
 
-Values are fractions in [0, 1]; tables show per cent. An undefined value is not in `values` but in `absent`, with its reason.
+Values are shares in [0, 1], which tables show in per cent, or what else their `Metric` says. An undefined value is not in
+`values` but in `absent`, with its reason.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gelo.tasks.data.understood import Reading
-from gelo.tasks.protocols import better, suite_of
+from gelo.tasks.protocols import better, suite_of, unit
 
 LEAK, UNCHECKED = (
     "leak",
@@ -83,3 +84,15 @@ class Result(BaseModel):
         if reversed_:
             raise ValueError(f"intervals with low above high: {reversed_}")
         return self
+
+
+def per_cent(metric: str) -> int:
+    """What a value of the metric is multiplied by where people read it: 100 for a share, 1 for another number."""
+    return 100 if unit(metric) == "share" else 1
+
+
+def shown(metric: str, value: float, digits: int = 2) -> str:
+    """A value as people read it: a share in per cent with so many decimals, another number with four significant figures."""
+    if unit(metric) == "share":
+        return f"{100 * value:.{digits}f}"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"

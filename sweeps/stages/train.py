@@ -37,8 +37,17 @@ DRAWN = 2  # the same of a trial whose adaptation draws random numbers: since 2 
 
 
 def version_of(trial: Trial) -> str:
-    """Of the training step that the trial would go through here."""
-    return str(DRAWN if trial.adaptation.draws else STEP)
+    """Of the training step that the trial would go through here, and of each of its parts that has had another: `1, head softmax 2`.
+
+    Of a trial that is made after training, those that make it count too.
+    """
+    parts = [
+        ("adaptation", trial.adaptation),
+        ("head", trial.head),
+        *(("remedy", each) for each in trial.remedy.members()),
+    ]
+    raised = [f"{role} {part.kind} {part.version}" for role, part in parts if part is not None and part.version > 1]
+    return ", ".join([str(DRAWN if trial.adaptation.draws else STEP), *raised])
 
 
 def train(
@@ -137,6 +146,7 @@ def finish(
     shown = transforms(trial.training.preprocess, base.transform).test
     document = {
         **source.training(),
+        "step": version_of(trial),
         **_fingerprints(tower, base, shown),
         "source": source.root.name,
         "parents": [folders(parent).root.name for parent in trial.parents.values()],

@@ -232,7 +232,7 @@ class Sweep:
         known = [each for each in trial.learnt_from[1:] if each[0] in self.datasets]
         shown = {f"images of {name}/{split}": self.datasets[name].fingerprint for name, split in known}
         base = self.bases[trial.backbone].vision_fingerprint
-        return {"base": base, "step": version_of(trial.source), **data, **shown}
+        return {"base": base, "step": version_of(trial), **data, **shown}
 
     def _opened(self) -> dict[str, Dataset]:
         found, faults = opened(self.spec, self.settings, self.cache, self.display)

@@ -84,11 +84,8 @@ def prepare_one(
             wanted.name, wanted.source, data, replace=replace, tick=tick,
             **{field.name: getattr(wanted, field.name) for field in fields(Wanted) if field.name not in ("name", "source")},
         )  # fmt: skip
-    state = (
-        "prepared"
-        if made
-        else f"was there already, from {dataset.card.source}; --from was not read (--replace makes it anew)"
-    )
+    root = dataset.card.understood.root if dataset.card.understood else dataset.card.source
+    state = "prepared" if made else f"was there already, from {root}; --from was not read (--replace makes it anew)"
     unchecked = f"; {KNOWN[wanted.name].unchecked}" if wanted.name in KNOWN and KNOWN[wanted.name].unchecked else ""
     partial = "; PARTIAL, and every table made from it will say so" if dataset.card.partial else ""
     say(

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from gelo.sweeps.terminal.listing import Listing, say
 from gelo.tasks.prepare.general.official import OFFICIAL
-from gelo.tasks.results import LEAK, UNCHECKED, Result
+from gelo.tasks.results import LEAK, UNCHECKED, Result, per_cent, shown
 
 SAID = (
     "rule_of_30",
@@ -39,27 +39,40 @@ def print_results(
 
 
 def results_table(title: str, results: Sequence[Result]) -> Listing:
-    """Every metric with its value in per cent, its interval and, once a result, what was compared; the title says miniature or partial."""
+    """Every metric with its value in per cent, its interval and, once a result, what was compared; the title says miniature or partial.
+
+    Beside a metric that is no share, those in per cent say so each.
+    """
+    others = any(per_cent(metric) == 1 for result in results for metric in result.values)
+    heading = "value" if others else "per cent"
     partial = sorted({result.dataset for result in results if result.partial})
     table = Listing(
-        title
-        + (" (MINIATURE data)" if any(result.scale == "miniature" for result in results) else "")
-        + (f" (PARTIAL: {', '.join(partial)})" if partial else ""),
-        ("metric", "per cent", "95 % interval", "compared"),
-        right=("per cent",),
+        title + _miniature(results) + (f" (PARTIAL: {', '.join(partial)})" if partial else ""),
+        ("metric", heading, "95 % interval", "compared"),
+        right=(heading,),
     )
     for result in results:
         counts = ", ".join(f"{n:,} {what}" for what, n in result.counts.items())
         for place, (metric, value) in enumerate(result.values.items()):
             low, high = result.intervals.get(metric, (None, None))
+            sign = " %" if others and per_cent(metric) == 100 else ""
             table.add(
                 metric,
-                f"{100 * value:.2f}",
-                "" if low is None or high is None else f"{100 * low:.1f} - {100 * high:.1f}",
+                f"{shown(metric, value)}{sign}",
+                "" if low is None or high is None else f"{shown(metric, low, 1)} - {shown(metric, high, 1)}{sign}",
                 "" if place else counts,
             )
         table.section()
     return table
+
+
+def _miniature(results: Sequence[Result]) -> str:
+    """What a title says of generated data: which sets are, where some are not."""
+    toys = sorted({result.dataset for result in results if result.scale == "miniature"})
+    if not toys:
+        return ""
+    mixed = any(result.scale != "miniature" for result in results)
+    return f" (MINIATURE data: {', '.join(toys)})" if mixed else " (MINIATURE data)"
 
 
 def remarks(results: Sequence[Result]) -> list[str]:

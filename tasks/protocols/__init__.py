@@ -14,7 +14,7 @@ from typing import NamedTuple
 from gelo.models.faults import unknown
 from gelo.models.registered import Registry, admitted
 from gelo.tasks.metricnames import parse_metric
-from gelo.tasks.protocols.base import Better, Metric, Protocol, ScoresFile, Suite, joined
+from gelo.tasks.protocols.base import Better, Metric, Protocol, ScoresFile, Suite, Unit, joined
 from gelo.tasks.protocols.registered import GROUP, clash
 
 # One line a file of this folder, in the order of the report; each ends in `PROTOCOLS`.
@@ -58,16 +58,26 @@ def suite_of(name: str) -> Suite:
 
 
 @cache
+def metric_of(name: str) -> Metric:
+    """What is declared of the metric of this full name. Raises ValueError for a name, a suite or a leaf that no protocol declares."""
+    suite, _, leaf = parse_metric(name)
+    try:
+        return suite_of(suite).metric(leaf)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
 def better(name: str) -> Better | None:
     """Which way the metric of this full name is better; None for a spread, which has no better side.
 
-    Raises ValueError for a name, a suite or a leaf that no protocol declares: there is no direction to assume.
+    Raises ValueError as `metric_of` does: there is no direction to assume.
     """
-    suite, _, leaf = parse_metric(name)
-    try:
-        return suite_of(suite).metric(leaf).better
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+    return metric_of(name).better
+
+
+def unit(name: str) -> Unit:
+    """Whether the metric of this full name is a share, shown in per cent, or another number. Raises ValueError as `metric_of` does."""
+    return metric_of(name).unit
 
 
 def direction(name: str) -> int:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gelo.tasks.scoring import Scored, Scoring
 
 Better = Literal["higher", "lower"]
+Unit = Literal["share", "number"]
 View = Literal[
     "image", "flip", "trunk"
 ]  # features of an image as it is, mirrored, and as it is but before the projection
@@ -38,7 +39,8 @@ class Metric:
 
     leaf: `tar_at_far_{rate}`; what stands for `{rate}` is letters, digits, `.` and `-`. better: which way is better, None for a spread,
     which has no better side. at: what stands for `{rate}` in those that every result of the protocol has, valued or absent; empty for
-    one that only some have. main: the parts (`*` any) whose column a reader of the report sees at first sight. help: what it is.
+    one that only some have. main: the parts (`*` any) whose column a reader of the report sees at first sight. help: what it is. unit: a
+    share lies in [0, 1] and is shown in per cent; any other number (a distance, a count) is shown as it is.
     """
 
     leaf: str
@@ -46,6 +48,7 @@ class Metric:
     at: tuple[object, ...] = ()
     main: tuple[str, ...] = ()
     help: str = ""
+    unit: Unit = "share"
 
     @property
     def leaves(self) -> tuple[str, ...]:
@@ -78,10 +81,11 @@ def leaves_of(metrics: Iterable[Metric]) -> tuple[str, ...]:
 class Suite:
     """What stands first in a metric's name. Two protocols may give results of one suite, on different data sets (`fr`).
 
-    table: the report's CSV that shows it, "" for none. before: the suite whose value of the untouched backbone it is set against, "" for
-    its own. trained: given only by a head that the trial trained for it. averaged: the leaf whose mean over all data sets is reported, with
-    the share kept after training (GELO); "" where sets are not averaged. parts: what the middle of its names is where that is no data
-    set (`attack`, `domain`); each data set then has a `mean` over them.
+    table: of the report, and its CSV, that shows it: gelo's own `biometric`, one of a name of its own, "" for none. before: the suite
+    whose value of the untouched backbone it is set against, "" for its own. trained: given only by a head that the trial trained for it.
+    averaged: the leaf whose mean over all data sets is reported, with the share kept after training (GELO); "" where sets are not
+    averaged. parts: what the middle of its names is where that is no data set (`attack`, `domain`); each data set then has a `mean` over
+    them.
     """
 
     name: str
@@ -155,8 +159,8 @@ class Protocol:
         if not any(not suite.trained for suite in self.suites) or sum(suite.trained for suite in self.suites) > 1:
             raise ValueError(f"protocol {self.name}: a suite that any encoder has, and at most one of a trained head")
         for suite in self.suites:
-            if suite.averaged:
-                suite.metric(suite.averaged)
+            if suite.averaged and suite.metric(suite.averaged).unit != "share":
+                raise ValueError(f"protocol {self.name}: {suite.averaged} is averaged, and so a share")
         if missing := set(self.optional) - {split for split, _ in self.reads}:
             raise ValueError(f"protocol {self.name}: optional {', '.join(missing)} is not read")
 

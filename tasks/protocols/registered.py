@@ -7,6 +7,7 @@ from typing import Any
 
 from gelo.models.faults import Fault, unknown
 from gelo.models.registered import strange
+from gelo.tasks.metricnames import is_piece
 from gelo.tasks.protocols.base import Protocol, joined
 
 GROUP = "gelo.protocols"
@@ -38,6 +39,14 @@ def clash(new: Any, known: Mapping[str, Protocol], where: str) -> Fault | None:
     if strays := [suite.before for suite in new.suites if suite.before and suite.before not in {*theirs, *own}]:
         return unknown(f"{where}: before", strays[0], {*theirs, *own}, "suite")
     tables = {suite.table for suite in theirs.values()} - {""}
+    closed = {
+        "gelo",
+        *(suite.table for suite in theirs.values() if suite.averaged),
+    }  # each is one suite's, or the summary
+    if odd := [
+        suite.table for suite in new.suites if suite.table and (suite.table in closed or not is_piece(suite.table))
+    ]:
+        return Fault(where, f"the table {odd[0]!r}", "'biometric', or a name of its own as files have it", "rename it")
     if full := [suite.table for suite in new.suites if suite.averaged and suite.table in tables]:
         return Fault(
             where, f"the table {full[0]!r}, which is there", "a table of its own for what is averaged", "rename it"

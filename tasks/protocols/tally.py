@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, NotRequired, TypedDict, Unpack
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import ArrayLike
+from pydantic import ValidationError
 
-from gelo.models.faults import Fault
+from gelo.models.faults import Fault, UserError
 from gelo.tasks.data.understood import Reading
 from gelo.tasks.metricnames import LONGEST_PIECE, MEAN, is_piece, metric_name
 from gelo.tasks.metrics.intervals import Combined, Estimate, Interval
 from gelo.tasks.metrics.scores import UndefinedMetric
+from gelo.tasks.protocols import metric_of, protocols_of
+from gelo.tasks.protocols.base import Metric
 from gelo.tasks.results import Result
+
+_SLACK = 1e-9  # a mean of ones may round to more than one
 
 
 class Context(TypedDict):
@@ -47,13 +53,27 @@ class Tally:
         return metric_name(self.suite, f"{self._prefix}{part}", leaf)
 
     def give(self, part: str, leaf: str, value: float, interval: Interval | None = None) -> None:
-        name = self.name(part, leaf)
-        self.values[name] = float(value)
+        """A metric's value and its 95 % interval. Raises UserError for one not declared, no finite number, a share outside [0, 1]."""
+        name, metric = self._declared(part, leaf)
+        number = _number(value)
+        if not math.isfinite(number):
+            raise self._refused(
+                name, f"the value {value!r}", "a finite number", f"tally.lack({part!r}, {leaf!r}, WHY) for none"
+            )
+        if metric.unit == "share" and not -_SLACK <= number <= 1 + _SLACK:
+            remedy = 'Metric(..., unit="number") for a distance or a count'
+            raise self._refused(name, f"the share {number:g}", "a share from 0 to 1, as the metric is declared", remedy)
+        self.values[name] = number
         if interval is not None:
-            self.intervals[name] = (interval.low, interval.high)
+            ends = (interval.low, interval.high) if isinstance(interval, Interval) else (math.nan, math.nan)
+            if not (all(map(math.isfinite, ends)) and ends[0] <= ends[1]):
+                expected = "Interval(low, high) of gelo.tasks.metrics.intervals, finite, low first"
+                raise self._refused(name, f"the interval {interval!r}", expected, "None where there is none")
+            self.intervals[name] = ends
 
     def lack(self, part: str, leaf: str, reason: str) -> None:
-        self.absent[self.name(part, leaf)] = reason
+        """A metric that has no value, and why. Raises UserError for one that is not declared."""
+        self.absent[self._declared(part, leaf)[0]] = reason
 
     def attempt(self, part: str, leaf: str, measure: Callable[[], tuple[float, Interval | None]]) -> None:
         """Give what `measure` returns, or lack it with the reason of its UndefinedMetric."""
@@ -90,11 +110,37 @@ class Tally:
         notes: dict[str, str],
         **context: Unpack[Context],
     ) -> Result:
+        """What was collected, as one result. Raises UserError for what cannot be one, such as a metric both given and lacking."""
         notes = {**({"interval_unit": self._unit} if self.intervals else {}), **notes}
-        return Result(
-            suite=self.suite, dataset=dataset, protocol=protocol, protocol_version=version, values=self.values,
-            intervals=self.intervals, absent=self.absent, counts=counts, notes=notes, **context,
-        )  # fmt: skip
+        try:
+            return Result(
+                suite=self.suite, dataset=dataset, protocol=protocol, protocol_version=version, values=self.values,
+                intervals=self.intervals, absent=self.absent, counts=counts, notes=notes, **context,
+            )  # fmt: skip
+        except ValidationError as error:
+            found = "; ".join(": ".join([*map(str, each["loc"]), each["msg"]]) for each in error.errors())
+            raise self._refused(f"{self.suite}/{dataset}", found, "what a Result takes", "") from None
+
+    def _declared(self, part: str, leaf: str) -> tuple[str, Metric]:
+        """The full name of a metric, and what its suite says of it."""
+        try:
+            name = self.name(part, leaf)
+            return name, metric_of(name)
+        except ValueError as error:
+            remedy = "name it in the METRICS of its Suite"
+            raise self._refused(f"{self.suite}/{part}/{leaf}", str(error), "a declared metric", remedy) from None
+
+    def _refused(self, where: str, found: str, expected: str, remedy: str) -> UserError:
+        giving = " or ".join(protocol.name for protocol in protocols_of(self.suite)) or f"of the suite {self.suite}"
+        return UserError(f"protocol {giving}", Fault(f"protocol {giving}, {where}", found, expected, remedy))
+
+
+def _number(value: object) -> float:
+    """NaN for what is none."""
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def undefined(

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gelo.analysis.report import Report, tint, write_report
+from gelo.analysis.pagetables import tint
+from gelo.analysis.report import Report, write_report
 from gelo.models.secrets import redacted
 from tests.analysis.sweeps import SETS, demo, write_result, write_sweep, write_trial
 

@@ -40,7 +40,7 @@ def test_rows_stand_in_one_order_and_every_metric_is_read(tmp_path: Path) -> Non
     assert labels.index("fl0") < labels.index("mf0") < labels.index("sl0") < labels.index("ff1")
     assert list(runs.trials["remedy"][:6]) == ["none"] * 3 + [f"wise(alpha={a})" for a in ("0.25", "0.5", "0.75")]
     assert expected(runs, "zero_shot") == list(SETS), "the catalogue's order, the shifted set last"
-    assert runs.scale == "miniature"
+    assert runs.miniature == "toy models and generated toy data"
     absent = runs.metrics[runs.metrics["metric"] == "fr/templates/tar_at_far_1e-4"]
     assert absent["value"].isna().all() and absent["reason"].str.contains("cannot resolve").all()
     assert {status.state for status in select(runs).values()} == {"complete"}

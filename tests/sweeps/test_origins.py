@@ -10,11 +10,18 @@ import pytest
 from rich.console import Console
 from upath import UPath
 
+from gelo.models.adapt.lora import Lora
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.faults import UserError
+from gelo.models.heads import CosFace
+from gelo.models.remedies.l2sp import L2SP
+from gelo.models.remedies.stack import Stack
+from gelo.models.remedies.wise import Wise
+from gelo.models.spec import Member
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.outcome import Outcome
+from gelo.sweeps.stages.train import version_of
 from gelo.sweeps.stages.waves import Sweep
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.origins import refuse_others
@@ -24,10 +31,17 @@ from gelo.sweeps.tracking.tracker import Tracker
 from gelo.tasks.ledger.trial import Trial
 
 
+def parsed() -> list[Trial]:
+    tasks = {
+        "faces": {"adaptation": "lora", "remedy": ["none", {"wise": {"alpha": 0.5}}]},
+        "morphs": {"adaptation": "full"},
+    }
+    return list(SweepSpec.model_validate({"name": "s", "backbones": ["mini-s"], "tasks": tasks}).trials())
+
+
 @pytest.fixture
 def trials() -> list[Trial]:
-    tasks = {"faces": {"adaptation": "lora", "remedy": ["none", {"wise": {"alpha": 0.5}}]}, "morphs": {}}
-    return list(SweepSpec.model_validate({"name": "s", "backbones": ["mini-s"], "tasks": tasks}).trials())
+    return parsed()
 
 
 def _trained(folder: SweepFolder, trial: Trial, **made: str) -> None:
@@ -59,6 +73,39 @@ def test_a_source_outside_the_sweep_counts(trials: list[Trial], tmp_path: Path) 
     _trained(folder, merged[0].source, base="old")
     with pytest.raises(UserError, match="trained with weights old"):
         refuse_others(folder, merged, Trial.labels(merged), lambda trial: {"base": "new"})
+
+
+def test_a_part_whose_version_was_raised_is_refused_where_it_acts(
+    trials: list[Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, labels = SweepFolder(UPath(tmp_path), "s"), Trial.labels(trials)
+    learnt = [trial for trial in trials if trial.training]
+    before = {trial.key: version_of(trial) for trial in learnt}
+    assert set(before.values()) <= {"1", "2"}, "what older sweeps say"
+    for trial in learnt:
+        _trained(folder, trial, step=before[trial.key])
+
+    def refused(part: type[Member]) -> dict[str, tuple[str, str]]:
+        with monkeypatch.context() as patch:
+            patch.setattr(part, "version", 3)
+            with pytest.raises(UserError) as caught:
+                refuse_others(folder, trials, labels, lambda trial: {"step": version_of(trial)})
+        return {fault.where: (fault.found, fault.expected) for fault in caught.value.faults}
+
+    merged, lora = learnt[1], learnt[0]
+    assert [trial.remedy.kind for trial in learnt] == ["none", "wise", "none"]
+    was, now = (
+        f"trained with version of the training step {before[merged.key]}",
+        f"{before[merged.key]}, {{}} 3, as it is now",
+    )
+    assert refused(Wise) == {labels[merged.key]: (was, now.format("remedy wise"))}, "its source was trained without"
+    of_lora = (was, now.format("adaptation lora"))
+    assert refused(Lora) == {labels[lora.key]: of_lora, labels[merged.key]: of_lora}
+    assert set(refused(CosFace)) == {labels[lora.key], labels[merged.key]}
+    both = merged.model_copy(update={"remedy": Stack(remedies=(L2SP(), Wise(alpha=0.5)))})
+    monkeypatch.setattr(L2SP, "version", 2)
+    assert version_of(both) == version_of(both.source) == f"{before[lora.key]}, remedy l2sp 2"
+    assert [trial.key for trial in trials] == [trial.key for trial in parsed()], "keys do not know versions"
 
 
 def test_what_keeps_a_made_trial_from_being_whole_is_told_by_status(tmp_path: Path) -> None:

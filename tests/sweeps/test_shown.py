@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
 from gelo.sweeps.terminal.results import remarks, results_table
+from gelo.tasks import results
+from gelo.tasks.protocols import unit
 from gelo.tasks.results import Result
 
 RESULT = Result(
@@ -37,6 +40,21 @@ def test_the_table_says_what_was_compared_at_which_scale() -> None:
         "1,200 bona_fide, 300 attack_warp",
     ):
         assert part in text
+
+
+def test_generated_sets_are_named_beside_others() -> None:
+    real = RESULT.model_copy(update={"scale": "full", "dataset": "mine", "partial": False})
+    assert results_table("mini-s", [RESULT, real]).title == "mini-s (MINIATURE data: morphs) (PARTIAL: morphs)"
+    assert results_table("ViT-B-16", [real]).title == "ViT-B-16"
+
+
+def test_what_is_no_share_is_shown_as_it_is_and_the_others_say_per_cent(monkeypatch: pytest.MonkeyPatch) -> None:
+    far = "mad_text/far/eer"
+    monkeypatch.setattr(results, "unit", lambda name: "number" if name == far else unit(name))
+    values, intervals = {**RESULT.values, far: 2.34567}, {**RESULT.intervals, far: (2.0, 2.7)}
+    table = results_table("mini-s", [RESULT.model_copy(update={"values": values, "intervals": intervals})])
+    assert table.headings[1] == "value"
+    assert [row[1:3] for row in table.rows] == [("81.25 %", "75.0 - 90.0 %"), ("2.346", "2 - 2.7")]
 
 
 def test_a_leak_is_a_warning_told_once() -> None:

@@ -328,8 +328,11 @@ def folders(whole: Callable[[Trial], Path], made: TrialFolder) -> Callable[[Tria
     return lambda each: TrialFolder(UPath(whole(each))) if each.trains else made
 
 
-def test_merging_needs_no_training(world: World, whole: Callable[[Trial], Path], tmp_path: Path) -> None:
+def test_merging_needs_no_training(
+    world: World, whole: Callable[[Trial], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = whole(trial(Full()))
+    monkeypatch.setattr(Wise, "version", 2)
     theta_0, theta_1 = world.base.visual_state(), load_file(source / "trained" / "encoder.safetensors")
     for alpha in (0.0, 0.25, 1.0):
         place = tmp_path / str(alpha)
@@ -342,6 +345,7 @@ def test_merging_needs_no_training(world: World, whole: Callable[[Trial], Path],
         head = (place / "trained" / "head.safetensors").read_bytes()
         assert head == (source / "trained" / "head.safetensors").read_bytes()
         assert made.training()["vision"] == world.base.with_visual(merged).vision_fingerprint
+        assert made.training()["step"] == "1, remedy wise 2", "its source's says 1"
 
 
 def test_a_soup_is_the_mean_of_its_seeds_and_keeps_its_own_head(
