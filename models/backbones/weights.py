@@ -7,6 +7,7 @@ Decisions: safetensors; a state dict that `torch.load(weights_only=True)` takes;
 from __future__ import annotations
 
 import json
+import re
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -33,14 +34,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Activation = Literal["gelu", "quick_gelu"]
-_MAYBE = (
-    "torch",
-    "numpy",
-    "collections",
-    "builtins",
-    "__builtin__",
-    "_codecs",
-)  # of which torch's `weights_only` admits some
+_MAYBE = re.compile(  # torch's `weights_only` takes some of these
+    r"(torch|numpy|collections|_codecs)\..*|(builtins|__builtin__)\.(set|bytearray)"
+)
 _HEADER_LIMIT = 100_000_000  # bytes; the safetensors format's own limit
 
 
@@ -177,7 +173,7 @@ def _shapes(path: Path) -> dict[str, Shape]:
     try:
         state = inner(contents(path), lambda value: isinstance(value, Stored), path)
     except ArchiveError as error:
-        if error.asked and error.asked.partition(".")[0] not in _MAYBE:
+        if error.asked and not _MAYBE.fullmatch(error.asked):
             raise FlawError(*unsafe_flaw(error.asked)) from None
         return {}  # more than plain values: torch's own reader says of what
     return {str(key): Shape(each.shape) for key, each in state.items()}
