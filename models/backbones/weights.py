@@ -45,7 +45,8 @@ class Look:
     """What is known of a model's weights before they are read.
 
     shapes: by open_clip's names; None for a `.pt` that only torch can describe. config: what stands beside the files, in open_clip's form.
-    activation: from there, or from the archive; None where nothing says it. script: a TorchScript archive.
+    activation: from there, or from the archive; None where nothing says it. script: a TorchScript archive. hugging_face: the tensors have
+    transformers' names.
     """
 
     files: tuple[Path, ...]
@@ -53,6 +54,7 @@ class Look:
     config: Mapping[str, Any] | None = None
     activation: Activation | None = None
     script: bool = False
+    hugging_face: bool = False
 
 
 def weights_fault(path: Path, name: str, remedy: str = "") -> Fault | None:
@@ -136,7 +138,7 @@ def _with_config(found: Files, described: Mapping[str, Shape]) -> Look:
     beside = found.config(foreign)
     config = None if beside is None else open_clip_config(beside) if foreign else beside
     act: Activation | None = None if config is None else "quick_gelu" if config.get("quick_gelu") else "gelu"
-    return Look(found.files, shapes, config, act)
+    return Look(found.files, shapes, config, act, hugging_face=foreign)
 
 
 def _check_kind(path: Path, put: str) -> None:
