@@ -40,6 +40,8 @@ def openai_archive(model: nn.Module, path: Path) -> dict[str, Tensor]:
     Returns the tensors that torch.jit.load finds in it."""
     size, length = model.visual.image_size[0], model.context_length
     open_clip.model.convert_weights_to_lp(model, torch.float16)
+    mask = model._buffers.pop("attn_mask")
+    model.attn_mask = mask  # not among OpenAI's buffers
     numbers = {"input_resolution": size, "context_length": length, "vocab_size": model.vocab_size}
     for name, value in numbers.items():
         if hasattr(model, name):
