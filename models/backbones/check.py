@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gelo.models.backbones.containers import first
 from gelo.models.backbones.fit import PIXELS, fitting, of_config, of_shapes, told, unlike
+from gelo.models.backbones.preprocess import unlike_transform
 from gelo.models.backbones.published import unpublished
 from gelo.models.backbones.registry import BACKBONES, Backbone, config_of, configurations, name_fault, resolve
 from gelo.models.backbones.weights import Look, look
@@ -42,7 +43,18 @@ def misfits(backbone: Backbone, found: Look, path: Path) -> list[Fault]:
         traits["quick_gelu"] = found.activation == "quick_gelu"
     odd = [key for key in unlike(traits, wanted) if key != PIXELS or not backbone.resized]
     if not odd:
-        return []
+        shown = (
+            unlike_transform(found.files[0].parent, found.hugging_face, backbone.transform)
+            if backbone.file is None
+            else []
+        )
+        what, wants = (", ".join(f"{each[0]} {each[n]}" for each in shown) for n in (1, 2))
+        remedy = f"name the architecture with the tag of its training, {backbone.architecture.removesuffix('-quickgelu')}:TAG"
+        return (
+            [Fault(str(path), f"weights for images of {what}", f"for {backbone.name}: {wants}", remedy)]
+            if shown
+            else []
+        )
     fits = _called(fitting(traits, configurations()))
     ways = [f"they fit {' or '.join(fits[:_NAMED])}: name that backbone"] if fits else []
     if odd == [PIXELS] and wanted["tower"] == "ViT":

@@ -78,7 +78,8 @@ def _tensor(held: _Held, offset: int, shape: tuple[int, ...], stride: tuple[int,
     if not isinstance(held, _Held) or len(shape) != len(stride) or any(type(n) is not int or n < 0 for n in numbers):
         raise ArchiveError("a tensor that PyTorch would not write so")
     last = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
-    if prod(shape) > held.held or (prod(shape) and last >= held.held):
+    count: int = prod(shape)
+    if count > held.held or (count and last >= held.held):
         raise ArchiveError(f"a tensor of {shape} in {held.held:,} numbers")
     return Stored(held.key, held.of.dtype, held.held, offset, shape, stride)
 

@@ -7,6 +7,7 @@ Decisions: safetensors; a state dict that `torch.load(weights_only=True)` takes;
 from __future__ import annotations
 
 import json
+import re
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -33,14 +34,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Activation = Literal["gelu", "quick_gelu"]
-_MAYBE = (
-    "torch",
-    "numpy",
-    "collections",
-    "builtins",
-    "__builtin__",
-    "_codecs",
-)  # of which torch's `weights_only` admits some
+_MAYBE = re.compile(  # torch's `weights_only` takes some of these
+    r"(torch|numpy|collections|_codecs)\..*|(builtins|__builtin__)\.(set|bytearray)"
+)
 _HEADER_LIMIT = 100_000_000  # bytes; the safetensors format's own limit
 
 
@@ -49,7 +45,8 @@ class Look:
     """What is known of a model's weights before they are read.
 
     shapes: by open_clip's names; None for a `.pt` that only torch can describe. config: what stands beside the files, in open_clip's form.
-    activation: from there, or from the archive; None where nothing says it. script: a TorchScript archive.
+    activation: from there, or from the archive; None where nothing says it. script: a TorchScript archive. hugging_face: the tensors have
+    transformers' names.
     """
 
     files: tuple[Path, ...]
@@ -57,6 +54,7 @@ class Look:
     config: Mapping[str, Any] | None = None
     activation: Activation | None = None
     script: bool = False
+    hugging_face: bool = False
 
 
 def weights_fault(path: Path, name: str, remedy: str = "") -> Fault | None:
@@ -140,7 +138,7 @@ def _with_config(found: Files, described: Mapping[str, Shape]) -> Look:
     beside = found.config(foreign)
     config = None if beside is None else open_clip_config(beside) if foreign else beside
     act: Activation | None = None if config is None else "quick_gelu" if config.get("quick_gelu") else "gelu"
-    return Look(found.files, shapes, config, act)
+    return Look(found.files, shapes, config, act, hugging_face=foreign)
 
 
 def _check_kind(path: Path, put: str) -> None:
@@ -177,7 +175,7 @@ def _shapes(path: Path) -> dict[str, Shape]:
     try:
         state = inner(contents(path), lambda value: isinstance(value, Stored), path)
     except ArchiveError as error:
-        if error.asked and error.asked.partition(".")[0] not in _MAYBE:
+        if error.asked and not _MAYBE.fullmatch(error.asked):
             raise FlawError(*unsafe_flaw(error.asked)) from None
         return {}  # more than plain values: torch's own reader says of what
     return {str(key): Shape(each.shape) for key, each in state.items()}

@@ -103,7 +103,7 @@ def encoder_of(
     model.visual = nn.Identity()
     if isinstance(model, CoCa):  # what writes captions is in neither feature
         model.text_decoder = nn.Identity()
-        visual.output_tokens = False
+        visual.output_tokens = False  # type: ignore[assignment]
     projected = getattr(visual, "proj", True) is not None
     shared = {"embed_dim": config["embed_dim"], "quick_gelu": bool(config.get("quick_gelu"))}
     return Encoder(

@@ -12,6 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from gelo.models.backbones.transforms import OPENAI_MEAN, OPENAI_STD
+
 
 def random_clip(config: dict[str, Any], seed: int = 0) -> nn.Module:
     """open_clip's model of this configuration in eval mode, with every tensor at work (a fresh one has zero biases)."""
@@ -38,6 +40,8 @@ def openai_archive(model: nn.Module, path: Path) -> dict[str, Tensor]:
     Returns the tensors that torch.jit.load finds in it."""
     size, length = model.visual.image_size[0], model.context_length
     open_clip.model.convert_weights_to_lp(model, torch.float16)
+    mask = model._buffers.pop("attn_mask")
+    model.attn_mask = mask  # not among OpenAI's buffers
     numbers = {"input_resolution": size, "context_length": length, "vocab_size": model.vocab_size}
     for name, value in numbers.items():
         if hasattr(model, name):
@@ -59,6 +63,6 @@ def open_clip_folder(model: nn.Module, config: dict[str, Any], folder: Path) -> 
         {name: tensor.contiguous() for name, tensor in model.state_dict().items()},
         folder / "open_clip_model.safetensors",
     )
-    described = {"model_cfg": config, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}}
+    described = {"model_cfg": config, "preprocess_cfg": {"mean": list(OPENAI_MEAN), "std": list(OPENAI_STD)}}
     (folder / "open_clip_config.json").write_text(json.dumps(described))
     return folder

@@ -187,3 +187,35 @@ def test_sizes_on_request(name: str, found: str | None) -> None:
         return
     with pytest.raises(UserError, match=found):
         resolve(name)
+
+
+def test_images_that_the_weights_were_not_trained_on_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LAION's L/14 of 400M and of 2B have equal shapes and activations, and other means."""
+    path = written("ViT-L-14", tmp_path / "open_clip_model.safetensors")
+    half = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "shortest"}
+    config = {"model_cfg": open_clip.get_model_config("ViT-L-14"), "preprocess_cfg": half}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    assert faults_for("ViT-L-14:laion2b_s32b_b82k", path) == []
+    (fault,) = faults_for("ViT-L-14:laion400m_e32", tmp_path)
+    assert fault.found == "weights for images of mean (0.5, 0.5, 0.5), std (0.5, 0.5, 0.5)"
+    assert fault.expected.startswith("for ViT-L-14:laion400m_e32: mean (0.481") and fault.remedy.endswith(
+        "ViT-L-14:TAG"
+    )
+    half["resize_mode"] = "squash"
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    (fault,) = faults_for("ViT-L-14:laion2b_s32b_b82k", path)
+    assert fault.found == "weights for images of resize squash"
+
+
+@pytest.mark.parametrize("name", ["CLIPImageProcessor", "SiglipImageProcessor"])
+def test_a_preprocessor_of_transformers_is_understood(name: str, tmp_path: Path) -> None:
+    import transformers
+
+    from gelo.models.backbones.preprocess import unlike_transform
+    from gelo.models.backbones.transforms import Transform
+
+    getattr(transformers, name)().save_pretrained(tmp_path)
+    clip, siglip = Transform(size=224), Transform(size=224, mean=(0.5,) * 3, std=(0.5,) * 3)
+    right, wrong = (clip, siglip) if name.startswith("CLIP") else (siglip, clip)
+    assert unlike_transform(tmp_path, True, right) == []
+    assert [field for field, *_ in unlike_transform(tmp_path, True, wrong)] == ["mean", "std"]

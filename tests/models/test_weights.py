@@ -70,7 +70,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path
     with pytest.raises(UserError, match="unreadable"):
         read_state(tmp_path / "evil.pt", "x")
     fault = weights_fault(tmp_path / "evil.pt", "x")
-    assert fault is not None and "a pickled pathlib.Path.touch" in fault.found, "before torch is imported"
+    assert fault is not None and "a pickled __builtin__.getattr" in fault.found, "before torch is imported"
     (tmp_path / "evil.bin").write_bytes(pickle.dumps(_Evil(touched)))
     with pytest.raises(UserError, match="old pickle"):
         read_state(tmp_path / "evil.bin", "x")
