@@ -12,6 +12,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from gelo.api import load
 from gelo.models.backbones.zoo import load_backbone
@@ -89,6 +90,8 @@ def test_the_detector_sees_what_its_paper_shows_it(method: str, bgr: bool, files
     shown = transforms(brought.trial.preprocess, base.transform).test
     assert (shown.mean, shown.std) == (MEAN[method], STD[method])
     assert (shown.channels == "bgr") is bgr and shown.resize == "squash"
+    head = load_file(asked.to / "trained" / "head.safetensors")
+    assert {name: tuple(tensor.shape) for name, tensor in head.items()} == {"weight": (2, 128), "bias": (2,)}
     made = json.loads((asked.to / "trained" / "training.json").read_text())
     tower = load_tower(asked.to / "trained").encoder(base)
     assert made["vision"] == tower.vision_fingerprint
