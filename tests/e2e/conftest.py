@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests import forked
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,7 @@ def gelo(tmp_path: Path) -> Gelo:
 
     def call(*arguments: str) -> Said:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("GELO_")}
-        done = subprocess.run(
-            [sys.executable, "-m", "gelo", *arguments],
-            cwd=tmp_path, env=environment | {"COLUMNS": "400"}, capture_output=True, text=True, check=False, timeout=300,
-        )  # fmt: skip
+        done = forked.gelo(tmp_path, *arguments, environment=environment | {"COLUMNS": "400"})
         return Said(done.returncode, done.stdout + done.stderr, done.stdout)
 
     return call

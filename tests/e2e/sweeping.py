@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -12,6 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests import forked
 
 LIMIT = 600  # seconds that any one command may take on a busy machine
 SMALL = """
@@ -36,23 +37,23 @@ class Place:
     def sweep(self) -> Path:
         return self.folder / "out" / "small"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "GELO_DATA": str(self.data), "GELO_CACHE": str(self.cache), "COLUMNS": "160"}
+
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """`gelo ARGUMENTS` in a session of its own, its output in `log`."""
-        environment = {**os.environ, "GELO_DATA": str(self.data), "GELO_CACHE": str(self.cache), "COLUMNS": "160"}
         with (self.folder / "log").open("a") as log:
             return subprocess.Popen(
                 [Path(sys.executable).with_name("gelo"), *arguments],
-                cwd=self.folder, env=environment, stdout=log, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+                cwd=self.folder, env=self.environment, stdout=log, stderr=subprocess.STDOUT, text=True, start_new_session=True,
             )  # fmt: skip
 
     def gelo(self, *arguments: str) -> int:
         """Run to the end; the exit code."""
-        process = self.start(*arguments)
-        try:
-            return process.wait(LIMIT)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+        log = self.folder / "log"
+        log.touch()
+        return forked.SERVER.run(arguments, self.folder, self.environment, log, log, LIMIT)
 
     def log(self) -> str:
         return (self.folder / "log").read_text()

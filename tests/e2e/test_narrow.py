@@ -12,6 +12,7 @@ import pytest
 from rich.cells import cell_len
 
 from gelo.tasks.data.catalogue import datasets_for
+from tests import forked
 from tests.e2e.test_one_set import colours
 from tests.tasks.prepare.plain import tree
 
@@ -58,10 +59,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def gelo(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GELO_")}
-    return subprocess.run(
-        [sys.executable, "-m", "gelo", *words], cwd=place, env=environment | {"COLUMNS": str(WIDTH)},
-        capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+    return forked.gelo(place, *words, environment=environment | {"COLUMNS": str(WIDTH)})
 
 
 def test_every_line_fits(place: Path) -> None:
@@ -84,8 +82,8 @@ def test_every_line_fits(place: Path) -> None:
     [("prepare", "--list"), ("show", "shapes", "--json"), ("doctor",), ("doctor", "paper"), ("show", "another")],
 )
 def test_a_reader_that_stops_early_is_no_fault(place: Path, words: tuple[str, ...]) -> None:
-    command = f"{sys.executable} -m sweeps {' '.join(words)} 2>said.txt | head -1; cat said.txt >&2"
-    for merged in (command, f"{sys.executable} -m sweeps {' '.join(words)} 2>&1 | head -1"):
+    command = f"{sys.executable} -m gelo {' '.join(words)} 2>said.txt | head -1; cat said.txt >&2"
+    for merged in (command, f"{sys.executable} -m gelo {' '.join(words)} 2>&1 | head -1"):
         done = subprocess.run(
             ["bash", "-c", merged], cwd=place, capture_output=True, text=True, check=False, timeout=120
         )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 import typer
 
 from gelo.sweeps.cli import app
+from tests import forked
 
 pytestmark = pytest.mark.slow
 
@@ -46,10 +45,7 @@ OPTIONS = {
 
 
 def _gelo(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [Path(sys.executable).with_name("gelo"), *arguments], cwd=folder, capture_output=True, text=True, timeout=300, check=False,
-        env={**os.environ, **environment},
-    )  # fmt: skip
+    done = forked.gelo(folder, *arguments, environment={**os.environ, **environment})
     return done.returncode, done.stdout + done.stderr
 
 
