@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import open_clip
@@ -16,6 +13,7 @@ import yaml
 from safetensors.torch import load_file
 
 from gelo.models.backbones.registry import MINI
+from tests.e2e.conftest import Gelo
 from tests.models.paper_files import header, published, save
 
 pytestmark = pytest.mark.slow
@@ -23,7 +21,7 @@ pytestmark = pytest.mark.slow
 PAGE = Path(__file__).parents[2] / "docs" / "models-in-and-out.md"
 
 
-def test_the_commands_of_the_page(tmp_path: Path) -> None:
+def test_the_commands_of_the_page(gelo: Gelo, tmp_path: Path) -> None:
     """The sweep without what it trains, which others test."""
     out, into, spec = re.findall(r"(?:^    .+\n)+", PAGE.read_text(), flags=re.MULTILINE)
     model = _mini()
@@ -31,17 +29,17 @@ def test_the_commands_of_the_page(tmp_path: Path) -> None:
     for command in _lines(into):
         if "import" in command:
             save(published(model, 16 if "froundation" in command else 2), tmp_path / "40_backbone.pth")
-        said = _run(command, tmp_path)
+        said = _done(gelo, command)
     (scored,) = re.findall(r"zero_shot/flags/top1 +│ +(\d+\.\d\d)", said)
     sweep = yaml.safe_load(spec) | {"datasets": ["flags"], "evaluate": ["zero_shot"]}
     del sweep["tasks"]["morphs"]
     (tmp_path / "beside.yaml").write_text(yaml.safe_dump(sweep))
-    assert "report: " in _run("gelo run beside.yaml", tmp_path)
+    assert "report: " in _done(gelo, "gelo run beside.yaml")
     rows = list(csv.DictReader((tmp_path / "out" / "beside" / "report" / "zero_shot.csv").open()))
     assert [row["adaptation"] for row in rows] == ["none", "imported"]
     assert rows[1]["flags"] == scored, "a sweep and evaluate say the same"
     for command in _lines(out):
-        _run(command.replace("small/KEY", f"beside/{rows[1]['trial']}"), tmp_path)
+        _done(gelo, command.replace("small/KEY", f"beside/{rows[1]['trial']}"))
     page = (tmp_path / "faces-lora" / "README.md").read_text()
     kept = f"{float(scored) / float(rows[0]['flags']):.3f}"
     assert f"| zero_shot/mean_1/top1 | {rows[0]['flags']} | {scored} |" in page and f"GELO {kept}" in page
@@ -61,9 +59,7 @@ def _lines(block: str) -> list[str]:
     return [line.strip() for line in block.splitlines() if line.strip()]
 
 
-def _run(command: str, folder: Path) -> str:
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "160"}
-    words = [sys.executable, "-m", *command.split()]
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=500, check=False)
-    assert done.returncode == 0, (command, done.stdout + done.stderr)
-    return done.stdout
+def _done(gelo: Gelo, command: str) -> str:
+    said = gelo(*command.split()[1:])
+    assert said.code == 0, (command, said.text)
+    return said.out
