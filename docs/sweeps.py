@@ -41,7 +41,9 @@ def page() -> str:
     parts.append(
         "## `tasks`\n\nA task's name and its settings, or a list of such blocks: "
         f"{', '.join(f'`{name}`' for name in TASKS)}. `backbones` in a block takes some of the sweep's; `adaptation`, `remedy` and `head`\n"
-        "are below; the others are those of training. What is left out is the task's default:\n\n" + _defaults()
+        "are below; `imported` takes encoders of `gelo import` ([models-in-and-out.md](models-in-and-out.md#in-a-sweep)): "
+        "`{imported: {NAME: {path: DIR}}}`; the others are those of training. What is left out is the task's default:\n\n"
+        + _defaults()
     )
     parts.append(_section("Training", Training, "per task, above"))
     for title, kinds in (("`adaptation`", ADAPTATIONS), ("`remedy`", REMEDIES), ("`head`", HEADS)):

@@ -110,6 +110,10 @@ BLOCKS = {
         "gelo prepare --list": "tests/e2e/test_docs_data.py",
         "gelo cache": "tests/e2e/test_docs_data.py",
     },
+    "models-in-and-out.md": {
+        "gelo export small/KEY": "tests/e2e/test_models_out_in.py",
+        "gelo import 40_backbone.pth": "tests/e2e/test_models_out_in.py",
+    },
     "real-weights.md": {"mkdir -p weights": "tests/e2e/test_real_weights.py"},
     "your-own-data.md": {
         "gelo prepare mine --from photos --reader folder\n": "tests/e2e/test_docs_data.py",

@@ -86,7 +86,7 @@ def _read(name: str, entry: Any, faults: list[Fault]) -> tuple[Any, Trial | None
     if said is None and was is not None:  # the sweep has it: see `sweeps.exchange.brought`
         said, fault = was, None
     trial, fault = (None, fault) if said is None else _trial(said, f"{where}.path", folder)
-    if trial is not None and was is not None and said != was:
+    if said is not None and trial is not None and was is not None and said != was:
         now = said["adaptation"]["fingerprint"]
         remedy = "bring the old one back, or give the sweep a new name"
         fault = Fault(f"{where}.path", f"another encoder ({now})", was["adaptation"]["fingerprint"], remedy)

@@ -261,10 +261,12 @@ def said_by(snippets: dict[str, str], folder: Path) -> dict[str, Any]:
 def test_the_cards_own_lines_give_the_features(detector: str, base: Encoder, tmp_path: Path) -> None:
     """Beside what gelo makes of the same photo."""
     trial = trained(base, tmp_path / "trial", LORA, detector=detector)
-    taken(tmp_path / "trial", tmp_path / "out")
-    taken(MINI, tmp_path / "base", "huggingface")
+    every = detector == "morph"  # the other's detector alone: transformers and peft take their time
+    taken(tmp_path / "trial", tmp_path / "out", *([] if every else ["open_clip"]))
+    if every:
+        taken(MINI, tmp_path / "base", "huggingface")
     found = lines(tmp_path / "out" / "README.md")
-    assert len(found) == 4
+    assert len(found) == (4 if every else 2)
     told = said_by(found, tmp_path / "out")
     ours, photo = load(tmp_path / "trial"), Image.open(tmp_path / "out" / "photo.jpg")
     features = ours.encode_images(ours.transform.to_uint8(photo)[None])

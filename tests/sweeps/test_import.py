@@ -12,6 +12,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from gelo.api import load
 from gelo.models.backbones.zoo import load_backbone
@@ -89,6 +90,8 @@ def test_the_detector_sees_what_its_paper_shows_it(method: str, bgr: bool, files
     shown = transforms(brought.trial.preprocess, base.transform).test
     assert (shown.mean, shown.std) == (MEAN[method], STD[method])
     assert (shown.channels == "bgr") is bgr and shown.resize == "squash"
+    head = load_file(asked.to / "trained" / "head.safetensors")
+    assert {name: tuple(tensor.shape) for name, tensor in head.items()} == {"weight": (2, 128), "bias": (2,)}
     made = json.loads((asked.to / "trained" / "training.json").read_text())
     tower = load_tower(asked.to / "trained").encoder(base)
     assert made["vision"] == tower.vision_fingerprint
@@ -246,3 +249,28 @@ def test_rounding_of_merging_and_taking_apart_is_no_difference(files: Callable[.
     assert bring(close).remarks == ("text tower and frozen vision weights: those of mini-s",)
     other = files("madation", to=close.to.with_name("other"), change=_set("visual.ln_pre.bias", lambda t: t + 1e-3))
     assert any("1 of" in remark and "ln_pre.bias by 1.0e-03" in remark for remark in bring(other).remarks)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_full_size(tmp_path: Path) -> None:
+    """ViT-B/16 as MADation saves it, 398 tensors; no weights of the backbone are here to compare with."""
+    torch.manual_seed(0)
+    model = open_clip.create_model("ViT-B-16-quickgelu", pretrained=None).eval()
+    with torch.no_grad():  # biases are born as 0
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(0, 0.02)
+    state = published(model, 2)
+    assert len(state) == 398, "as the papers' module definitions count"
+    heads = save(header(512), tmp_path / "40_header.pth")
+    asked = Asked(save(state, tmp_path / "40_backbone.pth"), tmp_path / "mad", header=heads, alpha=4.0)
+    brought = bring(asked)
+    assert (brought.trial.backbone, brought.trial.collection) == ("ViT-B/16", "paper")
+    assert "not compared with the weights of ViT-B/16" in brought.remarks[0]
+    tower = load_file(tmp_path / "mad" / "trained" / "encoder.safetensors")
+    model.visual.load_state_dict(tower)
+    images = torch.randn(2, 3, 224, 224)
+    with torch.inference_mode():
+        theirs = image_features(state, images, heads=12, gamma=4 / 2**0.5, quick=True)
+        ours = model.encode_image(images)
+    assert float((ours - theirs).abs().max() / theirs.norm(dim=1).max()) <= 1e-5
