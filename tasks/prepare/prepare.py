@@ -97,11 +97,8 @@ class Seen:
                     count=len(self.lost.ids), reason="cannot be decoded", first=tuple(sorted(self.lost.ids)[:_NAMED])
                 )
             )
-        stays = (
-            [f"the images stay in {_whole(self.layout.held)}, which has to stay where it is"]
-            if self.wanted.in_place
-            else []
-        )
+        held = self.layout.held if self.wanted.in_place else None
+        stays = [f"the images stay in {legible(str(held.resolve()))}, which has to stay where it is"] if held else []
         return Understood(
             reader=self.wanted.reader or "official",
             root=legible(str(self.wanted.source.resolve())),
