@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     given = parser.parse_args()
-    images, batch, steps, rounds = (200, 32, 3, 1) if given.smoke else (4_096, 128, 12, 5)
+    images, batch, steps, rounds = (200, 32, 3, 1) if given.smoke else (2_048, 128, 8, 5)
     torch.set_num_threads(1)  # as many threads as were asked for, each of which does all of an image
     kinds: tuple[Augment, ...] = ("flip", "rand_augment")
     ways = [f"{side} {kind}" for kind in kinds for side in ("ours", "theirs")] + ["host alone"]
