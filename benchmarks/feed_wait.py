@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--smoke", action="store_true")
     smoke = parser.parse_args().smoke
-    images, batch, steps, rounds = (300, 32, 4, 1) if smoke else (4_096, 128, 30, 5)
+    images, batch, steps, rounds = (300, 32, 4, 1) if smoke else (2_048, 128, 30, 5)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -132,9 +132,16 @@ class Stream:
 
 
 def fed(
-    stream: Stream, beside: Mapping[str, Stream], world: World, parts: int, start: int, stop: int
+    stream: Stream,
+    beside: Mapping[str, Stream],
+    world: World,
+    parts: int,
+    start: int,
+    stop: int,
+    workers: int | None = None,
 ) -> Iterator[list[Batch]]:
-    """This rank's micro-batches of each step, those of the streams `beside` as their `extra`; read by as many threads as torch has."""
+    """This rank's micro-batches of each step, those of the streams `beside` as their `extra`. workers: threads that read, as many as torch
+    has where nothing is said."""
     streams = {"": stream, **beside}
 
     def rows(step: int) -> dict[str, NDArray[np.integer]]:
@@ -143,7 +150,7 @@ def fed(
     def begin(step: int, drawn: dict[str, NDArray[np.integer]]) -> dict[str, Callable[[], list[Batch]]]:
         return {name: each.begin(step, drawn[name], world, parts) for name, each in streams.items()}
 
-    for begun in ahead(rows, begin, start, stop, torch.get_num_threads()):
+    for begun in ahead(rows, begin, start, stop, workers or torch.get_num_threads()):
         made = {name: finish() for name, finish in begun.items()}
         own = made.pop("")
         yield [replace(batch, extra={name: of[i] for name, of in made.items()}) for i, batch in enumerate(own)]

@@ -97,6 +97,8 @@ class Seen:
                     count=len(self.lost.ids), reason="cannot be decoded", first=tuple(sorted(self.lost.ids)[:_NAMED])
                 )
             )
+        held = self.layout.held if self.wanted.in_place else None
+        stays = [f"the images stay in {legible(str(held.resolve()))}, which has to stay where it is"] if held else []
         return Understood(
             reader=self.wanted.reader or "official",
             root=legible(str(self.wanted.source.resolve())),
@@ -104,7 +106,7 @@ class Seen:
             columns=dict(self.layout.used),
             splits=dict(self.layout.taken),
             left_out=tuple(left),
-            notes=(*self.layout.notes, *notes_of(self.layout)),
+            notes=(*self.layout.notes, *notes_of(self.layout), *stays),
         )
 
     def undefined(self) -> dict[str, str]:

@@ -85,35 +85,31 @@ def augment(
     """uint8 (N, S, S, 3) -> (N, size, size, 3) by what `draw` draws. count, own: `pixels` are those of `own` of so many images, for all of
     which is drawn, so that each is augmented as if all were here."""
     drawn = draw(kind, pixels.shape[1], size, rng, len(pixels) if count is None else count).of(own)
-    if drawn.corners is not None:
-        pixels = np.stack([i[y : y + size, x : x + size] for i, y, x in zip(pixels, *drawn.corners, strict=True)])
-    if drawn.mirrored is None:
+    if drawn.corners is None and drawn.mirrored is None:
         return pixels
-    if drawn.flip_first:
-        return _each(_flipped(pixels, drawn.mirrored), drawn.changes)
-    return _flipped(_each(pixels, drawn.changes), drawn.mirrored)
+    out = np.empty((len(pixels), size, size, 3), np.uint8)
+    for place, image in enumerate(pixels):
+        if drawn.corners is not None:
+            top, left = drawn.corners[:, place]
+            image = image[top : top + size, left : left + size]
+        mirrored = drawn.mirrored is not None and drawn.mirrored[place]
+        if mirrored and drawn.flip_first:
+            image = image[:, ::-1]
+        if drawn.changes:
+            image = _changed(image, drawn.changes[place])
+        out[place] = image[:, ::-1] if mirrored and not drawn.flip_first else image
+    return out
 
 
 def _mirrored(count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     return rng.random(count) < 0.5
 
 
-def _flipped(pixels: Pixels, mirrored: NDArray[np.bool_]) -> Pixels:
-    out = pixels.copy()
-    out[mirrored] = out[mirrored, :, ::-1]
-    return out
-
-
-def _each(pixels: Pixels, changes: tuple[list[Change], ...]) -> Pixels:
-    if not changes:
-        return pixels
-    out = np.empty_like(pixels)
-    for place, own in enumerate(changes):
-        image = Image.fromarray(pixels[place])
-        for change in own:
-            image = change(image)
-        out[place] = np.asarray(image)
-    return out
+def _changed(pixels: Pixels, changes: list[Change]) -> Pixels:
+    image = Image.fromarray(pixels)
+    for change in changes:
+        image = change(image)
+    return np.asarray(image)
 
 
 def rand_augment(size: int, rng: np.random.Generator) -> list[Change]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gelo.tasks.training.augment import Change, Drawn, gamma_table, operate, shift_tables
-from gelo.tasks.training.colours import grey, hue, over
+from gelo.tasks.training.colours import grey, hue, over, sent
 
 _SMOOTH = 13  # the weights of Pillow's SMOOTH: eight of 1 about one of 5
 
@@ -28,7 +28,7 @@ def augmented(images: Tensor, drawn: Drawn) -> Tensor:
         images = _cropped(images, drawn.corners, drawn.size)
     if drawn.mirrored is None:
         return images
-    mirrored = torch.from_numpy(drawn.mirrored).to(images.device).view(-1, 1, 1, 1)
+    mirrored = sent(drawn.mirrored, images.device).view(-1, 1, 1, 1)
     if drawn.flip_first:
         return changed(torch.where(mirrored, images.flip(-1), images), drawn.changes)
     images = changed(images, drawn.changes)
@@ -48,7 +48,7 @@ def changed(images: Tensor, changes: Sequence[list[Change]]) -> Tensor:
         out = images.clone()
         for name, (places, values) in groups.items():
             if name != "identity":
-                chosen = torch.tensor(places, device=images.device)
+                chosen = sent(places, images.device)
                 out[chosen] = OPERATIONS[name](images[chosen], values)
         images = out
     return images
@@ -71,7 +71,7 @@ def _named(change: Change, side: int) -> tuple[str, object]:
 
 
 def _cropped(images: Tensor, corners: NDArray[np.int64], size: int) -> Tensor:
-    tops, lefts = torch.from_numpy(corners).to(images.device)
+    tops, lefts = sent(corners, images.device)
     along, number = torch.arange(size, device=images.device), torch.arange(len(images), device=images.device)
     bands = torch.arange(3, device=images.device)
     rows, columns = tops[:, None] + along, lefts[:, None] + along
@@ -97,7 +97,7 @@ def _map(name: str, strength: float, side: int) -> tuple[int, ...]:
 def _move(x: Tensor, maps: Sequence[tuple[int, ...]]) -> Tensor:
     """Nearest pixels, black beyond the border."""
     height, width = x.shape[2:]
-    a0, a1, a2, a3, a4, a5 = torch.tensor(maps, device=x.device).T[:, :, None, None]
+    a0, a1, a2, a3, a4, a5 = sent(maps, x.device).T[:, :, None, None]
     down = torch.arange(height, device=x.device)[:, None]
     across = torch.arange(width, device=x.device)[None, :]
     columns = (a2 + a1 * down + a0 * across) >> 16
@@ -111,7 +111,7 @@ def _move(x: Tensor, maps: Sequence[tuple[int, ...]]) -> Tensor:
 def _blend(x: Tensor, plain: Tensor, factors: Sequence[float]) -> Tensor:
     """plain + factor (x - plain), within 0..255, its fraction cut off."""
     plain = plain.to(torch.float32)
-    by = torch.tensor(factors, dtype=torch.float32, device=x.device).view(-1, 1, 1, 1)
+    by = sent(factors, x.device, torch.float32).view(-1, 1, 1, 1)
     return (x.to(torch.float32) - plain).mul_(by).add_(plain).clamp_(0, 255).to(torch.uint8)
 
 
@@ -132,11 +132,11 @@ def _sharpness(x: Tensor, factors: Sequence[float]) -> Tensor:
 
 def _posterize(x: Tensor, bits: Sequence[float]) -> Tensor:
     masks = [256 - (1 << (8 - int(each))) for each in bits]
-    return x & torch.tensor(masks, dtype=torch.uint8, device=x.device).view(-1, 1, 1, 1)
+    return x & sent(masks, x.device, torch.uint8).view(-1, 1, 1, 1)
 
 
 def _solarize(x: Tensor, thresholds: Sequence[float]) -> Tensor:
-    limits = torch.tensor(thresholds, dtype=torch.float32, device=x.device).view(-1, 1, 1, 1)
+    limits = sent(thresholds, x.device, torch.float32).view(-1, 1, 1, 1)
     return torch.where(x < limits, x, 255 - x)
 
 
@@ -146,7 +146,7 @@ def _looked_up(x: Tensor, tables: Tensor) -> Tensor:
 
 
 def _table(x: Tensor, tables: Sequence[NDArray[np.uint8]]) -> Tensor:
-    return _looked_up(x, torch.from_numpy(np.stack(tables)).to(x.device))
+    return _looked_up(x, sent(np.stack(tables), x.device))
 
 
 def _auto_contrast(x: Tensor, _: Sequence[object]) -> Tensor:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _ROUND = 1 << 15
@@ -16,6 +18,14 @@ def grey(x: Tensor) -> Tensor:
     return (red * 19595 + green * 38470 + blue * 7471 + _ROUND) >> 16
 
 
+def sent(
+    values: NDArray[np.generic] | Sequence[object], device: torch.device, dtype: torch.dtype | None = None
+) -> Tensor:
+    """The values on the device; the host does not wait for what a GPU is at."""
+    held = torch.as_tensor(values, dtype=dtype)
+    return held.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else held.to(device)
+
+
 def over(x: Tensor, number: float) -> Tensor:
     """x / number as a processor divides: by a number of Python's, a GPU multiplies by its reciprocal, and so may differ in the last bit."""
     return x / torch.full((), number, dtype=x.dtype, device=x.device)
@@ -23,7 +33,7 @@ def over(x: Tensor, number: float) -> Tensor:
 
 def hue(x: Tensor, factors: Sequence[float]) -> Tensor:
     """uint8 (N, 3, H, W) with its hues turned by `factors` of the circle of 256 steps: torchvision's adjust_hue of a Pillow image."""
-    turns = torch.tensor([int(255 * each) for each in factors], device=x.device).view(-1, 1, 1)
+    turns = sent([int(255 * each) for each in factors], x.device).view(-1, 1, 1)
     hues, saturation, value = _hsv(x)
     return _rgb((hues + turns) % 256, saturation, value)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gelo.models.backbones.transforms import Transform
+from gelo.tasks.training.colours import sent
 
 _PLACES, _LOW = 22, 12
 MOST = 2.0  # times an image may be larger than what it becomes: with more taps sums would pass 2 ** 24
@@ -36,7 +37,7 @@ def resized(transform: Transform, pixels: Tensor) -> Tensor:
     if side == transform.size:
         return images.contiguous()
     factors = [
-        torch.from_numpy(each.astype(np.float32).T.copy()).to(images.device)
+        sent(each.astype(np.float32).T.copy(), images.device)
         for each in halves(weights(side, transform.size, transform.interpolation))
     ]
     return _pass(_pass(images, *factors).transpose(2, 3), *factors).transpose(2, 3).contiguous()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -73,7 +73,7 @@ class SplitSource:
         self, rows: NDArray[np.integer], draws: np.random.Generator | None, own: slice, device: torch.device
     ) -> Callable[[], torch.Tensor]:
         """`begin` that leaves to the device all but decoding, and resizing where images differ in size, shrink much, or are not RGB."""
-        images, shown = self._images(rows[own], lambda image: image), self._transform
+        images, shown = list(self._images(rows[own], lambda image: image)), self._transform
         drawn = None if draws is None else draw(self._kind, shown.size, self._size, draws, len(rows)).of(own)
         stored = len({(image.size, image.mode) for image in images}) == 1 and images[0].mode == "RGB"
         as_stored = stored and resizable(shown, images[0].height, images[0].width)
@@ -92,27 +92,34 @@ class SplitSource:
     def _decoded(self, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
         """uint8 (n, S, S, 3), the transform's. What threads do twice here gives the same twice."""
         if self._kept is None:
-            return _stacked(self._images(rows, self._transform.to_uint8), self._transform.size)
+            return self._fresh(rows)
         missing = rows[~self._there[rows]]
         if len(missing):
-            self._kept[missing] = _stacked(self._images(missing, self._transform.to_uint8), self._transform.size)
+            self._kept[missing] = self._fresh(missing)
             self._there[missing] = True
         return self._kept[rows]
 
-    def _images(self, rows: NDArray[np.integer], shown: Callable[[Image.Image], T]) -> list[T]:
-        """What `shown` makes of each image."""
-        images, faults = [], []
+    def _fresh(self, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
+        pixels = np.empty((len(rows), self._transform.size, self._transform.size, 3), np.uint8)
+        for place, image in enumerate(self._images(rows, self._transform.to_uint8)):
+            pixels[place] = image
+        return pixels
+
+    def _images(self, rows: NDArray[np.integer], shown: Callable[[Image.Image], T]) -> Iterator[T]:
+        """What `shown` makes of each image; after the last, UserError with those that cannot be read."""
+        faults = []
         for row in rows.tolist():
             data = self._pack.read(row)
             try:
                 with decoding():
-                    images.append(shown(open_image(data, self._dataset.card.reading)))
+                    image = shown(open_image(data, self._dataset.card.reading))
             except UNREADABLE as error:
                 identity = self._dataset.records(self._split, [row], ["id"])[0]["id"]
                 faults.append(image_fault(f"{self.name} id {identity!r}", error, "prepare the data set again"))
+                continue
+            yield image
         if faults:
             raise UserError(f"data set {self._dataset.name}", faults)
-        return images
 
     def column(self, name: str) -> NDArray[np.object_]:
         """See Source."""
@@ -125,7 +132,3 @@ class SplitSource:
         if texts is None:
             raise UserError(f"data set {self._dataset.name}", Fault(self.name, why_not, "prompts that can be asked"))
         return torch.from_numpy(zeroshot.classifier(texts)).float().to(base.device)
-
-
-def _stacked(images: list[NDArray[np.uint8]], side: int) -> NDArray[np.uint8]:
-    return np.stack(images) if images else np.empty((0, side, side, 3), np.uint8)

@@ -67,6 +67,7 @@ def test_nothing_is_copied_but_what_does_not_lie_in_one_piece(both: tuple[Datase
     copied, stayed = both
     assert stayed.card.elsewhere is not None and Path(stayed.elsewhere).name == "train.rec"
     assert bytes_of(stayed, "train") < bytes_of(copied, "train") - sum(map(len, IMAGES)) / 2
+    assert stayed.card.understood is not None and stayed.card.understood.notes[-1].startswith("the images stay in /")
     file = Path(stayed.elsewhere).read_bytes()
     packed(stayed, "train", tmp_path)
     kept = next(tmp_path.glob("packs/*/*/train/images.bin")).read_bytes()
