@@ -167,18 +167,19 @@ def test_rank_0_does_not_wait_for_a_peer_that_is_gone(monkeypatch: pytest.Monkey
         monkeypatch.setattr(gang, name, seconds)
     ended: list[int] = []
     monkeypatch.setattr(gang.os, "_exit", ended.append)
-    over, comes_out = threading.Event(), False
+    over, out = threading.Event(), threading.Event()
 
     def failure(job: Exception | None) -> Exception | None:
-        if comes_out:
+        if out.is_set():
             over.set()
         return job
 
     monkeypatch.setattr(ray, "wait", lambda jobs, num_returns, timeout: (jobs, []))
     monkeypatch.setattr(gang, "_failure", failure)
-    for jobs, comes_out, told in (([None, RESET], False, [1]), ([None, RESET], True, []), ([None, None], True, [])):
+    for jobs, frees, told in (([None, RESET], False, [1]), ([None, RESET], True, []), ([None, None], True, [])):
         seen = threading.Event()
         over.clear()
+        (out.set if frees else out.clear)()
         gang._watch(jobs, over, seen)
         assert (ended, seen.is_set()) == (told, RESET in jobs)
         ended.clear()
