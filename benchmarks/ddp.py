@@ -46,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--smoke", action="store_true")
     smoke = parser.parse_args().smoke
-    backbone, images, batch, epochs, rounds = ("mini-s", 64, 16, 2, 1) if smoke else ("mini-l", 512, 64, 3, 5)
+    backbone, images, batch, epochs, rounds = ("mini-s", 64, 16, 2, 1) if smoke else ("mini-l", 512, 64, 3, 3)
     training = {
         "data": "noise", "epochs": epochs, "batch": batch, "lr_backbone": 1e-5, "lr_head": 1e-3, "weight_decay": 0.05, "clip": 5.0,
         "schedule": "cosine", "warmup_epochs": 1, "sampler": "shuffled", "augment": "flip",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -158,6 +159,30 @@ def test_a_job_fails_with_its_own_reason(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(ray, "get", get)
     assert gang._failure("job") is reason
+
+
+def test_rank_0_does_not_wait_for_a_peer_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process ends when neither an error nor an aborted group has freed it; not when it came out by itself, or all is well."""
+    for name, seconds in (("_LOOK", 0.01), ("_PATIENCE", 0.05), ("_LEAVE", 0.05)):
+        monkeypatch.setattr(gang, name, seconds)
+    ended: list[int] = []
+    monkeypatch.setattr(gang.os, "_exit", ended.append)
+    over, out = threading.Event(), threading.Event()
+
+    def failure(job: Exception | None) -> Exception | None:
+        if out.is_set():
+            over.set()
+        return job
+
+    monkeypatch.setattr(ray, "wait", lambda jobs, num_returns, timeout: (jobs, []))
+    monkeypatch.setattr(gang, "_failure", failure)
+    for jobs, frees, told in (([None, RESET], False, [1]), ([None, RESET], True, []), ([None, None], True, [])):
+        seen = threading.Event()
+        over.clear()
+        (out.set if frees else out.clear)()
+        gang._watch(jobs, over, seen)
+        assert (ended, seen.is_set()) == (told, RESET in jobs)
+        ended.clear()
 
 
 def test_ranks_of_one_machine_meet_on_its_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
