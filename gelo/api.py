@@ -94,8 +94,8 @@ def evaluate(
     folders of prepared sets and of what is made of them (out/data and out/cache). cache_limit: gigabytes. verify: hash every shard anew.
     show: progress on stderr.
 
-    Returns one `Result` for each suite and data set: `values` (fractions in [0, 1]) and `intervals` (95 %, low and high) by full metric
-    name, `absent` (why a metric has no value), `counts`.
+    Returns one `Result` for each suite and data set: `values` (fractions in [0, 1], or what else their `Metric` says) and `intervals`
+    (95 %, low and high) by full metric name, `absent` (why a metric has no value), `counts`.
 
     Raises UserError where anything that was asked for cannot be scored, as the command ends with exit code 2; with allow_partial the others
     are returned, and each fault is a warning.
@@ -129,8 +129,9 @@ def results(*sweeps: str, storage: str | Path = "out") -> pd.DataFrame:
 
     Columns: `sweep`, `trial` (its key), `label` (as `gelo status` has it), `backbone`, `task` ("none": untouched), `adaptation`, `remedy`,
     `seed`; `suite`, `dataset`, `part` (the data set, or the attack or domain in it), `metric` (its full name); `value`, `low`, `high`
-    (fractions in [0, 1], 95 %; NaN where there is none, and then `reason` says why); `better` ("higher", "lower", "" for a spread);
-    `n` (what was compared, in all), `counts` (in words), `protocol`, `protocol_version`, `scale`, `partial`, `leak`, `unchecked`.
+    (fractions in [0, 1], or what else their `Metric` says; 95 %; NaN where there is none, and then `reason` says why); `better` ("higher",
+    "lower", "" for a spread); `n` (what was compared, in all), `counts` (in words), `protocol`, `protocol_version`, `scale`, `partial`,
+    `leak`, `unchecked`.
     Rows stand in the order of the report's tables. A trial without results, such as one that failed, has no row: `gelo status` shows it.
 
     Raises UserError for no name, an unknown one (with the nearest), and a sweep of which nothing is scored yet. A result file that cannot

@@ -23,13 +23,9 @@ def members(group: str, own: Sequence[type[S]], base: type[S]) -> tuple[type[S],
         kind = kind_of(given) if isinstance(given, type) and issubclass(given, base) else ""
         if not kind:
             return strange(given, where, f"a {base.__name__} with a `kind` of its own")
-        if "version" in given.model_fields or type(given.version) is not int or given.version < 1:
-            return Fault(
-                where,
-                f"version {getattr(given, 'version', 'a field')!r}",
-                "a whole number of the class, from 1",
-                "mend it",
-            )
+        version = "a field" if "version" in given.model_fields else given.version
+        if type(version) is not int or version < 1:
+            return Fault(where, f"version {version!r}", "a whole number of the class, from 1", "version = 2")
         if kind in found or kind in _RESERVED:
             return Fault(where, f"kind {kind!r}, which is taken", "a kind of its own", "rename it")
         if lacking := sorted(getattr(given, "__abstractmethods__", ())):

@@ -11,29 +11,30 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from gelo.models.remedies.base import Hooks, RemedySpec
+
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "add.md"
-SECTIONS = ("Remedy", "Adaptation", "Head", "Protocol", "Metric", "Data set", "Task")
+FILES = ("remedy", "hold", "cap", "adaptation", "head", "protocol", "metric", "separation", "dataset", "faces", "task")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
 def examples() -> tuple[dict[str, str], dict[str, list[str]]]:
     """Of the page: text by file of the package, and entry points by group."""
-    modules: dict[str, str] = {}
-    points: dict[str, list[str]] = {}
-    for section in re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)[1:]:
-        if section.split("\n", 1)[0] not in SECTIONS:
-            continue
-        (code,) = re.findall(r"^```python\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)
-        ((group, line),) = re.findall(r'^    \[project\.entry-points\."(.+)"\]\n    (.+)$', section, flags=re.MULTILINE)
-        modules[code.split('"""')[1]] = code
-        points.setdefault(group, []).append(line.replace('"', ""))
-    return modules, points
+    modules = {code.split('"""')[1]: code for code in blocks("python")}
+    (project,) = map(tomllib.loads, blocks("toml"))
+    groups = project["project"]["entry-points"]
+    return modules, {group: [f"{name} = {value}" for name, value in lines.items()] for group, lines in groups.items()}
 
 
 def installed(place: Path, name: str, modules: Mapping[str, str], points: Mapping[str, list[str]]) -> Path:
@@ -86,24 +87,59 @@ def kitchen(place: Path) -> Path:
     return place
 
 
-def test_the_page_shows_one_example_and_one_line_of_each() -> None:
+def badges(place: Path) -> Path:
+    """The official download of the page's pairs: four people, each of a colour, and twelve pairs in two folds."""
+    pairs = []
+    for number, colour in enumerate(((200, 20, 20), (20, 200, 20), (20, 20, 200), (180, 180, 20))):
+        folder = place / "badges-1.0" / f"who{number}"
+        folder.mkdir(parents=True)
+        for image in range(4):
+            shade = [value + 15 * image for value in colour]
+            Image.new("RGB", (32, 32), (shade[0], shade[1], shade[2])).save(folder / f"{image}.png")
+        for image in range(3):
+            pairs.append(f"who{number}/{image}.png who{number}/3.png 1 {image % 2}")
+            pairs.append(f"who{number}/{image}.png who{(number + 1 + image) % 4}/{(image + 1) % 3}.png 0 {image % 2}")
+    (place / "badges-1.0" / "pairs.txt").write_text("\n".join(pairs))
+    return place
+
+
+def test_the_page_shows_whole_examples_and_a_line_of_each() -> None:
     modules, points = examples()
-    assert list(modules) == [
-        f"my_package/{name}.py" for name in ("remedy", "adaptation", "head", "protocol", "metric", "dataset", "task")
-    ]
-    groups = ("remedies", "adaptations", "heads", "protocols", "datasets", "tasks")
-    assert {group: len(lines) for group, lines in points.items()} == {
-        f"gelo.{group}": 1 + (group == "protocols") for group in groups
-    }
+    assert sorted(modules) == sorted(f"my_package/{name}.py" for name in FILES)
+    named = [line.partition(" = ")[2].partition(":")[0] for lines in points.values() for line in lines]
+    assert sorted(named) == sorted(f"my_package.{name}" for name in FILES)
     assert max(len(code.splitlines()) for code in modules.values()) < 60
+
+
+def test_the_tables_of_the_page_name_every_hook_and_declaration() -> None:
+    hooks = [name for name in vars(Hooks) if not name.startswith("_")]
+    assert set(re.findall(r"^\| `(\w+)\(\w*(?:, \w+)*\)` \| ", PAGE.read_text(), flags=re.MULTILINE)) >= set(hooks)
+    declared = {name for name in RemedySpec.__annotations__ if name != "kind"} | {"version", "data", "parents"}
+    assert declared <= set(re.findall(r"^\| `(\w+)", PAGE.read_text(), flags=re.MULTILINE))
+
+
+def test_the_projects_file_builds_with_the_entry_points_of_the_page(tmp_path: Path) -> None:
+    modules, points = examples()
+    for file, text in {**modules, "my_package/__init__.py": "", "pyproject.toml": blocks("toml")[0]}.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(text)
+    done = ran(
+        tmp_path, "-c", "from setuptools import build_meta as b; b.prepare_metadata_for_build_wheel('.')", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    (about,) = tmp_path.glob("*.dist-info")
+    told = (about / "entry_points.txt").read_text()
+    assert all(f"[{group}]" in told and line in told for group, lines in points.items() for line in lines)
+    assert "Requires-Dist: gelo-sweeps" in (about / "METADATA").read_text()
 
 
 SPEC = """
 from gelo.sweeps.spec.sweep import parse_spec
-block = {"remedy": ["none", {"keep_length": {"strength": [0, 0.5]}}, [{"keep_length": {}}, "ema"]], "adaptation": "norms"}
+remedies = ["none", {"keep_length": {"strength": [0, 0.5]}}, [{"keep_length": {}}, "ema"], [{"hold": {"count": 2}}, {"cap": {}}]]
+block = {"remedy": remedies, "adaptation": "norm_gains"}
 spec = {
-    "name": "mine", "backbones": ["mini-s"], "tasks": {"faces": {**block, "head": "softmax"}, "forms": {"adaptation": "lora"}},
-    "evaluate": ["zero_shot", "calibration", "per_class"], "also": ["kitchen"],
+    "name": "mine", "backbones": ["mini-s"], "tasks": {"faces": {**block, "head": "smoothed"}, "forms": {"adaptation": "lora"}},
+    "evaluate": ["zero_shot", "calibration", "per_class", "separation"], "also": ["kitchen", "badges"],
 }
 for trial in parse_spec(spec, "mine.yaml").trials():
     print(trial.label, "|", trial.head.kind if trial.head else "-", "|", trial.training.data if trial.training else "-")
@@ -113,17 +149,19 @@ for trial in parse_spec(spec, "mine.yaml").trials():
 def test_a_spec_takes_remedy_adaptation_head_and_task(package: Path) -> None:
     assert printed(package, SPEC) == [
         "mini-s untouched | - | -",
-        "mini-s faces norms seed 0 | softmax | faces",
-        "mini-s faces norms keep_length(strength=0.0) seed 0 | softmax | faces",
-        "mini-s faces norms keep_length(strength=0.5) seed 0 | softmax | faces",
-        "mini-s faces norms keep_length(strength=1.0) + ema(decay=0.999) seed 0 | softmax | faces",
-        "mini-s forms lora seed 0 | softmax | shapes",
+        "mini-s faces norm_gains seed 0 | smoothed | faces",
+        "mini-s faces norm_gains keep_length(strength=0.0) seed 0 | smoothed | faces",
+        "mini-s faces norm_gains keep_length(strength=0.5) seed 0 | smoothed | faces",
+        "mini-s faces norm_gains keep_length(strength=1.0) + ema(decay=0.999) seed 0 | smoothed | faces",
+        "mini-s faces norm_gains hold(count=2) seed 0 | smoothed | faces",
+        "mini-s faces norm_gains hold(count=2) + cap(most=0.1) seed 0 | smoothed | faces",
+        "mini-s forms lora seed 0 | smoothed | shapes",
     ]
 
 
 def test_a_package_that_lies_on_the_path_twice_counts_once(package: Path, tmp_path: Path) -> None:
     again = shutil.copytree(package, tmp_path / "again")
-    assert len(printed(Path(f"{package}{os.pathsep}{again}"), SPEC)) == 6
+    assert len(printed(Path(f"{package}{os.pathsep}{again}"), SPEC)) == 8
 
 
 ASKING = {
@@ -165,7 +203,10 @@ from pathlib import Path
 import torch
 from gelo.models.adapt import Full
 from gelo.models.backbones.zoo import load_backbone
-from my_package.adaptation import Norms
+from gelo.models.remedies.base import Bench
+from my_package.adaptation import NormGains
+from my_package.cap import Cap
+from my_package.hold import Hold
 from my_package.remedy import KeepLength
 from tests.models.toy_run import go
 
@@ -182,37 +223,55 @@ plain, neutral, acting = run(), run(KeepLength(strength=0)), run(KeepLength(stre
 print(same(plain, neutral), same(plain, acting), plain.run.step)
 print([name for name in acting.run.history[0] if "keep_length" in name], acting.run.history[0]["loss"] > plain.run.history[0]["loss"])
 
-start, ended = encoder.visual.state_dict(), run(adaptation=Norms()).model
+start, ended = encoder.visual.state_dict(), run(adaptation=NormGains()).model
 norms = {f"{name}.{leaf}" for name, module in encoder.visual.named_modules() if "LayerNorm" in type(module).__name__
          for leaf in ("weight", "bias")}
 moved = {name for name, tensor in ended.merged().items() if not torch.equal(tensor, start[name])}
 print(len(norms) > 10, set(ended.trainable()) == norms, moved == norms)
+
+held = run(Hold(count=2))
+names = list(held.model.trainable())
+still = [name for name in names if torch.equal(held.model.merged()[name], start[name])]
+print(same(plain, run(Hold(count=0))), still == names[-2:])
+
+tower = plain.model.publish()
+capped = Cap(most=0.01).finish(tower, Bench(encoder))
+far = [(capped.weights[name] - start[name]).norm() / start[name].norm().clamp(min=1e-12) for name in start]
+same_towers = lambda one, two: all(torch.equal(tensor, two.weights[name]) for name, tensor in one.weights.items())
+print(0.0099 < float(max(far)) < 0.0101, same_towers(Cap(most=1e9).finish(tower, Bench(encoder)), tower))
 """
 
 
-def test_the_remedy_is_neutral_at_nothing_and_the_adaptation_trains_what_it_says(package: Path) -> None:
-    neutral, loss, norms = printed(package, TRAINED)
+def test_remedies_are_neutral_at_nothing_and_do_what_they_say_as_does_the_adaptation(package: Path) -> None:
+    neutral, loss, norms, held, capped = printed(package, TRAINED)
     assert neutral == "True False 3"
     assert loss == "['loss_keep_length'] True"
     assert norms == "True True True"
+    assert held == capped == "True True"
 
 
 HEAD = """
 import torch
 from gelo.models.heads.head import Head
-from my_package.head import Softmax
+from my_package.head import Smoothed
 
-head, linear = Head(Softmax(), 16, 5, 3), torch.nn.Linear(16, 5)
+head, linear = Head(Smoothed(share=0.2), 16, 5, 3), torch.nn.Linear(16, 5)
 linear.load_state_dict(head.state_dict())
 features, labels = torch.randn(8, 16), torch.arange(8) % 5
-print(torch.equal(head.loss(features, labels), torch.nn.CrossEntropyLoss()(linear(features), labels)))
-again = Head(Softmax(), 16, 5, 3)
+print(torch.equal(head.loss(features, labels), torch.nn.CrossEntropyLoss(label_smoothing=0.2)(linear(features), labels)))
+again = Head(Smoothed(share=0.2), 16, 5, 3)
 print(all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in head.state_dict().items()))
 """
 
 
 def test_the_loss_of_the_head_is_torchs(package: Path) -> None:
     assert printed(package, HEAD) == ["True", "True"]
+
+
+def rows(printed: str) -> list[list[str]]:
+    """Value and interval of each metric of a table."""
+    cells = [[cell.strip() for cell in line.split("│")] for line in printed.splitlines() if "│" in line]
+    return [row[2:4] for row in cells if "/" in row[1]]
 
 
 def test_the_data_set_is_prepared_shown_and_scored_with_protocol_and_metric(package: Path, tmp_path: Path) -> None:
@@ -237,6 +296,15 @@ def test_the_data_set_is_prepared_shown_and_scored_with_protocol_and_metric(pack
         values
     )
     assert 0 <= values["per_class/kitchen/worst_class"] <= values["zero_shot/kitchen/top1"] <= 1
+    pairs = gelo(package, tmp_path, "prepare", "badges", "--from", str(badges(tmp_path / "people")))
+    assert pairs.returncode == 0 and "16 test" in pairs.stdout and "preview" not in pairs.stdout, pairs.stderr
+    words = ("evaluate", "mini-s", "--dataset", "badges", "--suite", "biometric,separation")
+    (accuracy, d_prime) = rows(gelo(package, tmp_path, *words).stdout)
+    assert accuracy[0].endswith("%") and float(accuracy[0].rstrip("% ")) <= 100
+    low, high = map(float, d_prime[1].split(" - "))
+    assert 0 < low < float(d_prime[0]) < high, "as it is, not in per cent"
+    again = gelo(package, tmp_path, "prepare", "badges", "--from", str(tmp_path / "people"))
+    assert f"was there already, from {tmp_path / 'people'}; --from was not read" in again.stdout
     own = gelo(package, tmp_path, "prepare", "kitchen", "--from", str(tree), "--reader", "folder", "--replace")
     assert own.returncode == 2 and "official set's" in own.stderr, "the name is taken"
 
@@ -258,7 +326,18 @@ class Nameless(RemedySpec):
 
 
 class Good(RemedySpec):
+    version = 3
     kind: Literal["good"] = "good"
+
+
+class Zeroth(RemedySpec):
+    version = 0
+    kind: Literal["zeroth"] = "zeroth"
+
+
+class Field(RemedySpec):
+    version: int = 2
+    kind: Literal["field"] = "field"
 """,
     "odd/head.py": """
 from typing import Literal
@@ -284,6 +363,7 @@ TASKS = (face.TASK, replace(face.TASK, name="half", data={"miniature": "faces"})
 POINTS = {
     "gelo.remedies": [
         "absent = odd.absent:Absent", "good = odd.remedy:Good", "nameless = odd.remedy:Nameless", "twice = odd.remedy:Twice",
+        "zeroth = odd.remedy:Zeroth", "field = odd.remedy:Field",
     ],
     "gelo.adaptations": ["leaves = odd.leaves:Leaves"],
     "gelo.heads": ["half = odd.head:Half"],
@@ -295,6 +375,8 @@ LEFT_OUT = {
     "absent of odd (gelo.remedies)": ["ModuleNotFoundError: No module named 'nowhere_at_all'"],
     "nameless of odd (gelo.remedies)": ["a RemedySpec with a `kind` of its own"],
     "twice of odd (gelo.remedies)": ["kind 'ema', which is taken"],
+    "zeroth of odd (gelo.remedies)": ["version 0; expected a whole number of the class, from 1"],
+    "field of odd (gelo.remedies)": ["version 'a field'"],
     "leaves of odd (gelo.adaptations)": ["SystemExit: 3"],
     "half of odd (gelo.heads)": ["Half without loss"],
     "number of odd (gelo.protocols)": ["a Protocol, or a tuple of them"],
@@ -335,7 +417,7 @@ def test_what_is_broken_or_clashes_is_one_line_each_and_all_goes_on_without(tmp_
 def test_a_sweep_trains_an_outside_remedy_on_an_outside_head(package: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(
         "name: mine\nbackbones: [mini-s]\nevaluate: [zero_shot, calibration]\ndatasets: [digits]\nalso: [kitchen]\n"
-        "tasks: {forms: {remedy: {keep_length: {strength: 0.5}}, head: softmax, adaptation: norms, epochs: 1}}\n"
+        "tasks: {forms: {remedy: {keep_length: {strength: 0.5}}, head: smoothed, adaptation: norm_gains, epochs: 1}}\n"
     )
     assert gelo(package, tmp_path, "prepare", "kitchen", "--from", str(kitchen(tmp_path / "tree"))).returncode == 0
     done = gelo(package, tmp_path, "run", "mine.yaml")
@@ -343,10 +425,21 @@ def test_a_sweep_trains_an_outside_remedy_on_an_outside_head(package: Path, tmp_
     trials = [json.loads(file.read_text()) for file in (tmp_path / "out/mine/trials").glob("*/trial.json")]
     (trained,) = [trial for trial in trials if trial["task"] != "none"]
     assert len(trials) == 2
-    assert (trained["remedy"], trained["head"]) == ({"kind": "keep_length", "strength": 0.5}, {"kind": "softmax"})
+    assert (trained["remedy"], trained["head"]) == (
+        {"kind": "keep_length", "strength": 0.5}, {"kind": "smoothed", "share": 0.1},
+    )  # fmt: skip
     for name in ("digits", "kitchen"):
         places = [tmp_path / f"out/mine/trials/{trial['key']}/results/calibration/{name}.json" for trial in trials]
         given = [json.loads(place.read_text())["values"][f"calibration/{name}/overconfidence"] for place in places]
         assert all(0 <= value <= 1 for value in given) and given[0] != given[1], "it was trained"
-    rows = (tmp_path / "out/mine/report/calibration.csv").read_text()
-    assert f"{trained['key']},mini-s,forms,norms,keep_length,0," in rows
+    table = (tmp_path / "out/mine/report/calibration.csv").read_text()
+    assert f"{trained['key']},mini-s,forms,norm_gains,keep_length,0," in table
+    page = (tmp_path / "out/mine/report/index.html").read_text()
+    assert '<h2 id="calibration">Calibration: calibration (miniature)</h2>' in page
+    assert "generated toy data, but for kitchen" in page
+    changed = shutil.copytree(package, tmp_path / "changed")
+    code = changed / "my_package" / "remedy.py"
+    code.write_text(code.read_text().replace("    kind: Literal", "    version = 2\n    kind: Literal"))
+    refused = gelo(changed, tmp_path, "resume", "mine")
+    assert refused.returncode == 2 and "version of the training step 1;" in " ".join(refused.stderr.split())
+    assert "1, remedy keep_length 2" in refused.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Sequence
 from functools import partial
 
+from gelo.models.faults import Fault, UserError
 from gelo.tasks.data.asking import prompts_for
 from gelo.tasks.data.catalogue import entry_of
 from gelo.tasks.data.manifest import Dataset
@@ -50,4 +51,14 @@ def run(protocol: str, suites: Sequence[str], scoring: Scoring) -> list[Scored]:
         undefined, part=f"{scoring.prefix}{MEAN}" if declared.meant else dataset.name, leaves=declared.leaves,
         reason=reason or scoring.unasked, dataset=dataset.name, protocol=declared.says, version=declared.version, **scoring.context,
     )  # fmt: skip
-    return [*map(lack, lost), *(declared.score(scoring) if len(lost) < len(suites) else [])]
+    scored = declared.score(scoring) if len(lost) < len(suites) else []
+    for result, _ in scored:
+        if (found := result.protocol_version) != declared.version:  # it would be scored anew for ever
+            fault = Fault(
+                f"protocol {protocol}",
+                f"a result of version {found}",
+                str(declared.version),
+                "PROTOCOL.version in tally.result",
+            )
+            raise UserError(f"protocol {protocol}", fault)
+    return [*map(lack, lost), *scored]

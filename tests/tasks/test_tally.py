@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from gelo.models.faults import UserError
 from gelo.tasks import results
+from gelo.tasks.data import defined
 from gelo.tasks.metrics.intervals import Interval
+from gelo.tasks.protocols import PROTOCOLS
 from gelo.tasks.protocols import tally as module
 from gelo.tasks.protocols.base import Metric, Protocol, Suite
 from gelo.tasks.protocols.tally import Context, Tally
@@ -97,6 +102,18 @@ def test_a_share_is_shown_in_per_cent_and_another_number_as_it_is(
     monkeypatch.setattr(results, "unit", lambda name: "number")
     assert results.shown("zero_shot/shapes/top1", value) == number
     assert results.per_cent("zero_shot/shapes/top1") == 1
+
+
+def test_a_result_of_another_version_than_the_protocols_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Tally("knn").result("shapes", "p", 99, {}, {}, **CONTEXT)
+    scoring: Any = SimpleNamespace(
+        dataset=SimpleNamespace(name="shapes"), unasked="", prefix="", context=CONTEXT,
+    )  # fmt: skip
+    monkeypatch.setattr(defined, "why_not", lambda protocol, dataset: "")
+    own = replace(PROTOCOLS["knn"], score=lambda s: [(told, pa.table({}))])
+    monkeypatch.setattr(defined, "PROTOCOLS", {"knn": own})
+    with pytest.raises(UserError, match=f"a result of version 99; expected {own.version}"):
+        defined.run("knn", ("knn",), scoring)
 
 
 def test_what_is_averaged_is_a_share() -> None:
