@@ -102,7 +102,7 @@ SPEC = """
 from gelo.sweeps.spec.sweep import parse_spec
 block = {"remedy": ["none", {"keep_length": {"strength": [0, 0.5]}}, [{"keep_length": {}}, "ema"]], "adaptation": "norms"}
 spec = {
-    "name": "mine", "backbones": ["mini-s"], "tasks": {"faces": {**block, "head": "softmax"}, "forms": {"adaptation": "lora"}},
+    "name": "mine", "backbones": ["mini-s"], "tasks": {"faces": {**block, "head": "plain"}, "forms": {"adaptation": "lora"}},
     "evaluate": ["zero_shot", "calibration", "per_class"], "also": ["kitchen"],
 }
 for trial in parse_spec(spec, "mine.yaml").trials():
@@ -113,11 +113,11 @@ for trial in parse_spec(spec, "mine.yaml").trials():
 def test_a_spec_takes_remedy_adaptation_head_and_task(package: Path) -> None:
     assert printed(package, SPEC) == [
         "mini-s untouched | - | -",
-        "mini-s faces norms seed 0 | softmax | faces",
-        "mini-s faces norms keep_length(strength=0.0) seed 0 | softmax | faces",
-        "mini-s faces norms keep_length(strength=0.5) seed 0 | softmax | faces",
-        "mini-s faces norms keep_length(strength=1.0) + ema(decay=0.999) seed 0 | softmax | faces",
-        "mini-s forms lora seed 0 | softmax | shapes",
+        "mini-s faces norms seed 0 | plain | faces",
+        "mini-s faces norms keep_length(strength=0.0) seed 0 | plain | faces",
+        "mini-s faces norms keep_length(strength=0.5) seed 0 | plain | faces",
+        "mini-s faces norms keep_length(strength=1.0) + ema(decay=0.999) seed 0 | plain | faces",
+        "mini-s forms lora seed 0 | plain | shapes",
     ]
 
 
@@ -200,13 +200,13 @@ def test_the_remedy_is_neutral_at_nothing_and_the_adaptation_trains_what_it_says
 HEAD = """
 import torch
 from gelo.models.heads.head import Head
-from my_package.head import Softmax
+from my_package.head import Plain
 
-head, linear = Head(Softmax(), 16, 5, 3), torch.nn.Linear(16, 5)
+head, linear = Head(Plain(), 16, 5, 3), torch.nn.Linear(16, 5)
 linear.load_state_dict(head.state_dict())
 features, labels = torch.randn(8, 16), torch.arange(8) % 5
 print(torch.equal(head.loss(features, labels), torch.nn.CrossEntropyLoss()(linear(features), labels)))
-again = Head(Softmax(), 16, 5, 3)
+again = Head(Plain(), 16, 5, 3)
 print(all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in head.state_dict().items()))
 """
 
@@ -335,7 +335,7 @@ def test_what_is_broken_or_clashes_is_one_line_each_and_all_goes_on_without(tmp_
 def test_a_sweep_trains_an_outside_remedy_on_an_outside_head(package: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(
         "name: mine\nbackbones: [mini-s]\nevaluate: [zero_shot, calibration]\ndatasets: [digits]\nalso: [kitchen]\n"
-        "tasks: {forms: {remedy: {keep_length: {strength: 0.5}}, head: softmax, adaptation: norms, epochs: 1}}\n"
+        "tasks: {forms: {remedy: {keep_length: {strength: 0.5}}, head: plain, adaptation: norms, epochs: 1}}\n"
     )
     assert gelo(package, tmp_path, "prepare", "kitchen", "--from", str(kitchen(tmp_path / "tree"))).returncode == 0
     done = gelo(package, tmp_path, "run", "mine.yaml")
@@ -343,7 +343,7 @@ def test_a_sweep_trains_an_outside_remedy_on_an_outside_head(package: Path, tmp_
     trials = [json.loads(file.read_text()) for file in (tmp_path / "out/mine/trials").glob("*/trial.json")]
     (trained,) = [trial for trial in trials if trial["task"] != "none"]
     assert len(trials) == 2
-    assert (trained["remedy"], trained["head"]) == ({"kind": "keep_length", "strength": 0.5}, {"kind": "softmax"})
+    assert (trained["remedy"], trained["head"]) == ({"kind": "keep_length", "strength": 0.5}, {"kind": "plain"})
     for name in ("digits", "kitchen"):
         places = [tmp_path / f"out/mine/trials/{trial['key']}/results/calibration/{name}.json" for trial in trials]
         given = [json.loads(place.read_text())["values"][f"calibration/{name}/overconfidence"] for place in places]

@@ -13,6 +13,7 @@ from gelo.models.adapt.layernorm import LayerNorm
 from gelo.models.adapt.linear import Linear
 from gelo.models.adapt.lora import Lora
 from gelo.models.adapt.lora_experts import LoraExperts
+from gelo.models.adapt.lp_ft import LpFt
 from gelo.models.adapt.none import NoAdaptation
 from gelo.models.adapt.pissa import Pissa
 from gelo.models.members import family
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from gelo.models.adapt.adapted import Adapted
 
-OWN = (NoAdaptation, Full, LastBlocks, LayerNorm, Bias, Linear, Lora, Dora, Pissa, LoraExperts)  # one line a way
+OWN = (NoAdaptation, Full, LpFt, LastBlocks, LayerNorm, Bias, Linear, Lora, Dora, Pissa, LoraExperts)  # one line a way
 
 if TYPE_CHECKING:
     ADAPTATIONS: tuple[type[AdaptationSpec], ...]
@@ -32,7 +33,7 @@ else:
 
 __all__ = [
     "ADAPTATIONS", "Adaptation", "AdaptationSpec", "Bias", "Dora", "Full", "LastBlocks", "LayerNorm", "Linear", "Lora", "LoraExperts",
-    "NoAdaptation", "Pissa", "adapt",
+    "LpFt", "NoAdaptation", "Pissa", "adapt",
 ]  # fmt: skip
 
 

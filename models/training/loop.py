@@ -42,7 +42,10 @@ def train(
     settings, world = run.settings, run.world
     with own_generators(world.device):
         peaks = {"backbone": settings.lr_backbone, "head": settings.lr_head}
-        backbone, common = list(run.model.trainable().values()), {"betas": _BETAS, "weight_decay": settings.weight_decay}
+        backbone, common = (
+            list(run.model.trainable().values()),
+            {"betas": _BETAS, "weight_decay": settings.weight_decay},
+        )
         optimizers: dict[str, Optimizer] = {}
         if backbone:
             optimizers["backbone"] = AdamW(backbone, lr=peaks["backbone"], **common)
@@ -52,7 +55,6 @@ def train(
         hooks.prepare(run)
         beside = hooks.streams(run)
         keeper.resume(run, hooks, optimizers)
-        run.model.train()
         run.head.train()
 
         def fetch(step: int) -> list[Batch]:
@@ -64,12 +66,13 @@ def train(
 
         started = time.perf_counter()
         for parts in prefetched(fetch, run.step, run.steps):
+            run.model.hold(run.scheduled < 0)
             for name, optimizer in optimizers.items():
-                optimizer.param_groups[0]["lr"] = rate(settings, peaks[name], run.step, run.steps_per_epoch)
+                optimizer.param_groups[0]["lr"] = rate(settings, peaks[name], run.scheduled, run.steps_per_epoch)
                 optimizer.zero_grad(set_to_none=True)
             run.head.begin(run.step, torch.cat([batch.labels for batch in parts]))
             losses = _backward(run, hooks, parts)
-            world.average([*backbone, *run.head.alike()])
+            world.average([*(each for each in backbone if each.requires_grad), *run.head.alike()])
             run.reseed("gradients", alike=True)
             hooks.gradients(run)
             torch.nn.utils.clip_grad_norm_(backbone, settings.clip)

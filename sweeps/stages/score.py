@@ -76,7 +76,9 @@ class Score:
         try:
             return Head(*self.head.detector(tensors))
         except KeyError:
-            fault = Fault(self.label, f"a head {self.head.kind} of {', '.join(tensors)}", "one with logits of two classes")
+            fault = Fault(
+                self.label, f"a head {self.head.kind} of {', '.join(tensors)}", "one with logits of two classes"
+            )
             raise UserError("trained head", fault) from None
 
 

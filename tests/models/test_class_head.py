@@ -1,4 +1,4 @@
-"""The head of very many classes, in one process: against torch's own AdamW on each class by itself. Two processes: test_two_processes.py."""
+"""The head of very many classes, in one process: against torch's own AdamW on each class. Two processes: test_two_processes.py."""
 
 from __future__ import annotations
 
@@ -122,7 +122,10 @@ def test_a_label_that_the_step_was_not_begun_with_is_an_error() -> None:
 
 
 def test_only_margins_over_some_classes_or_several_processes_take_rows() -> None:
-    assert type(make_head(CosFace(), DIM, 4, 0, World())) is Head and type(make_head(Binary(), DIM, 2, 0, World(0, 2))) is Head
+    assert (
+        type(make_head(CosFace(), DIM, 4, 0, World())) is Head
+        and type(make_head(Binary(), DIM, 2, 0, World(0, 2))) is Head
+    )
     assert type(make_head(CosFace(sample=0.5), DIM, 4, 0, World())) is ClassHead
     held = [make_head(CosFace(), DIM, 7, 0, World(rank, 3)) for rank in range(3)]
     assert [(each.first, each.held) for each in held if isinstance(each, ClassHead)] == [(0, 3), (3, 2), (5, 2)]

@@ -54,7 +54,11 @@ def test_cosface_without_margin_is_cross_entropy_on_cosines() -> None:
 def test_cosface_ends_on_the_bits_of_before() -> None:
     """The formula that trials of before there were other margins were trained with."""
     torch.manual_seed(3)
-    head, features, labels = Head(CosFace(), 16, 9, seed=1), torch.randn(12, 16, requires_grad=True), torch.arange(12) % 9
+    head, features, labels = (
+        Head(CosFace(), 16, 9, seed=1),
+        torch.randn(12, 16, requires_grad=True),
+        torch.arange(12) % 9,
+    )
     kernel = head.state_dict()["kernel"].clone().requires_grad_(True)
     of_before = features.detach().clone().requires_grad_(True)
     unit = nn.functional.normalize
@@ -133,7 +137,11 @@ def test_adafaces_gradient_is_that_of_finite_differences() -> None:
     """On the direction of the features: their length has none, by the paper's own rule."""
     spec = AdaFace(scale=8.0)
     head, features, labels = drawn(spec, seed=4)
-    weights = {**{n: p.detach() for n, p in head.named_parameters()}, "mean": torch.tensor([20.0]), "std": torch.tensor([5.0])}
+    weights = {
+        **{n: p.detach() for n, p in head.named_parameters()},
+        "mean": torch.tensor([20.0]),
+        "std": torch.tensor([5.0]),
+    }
     lengths = features.norm(dim=1, keepdim=True)
 
     def of(direction: torch.Tensor) -> torch.Tensor:
@@ -180,9 +188,13 @@ def test_every_head_of_two_classes_is_scored_by_its_own_logits(spec: HeadSpec) -
     weight, bias = spec.detector(kept)
     scored = head_scores(features.numpy(), weight, bias)
     if isinstance(spec, Binary | Softmax):
-        logits = nn.functional.normalize(features, dim=1) @ torch.from_numpy(kept["weight"]).T + torch.from_numpy(kept["bias"])
+        logits = nn.functional.normalize(features, dim=1) @ torch.from_numpy(kept["weight"]).T + torch.from_numpy(
+            kept["bias"]
+        )
     else:
-        logits = 64 * nn.functional.cosine_similarity(features[:, :, None], torch.from_numpy(kept["kernel"])[None], dim=1)
+        logits = 64 * nn.functional.cosine_similarity(
+            features[:, :, None], torch.from_numpy(kept["kernel"])[None], dim=1
+        )
     np.testing.assert_allclose(scored, logits.softmax(1)[:, 1].numpy(), atol=1e-5)
 
 
