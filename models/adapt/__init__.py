@@ -14,6 +14,7 @@ from gelo.models.adapt.layernorm import LayerNorm
 from gelo.models.adapt.linear import Linear
 from gelo.models.adapt.lora import Lora
 from gelo.models.adapt.lora_experts import LoraExperts
+from gelo.models.adapt.lp_ft import LpFt
 from gelo.models.adapt.none import NoAdaptation
 from gelo.models.adapt.pissa import Pissa
 from gelo.models.members import family
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 OWN = (
     NoAdaptation,
     Full,
+    LpFt,
     LastBlocks,
     LayerNorm,
     Bias,
@@ -45,7 +47,7 @@ else:
 
 __all__ = [
     "ADAPTATIONS", "Adaptation", "AdaptationSpec", "Bias", "Dora", "Full", "Imported", "LastBlocks", "LayerNorm", "Linear", "Lora",
-    "LoraExperts", "NoAdaptation", "Pissa", "adapt",
+    "LoraExperts", "LpFt", "NoAdaptation", "Pissa", "adapt",
 ]  # fmt: skip
 
 

@@ -42,6 +42,7 @@ class Adapted(nn.Module):
         self._changes = dict(changes)
         self._plain = plain
         self._around = around
+        self.waits = 0  # epochs before those of the training in which the head alone trains
         self.parts = dict(parts or dict.fromkeys(trainable, "visual"))
         chosen = {id(parameter) for parameter in self._trainable.values()}
         for parameter in network.parameters():
@@ -50,6 +51,12 @@ class Adapted(nn.Module):
     def train(self, mode: bool = True) -> Adapted:
         """As any module; a tower in which nothing trains stays as it is tested, its running statistics too."""
         return super().train(mode and bool(self._trainable))
+
+    def hold(self, held: bool) -> None:
+        """Whether what trains stays as it is for now, and the tower as it is tested; else it trains, where anything does."""
+        for parameter in self._trainable.values():
+            parameter.requires_grad_(not held)
+        self.train(not held)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """float32 (N, 3, H, W), normalised as the encoder's transform says -> (N, d)."""

@@ -43,6 +43,11 @@ class AdaptationSpec(Member, ABC):
         """Whether a training step draws random numbers for it (dropout)."""
         return False
 
+    @property
+    def waits(self) -> int:
+        """Epochs before those of the training in which the head alone trains."""
+        return 0
+
     def faults(self, layers: int | None, where: str = "adaptation") -> list[Fault]:
         """What cannot work on a tower of so many transformer blocks (None: it has none); for the pre-flight of a sweep."""
         return []

@@ -1,4 +1,5 @@
-"""Heads on post-projection image features: one file each, specs in the union `HeadKind`, `head.Head` the module of them all, `classes.ClassHead` that of very many classes.
+"""Heads on post-projection image features: one file each, specs in the union `HeadKind`, `head.Head` the module of
+them all, `classes.ClassHead` that of very many classes.
 
 Importing this imports no torch.
 """

@@ -1,4 +1,4 @@
-"""AdaFace: a margin that follows the length of the feature, as a sign of the image's quality (arXiv 2204.00964; mk-minchul/AdaFace: head.py)."""
+"""AdaFace: a margin that follows the length of the feature, a sign of quality (arXiv 2204.00964; mk-minchul/AdaFace: head.py)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _SHORTEST, _LONGEST = 1e-3, 100.0
 
 
 class AdaFace(MarginHead):
-    """g_y = cos(theta_y - margin z) - margin (1 + z), z = (||f|| - mean) / (std / h) within [-1, 1] (arXiv 2204.00964): scale 64, margin 0.4,
-    h 0.333, the authors' run scripts.
+    """g_y = cos(theta_y - margin z) - margin (1 + z), z = (||f|| - mean) / (std / h) within [-1, 1] (arXiv 2204.00964): scale 64, margin
+    0.4, h 0.333, as the authors' run scripts have them.
 
     mean and std of the lengths run over the steps from 20 and 100, `rate` of them new: of each micro-batch, over all processes. Lengths
     count from 0.001 to 100, and have no gradient. Centres start as unit vectors, drawn uniformly before that.

@@ -25,7 +25,7 @@ class HeadSpec(Member, ABC):
 
     @abstractmethod
     def loss(self, weights: Mapping[str, Tensor], features: Tensor, labels: Tensor) -> Tensor:
-        """features float32 (N, d), not normalised; labels int64 (N,) -> scalar, the mean over the batch. weights: what trains, and what runs."""
+        """features float32 (N, d), not normalised; labels int64 (N,) -> scalar, the mean over the batch. weights: also `running`."""
 
     def running(self) -> dict[str, Tensor]:
         """Tensors by name that go on from step to step without a gradient, such as a running mean; a checkpoint and a trial keep them."""

@@ -125,8 +125,8 @@ class ClassHead(Head):
 
 
 def drawn(classes: int, share: float, labels: Tensor, seed: int, step: int) -> Tensor:
-    """The classes that a step sees, ascending: int64, on the CPU. Those of `labels`, and of all others so many, without replacement and each
-    as likely, that they are floor(share * classes) together, or no more than those of `labels`."""
+    """The classes that a step sees, ascending: int64, on the CPU. Those of `labels`, and so many of all others, without replacement and
+    each as likely, that they are floor(share * classes) together, or no more than those of `labels`."""
     true = labels.cpu().unique()
     most = int(share * classes)
     if most <= len(true):

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class CosFace(MarginHead):
-    """Large-margin cosine head for identities: g_y = cos(f, k_y) - margin (arXiv 1801.09414). FRoundation's values: scale 64, margin 0.3."""
+    """Large-margin cosine head for identities: g_y = cos(f, k_y) - margin (arXiv 1801.09414).
+
+    FRoundation's values: scale 64, margin 0.3.
+    """
 
     kind: Literal["cosface"] = "cosface"
     margin: float = Field(default=0.3, ge=0, lt=2)

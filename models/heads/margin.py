@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class MarginHead(HeadSpec):
     """Cross-entropy of logits scale * g_j: g_j = cos(f, k_j) of each class but the true one, whose g the margin makes smaller.
 
-    sample: the share of all classes that a step sees: those of the batch, and others drawn anew from the seed and the step (Partial FC, arXiv
-    2203.15565); only these move. 1: all.
+    sample: the share of all classes that a step sees, 1 for all: those of the batch, and others drawn anew from the seed and the step; only
+    these move (Partial FC, arXiv 2203.15565).
     """
 
     scale: float = Field(default=64.0, gt=0, allow_inf_nan=False)

@@ -71,5 +71,5 @@ class RowAdamW(AdamW):
 
     def _set(self, first: Tensor, second: Tensor, steps: Tensor) -> None:
         rows = self.head.rows
-        self.moments = tuple(each.to(rows, copy=True).contiguous() for each in (first, second))  # type: ignore[assignment]
+        self.moments = first.to(rows).contiguous(), second.to(rows).contiguous()
         self.steps = steps.to(rows.device, torch.int32, copy=True)

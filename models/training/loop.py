@@ -53,17 +53,17 @@ def train(
         hooks.prepare(run)
         beside = hooks.streams(run)
         keeper.resume(run, hooks, optimizers)
-        run.model.train()
         run.head.train()
 
         started = time.perf_counter()
         for parts in fed(stream, beside, world, settings.accumulate, run.step, run.steps):
+            run.model.hold(run.scheduled < 0)
             for name, optimizer in optimizers.items():
-                optimizer.param_groups[0]["lr"] = rate(settings, peaks[name], run.step, run.steps_per_epoch)
+                optimizer.param_groups[0]["lr"] = rate(settings, peaks[name], run.scheduled, run.steps_per_epoch)
                 optimizer.zero_grad(set_to_none=True)
             run.head.begin(run.step, torch.cat([batch.labels for batch in parts]))
             losses = _backward(run, hooks, parts)
-            world.average([*backbone, *run.head.alike()])
+            world.average([*(each for each in backbone if each.requires_grad), *run.head.alike()])
             run.reseed("gradients", alike=True)
             hooks.gradients(run)
             torch.nn.utils.clip_grad_norm_(backbone, settings.clip)

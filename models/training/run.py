@@ -50,8 +50,13 @@ class Run:
 
     @property
     def steps(self) -> int:
-        """Of the whole run."""
-        return self.settings.epochs * self.steps_per_epoch
+        """Of the whole run, those of the head alone included."""
+        return (self.settings.epochs + self.model.waits) * self.steps_per_epoch
+
+    @property
+    def scheduled(self) -> int:
+        """The step as schedules count it; below 0 the head alone trains."""
+        return self.step - self.model.waits * self.steps_per_epoch
 
     def row(self) -> dict[str, float]:
         """What is said of the epoch that `sums` are of; losses are means over its steps and over ranks."""

@@ -8,11 +8,13 @@ from gelo.models.training.settings import Optimisation
 
 
 def rate(settings: Optimisation, peak: float, step: int, steps_per_epoch: int) -> float:
-    """Learning rate of one step (from 0).
+    """Learning rate of one step (from 0; before that the peak).
 
     constant: the peak. cosine: to zero over the epochs after a linear warm-up by step. cosine_restarts: the peak for `warmup_epochs`, then
     by epoch T0 = 5, T_mult = 2, eta_min = 1e-6 (TaharChettaoui/FRoundation: src/train.py).
     """
+    if step < 0:
+        return peak
     warmup = settings.warmup_epochs * steps_per_epoch
     match settings.schedule:
         case "constant":

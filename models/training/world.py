@@ -73,7 +73,7 @@ class World:
         return found
 
     def collect(self, x: Tensor) -> Tensor:
-        """(n, ...) of each rank, n its own -> (sum of n, ...) on rank 0's CPU, in the order of the ranks; nothing (0, ...) on the others."""
+        """(n, ...) of each rank, n its own -> (sum of n, ...) on rank 0's CPU, in the order of the ranks; (0, ...) on the others."""
         if self.size == 1:
             return x.detach().cpu()
         counts = self.gather(torch.tensor([len(x)], device=x.device))

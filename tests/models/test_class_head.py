@@ -1,4 +1,4 @@
-"""The head of very many classes, in one process: against torch's own AdamW on each class by itself. Two processes: test_two_processes.py."""
+"""The head of very many classes, in one process: against torch's own AdamW on each class. Two processes: test_two_processes.py."""
 
 from __future__ import annotations
 
