@@ -61,6 +61,7 @@ ODD = (
 WIDE = (".", "..", "/", "~")  # folders, and large ones
 BASE = {  # what fails by itself, or is done in a moment
     "run": ["bad.yaml"],
+    "plan": ["bad.yaml"],
     "resume": ["gone"],
     "status": ["gone"],
     "ls": [],
