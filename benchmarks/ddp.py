@@ -4,8 +4,8 @@ ours: milliseconds an image of two ranks with one thread each, which share every
 process with two threads of torch. In a round both train the same trial, one after the other, in turn the first. A process's clock is read
 where the loop asks whether to stop, once a step; a round's value is the median step after the first ones. Both must end on the same loss
 (1e-5) and, for LoRA, on the same weights (1e-5). The headline is the way to train whose ratio is the worse one; the details have both, and
-the processor's time of two ranks together against that of one process with one thread, which a busy machine disturbs less: two threads that
-wait for each other burn time, and a second of theirs is never more than two of one thread's.
+the processor's time of two ranks together against that of one process with one thread, which a busy machine disturbs less: two threads are
+at best twice as fast as one, so that ratio is the most that the other is where nothing else runs.
 """
 
 from __future__ import annotations
