@@ -86,8 +86,11 @@ def train(
         finished = loop.train(run, trial.remedy.hooks(), stream, keeper, should_stop=should_stop, report=report)
     except loop.DivergedError as error:
         raise loop.DivergedError(f"trial {trial.label}", error.faults) from None
-    if not finished or world.rank:
-        return finished
+    if not finished:
+        return False
+    kept = head.state_dict()  # said by every rank
+    if world.rank:
+        return True
     tower = model.publish()
     document = {
         "train_seconds": sum(row["seconds"] for row in run.history),
@@ -107,7 +110,7 @@ def train(
     }
     with publish_folder(folder.trained) as place:
         tower.save(place)
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
         save_file(weights, place / "head.safetensors")
         (place / "training.json").write_text(json.dumps(document))
     if folder.checkpoints.exists():
