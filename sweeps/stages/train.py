@@ -92,9 +92,11 @@ def train(
         finished = loop.train(run, trial.remedy.hooks(), stream, keeper, should_stop=should_stop, report=report)
     except loop.DivergedError as error:
         raise loop.DivergedError(f"trial {trial.label}", error.faults) from None
-    kept = head.whole() if finished else {}  # every rank: a head may lie on several
-    if not finished or world.rank:
-        return finished
+    if not finished:
+        return False
+    kept = head.whole()  # said by every rank: a head may lie on several
+    if world.rank:
+        return True
     tower = model.publish()
     document = {
         "train_seconds": sum(row["seconds"] for row in run.history),
