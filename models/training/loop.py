@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,10 +43,8 @@ def train(
     settings, world = run.settings, run.world
     with own_generators(world.device):
         peaks = {"backbone": settings.lr_backbone, "head": settings.lr_head}
-        backbone, common = (
-            list(run.model.trainable().values()),
-            {"betas": _BETAS, "weight_decay": settings.weight_decay},
-        )
+        backbone = list(run.model.trainable().values())
+        common: dict[str, Any] = {"betas": _BETAS, "weight_decay": settings.weight_decay}
         optimizers: dict[str, Optimizer] = {}
         if backbone:
             optimizers["backbone"] = AdamW(backbone, lr=peaks["backbone"], **common)
@@ -64,9 +63,12 @@ def train(
                 replace(batch, extra={name: parts[i] for name, parts in extra.items()}) for i, batch in enumerate(own)
             ]
 
+        held: bool | None = None
         started = time.perf_counter()
         for parts in prefetched(fetch, run.step, run.steps):
-            run.model.hold(run.scheduled < 0)
+            if held is not (run.scheduled < 0):
+                held = run.scheduled < 0
+                run.model.hold(held)
             for name, optimizer in optimizers.items():
                 optimizer.param_groups[0]["lr"] = rate(settings, peaks[name], run.scheduled, run.steps_per_epoch)
                 optimizer.zero_grad(set_to_none=True)
