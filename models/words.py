@@ -41,13 +41,33 @@ def told_apart(labels: Sequence[str], fields: Sequence[Mapping[str, object]]) ->
     for label, own in zip(labels, fields, strict=True):
         sharing[label].append(own)
     differ = {label: differing(rows) for label, rows in sharing.items()}
-    return [
-        f"{label} ({', '.join(f'{name}={own.get(name)}' for name in differ[label])})" if differ[label] else label
-        for label, own in zip(labels, fields, strict=True)
-    ]
+    told = []
+    for label, own in zip(labels, fields, strict=True):
+        shown = ", ".join(f"{name}={own[name]}" for name in differ[label] if name in own)
+        told.append(f"{label} ({shown})" if shown else label)
+    return told
 
 
 def differing(rows: Sequence[Mapping[str, object]]) -> list[str]:
-    """Names of the fields that do not have one value in all rows, sorted."""
+    """Names of the fields that do not have one value in all rows, sorted; without what follows from another: a head's margin, where every
+    row of one `head.kind` (or `head`) has the same."""
     names = sorted({name for row in rows for name in row})
-    return [name for name in names if len({repr(row.get(name)) for row in rows}) > 1]
+    varying = [name for name in names if _several(rows, name)]
+    return [name for name in varying if not any(_follows(rows, name, kind) for kind in _kinds(name) if kind in varying)]
+
+
+def _kinds(name: str) -> list[str]:
+    parent = name.rpartition(".")[0]
+    return [each for each in (f"{parent}.kind", parent) if parent and each != name]
+
+
+def _several(rows: Sequence[Mapping[str, object]], name: str) -> bool:
+    return len({repr(row.get(name)) for row in rows}) > 1
+
+
+def _follows(rows: Sequence[Mapping[str, object]], name: str, kind: str) -> bool:
+    """Whether rows of one `kind` have one value of `name`."""
+    apart: dict[str, list[Mapping[str, object]]] = defaultdict(list)
+    for row in rows:
+        apart[repr(row.get(kind))].append(row)
+    return not any(_several(alike, name) for alike in apart.values())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,9 @@ from torch.nn import functional as F
 from gelo.models.heads.head import Head
 from gelo.models.heads.margin import MarginHead
 from gelo.models.heads.rows import RowAdamW
-from gelo.models.training.world import World
+
+if TYPE_CHECKING:
+    from gelo.models.training.world import World
 
 
 class ClassHead(Head):

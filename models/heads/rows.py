@@ -67,7 +67,8 @@ class RowAdamW(AdamW):
         super().load_state_dict({"state": {}, "param_groups": state_dict["param_groups"]})
         if found := state_dict["state"].get(0):
             steps = found["step"] if found["step"].dim() else found["step"].expand(self.head.classes)
-            self._set(*(self.head.share(found[name]) for name in ("exp_avg", "exp_avg_sq")), self.head.share(steps))
+            first, second = (self.head.share(found[name]) for name in ("exp_avg", "exp_avg_sq"))
+            self._set(first, second, self.head.share(steps))
 
     def _set(self, first: Tensor, second: Tensor, steps: Tensor) -> None:
         rows = self.head.rows

@@ -55,9 +55,12 @@ def train(
         keeper.resume(run, hooks, optimizers)
         run.head.train()
 
+        held: bool | None = None
         started = time.perf_counter()
         for parts in fed(stream, beside, world, settings.accumulate, run.step, run.steps):
-            run.model.hold(run.scheduled < 0)
+            if held is not (run.scheduled < 0):
+                held = run.scheduled < 0
+                run.model.hold(held)
             for name, optimizer in optimizers.items():
                 optimizer.param_groups[0]["lr"] = rate(settings, peaks[name], run.scheduled, run.steps_per_epoch)
                 optimizer.zero_grad(set_to_none=True)
