@@ -99,6 +99,7 @@ BLOCKS = {
         "$ gelo evaluate --scores docs/examples/pair_distances.csv": "tests/e2e/test_score_file.py",
     },
     "cluster.md": {
+        "$ gelo plan paper --memory 80": "tests/sweeps/test_plan.py",
         "gelo run SWEEP --address auto": "needs S3; the same on a cluster of two nodes: tests/e2e/test_clusters.py",
         "gelo run SWEEP --set resources.gpus=4": "needs four GPUs; the same on CPUs: tests/e2e/test_gang.py",
         "pip install 'ray[default]==": "needs an account of AWS; the cluster's own command: tests/e2e/test_clusters.py",

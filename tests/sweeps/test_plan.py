@@ -118,6 +118,12 @@ def test_what_is_prepared_is_counted_and_what_is_done_is_said(here: Path) -> Non
     assert after["totals"]["gpu_hours_left"] == pytest.approx(trains[1]["gpu_hours"])
 
 
+def test_the_page_shows_what_is_said(here: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text()
+    block = text.partition("$ gelo plan paper --memory 80\n")[2].partition("```")[0]
+    assert CliRunner().invoke(app, ["plan", "paper", "--memory", "80"]).stdout == block
+
+
 def test_a_terminal_gets_a_table(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from rich.console import Console
 
