@@ -14,7 +14,7 @@ from typing import Any
 from gelo.models.backbones.wrapped import Shape
 
 Traits = dict[str, Any]
-_VIT = {
+_VIT: Traits = {
     "head_width": 64,
     "mlp_ratio": 4.0,
     "pool_type": "tok",
@@ -22,7 +22,7 @@ _VIT = {
     "no_ln_pre": False,
     "final_ln_after_pool": False,
 }
-_TEXT = {
+_TEXT: Traits = {
     "context_length": 77, "vocab_size": 49408, "width": 512, "heads": 8, "layers": 12, "mlp_ratio": 4.0, "pool_type": "argmax",
     "no_causal_mask": False, "proj_bias": False, "embed_cls": False,
 }  # fmt: skip
@@ -55,7 +55,7 @@ def of_config(config: Mapping[str, Any]) -> Traits:
         see |= {"width": _TIMM_WIDTHS.get(named[1]), "patch_size": int(named[2])}
     if isinstance(see.get("image_size"), int) and see.get("patch_size"):
         see["image_size"] -= see["image_size"] % see["patch_size"]  # a rest at the edge has no patch
-    parts = {"vision_cfg": _VIT | see if out["tower"] == "ViT" else see}
+    parts: dict[str, Traits] = {"vision_cfg": _VIT | see if out["tower"] == "ViT" else see}
     if text := config.get("text_cfg"):
         parts["text_cfg"] = dict(text) if text.get("hf_model_name") else _TEXT | text
         out["captions"] = bool(config.get("multimodal_cfg"))
