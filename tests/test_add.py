@@ -437,9 +437,3 @@ def test_a_sweep_trains_an_outside_remedy_on_an_outside_head(package: Path, tmp_
     page = (tmp_path / "out/mine/report/index.html").read_text()
     assert '<h2 id="calibration">Calibration: calibration (miniature)</h2>' in page
     assert "generated toy data, but for kitchen" in page
-    changed = shutil.copytree(package, tmp_path / "changed")
-    code = changed / "my_package" / "remedy.py"
-    code.write_text(code.read_text().replace("    kind: Literal", "    version = 2\n    kind: Literal"))
-    refused = gelo(changed, tmp_path, "resume", "mine")
-    assert refused.returncode == 2 and "version of the training step 1;" in " ".join(refused.stderr.split())
-    assert "1, remedy keep_length 2" in refused.stderr
