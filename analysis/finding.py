@@ -9,7 +9,14 @@ from typing import Literal, cast
 import pandas as pd
 
 Verdict = Literal["yes", "in part", "no", "cannot be said", "measured"]
-ADAPTATION_WORDS = {"full": "full", "lora": "LoRA"}
+ADAPTATION_WORDS = {
+    "full": "full",
+    "lora": "LoRA",
+    "dora": "DoRA",
+    "pissa": "PiSSA",
+    "lp_ft": "LP-FT",
+    "layernorm": "LayerNorm",
+}
 
 
 @dataclass(frozen=True, slots=True)

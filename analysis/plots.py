@@ -21,7 +21,10 @@ from gelo.analysis.finding import spelled
 from gelo.analysis.labels import NONE
 
 # Okabe and Ito's colours, told apart with every common colour blindness; markers and hatches say the same once more.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+COLOURS = (  # six that are told apart by everybody, then more
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00",
+    "#7A4B00", "#6A3D9A", "#8C8C00", "#E31A1C", "#1B5E20", "#555555", "#00BFA5", "#F781BF",
+)  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P")
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 INK, FAINT = "#22272e", "#c9ced6"
@@ -56,10 +59,10 @@ def retained(comparison: Comparison) -> bytes | None:
             axis.grid(axis="y", color=FAINT, linewidth=0.5)
         axes[0].set_ylabel("zero-shot accuracy kept (GELO)")
         handles: list[Artist] = [
-            mpl.patches.Patch(facecolor=COLOURS[i % 6], label=spelled(way)) for i, way in enumerate(ways)
+            mpl.patches.Patch(facecolor=COLOURS[i % len(COLOURS)], label=spelled(way)) for i, way in enumerate(ways)
         ]
         handles.append(Line2D([], [], color=INK, linewidth=1, linestyle=(0, (4, 3)), label="untouched backbone = 1"))
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+        _legend_below(figure, handles)
     return out.getvalue()
 
 
@@ -73,7 +76,7 @@ def trade(comparison: Comparison) -> bytes | None:
     with _drawing(comparison, (6.4, max(4.4, 2.4 + 0.23 * len(remedies)))) as (figure, out):
         axis = figure.subplots()
         for _, row in frame.iterrows():
-            colour = COLOURS[ways.index(row["adaptation"]) % 6]
+            colour = COLOURS[ways.index(row["adaptation"]) % len(COLOURS)]
             size = 45 + 55 * backbones.index(row["backbone"])
             treated = row["remedy_kind"] != NONE
             face = "white" if treated else colour
@@ -104,7 +107,7 @@ def trade(comparison: Comparison) -> bytes | None:
         axis.set_xlabel("general loss: points of zero-shot average, before − after")
         axis.set_ylabel("biometric gain, points")
         handles = [_mark(MARKERS[i % 6], INK, task) for i, task in enumerate(tasks)]
-        handles += [_mark("o", COLOURS[i % 6], spelled(way)) for i, way in enumerate(ways)]
+        handles += [_mark("o", COLOURS[i % len(COLOURS)], spelled(way)) for i, way in enumerate(ways)]
         handles += [_mark("o", FAINT, name, math.sqrt(45 + 55 * i)) for i, name in enumerate(backbones)]
         handles += [_mark("", INK, f"{LETTERS[i % 26]}  {remedy}") for i, remedy in enumerate(remedies)]
         figure.legend(handles=handles, loc="outside right upper")
@@ -130,7 +133,7 @@ def remedy_curve(comparison: Comparison, kind: str, field: str) -> bytes | None:
             rows = rows.sort_values("over")
             backbone, task, way = (str(piece) for piece in tuple(cell)[:3])
             look = {
-                "color": COLOURS[place % 6],
+                "color": COLOURS[place % len(COLOURS)],
                 "marker": MARKERS[place % 6],
                 "label": f"{backbone}, {task}, {spelled(way)}",
             }
@@ -161,7 +164,7 @@ def losses(comparison: Comparison) -> bytes | None:
                 history = [entry for entry in kept[str(row["trial"])] if "loss" in entry]
                 style = ("-", "--", ":", "-.")[backbones.index(row["backbone"]) % 4]
                 epochs = [entry.get("epoch", place + 1) for place, entry in enumerate(history)]
-                colour = COLOURS[ways.index(row["adaptation"]) % 6]
+                colour = COLOURS[ways.index(row["adaptation"]) % len(COLOURS)]
                 axis.plot(epochs, [entry["loss"] for entry in history], color=colour, linestyle=style, linewidth=1.5)
             axis.set_title(task, fontsize=11, fontweight="bold")
             axis.set_xlabel("epoch")
@@ -169,11 +172,11 @@ def losses(comparison: Comparison) -> bytes | None:
             axis.set_ylim(bottom=0)
             axis.grid(color=FAINT, linewidth=0.5)
         axes[0].set_ylabel("training loss")
-        handles = [Line2D([], [], color=COLOURS[i % 6], label=spelled(way)) for i, way in enumerate(ways)]
+        handles = [Line2D([], [], color=COLOURS[i % len(COLOURS)], label=spelled(way)) for i, way in enumerate(ways)]
         handles += [
             Line2D([], [], color=INK, linestyle=("-", "--", ":", "-.")[i % 4], label=b) for i, b in enumerate(backbones)
         ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+        _legend_below(figure, handles)
     return out.getvalue()
 
 
@@ -192,6 +195,16 @@ def _drawing(comparison: Comparison, size: tuple[float, float]) -> Iterator[tupl
         figure.savefig(out, format="svg", metadata={"Date": None})
 
 
+def _legend_below(figure: Figure, handles: Sequence[Artist]) -> None:
+    """In as many rows as the names need at the figure's width, whose height grows by the rows beyond one."""
+    widths = [0.5 + 0.07 * len(str(handle.get_label())) for handle in handles]  # inches, about
+    fits = sum(widths) <= figure.get_figwidth()
+    columns = len(handles) if fits else max(1, int(figure.get_figwidth() / max(widths)))
+    rows = -(-len(handles) // columns)
+    figure.set_figheight(figure.get_figheight() + 0.22 * (rows - 1))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+
+
 def _bars(axis: Axes, cell: pd.DataFrame, tasks: Sequence[str], place: int, ways: int) -> None:
     """One adaptation's bars; several seeds stand as their mean with a dot each."""
     width = 0.8 / ways
@@ -203,7 +216,7 @@ def _bars(axis: Axes, cell: pd.DataFrame, tasks: Sequence[str], place: int, ways
             continue
         margins = cell[cell["task"] == task]["margin"].dropna()
         error = float(margins.iloc[0]) if len(rows) == 1 and len(margins) else None
-        axis.bar(x, rows.mean(), width * 0.92, color=COLOURS[place % 6], hatch="" if place == 0 else "//", edgecolor="white",
+        axis.bar(x, rows.mean(), width * 0.92, color=COLOURS[place % len(COLOURS)], hatch="" if place == 0 else "//", edgecolor="white",
                  linewidth=0, yerr=error, error_kw={"ecolor": INK, "elinewidth": 0.9, "capsize": 2})  # fmt: skip
         if len(rows) > 1:
             axis.scatter([x] * len(rows), rows, s=9, color=INK, zorder=3)
