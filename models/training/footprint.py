@@ -170,7 +170,8 @@ class Plan:
         if self.where == "cuda":
             return Footprint({"CUDA itself": CONTEXT, **steps})
         written = {**alike, "gradients and moments": states, "copies to write": 4 * moved + 3 * head}
-        phases = (steps, {"weights, twice": 2 * base}, written, {**alike, "the tower to keep, twice": 2 * tower})
+        published = {**alike, "the tower to keep, twice": 2 * tower}
+        phases: list[dict[str, float]] = [steps, {"weights, twice": 2 * base}, written, published]
         return Footprint({"programs": IMPORTS, **max(phases, key=lambda phase: sum(phase.values()))})
 
     def operations(self) -> float:
