@@ -28,7 +28,7 @@ from benchmarks.towers import DIM, FULL, TINY, tower
 from gelo.models.adapt import AdaptationSpec, Full, Lora, adapt
 from gelo.models.backbones.geometry import Geometry
 from gelo.models.backbones.transforms import Transform
-from gelo.models.encoder import Encoder
+from gelo.models.encoder import Encoder, TextTower
 from gelo.models.heads import CosFace
 from gelo.models.heads.head import Head
 from gelo.models.remedies import NoRemedy
@@ -166,16 +166,7 @@ def _ours(
 ) -> tuple[float, float]:
     """(images a second, mean loss) of gelo's loop, clocked where it asks whether to stop."""
     source = Ready(side, settings.batch * (steps + 2))
-    base = Encoder(
-        visual,
-        None,
-        Transform(size=side),
-        name="noise",
-        dim=dim,
-        scale="full",
-        config={},
-        device=device,  # type: ignore[arg-type]
-    )
+    base = _encoder(visual, side, dim, device)
     model, head = adapt(visual, way, 0).to(device), Head(CosFace(), dim, CLASSES, 0).to(device)
     order = Batches("shuffled", source.labels, 0, settings.batch)
     run = Run(base, model, head, settings, 0, order.steps, {}, World(device=device))
@@ -186,7 +177,7 @@ def _ours(
         return False
 
     with tempfile.TemporaryDirectory() as scratch:
-        stream = Stream(source, order, 0, base.transform)  # type: ignore[arg-type]
+        stream = Stream(source, order, 0, base.transform)
         loop.train(run, NoRemedy().hooks(), stream, Keeper(Path(scratch), {}), should_stop=asked)
     return settings.batch * steps / (marks[-1] - marks[-1 - steps]), run.history[-1]["loss"]
 
@@ -232,22 +223,19 @@ def _theirs(
 def _features(name: str, batch: int, passes: int, device: torch.device) -> float:
     """Images a second of `Encoder.encode_images`, float32."""
     visual, side, dim = tower(name)
-    encoder = Encoder(
-        visual.to(device),
-        None,
-        Transform(size=side),
-        name="noise",
-        dim=dim,
-        scale="full",
-        config={},
-        device=device,  # type: ignore[arg-type]
-    )
+    encoder = _encoder(visual.to(device), side, dim, device)
     pixels = Ready(side, batch).pixels
     encoder.encode_images(pixels)
     started = _now(device)
     for _ in range(passes):
         encoder.encode_images(pixels)
     return batch * passes / (_now(device) - started)
+
+
+def _encoder(visual: nn.Module, side: int, dim: int, device: torch.device) -> Encoder:
+    """An encoder that is never asked for texts."""
+    text = TextTower(nn.Identity(), lambda texts: torch.zeros(len(texts), 1), {})
+    return Encoder(visual, text, Transform(size=side), name="noise", dim=dim, scale="full", config={}, device=device)
 
 
 def _now(device: torch.device) -> float:

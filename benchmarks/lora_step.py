@@ -12,6 +12,7 @@ import argparse
 import copy
 import os
 import statistics
+from functools import partial
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
@@ -41,7 +42,7 @@ def main() -> None:
         "full": stepper(full, nn.Linear(dim, 2), list(full.trainable().values())),
         "peft": stepper(packed, nn.Linear(dim, 2), [p for p in packed.parameters() if p.requires_grad]),
     }
-    seconds = interleaved({name: lambda step=step: step(pixels, labels) for name, step in steps.items()}, rounds)
+    seconds, busy = interleaved({name: partial(step, pixels, labels) for name, step in steps.items()}, rounds)
     ratios = {
         name: round(
             statistics.median(one / other for one, other in zip(seconds["lora"], seconds[name], strict=True)), 4
@@ -53,6 +54,9 @@ def main() -> None:
         "median_of_ratios_to": ratios,
         "ratio_to_full": round(statistics.median(seconds["lora"]) / statistics.median(seconds["full"]), 4),
         "ratio_to_peft": round(statistics.median(seconds["lora"]) / statistics.median(seconds["peft"]), 4),
+        "ratio_of_cpu_time": {
+            name: round(statistics.median(busy["lora"]) / statistics.median(busy[name]), 4) for name in ("full", "peft")
+        },
         "farthest_feature_before": apart,
         "batch": batch,
         "load": round(os.getloadavg()[0], 1),

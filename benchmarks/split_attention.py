@@ -31,11 +31,12 @@ def main() -> None:
     with torch.inference_mode():
         farthest = float((packed(pixels) - split(pixels)).abs().max())
         assert farthest < 1e-4, f"both give the same features, but for rounding: {farthest}"
-        seconds = interleaved({"split": lambda: split(pixels), "packed": lambda: packed(pixels)}, rounds)
+        seconds, busy = interleaved({"split": lambda: split(pixels), "packed": lambda: packed(pixels)}, rounds)
     pairs = zip(seconds["split"], seconds["packed"], strict=True)
     detail = {
         "seconds": {name: [round(value, 4) for value in values] for name, values in seconds.items()},
         "median_of_ratios": round(statistics.median(one / other for one, other in pairs), 4),
+        "ratio_of_cpu_time": round(statistics.median(busy["split"]) / statistics.median(busy["packed"]), 4),
         "farthest_feature": farthest,
         "used_at_inference": False,
         "batch": batch,

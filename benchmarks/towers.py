@@ -43,16 +43,19 @@ def stepper(network: nn.Module, head: nn.Module, trains: Sequence[nn.Parameter])
     return step
 
 
-def interleaved(sides: Mapping[str, Callable[[], object]], rounds: int, times: int = 1) -> dict[str, list[float]]:
-    """Seconds of each side by round, after one call of each that is not counted; the order turns round every round."""
+def interleaved(
+    sides: Mapping[str, Callable[[], object]], rounds: int
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """(seconds, seconds of the processor) of each side by round, after one call of each that is not counted; the order turns round."""
     for side in sides.values():
         side()
-    found: dict[str, list[float]] = {name: [] for name in sides}
+    wall: dict[str, list[float]] = {name: [] for name in sides}
+    busy: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(rounds):
         for name in sorted(sides, reverse=number % 2 == 1):
-            started = time.perf_counter()
-            for _ in range(times):
-                sides[name]()
-            found[name].append((time.perf_counter() - started) / times)
-        note(f"round {number + 1} of {rounds}: " + ", ".join(f"{name} {found[name][-1]:.3f} s" for name in sides))
-    return found
+            started, used = time.perf_counter(), time.process_time()
+            sides[name]()
+            wall[name].append(time.perf_counter() - started)
+            busy[name].append(time.process_time() - used)
+        note(f"round {number + 1} of {rounds}: " + ", ".join(f"{name} {wall[name][-1]:.3f} s" for name in sides))
+    return wall, busy

@@ -170,8 +170,10 @@ class Plan:
         if self.where == "cuda":
             return Footprint({"CUDA itself": CONTEXT, **steps})
         written = {**alike, "gradients and moments": states, "copies to write": 4 * moved + 3 * head}
-        phases = (steps, {"weights, twice": 2 * base}, written, {**alike, "the tower to keep, twice": 2 * tower})
-        return Footprint({"programs": IMPORTS, **max(phases, key=lambda phase: sum(phase.values()))})
+        published = {**alike, "the tower to keep, twice": 2 * tower}
+        phases: list[dict[str, float]] = [steps, {"weights, twice": 2 * base}, written, published]
+        highest = max(phases, key=lambda phase: sum(phase.values()))
+        return Footprint({"programs": IMPORTS, **highest})
 
     def operations(self) -> float:
         """Floating-point operations of training on one image: forward, to the inputs of what trains, to weights that train, and again where

@@ -193,8 +193,8 @@ def _stores(
             if trial.training is not None and trial.backbone in own:
                 shown = transforms(trial.training.preprocess, own[trial.backbone]).train
                 seen.setdefault((name, split), set()).add(own[trial.backbone] if place else shown)
-    for place in _read(pairs, known):
-        seen.setdefault(place, set()).update(own.values())
+    for scored in _read(pairs, known):
+        seen.setdefault(scored, set()).update(own.values())
     found: dict[str, int | None] = {}
     for (name, split), shown_by in seen.items():
         count = known.images(name, split)
