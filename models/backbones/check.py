@@ -44,8 +44,8 @@ def misfits(backbone: Backbone, found: Look, path: Path) -> list[Fault]:
     odd = [key for key in unlike(traits, wanted) if key != PIXELS or not backbone.resized]
     if not odd:
         shown = (
-            unlike_transform(found.files[0].parent, found.hugging_face, backbone.transform)
-            if backbone.file is None
+            unlike_transform(found.folder, found.hugging_face, backbone.transform)
+            if found.folder is not None and backbone.file is None
             else []
         )
         what, wants = (", ".join(f"{each[0]} {each[n]}" for each in shown) for n in (1, 2))

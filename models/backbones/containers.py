@@ -42,15 +42,15 @@ class FlawError(ValueError):
 
 
 class Files(NamedTuple):
-    """The files of one model, several where it is cut into shards, and the folder that they were found in."""
+    """The files of one model, several where it is cut into shards, and their folder where what else lies there is about them."""
 
     files: tuple[Path, ...]
-    folder: Path
+    folder: Path | None
 
     def config(self, hugging_face: bool) -> dict[str, Any] | None:
         """What stands beside the files of this form of names; None where nothing does. Raises FlawError for what is no JSON object."""
-        path = self.folder / (HF_CONFIG if hugging_face else OPEN_CLIP_CONFIG)
-        if not path.is_file():
+        path = None if self.folder is None else self.folder / (HF_CONFIG if hugging_face else OPEN_CLIP_CONFIG)
+        if path is None or not path.is_file():
             return None
         try:
             content = json.loads(path.read_bytes())
@@ -70,7 +70,9 @@ def files_at(path: Path) -> Files:
         shards = _SHARD.fullmatch(path.name)
         if shards and int(shards[2]) > 1:
             raise FlawError(f"one of {int(shards[2])} shards of a model", f"name their folder: {path.parent}")
-        return Files((path,), path.parent)
+        return Files(
+            (path,), path.parent if path.name in _ORDER else None
+        )  # a name of gelo's: its folder holds those of others
     if path.is_symlink():
         raise FlawError(f"a link to {path.readlink()}, which is not there")
     above = next((place for place in path.absolute().parents if place.exists()), path)

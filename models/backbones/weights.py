@@ -46,7 +46,7 @@ class Look:
 
     shapes: by open_clip's names; None for a `.pt` that only torch can describe. config: what stands beside the files, in open_clip's form.
     activation: from there, or from the archive; None where nothing says it. script: a TorchScript archive. hugging_face: the tensors have
-    transformers' names.
+    transformers' names. folder: where what else lies there is about them.
     """
 
     files: tuple[Path, ...]
@@ -55,6 +55,7 @@ class Look:
     activation: Activation | None = None
     script: bool = False
     hugging_face: bool = False
+    folder: Path | None = None
 
 
 def weights_fault(path: Path, name: str, remedy: str = "") -> Fault | None:
@@ -138,7 +139,7 @@ def _with_config(found: Files, described: Mapping[str, Shape]) -> Look:
     beside = found.config(foreign)
     config = None if beside is None else open_clip_config(beside) if foreign else beside
     act: Activation | None = None if config is None else "quick_gelu" if config.get("quick_gelu") else "gelu"
-    return Look(found.files, shapes, config, act, hugging_face=foreign)
+    return Look(found.files, shapes, config, act, hugging_face=foreign, folder=found.folder)
 
 
 def _check_kind(path: Path, put: str) -> None:

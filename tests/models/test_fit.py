@@ -201,6 +201,9 @@ def test_images_that_the_weights_were_not_trained_on_are_told(tmp_path: Path, mo
     assert fault.expected.startswith("for ViT-L-14:laion400m_e32: mean (0.481") and fault.remedy.endswith(
         "ViT-L-14:TAG"
     )
+    assert faults_for("ViT-L-14:laion400m_e32", written("ViT-L-14", tmp_path / "ViT-L-14.safetensors")) == [], (
+        "a name of gelo's"
+    )
     half["resize_mode"] = "squash"
     (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
     (fault,) = faults_for("ViT-L-14:laion2b_s32b_b82k", path)
