@@ -11,12 +11,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from gelo.models.adapt.imported import Method
 from gelo.models.faults import Fault, UserError
+
+if TYPE_CHECKING:
+    from gelo.models.adapt.imported import Method
 
 LICENCE = "CC BY-NC-SA 4.0"
 _SPLIT = re.compile(r"visual\.transformer\.resblocks\.(\d+)\.attn\.([qkv])_proj\.(weight|bias|w_lora_A|w_lora_B)")
