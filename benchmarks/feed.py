@@ -100,8 +100,9 @@ def faces(root: Path, images: int) -> tuple[Dataset, list[bytes]]:
 
 
 def stream_of(dataset: Dataset, cache: Path, kind: Augment, batch: int) -> Stream:
-    """As a training run makes it."""
+    """As a training run on a large set makes it."""
     own = SplitSource(dataset, "train", SHOWN, cache, SHOWN.size, kind)
+    own._kept = None  # as of a set of millions: no image is kept
     return Stream(own, Batches("shuffled", own.labels, SEED, batch), SEED, SHOWN, augmented=True)
 
 
