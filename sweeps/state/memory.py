@@ -45,7 +45,7 @@ def of_card() -> int | None:
 
 def ranks_of(resources: Resources) -> int:
     """Processes of one trial."""
-    return int(getattr(resources, "ranks", 0)) or max(1, int(resources.gpus))
+    return resources.ranks
 
 
 def plan_of(trial: Trial, resources: Resources, classes: int) -> Plan | None:
