@@ -6,10 +6,11 @@ Counts of images are those of the prepared data sets, else the published ones (t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gelo.models.adapt import Linear
 from gelo.models.backbones.geometry import geometry
 from gelo.models.backbones.registry import resolve
 from gelo.models.backbones.transforms import Transform
@@ -19,14 +20,14 @@ from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import pairs_of
 from gelo.sweeps.state.folder import SweepFolder
-from gelo.sweeps.state.memory import plan_of, ranks_of
+from gelo.sweeps.state.memory import plan_of
 from gelo.sweeps.state.reads import classes_of, needed_datasets
 from gelo.sweeps.state.status import standing
 from gelo.tasks.data.manifest import Dataset, open_dataset
+from gelo.tasks.data.pack import bytes_of
 from gelo.tasks.data.sizes import published
 from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.protocols import PROTOCOLS
-from gelo.tasks.training.preprocess import transforms
 
 H100 = {"fp32": 67.0, "tf32": 495.0, "bf16": 990.0}  # TFLOPS of one H100 SXM without sparsity (NVIDIA's data sheet)
 DONE = ("trained", "complete", "stale")
@@ -89,7 +90,7 @@ def planned(spec: SweepSpec, settings: Settings, assumed: Assumed) -> dict[str, 
         for trial in trials
     ]
     embedded = _embedded(spec, pairs_of(spec, data), known, assumed, len(trials))
-    stores = _stores(spec, trials, pairs_of(spec, data), known)
+    stores, packs = _decoded(spec, pairs_of(spec, data), known), _packs(trials, known)
     left = [row for row in rows if row["state"] not in DONE]
     hours = [row["gpu_hours"] for row in left if row["trains"]]
     totals = {
@@ -101,17 +102,18 @@ def planned(spec: SweepSpec, settings: Settings, assumed: Assumed) -> dict[str, 
         "gpu_hours_embedding": embedded["gpu_hours"],
         "bytes_kept": _sum(row["bytes_kept"] for row in rows),
         "bytes_caches_known": sum(filter(None, stores.values())),
+        "bytes_packs_known": sum(filter(None, packs.values())),
         "bytes_checkpoints_at_most": _sum(row["bytes_checkpoint"] for row in left if row["trains"]),
     }
     told = {
         "tflops": dict(assumed.tflops),
         "mfu": assumed.mfu,
         "memory_bytes": assumed.memory,
-        "ranks": ranks_of(spec.resources),
+        "ranks": spec.resources.ranks,
     }
     return {
         "sweep": spec.name, "collection": spec.collection, "resources": spec.resources.model_dump(), "assumed": told, "trials": rows,
-        "embedding": embedded, "caches": stores, "totals": totals, "unknown": _unknown(spec, trials, known, embedded),
+        "embedding": embedded, "caches": stores, "packs": packs, "totals": totals, "unknown": _unknown(spec, trials, known, embedded),
     }  # fmt: skip
 
 
@@ -124,12 +126,13 @@ def _cost(trial: Trial, spec: SweepSpec, known: Known, assumed: Assumed) -> dict
     if settings is None or not trial.trains:
         return {**row, "trains": False, "bytes_kept": kept if settings else 0}
     images, classes = known.images(settings.data, "train"), classes_of(settings.data, known.prepared)
-    steps = None if images is None else settings.epochs * (images // settings.batch)
+    waits = trial.adaptation.waits
+    an_epoch = None if images is None else images // settings.batch
     row |= {
         "images": images,
         "classes": classes or None,
-        "epochs": settings.epochs,
-        "steps": steps,
+        "epochs": waits + settings.epochs,
+        "steps": None if an_epoch is None else (waits + settings.epochs) * an_epoch,
         "batch": settings.batch,
     }
     plan = plan_of(trial, spec.resources, classes)
@@ -140,8 +143,9 @@ def _cost(trial: Trial, spec: SweepSpec, known: Known, assumed: Assumed) -> dict
     row |= {"at_once": plan.micro, "bytes_checkpoint": 12 * demands(trial.adaptation, size).trained + 3 * head}
     if classes or trial.head is None:
         row |= {"memory_bytes": peak, "memory_fits": None if assumed.memory is None else peak <= assumed.memory}
-    if steps is not None:
-        flops = plan.operations() * steps * settings.batch
+    if an_epoch is not None:
+        waiting = replace(plan, adaptation=Linear()).operations()  # an epoch in which the head alone trains
+        flops = (waits * waiting + settings.epochs * plan.operations()) * an_epoch * settings.batch
         row |= {"flops": flops, "gpu_hours": _hours(flops, assumed.tflops.get(settings.precision), assumed.mfu)}
     return {**row, "trains": True, "bytes_kept": (kept or 0) + head}
 
@@ -177,28 +181,30 @@ def _read(pairs: Iterable[tuple[str, str]], known: Known) -> dict[tuple[str, str
     return views
 
 
-def _stores(
-    spec: SweepSpec, trials: Iterable[Trial], pairs: Iterable[tuple[str, str]], known: Known
-) -> dict[str, int | None]:
-    """Bytes of decoded images by data set, also of those that are there: 3 values a pixel, once a transform; None where unknown."""
-    own: dict[str, Transform] = {}
+def _decoded(spec: SweepSpec, pairs: Iterable[tuple[str, str]], known: Known) -> dict[str, int | None]:
+    """Bytes of the decoded images that are scored by data set, also of those that are there: 3 values a pixel, once a transform; None where
+    unknown."""
+    own: set[Transform] = set()
     for name in spec.backbones:
         try:
-            own[name] = resolve(name).transform
+            own.add(resolve(name).transform)
         except UserError:
             continue
-    seen: dict[tuple[str, str], set[Transform]] = {}
-    for trial in trials:
-        for place, (name, split) in enumerate(trial.learnt_from):
-            if trial.training is not None and trial.backbone in own:
-                shown = transforms(trial.training.preprocess, own[trial.backbone]).train
-                seen.setdefault((name, split), set()).add(own[trial.backbone] if place else shown)
-    for scored in _read(pairs, known):
-        seen.setdefault(scored, set()).update(own.values())
     found: dict[str, int | None] = {}
-    for (name, split), shown_by in seen.items():
+    for name, split in _read(pairs, known):
         count = known.images(name, split)
-        size = None if count is None else count * sum(3 * each.size**2 for each in shown_by)
+        size = None if count is None else count * sum(3 * each.size**2 for each in own)
+        found[name] = None if size is None or found.get(name, 0) is None else (found.get(name) or 0) + size
+    return found
+
+
+def _packs(trials: Iterable[Trial], known: Known) -> dict[str, int | None]:
+    """Bytes of the images that are trained on by data set, also of those that are packed; None where a set is not prepared."""
+    places = dict.fromkeys(place for trial in trials for place in trial.learnt_from)
+    found: dict[str, int | None] = {}
+    for name, split in places:
+        dataset = known.prepared.get(name)
+        size = None if dataset is None or split not in dataset.card.splits else bytes_of(dataset, split)
         found[name] = None if size is None or found.get(name, 0) is None else (found.get(name) or 0) + size
     return found
 

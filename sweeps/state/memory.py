@@ -43,11 +43,6 @@ def of_card() -> int | None:
     return int(done.stdout) if done.returncode == 0 and done.stdout.strip().isdigit() else None
 
 
-def ranks_of(resources: Resources) -> int:
-    """Processes of one trial."""
-    return resources.ranks
-
-
 def plan_of(trial: Trial, resources: Resources, classes: int) -> Plan | None:
     """Of a trial that trains; None for one that does not, or whose tower has a size that is not known here."""
     size = geometry(trial.backbone)
@@ -55,7 +50,7 @@ def plan_of(trial: Trial, resources: Resources, classes: int) -> Plan | None:
         return None
     where: Where = "cuda" if resources.gpus else "cpu"
     sample = float(getattr(trial.head, "sample", 1.0))
-    return Plan(size, trial.adaptation, trial.training, classes, sample, where, ranks_of(resources))
+    return Plan(size, trial.adaptation, trial.training, classes, sample, where, resources.ranks)
 
 
 def memory_faults(spec: SweepSpec, cpus: int, total: int) -> list[Fault]:
@@ -72,7 +67,7 @@ def memory_faults(spec: SweepSpec, cpus: int, total: int) -> list[Fault]:
             continue
     held = sum(sizes.values())
     trained = [
-        sizes.get(trial.backbone, 0) * (2 if trial.adaptation.kind == "full" else 1)
+        sizes.get(trial.backbone, 0) * (2 if trial.adaptation.kind in ("full", "lp_ft") else 1)
         for trial in spec.trials()
         if trial.trains
     ]
@@ -91,15 +86,17 @@ def batch_faults(spec: SweepSpec, cpus: int, total: float, classes: Callable[[st
     many train at once as it has CPUs for. classes: of a data set's head, 0 where not known."""
     trials = [trial for trial in spec.trials() if trial.trains]
     on_card = spec.resources.gpus > 0
-    at_once = 1 if on_card else max(1, min(len(trials), cpus // spec.resources.cpus))
+    ranks = spec.resources.ranks
+    at_once = 1 if on_card else max(1, min(len(trials), cpus // (spec.resources.cpus * ranks)))
     shared = 0.0 if on_card else SPARE * IMPORTS  # the programs' pages are there once, whoever runs them
     held = (
         0.0
         if on_card
         else sum(4.0 * (size.vision + size.text) for name in {*spec.backbones} if (size := geometry(name)))
     )
-    room = (total * min(1.0, spec.resources.gpus or 1.0) - held - shared) / at_once + shared
-    which = "a card" if on_card else f"this machine, with {counted(at_once, 'trial')} at once"
+    processes = 1 if on_card else at_once * ranks
+    room = (total * min(1.0, spec.resources.gpus or 1.0) - held - shared) / processes + shared
+    which = "a card" if on_card else f"this machine, with {counted(processes, 'process')} at once"
     found: dict[Fault, None] = {}
     for trial in trials:
         assert trial.training is not None

@@ -50,9 +50,12 @@ def _sentences(found: dict[str, Any]) -> list[str]:
         f"to embed what is scored: {pass_['images']:,} images (views counted) by {counted(pass_['encoders'], 'encoder')}"
         f"{_without(pass_['not_counted'])}: {_hours(totals['gpu_hours_embedding'])} hours of one GPU",
     ]
-    unknown = sorted(name for name, size in found["caches"].items() if size is None)
+    unknown, unpacked = (
+        sorted(name for name, size in found[kind].items() if size is None) for kind in ("caches", "packs")
+    )
     lines += [
         f"decoded images: {_gb(totals['bytes_caches_known'])}{_without(unknown)}",
+        f"images packed for training: {_gb(totals['bytes_packs_known'])}{_without(unpacked)}",
         f"towers kept: {_gb(totals['bytes_kept'])}; checkpoints, if all trained at once: {_gb(totals['bytes_checkpoints_at_most'])}",
     ]
     peaks = ", ".join(f"{peak:g} TFLOPS in {name}" for name, peak in assumed["tflops"].items())

@@ -49,7 +49,7 @@ def test_what_is_not_known_is_named_and_never_nothing(here: Path) -> None:
     found = plan("paper")
     row = next(row for row in found["trials"] if row["label"].startswith("ViT-B/16 spoofs"))
     assert row["images"] is None and row["steps"] is None and row["gpu_hours"] is None and row["memory_bytes"] > 1e9
-    assert "images of oulu_casia_msu" in found["unknown"] and found["caches"]["oulu_casia_msu"] is None
+    assert "images of oulu_casia_msu" in found["unknown"] and found["packs"]["oulu_casia_msu"] is None
     assert found["totals"]["left_without_hours"] == 2 and found["totals"]["gpu_hours_embedding"] is None
     assert found["assumed"]["tflops"] == {"fp32": 67.0, "tf32": 495.0, "bf16": 990.0}
     said = CliRunner().invoke(app, ["plan", "paper"]).stdout
@@ -104,7 +104,8 @@ def test_what_is_prepared_is_counted_and_what_is_done_is_said(here: Path) -> Non
     assert [(row["images"], row["steps"], row["classes"]) for row in trains] == [(70, 6, 3)] * 2, (
         "WiSE costs no training"
     )
-    assert found["caches"]["crops"] == 70 * 3 * 64 * 64
+    stored = sum(path.stat().st_size for path in (data / "crops").glob("*.parquet"))
+    assert found["packs"]["crops"] == stored + 8 * 71, "the encoded bytes, and where each image begins"
     spec = parse_spec(raw, "own.yaml")
     folder = SweepFolder(UPath("out"), "own")
     folder.save(spec, {}, ["crops", "shapes"])
