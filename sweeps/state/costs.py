@@ -101,8 +101,8 @@ def planned(spec: SweepSpec, settings: Settings, assumed: Assumed) -> dict[str, 
         "gpu_hours_left": sum(filter(None, hours)) if any(hours) or not hours else None,
         "gpu_hours_embedding": embedded["gpu_hours"],
         "bytes_kept": _sum(row["bytes_kept"] for row in rows),
-        "bytes_caches_known": sum(filter(None, stores.values())),
-        "bytes_packs_known": sum(filter(None, packs.values())),
+        "bytes_caches_known": _known(stores),
+        "bytes_packs_known": _known(packs),
         "bytes_checkpoints_at_most": _sum(row["bytes_checkpoint"] for row in left if row["trains"]),
     }
     told = {
@@ -236,6 +236,12 @@ def _unknown(spec: SweepSpec, trials: Iterable[Trial], known: Known, embedded: M
 
 def _hours(flops: float, tflops: float | None, mfu: float) -> float | None:
     return None if tflops is None else flops / (tflops * 1e12 * mfu) / 3600
+
+
+def _known(sizes: Mapping[str, int | None]) -> int | None:
+    """Of those that are known; None where none is."""
+    found = [size for size in sizes.values() if size is not None]
+    return sum(found) if found or not sizes else None
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

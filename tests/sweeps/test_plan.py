@@ -104,7 +104,7 @@ def test_what_is_prepared_is_counted_and_what_is_done_is_said(here: Path) -> Non
     assert [(row["images"], row["steps"], row["classes"]) for row in trains] == [(70, 6, 3)] * 2, (
         "WiSE costs no training"
     )
-    stored = sum(path.stat().st_size for path in (data / "crops").glob("*.parquet"))
+    stored = sum(path.stat().st_size for path in (data / "crops").glob("train-*.parquet"))
     assert found["packs"]["crops"] == stored + 8 * 71, "the encoded bytes, and where each image begins"
     spec = parse_spec(raw, "own.yaml")
     folder = SweepFolder(UPath("out"), "own")
