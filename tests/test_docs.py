@@ -115,6 +115,10 @@ BLOCKS = {
         "gelo export small/KEY": "tests/e2e/test_models_out_in.py",
         "gelo import 40_backbone.pth": "tests/e2e/test_models_out_in.py",
     },
+    "paper.md": dict.fromkeys(
+        ("mkdir -p weights", "gelo doctor", "gelo run", "gelo status", "gelo report", "gelo import"),
+        "tests/e2e/test_paper.py",
+    ),
     "real-weights.md": {"mkdir -p weights": "tests/e2e/test_real_weights.py"},
     "your-own-data.md": {
         "gelo prepare mine --from photos --reader folder\n": "tests/e2e/test_docs_data.py",

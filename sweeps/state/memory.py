@@ -96,7 +96,11 @@ def batch_faults(spec: SweepSpec, cpus: int, total: float, classes: Callable[[st
     )
     processes = 1 if on_card else at_once * ranks
     room = (total * min(1.0, spec.resources.gpus or 1.0) - held - shared) / processes + shared
-    which = "a card" if on_card else f"this machine, with {counted(at_once, 'trial')}{f' of {ranks} ranks' if ranks > 1 else ''} at once"
+    which = (
+        "a card"
+        if on_card
+        else f"this machine, with {counted(at_once, 'trial')}{f' of {ranks} ranks' if ranks > 1 else ''} at once"
+    )
     found: dict[Fault, None] = {}
     for trial in trials:
         assert trial.training is not None
