@@ -1,6 +1,7 @@
 # gelo: every target does its own set-up in .venv and is quick when that is there already.
 #   make demo    the study in miniature, ends with a report
-#   make check   lint, types and the fast tests, in two and a half minutes   make test    every test, in about 25
+#   make check   lint, types and the fast tests, in two and a half minutes   make test    the tests, in half an hour
+#   make long    those that take minutes each, before a release
 #   make lint    ruff, codespell and mypy                                   make bench   the benchmarks
 #   make docs    the pages of docs/ and the API as a site in site/          make clean   remove what make and gelo made here
 # PYTHON chooses the interpreter (3.11 to 3.13), VENV the folder; ARGS goes to the command: make demo ARGS="--set name=second"
@@ -15,10 +16,10 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' >/dev/null 2>&1 && echo $$p && break; done)
 ARGS ?=
 
-.PHONY: help setup demo check test lint docs bench clean
+.PHONY: help setup demo check test long lint docs bench clean
 
 help:
-	@sed -n 's/^# \?//; 1,6p' Makefile
+	@sed -n 's/^# \?//; 1,7p' Makefile
 
 setup: $(STAMP)
 
@@ -35,12 +36,15 @@ demo: $(STAMP)
 
 # A file's tests stay in one process; the slow ones, tests/e2e, come first. One thread each: they share the cores (a quarter faster).
 test: $(STAMP)
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
+
+long: $(STAMP)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -m long $(ARGS)
 
 # Before every commit. Tests with the mark slow, cluster or browser are left to `make test`. Compiled tests
 # are kept, whatever the environment says: making them anew is a third of the start.
 check: lint
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow and not cluster and not browser" $(ARGS)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow and not cluster and not browser and not long" $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -33,6 +33,7 @@ def _is_complete(place: Place) -> bool:
     return len(averages) == 3 and all(averages)
 
 
+@pytest.mark.long
 def test_a_sweep_ends_on_one_cpu(small_world: Path, tmp_path: Path) -> None:
     place = _place(tmp_path, small_world)
     assert place.gelo("run", "small.yaml", "--cpus", "1") == 0, place.log()
@@ -69,6 +70,7 @@ def test_a_cluster_that_is_not_there_is_one_clear_message(small_world: Path, tmp
     assert "--address 127.0.0.1:1" in place.log()
 
 
+@pytest.mark.long  # on one machine: test_interruptions.py
 def test_a_run_whose_head_is_gone_says_how_to_go_on(small_world: Path, tmp_path: Path, two_nodes) -> None:
     """Ray itself would end the program after a minute, without a word of the sweep, were it not told to wait longer than gelo."""
     place = _place(tmp_path, small_world)

@@ -18,7 +18,10 @@ from gelo.sweeps.state.folder import TrialFolder
 from gelo.tasks.data.catalogue import locate
 from tests.e2e.sweeping import LIMIT, Place, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.long,
+]  # in parts: tests/sweeps/test_gang.py, tests/models/test_two_processes.py
 
 GANG = """
 name: small

@@ -61,6 +61,12 @@ def test_secrets_in_addresses_are_refused_and_never_printed(command: str, tmp_pa
         if parameter.param_type_name == "argument"
         for value in MORE.get(str(parameter.name).upper(), ["shapes"])
     ]
+    positional += [
+        word
+        for parameter in _commands()[command].params
+        if parameter.param_type_name == "option" and parameter.required and parameter.name not in OPTIONS[command]
+        for word in (parameter.opts[0], "there")
+    ]
     given = [f"--{option}={ADDRESSES[number % len(ADDRESSES)]}" for number, option in enumerate(OPTIONS[command])]
     code, said = _gelo(tmp_path, command, *positional, *given)
     assert code == 2, said
