@@ -26,6 +26,11 @@ class Fault:
     expected: str
     remedy: str = ""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "where", "\\n".join(self.where.splitlines())
+        )  # a name may have line breaks; a message's head has none
+
     def __str__(self) -> str:
         tail = f"; {self.remedy}" if self.remedy else ""
         return f"{self.where}: {self.found}; expected {self.expected}{tail}"
