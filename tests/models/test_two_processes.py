@@ -60,7 +60,9 @@ def test_two_processes_equal_one(case: str, alone: Path, shared: Path) -> None:
     assert apart(alone / f"{case}.safetensors", shared / f"{case}.safetensors") <= 1e-9
 
 
-@pytest.mark.parametrize("case", ["lora", "stack", "cosface", "sampled"])
+@pytest.mark.parametrize(
+    "case", ["stack", "sampled", *(pytest.param(each, marks=pytest.mark.long) for each in ("lora", "cosface"))]
+)
 def test_a_run_goes_on_with_two_processes_and_with_one_again(case: str, alone: Path, tmp_path: Path) -> None:
     run(case, World(), tmp_path, stop_after=2)
     together(tmp_path, f"{case}:2")
