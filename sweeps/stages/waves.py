@@ -5,7 +5,6 @@ Each reads the folders and does what is missing, so nothing here remembers what 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,6 @@ from rich.markup import escape
 
 from gelo.models.backbones.check import notes_for
 from gelo.models.backbones.registry import resolve
-from gelo.models.backbones.transforms import Transform
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.faults import Fault, UserError, folded
 from gelo.models.secrets import redacted
@@ -24,7 +22,8 @@ from gelo.sweeps.engine.tune import train_all
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.data import opened
-from gelo.sweeps.stages.embed import Subject, embed_jobs, jobs_of, pairs_of, subject_of, undecoded
+from gelo.sweeps.stages.decode import decode_images
+from gelo.sweeps.stages.embed import Subject, embed_jobs, jobs_of, pairs_of, subject_of
 from gelo.sweeps.stages.leaks import leaks_told
 from gelo.sweeps.stages.outcome import Outcome, tags_of
 from gelo.sweeps.stages.pack import pack_all
@@ -33,13 +32,11 @@ from gelo.sweeps.stages.stop import stops_on_signals
 from gelo.sweeps.stages.train import finish, sources_of, version_of
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.origins import refuse_others
-from gelo.sweeps.state.reads import decoded_for
 from gelo.sweeps.terminal.progress import Display, waiting
 from gelo.sweeps.tracking.summary import WHOLE, inputs_of, is_complete, metrics_of, not_averaged, results_of
 from gelo.sweeps.tracking.tracker import Tracker
-from gelo.tasks.data.cache import touch
 from gelo.tasks.data.manifest import Dataset
-from gelo.tasks.data.stream import Work, decode_all, works
+from gelo.tasks.data.stream import Work
 from gelo.tasks.ledger.trial import Trial
 
 
@@ -88,7 +85,9 @@ class Sweep:
             },
             notes,
         )
-        self._decode()
+        own = {name: base.transform for name, base in self.bases.items()}
+        self.lost, faults = decode_images(self.pairs, own, self.datasets, self.cache, self.display)
+        self._trouble(faults)
         pack_all(self.trials, self.folder, self.datasets, self.cache, self.display)
         size = self.spec.resources.wave
         with stops_on_signals(self.display) as self.stop:
@@ -240,21 +239,3 @@ class Sweep:
         if not found:
             raise UserError("data sets", list(self.outcome.faults))
         return found
-
-    def _decode(self) -> None:
-        """Every image that the sweep encodes, once per transform. Chunks with an unreadable one are `lost`."""
-        by_transform: dict[Transform, dict[Work, None]] = defaultdict(dict)
-        own = {name: base.transform for name, base in self.bases.items()}
-        for name, split, shown in decoded_for(self.pairs, own, self.datasets):
-            by_transform[shown].update(dict.fromkeys(works(self.datasets[name], split)))
-        for transform, wanted in by_transform.items():
-            missing = [w for w in wanted if not w.decoded(self.cache / "decoded" / transform.fingerprint)]
-            if missing:
-                with self.display.stage("decode", sum(w.chunk.rows for w in missing), "images") as stage:
-                    try:
-                        decode_all(missing, transform, self.cache, "ray", stage.tick)
-                    except UserError as error:
-                        self._trouble(error.faults)
-                        self.lost |= undecoded(missing, transform, self.cache)
-            for dataset in {work.fingerprint for work in wanted}:
-                touch(self.cache, "decoded", transform.fingerprint, dataset)
