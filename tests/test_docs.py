@@ -101,7 +101,7 @@ BLOCKS = {
     "cluster.md": {
         "$ gelo plan paper --memory 80": "tests/sweeps/test_plan.py",
         "gelo run SWEEP --address auto": "needs S3; the same on a cluster of two nodes: tests/e2e/test_clusters.py",
-        "gelo run SWEEP --set resources.gpus=4": "needs four GPUs; the same on CPUs: tests/e2e/test_gang.py",
+        "gelo run SWEEP --set resources.gpus=4": "needs four GPUs; the same on CPUs: tests/e2e/test_two_ranks.py",
         "pip install 'ray[default]==": "needs an account of AWS; the cluster's own command: tests/e2e/test_clusters.py",
         "aws iam put-role-policy": "needs an account of AWS",
         "pip install -c constraints.txt mlflow": "needs a server of PostgreSQL; done by hand with Debian's PostgreSQL 15",
