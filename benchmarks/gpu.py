@@ -78,7 +78,7 @@ class Ready:
         raise KeyError(name)
 
     def classifier(self, base: Encoder) -> Tensor:
-        raise NotImplementedError
+        raise KeyError("classes of noise")
 
 
 def main() -> None:
@@ -197,8 +197,8 @@ def _theirs(
     made, head = adapt(visual, way, 0).to(device), Head(CosFace(), dim, CLASSES, 0).to(device)
     transform, network, moving = Transform(size=side), made.network.train(), list(made.trainable().values())
     both = [
-        torch.optim.AdamW(moving, lr=settings.lr_backbone),
-        torch.optim.AdamW(head.parameters(), lr=settings.lr_head),
+        torch.optim.AdamW(moving, lr=settings.lr_backbone, weight_decay=settings.weight_decay),
+        torch.optim.AdamW(head.parameters(), lr=settings.lr_head, weight_decay=settings.weight_decay),
     ]
     marks, total = [], 0.0
     with arithmetic(settings, device):

@@ -6,6 +6,7 @@ one rename; on an object store, which has no rename, the marker `DONE` is upload
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import shutil
@@ -145,3 +146,9 @@ def _fsync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """64 hex digits over a file's bytes. Raises OSError."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -5,11 +5,10 @@ Decisions: a file with other bytes may hold the same tensors, saved again: it is
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
 from pathlib import Path
 
-from gelo.models.durable import stamp
+from gelo.models.durable import sha256_of, stamp
 
 FILES = {
     "ViT-B-32.pt": "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
@@ -48,5 +47,4 @@ def unpublished(path: Path, backbone: str, script: bool) -> str:
 
 @cache
 def _sha256(path: Path, stamp: str) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return sha256_of(path)

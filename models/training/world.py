@@ -89,11 +89,7 @@ class World:
 
     def any(self, flag: bool) -> bool:
         """True on every rank when it is on one: every decision to stop, to save or to fail goes through this."""
-        if self.size == 1:
-            return flag
-        told = torch.tensor(float(flag), device=self.device)
-        dist.all_reduce(told, op=dist.ReduceOp.MAX)
-        return bool(told)
+        return flag if self.size == 1 else bool(self.most(torch.tensor(float(flag), device=self.device)))
 
     def tell(self, value: Any) -> Any:
         """Rank 0's value on every rank: JSON, as what comes over a socket is not unpickled."""

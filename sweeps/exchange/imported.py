@@ -17,9 +17,9 @@ from gelo.models.adapt import Imported
 from gelo.models.backbones.registry import BACKBONES, Backbone, config_of, resolve
 from gelo.models.backbones.transforms import Transform
 from gelo.models.backbones.zoo import load_backbone
-from gelo.models.durable import publish_folder
+from gelo.models.durable import publish_folder, sha256_of
 from gelo.models.encoder import Encoder, tensors_digest
-from gelo.models.exchange.checkpoint import read_checkpoint, sha256_of
+from gelo.models.exchange.checkpoint import read_checkpoint
 from gelo.models.exchange.papers import LICENCE, PAPERS, Checkpoint, Paper, checkpoint_of, head_of, method_of
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.tower import ENCODER, Tower

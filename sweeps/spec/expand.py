@@ -91,8 +91,14 @@ class Expansion:
         chosen_heads = self._kinds(
             f"{where}.head", block.get("head", task.head.kind), HEADS, {task.head.kind: task.head.model_dump()}
         )
+        for adaptation in adaptations:
+            spec: Any = ADAPTATIONS[adaptation["kind"]].model_validate(adaptation)
+            for backbone in (name for name in chosen if name in known):
+                self.faults += unfit(f"{where}.adaptation ({backbone})", spec, backbone)
+            for remedy in chosen_remedies:
+                self.faults += [f for f in unmet(f"{where}.remedy", remedy, spec) if f not in self.faults]
         settings = {**task.defaults[self.collection], "data": task.data[self.collection]}
-        settings |= {key: value for key, value in block.items() if key in Training.model_fields}
+        settings |= {key: block[key] for key in block if key in Training.model_fields}
         otherwise = task.by_adaptation.get(self.collection, {})
         for training in self._grid(where, settings):
             data = training["data"]
@@ -102,14 +108,10 @@ class Expansion:
                 continue
             if data in ENTRIES and not set(ENTRIES[data].protocols) & {"training", "probe"}:
                 self.faults.append(Fault(f"{where}.data", f"{data} has no training split", "a data set to train on"))
+            named = [name for name in chosen if name in known]
             for backbone, adaptation, remedy, head in itertools.product(
-                chosen, adaptations, chosen_remedies, chosen_heads
+                named, adaptations, chosen_remedies, chosen_heads
             ):
-                if backbone not in known:
-                    continue
-                spec: Any = ADAPTATIONS[adaptation["kind"]].model_validate(adaptation)
-                self.faults += unfit(f"{where}.adaptation ({backbone})", spec, backbone)
-                self.faults += [f for f in unmet(f"{where}.remedy", remedy, spec) if f not in self.faults]
                 yield {
                     "backbone": backbone,
                     "task": task_name,

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from gelo.models.durable import sha256_of
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.tasks.data import contents
 from gelo.tasks.data.card import Card, FileEntry
@@ -216,11 +217,6 @@ def _changed(path: Path, entry: FileEntry, verify: bool, again: str) -> Iterator
         yield Fault(str(path), f"{path.stat().st_size} bytes (truncated?)", f"{entry.bytes} bytes", again)
     elif verify and sha256_of(path) != entry.sha256:
         yield Fault(str(path), "SHA-256 differs from dataset.json", entry.sha256[:16] + "...", again)
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def canonical(card: Card) -> bytes:

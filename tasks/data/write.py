@@ -10,12 +10,12 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gelo.models.durable import publish_folder
+from gelo.models.durable import publish_folder, sha256_of
 from gelo.models.faults import Fault, UserError
 from gelo.tasks.data import contents
 from gelo.tasks.data.card import Card, FileEntry
 from gelo.tasks.data.elsewhere import held
-from gelo.tasks.data.manifest import CARD, CHUNK, SHARD_ROWS, Dataset, canonical, open_dataset, sha256_of
+from gelo.tasks.data.manifest import CARD, CHUNK, SHARD_ROWS, Dataset, canonical, open_dataset
 from gelo.tasks.data.near import looks_of
 from gelo.tasks.data.prompts import Prompts
 from gelo.tasks.data.records import Record, schema_for

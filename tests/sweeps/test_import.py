@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from gelo.api import load
 from gelo.models.backbones.zoo import load_backbone
+from gelo.models.exchange.checkpoint import read_checkpoint
 from gelo.models.faults import UserError
 from gelo.models.trained import load_tower
 from gelo.sweeps.exchange.imported import Asked, Brought, bring
@@ -192,8 +193,12 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
         {"change": _set("visual.conv1.weight", lambda t: t[:96])},
         r"a tower of width 96, patch 16, 5 blocks",
     ),
-    "not a dict": ("madation", {"change": lambda s: torch.zeros(3)}, r"a Tensor without tensors by name"),
-    "more than tensors": ("madation", {"change": lambda s: {**s, "epoch": 40}}, r"1 things that are no tensors: epoch"),
+    "not a dict": ("madation", {"change": lambda s: torch.zeros(3)}, r"a Tensor with other things than tensors"),
+    "more than tensors": (
+        "madation",
+        {"change": lambda s: {**s, "epoch": 40}},
+        r"other things than tensors: 'epoch' \(int\)",
+    ),
 }
 
 
@@ -274,3 +279,15 @@ def test_a_checkpoint_of_full_size(tmp_path: Path) -> None:
         theirs = image_features(state, images, heads=12, gamma=4 / 2**0.5, quick=True)
         ours = model.encode_image(images)
     assert float((ours - theirs).abs().max() / theirs.norm(dim=1).max()) <= 1e-5
+
+
+def test_a_checkpoint_in_a_wrapping_is_the_same(tmp_path: Path) -> None:
+    state = {"visual.proj": torch.arange(6.0).reshape(2, 3).half(), "count": torch.tensor(3)}
+    torch.save(state, tmp_path / "plain.pth")
+    torch.save(
+        {"state_dict": {f"module.{name}": tensor for name, tensor in state.items()}, "epoch": 40}, tmp_path / "in.pth"
+    )
+    plain, wrapped = (read_checkpoint(tmp_path / name, "a checkpoint") for name in ("plain.pth", "in.pth"))
+    assert plain.keys() == wrapped.keys() == state.keys()
+    assert all(torch.equal(plain[name], wrapped[name]) for name in state)
+    assert plain["visual.proj"].dtype == torch.float32 and plain["count"].dtype == torch.int64
