@@ -35,11 +35,17 @@ def apart(one: Ended, two: Ended) -> float:
     return max(float((tensor - second[name]).abs().max()) for name, tensor in first.items())
 
 
-@pytest.mark.parametrize("adaptation", WAYS, ids=str)
-@pytest.mark.parametrize("remedy", [None, Distill(), EWC(reference="noise/train", images=4)], ids=str)
+@pytest.mark.parametrize(
+    ("adaptation", "remedy"),
+    [
+        (adaptation, remedy)
+        for remedy in (None, Distill(), EWC(reference="noise/train", images=4))
+        for adaptation in WAYS
+        if remedy is None or remedy.needs <= adaptation.gives  # others are refused before anything starts
+    ],
+    ids=str,
+)
 def test_recomputing_changes_no_bit(adaptation: AdaptationSpec, remedy: Any, encoder: Encoder, tmp_path: Path) -> None:
-    if remedy is not None and not remedy.needs <= adaptation.gives:
-        pytest.skip("refused before anything starts")
     kept, again = (go(encoder, adaptation, tmp_path / f"{on}", remedy, checkpointing=on) for on in (False, True))
     assert apart(kept, again) == 0
     assert [row["loss"] for row in kept.run.history] == [row["loss"] for row in again.run.history]
