@@ -20,6 +20,7 @@ from gelo.tasks.data.write import write_dataset
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("COLUMNS", raising=False)  # whoever sets it wants lines of that width, in a file too
     monkeypatch.chdir(tmp_path)
     for name in ("GELO_DATA", "GELO_CACHE", "GELO_WEIGHTS"):
         monkeypatch.delenv(name, raising=False)
