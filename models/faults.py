@@ -27,9 +27,9 @@ class Fault:
     remedy: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "where", "\\n".join(self.where.splitlines())
-        )  # a name may have line breaks; a message's head has none
+        """A name may have line breaks; a fault is one line, which the terminal breaks where it is full."""
+        for field in ("where", "found", "expected", "remedy"):
+            object.__setattr__(self, field, "\\n".join(getattr(self, field).splitlines()))
 
     def __str__(self) -> str:
         tail = f"; {self.remedy}" if self.remedy else ""

@@ -257,7 +257,7 @@ def test_the_commands_of_the_readme_do_what_they_say(left_alone: Place) -> None:
         os.killpg(process.pid, signal.SIGINT)
         process.wait(LIMIT)
     assert codes.pop("doctor paper") == 2, "nothing of the paper's is here"
-    assert len(codes) == 5 and set(codes.values()) == {0}, (codes, left_alone.log())
+    assert len(codes) == 6 and set(codes.values()) == {0}, (codes, left_alone.log())
 
 
 def _answers() -> bool:

@@ -42,6 +42,11 @@ def test_few_are_all_told(faults: list[Fault]) -> None:
         )
 
 
+@given(*(st.text(st.sampled_from("a \n\r\x0b\u2028"), min_size=1) for _ in range(4)))
+def test_a_fault_is_one_line_whatever_a_name_holds(where: str, found: str, expected: str, remedy: str) -> None:
+    assert len(str(Fault(where, found, expected, remedy)).splitlines()) == 1
+
+
 def test_an_interrupt_is_found_behind_what_was_made_of_it() -> None:
     try:
         try:
