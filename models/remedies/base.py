@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
@@ -13,18 +13,31 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from gelo.models.encoder import Encoder
+    from gelo.models.heads.head import Head
     from gelo.models.tower import Tower
     from gelo.models.training.run import Run, Step
     from gelo.models.training.stream import Batch, Source, Stream
 
 
+def _unmeasured(tower: Tower) -> float:
+    raise LookupError("this task has no validation metric here")
+
+
 @dataclass(frozen=True)
 class Bench:
-    """What `finish` may use. base: untouched. parents: towers of other trials, sources: images, both by the remedy's names for them."""
+    """What `finish` may use. base: untouched. parents: towers of other trials, sources: images, both by the remedy's names for them.
+
+    head: that of the trial, as it was trained. task: the images that it was trained on, not augmented. score: the task's validation metric
+    of a tower, never on a test split, higher = better; LookupError where the task has none.
+    """
 
     base: Encoder
     parents: Mapping[str, Tower] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)
+    head: Head | None = None
+    task: Source | None = None
+    score: Callable[[Tower], float] = _unmeasured
+    seed: int = 0
 
 
 class RemedySpec(Member):

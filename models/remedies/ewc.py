@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from gelo.models.adapt.base import Offer
-from gelo.models.remedies.base import Hooks, RemedySpec
+from gelo.models.remedies.base import Hooks
+from gelo.models.remedies.reference import OnReference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from torch import Tensor
 
     from gelo.models.training.run import Run, Step
 
 
-class EWC(RemedySpec):
+class EWC(OnReference):
     """strength / 2 * sum F (theta - theta_0)^2, F: the diagonal Fisher information of the base's zero-shot predictions on `images` images
     of `reference` ("data set/split"), one gradient an image, its label drawn from the base's own prediction: the definition, where code
     that squares the gradient of a batch underestimates it. F is not normalised, so `strength` is of its scale; 5,000 is mmasana/FACIL's.
@@ -28,13 +27,8 @@ class EWC(RemedySpec):
     needs: ClassVar[frozenset[Offer]] = frozenset({"deltas"})
 
     kind: Literal["ewc"] = "ewc"
-    reference: str
     strength: float = Field(default=5000.0, ge=0, allow_inf_nan=False)
     images: int = Field(default=256, ge=1)
-
-    def data(self) -> Mapping[str, str]:
-        """See RemedySpec."""
-        return {"reference": self.reference}
 
     def hooks(self) -> Consolidation:
         """See RemedySpec."""

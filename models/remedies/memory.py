@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from gelo.models.remedies.base import Bench, RemedySpec
+from gelo.models.remedies.base import Bench
+from gelo.models.remedies.reference import OnReference
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _AT_ONCE = 64  # images in a forward pass
 
 
-class Memory(RemedySpec):
+class Memory(OnReference):
     """f + weight * ||f|| * softmax(f^ K^T / temperature) V: K the tuned and V the untouched features, normalised, of the first `images` of
     `reference` ("data set/split"). weight 0 leaves f as it is. Costs one small matrix product an image at inference."""
 
@@ -27,14 +28,9 @@ class Memory(RemedySpec):
     curve: ClassVar[str] = "weight"
 
     kind: Literal["memory"] = "memory"
-    reference: str
     weight: float = Field(default=0.5, ge=0, allow_inf_nan=False)
     temperature: float = Field(default=0.05, gt=0, allow_inf_nan=False)
     images: int = Field(default=512, ge=1)
-
-    def data(self) -> Mapping[str, str]:
-        """See RemedySpec."""
-        return {"reference": self.reference}
 
     def finish(self, tower: Tower, bench: Bench) -> Tower:
         """See RemedySpec."""

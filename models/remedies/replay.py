@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from gelo.models.remedies.base import Hooks, RemedySpec
+from gelo.models.remedies.base import Hooks
+from gelo.models.remedies.reference import OnReference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,18 +18,13 @@ if TYPE_CHECKING:
     from gelo.models.training.stream import Stream
 
 
-class Replay(RemedySpec):
+class Replay(OnReference):
     """strength * zero-shot cross-entropy on `batch` images of `reference` ("data set/split") a step: cosines to the prompts of its classes,
     times CLIP's own logit scale. Costs their share of the step."""
 
     kind: Literal["replay"] = "replay"
-    reference: str
     strength: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     batch: int = Field(default=16, ge=1)
-
-    def data(self) -> Mapping[str, str]:
-        """See RemedySpec."""
-        return {"reference": self.reference}
 
     def hooks(self) -> Rehearsal:
         """See RemedySpec."""
