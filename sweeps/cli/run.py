@@ -125,7 +125,7 @@ def _run(spec: Any, settings: Any) -> None:
             say(errors, Text.assemble(("failed", "red"), f" {', '.join(failed[:_FEW])}{more}: {reason}"))
         say(
             errors,
-            f"{len(outcome.failures)} trials failed, the others are complete; after mending, go on with: {resume}",
+            f"{counted(len(outcome.failures), 'trial')} failed, the others are complete; after mending, go on with: {resume}",
         )
         sys.exit(
             2 if all(failure["kind"] in ("user", "diverged", "storage") for failure in outcome.failures.values()) else 1

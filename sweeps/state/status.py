@@ -43,7 +43,7 @@ def standing(folder: SweepFolder) -> list[dict[str, Any]]:
         found, old, wanted = _results(trial, place, pairs, fingerprints, bases)
         failures = (folder.trial(each).failure() for each in (trial, *trial.made_of))
         failure = next((each for each in failures if each is not None), None)
-        note = failure["error"].splitlines()[0] if failure else ""
+        note = _in_a_line(failure["error"]) if failure else ""
         if found == wanted:
             state = "complete"
         elif failure:
@@ -94,6 +94,12 @@ def _results(
         else:
             found += 1
     return found, old, wanted
+
+
+def _in_a_line(error: str) -> str:
+    """The first fault of a UserError's text, whose head names the trial again and counts them; else the first line."""
+    head, *faults = error.splitlines() or [""]
+    return faults[0].strip() if faults and head.endswith((" fault", " faults")) else head
 
 
 def _fingerprint(root: Path) -> str | None:

@@ -156,6 +156,7 @@ def test_a_trial_that_diverged_says_so_in_the_status(tmp_path: Path) -> None:
     folder = SweepFolder(UPath(tmp_path), "own")
     folder.save(made, {"data": str(tmp_path)}, [])
     (trial,) = [trial for trial in made.trials() if trial.trains]
-    folder.trial(trial).set_failure({"kind": "diverged", "error": "training: step 3: loss nan"})
+    error = DivergedError("trial own", Fault("step 3", "loss nan", "a finite loss", "lower lr_backbone"))
+    folder.trial(trial).set_failure({"kind": "diverged", "error": str(error)})
     (row,) = [row for row in standing(folder) if row["key"] == trial.key]
-    assert (row["state"], row["note"]) == ("diverged", "training: step 3: loss nan")
+    assert (row["state"], row["note"]) == ("diverged", "step 3: loss nan; expected a finite loss; lower lr_backbone")
