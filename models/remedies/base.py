@@ -55,8 +55,9 @@ class RemedySpec(Member):
 
     @property
     def label(self) -> str:
-        """For people: `wise(alpha=0.5)`."""
-        fields = {name: value for name, value in self.model_dump().items() if name != "kind"}
+        """For people: `wise(alpha=0.5)`; without fields that joined later and stand at their default, as in a key."""
+        told = self.canonical().keys() - {"kind"}
+        fields = {name: value for name, value in self.model_dump().items() if name in told}
         return f"{self.kind}({', '.join(f'{name}={value}' for name, value in fields.items())})"
 
     def members(self) -> tuple[RemedySpec, ...]:

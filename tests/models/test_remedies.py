@@ -201,6 +201,7 @@ def test_ema_keeps_the_average_of_the_way(encoder: Encoder) -> None:
     expected = {name: tensor.double() for name, tensor in adapted.state().items()}
     for number in range(3):
         adapted.load({name: tensor + number for name, tensor in adapted.state().items()})
+        run.step += 1
         hooks.updated(run)
         expected = {name: 0.75 * old + 0.25 * adapted.state()[name].double() for name, old in expected.items()}
     hooks.ended(run)

@@ -20,12 +20,12 @@ from gelo.models.training.stream import ahead
 from tests.models.toy_run import STEPS, Ended, go
 
 NEUTRAL: list[RemedySpec] = [
-    L2SP(strength=0), Distill(strength=0), Distill(strength=0, distance="cosine"), EMA(decay=0),
+    L2SP(strength=0), Distill(strength=0), Distill(strength=0, distance="cosine"), EMA(decay=0), EMA(rule="mean", start=0.99),
     EWC(reference="noise/train", strength=0, images=4), Replay(reference="noise/train", strength=0, batch=4),
     Stack(remedies=(L2SP(strength=0), Replay(reference="noise/train", strength=0, batch=4), EMA(decay=0))),
 ]  # fmt: skip
 ACTIVE: list[RemedySpec] = [
-    L2SP(strength=0.1), Distill(strength=2.0), Distill(distance="cosine"), EMA(decay=0.5),
+    L2SP(strength=0.1), Distill(strength=2.0), Distill(distance="cosine"), EMA(decay=0.5), EMA(rule="mean", every=2, start=0.2),
     EWC(reference="noise/train", strength=50.0, images=4), Replay(reference="noise/train", batch=4),
     Stack(remedies=(Distill(), Replay(reference="noise/train", batch=4), Replay(reference="noise/train", batch=2), EMA(decay=0.9))),
 ]  # fmt: skip

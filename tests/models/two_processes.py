@@ -29,6 +29,7 @@ CASES: dict[str, tuple[AdaptationSpec, RemedySpec | None, int]] = {
         Stack(remedies=(L2SP(strength=0.1), Replay(reference="noise/train", batch=4), EMA(decay=0.5))),
         1,
     ),
+    "mean": (Lora(rank=4), EMA(rule="mean", every=2), 1),
     "accumulate": (Lora(rank=4), Replay(reference="noise/train", batch=4), 2),
 }
 # 23 classes: one process holds 12 of them, the other 11
