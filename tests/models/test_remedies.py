@@ -328,7 +328,7 @@ def test_specs_are_told_apart_by_kind_and_refuse_the_rest() -> None:
         {"kind": "wise", "alpha": 1.1},
         {"kind": "l2sp", "strength": -1},
         {"kind": "none", "x": 1},
-        {"kind": "ewc"},
+        {"kind": "ewc", "reference": ""},
         {"kind": "stack", "remedies": [{"kind": "l2sp"}]},
         {"kind": "stack", "remedies": [{"kind": "wise"}, {"kind": "l2sp"}]},
         {"kind": "stack", "remedies": [{"kind": "none"}, {"kind": "l2sp"}]},

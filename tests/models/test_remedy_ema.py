@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from gelo.models.adapt import AdaptationSpec, Full, LpFt
@@ -20,7 +21,7 @@ class Diary(RemedySpec):
     """Writes down the weights that every step leaves, the start weights first, and whether the tower was held."""
 
     kind: str = "diary"
-    seen: list[Any] = []
+    seen: list[Any] = Field(default_factory=list)
 
     def hooks(self) -> Hooks[Diary]:
         spec = self
