@@ -38,7 +38,9 @@ def published(towers: dict[str, Tower], score: object) -> tuple[list[str], dict[
     mean = {n: t.double().numpy() for n, t in towers[ranked[0]].weights.items()}
     for name in ranked[1:]:
         count = len(kept)
-        tried = {n: mean[n] * count / (count + 1) + t.double().numpy() / (count + 1) for n, t in towers[name].weights.items()}
+        tried = {
+            n: mean[n] * count / (count + 1) + t.double().numpy() / (count + 1) for n, t in towers[name].weights.items()
+        }
         found = score(towers[name].with_weights({n: torch.from_numpy(t).float() for n, t in tried.items()}))  # type: ignore[operator]
         if found > best:
             kept, best, mean = [*kept, name], found, tried
