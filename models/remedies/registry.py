@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gelo.models.members import members, union
 from gelo.models.remedies.base import NoRemedy, RemedySpec
+from gelo.models.remedies.counterfactual import Counterfactual
 from gelo.models.remedies.distill import Distill
 from gelo.models.remedies.ema import EMA
 from gelo.models.remedies.ewc import EWC
@@ -18,7 +19,7 @@ from gelo.models.remedies.retrieval import Retrieval
 from gelo.models.remedies.soup import Soup
 from gelo.models.remedies.wise import Wise
 
-OWN = (NoRemedy, Distill, EMA, EWC, GroupCalibration, HMA, L2SP, PMG, Replay, Retrieval, Soup, Wise)
+OWN = (NoRemedy, Counterfactual, Distill, EMA, EWC, GroupCalibration, HMA, L2SP, PMG, Replay, Retrieval, Soup, Wise)
 REMEDIES = members("gelo.remedies", OWN, RemedySpec)
 
 if TYPE_CHECKING:
