@@ -32,7 +32,7 @@ def run_of(encoder: Encoder, classes: int, head: HeadSpec | None = None, **trans
     task.pixels[:, : side // 2, : side // 2] = marks[task.labels]
     shown = Transform(size=side, **transform) if transform else None
     made = Head(head or Softmax(), encoder.dim, classes, 0)
-    run = Run(
+    return Run(
         encoder,
         adapt(encoder.visual, Full(), 0),
         made,
@@ -43,7 +43,6 @@ def run_of(encoder: Encoder, classes: int, head: HeadSpec | None = None, **trans
         transform=shown,
         task=task,
     )
-    return run
 
 
 def cells(side: int) -> list[tuple[slice, slice]]:

@@ -20,8 +20,20 @@ from upath import UPath
 from gelo.models.adapt import Full
 from gelo.models.faults import UserError
 from gelo.models.heads import AdaFace
-from gelo.models.remedies import HMA, Bench, GroupCalibration, RemedySpec, Retrieval, Soup, Stack, Wise
+from gelo.models.remedies import (
+    HMA,
+    Bench,
+    Counterfactual,
+    GroupCalibration,
+    RemedySpec,
+    Retrieval,
+    Soup,
+    Stack,
+    Wise,
+    counterfactual,
+)
 from gelo.models.tower import Tower
+from gelo.models.training.run import Run
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import Subject, jobs_of
 from gelo.sweeps.stages.score import score_of
@@ -30,6 +42,8 @@ from gelo.sweeps.state.folder import TrialFolder
 from gelo.sweeps.terminal.results import remarks
 from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.results import WRAPPED, Result
+from gelo.tasks.training.preprocess import transforms
+from gelo.tasks.training.source import SplitSource
 from tests.sweeps.test_leaks import made as images
 from tests.sweeps.test_leaks import trained, untouched  # noqa: F401
 from tests.sweeps.test_train import World, folders, trial, whole, world  # noqa: F401
@@ -181,3 +195,28 @@ def test_results_of_an_encoder_with_something_around_it_say_so(untouched: Subjec
     )  # fmt: skip
     two = one.model_copy(update={"suite": "probe", "values": {"probe/digits/top1": 0.5}})
     assert remarks([one, two]) == [f"zero_shot/digits, probe/digits: {text}"]
+
+
+@pytest.mark.parametrize("preprocess", ["backbone", "spoof"])
+def test_a_remedy_that_looks_at_the_tasks_images_sees_them_as_tests_do(
+    world: World, preprocess: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of spoofs are larger in training, before the crop."""
+    seen: list[Run] = []
+    made = counterfactual.edited
+    monkeypatch.setattr(counterfactual, "edited", lambda run, spec: seen.append(run) or made(run, spec))
+    remedy = Counterfactual(reference="faces/train", batch=2, images=4, grid=2, most=4)
+    general = SplitSource(world.dataset, "train", world.base.transform, world.cache)
+    wanted = trial(Full(), preprocess=preprocess, remedy=remedy, epochs=1)
+    assert world.train(wanted, tmp_path, sources={"reference": general})
+    (run,) = seen
+    assert run.task is not None and run.transform is not None
+    assert run.task.take(np.arange(2), None, slice(None)).shape == (2, 64, 64, 3)
+    assert run.transform == transforms(preprocess, world.base.transform).train  # type: ignore[arg-type]
+    (row,) = TrialFolder(UPath(tmp_path)).training()["history"]
+    assert row["loss_counterfactual"] > 0
+    plain = tmp_path / "plain"
+    assert world.train(trial(Full(), preprocess=preprocess, epochs=1), plain, sources={})
+    assert (plain / "trained" / "encoder.safetensors").read_bytes() != (
+        tmp_path / "trained" / "encoder.safetensors"
+    ).read_bytes()
