@@ -8,12 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gelo.models.remedies.base import Bench, Hooks, NoRemedy, RemedySpec
+from gelo.models.remedies.counterfactual import Counterfactual
 from gelo.models.remedies.distill import Distill
 from gelo.models.remedies.ema import EMA
 from gelo.models.remedies.ewc import EWC
+from gelo.models.remedies.group_calibration import GroupCalibration
+from gelo.models.remedies.hma import HMA
 from gelo.models.remedies.l2sp import L2SP
-from gelo.models.remedies.memory import Memory
+from gelo.models.remedies.pmg import PMG
 from gelo.models.remedies.replay import Replay
+from gelo.models.remedies.retrieval import Retrieval
 from gelo.models.remedies.soup import Soup
 from gelo.models.remedies.wise import Wise
 
@@ -36,6 +40,6 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "EMA", "EWC", "L2SP", "REMEDIES", "Bench", "Distill", "Hooks", "Memory", "NoRemedy", "Remedy", "RemedySpec", "Replay", "Soup", "Stack",
-    "Wise",
+    "EMA", "EWC", "HMA", "L2SP", "PMG", "REMEDIES", "Bench", "Counterfactual", "Distill", "GroupCalibration", "Hooks", "NoRemedy", "Remedy",
+    "RemedySpec", "Replay", "Retrieval", "Soup", "Stack", "Wise",
 ]  # fmt: skip

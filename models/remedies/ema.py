@@ -1,4 +1,4 @@
-"""Averaging on the way: what is kept is the moving average of the weights, not the last ones."""
+"""Averaging on the way: what is kept is an average of the weights along the run, not the last ones."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from gelo.models.remedies.base import Hooks, RemedySpec
+from gelo.models.remedies.trajectory import Trajectory
+from gelo.models.spec import joined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,13 +19,19 @@ if TYPE_CHECKING:
 
 
 class EMA(RemedySpec):
-    """average <- decay * average + (1 - decay) * theta after every step, from the start weights; decay 0 keeps the last weights.
+    """rule `ema`: average <- decay * average + (1 - decay) * theta; decay 0 keeps the last weights. rule `mean`: the plain mean, for which
+    decay says nothing (stochastic weight averaging, arXiv 1803.05407; every 100 steps in ZSCL, arXiv 2303.06628).
 
-    What trains is averaged, adapters as they are (A and B apart). The head is kept as trained. Costs one copy of what trains.
+    Weights are taken after every `every`-th step from the share `start` of the run on; at `start` 0 the start weights are the first of
+    them, as in ZSCL. What trains is averaged, adapters as they are (A and B apart). The head is kept as trained. Costs one copy of what
+    trains.
     """
 
     kind: Literal["ema"] = "ema"
     decay: float = Field(default=0.999, ge=0, lt=1)
+    rule: Literal["ema", "mean"] = joined("ema")
+    every: int = joined(1, ge=1)
+    start: float = joined(0.0, ge=0, lt=1)
 
     def hooks(self) -> Average:
         """See RemedySpec."""
@@ -33,25 +41,27 @@ class EMA(RemedySpec):
 class Average(Hooks[EMA]):
     """Its state is the average."""
 
-    average: dict[str, Tensor]
+    def __init__(self, spec: EMA) -> None:
+        super().__init__(spec)
+        decay = spec.decay if spec.rule == "ema" else None
+        self.trajectory = Trajectory(every=spec.every, start=spec.start, decay=decay)
 
     def prepare(self, run: Run) -> None:
         """See Hooks."""
-        self.average = run.model.state()
+        self.trajectory.prepare(run)
 
     def updated(self, run: Run) -> None:
         """See Hooks."""
-        for name, now in run.model.state().items():
-            self.average[name] = now.lerp(self.average[name], self.spec.decay)
+        self.trajectory.updated(run)
 
     def ended(self, run: Run) -> None:
         """See Hooks."""
-        run.model.load(self.average)
+        self.trajectory.ended(run)
 
     def state(self) -> dict[str, Tensor]:
         """See Hooks."""
-        return dict(self.average)
+        return self.trajectory.state()
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """See Hooks."""
-        self.average = {name: tensor.to(self.average[name].device) for name, tensor in state.items()}
+        self.trajectory.load(state)

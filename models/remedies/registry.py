@@ -6,16 +6,20 @@ from typing import TYPE_CHECKING
 
 from gelo.models.members import members, union
 from gelo.models.remedies.base import NoRemedy, RemedySpec
+from gelo.models.remedies.counterfactual import Counterfactual
 from gelo.models.remedies.distill import Distill
 from gelo.models.remedies.ema import EMA
 from gelo.models.remedies.ewc import EWC
+from gelo.models.remedies.group_calibration import GroupCalibration
+from gelo.models.remedies.hma import HMA
 from gelo.models.remedies.l2sp import L2SP
-from gelo.models.remedies.memory import Memory
+from gelo.models.remedies.pmg import PMG
 from gelo.models.remedies.replay import Replay
+from gelo.models.remedies.retrieval import Retrieval
 from gelo.models.remedies.soup import Soup
 from gelo.models.remedies.wise import Wise
 
-OWN = (NoRemedy, Distill, EMA, EWC, L2SP, Memory, Replay, Soup, Wise)
+OWN = (NoRemedy, Counterfactual, Distill, EMA, EWC, GroupCalibration, HMA, L2SP, PMG, Replay, Retrieval, Soup, Wise)
 REMEDIES = members("gelo.remedies", OWN, RemedySpec)
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from gelo.models.remedies.registry import REMEDIES, Single
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gelo.models.faults import Fault
     from gelo.models.tower import Tower
     from gelo.models.training.run import Run, Step
     from gelo.models.training.stream import Batch, Stream
@@ -69,6 +70,10 @@ class Stack(RemedySpec):
         return {
             f"{place}.{name}": of for place, each in enumerate(self.remedies) for name, of in each.parents().items()
         }
+
+    def faults(self, layers: int | None, where: str = "remedy") -> list[Fault]:
+        """See RemedySpec."""
+        return [fault for each in self.remedies for fault in each.faults(layers, where)]
 
     def hooks(self) -> Together:
         """See RemedySpec."""

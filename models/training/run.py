@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gelo.models.adapt.adapted import Adapted
+from gelo.models.backbones.transforms import Transform
 from gelo.models.encoder import Encoder
 from gelo.models.heads.head import Head
 from gelo.models.training.sampling import Batches
@@ -29,7 +30,9 @@ class Run:
     """One training run as its parts see it.
 
     base: untouched. sources: images that remedies asked for beside the task's, by their names for them. step: optimiser steps done.
-    sums: of the running epoch; history: a row for each finished one. ranks: sizes of the world so far, in their order.
+    sums: of the running epoch; history: a row for each finished one. transform: what normalises the task's images, None for the base's own.
+    task: those images as its tests show them, not augmented, for a remedy that `looks` at them before the first step. ranks: sizes of the
+    world so far, in their order.
     """
 
     base: Encoder
@@ -43,6 +46,8 @@ class Run:
     step: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
+    transform: Transform | None = None
+    task: Source | None = None
     ranks: list[int] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from gelo.models.adapt import AdaptationSpec, Full, Lora, LoraExperts, LpFt
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.heads import AdaFace, CosFace, HeadSpec
-from gelo.models.remedies import EMA, EWC, L2SP, Distill, RemedySpec, Replay, Stack
+from gelo.models.remedies import EMA, EWC, L2SP, PMG, Counterfactual, Distill, RemedySpec, Replay, Stack
 from gelo.models.training.world import World
 from tests.models.toy_run import go
 
@@ -29,6 +29,9 @@ CASES: dict[str, tuple[AdaptationSpec, RemedySpec | None, int]] = {
         Stack(remedies=(L2SP(strength=0.1), Replay(reference="noise/train", batch=4), EMA(decay=0.5))),
         1,
     ),
+    "pmg": (Lora(rank=4), PMG(reference="noise/train", epsilon=8.0, step_size=4.0), 2),
+    "counterfactual": (Lora(rank=4), Counterfactual(reference="noise/train", batch=4, grid=2, most=4), 1),
+    "mean": (Lora(rank=4), EMA(rule="mean", every=2), 1),
     "accumulate": (Lora(rank=4), Replay(reference="noise/train", batch=4), 2),
 }
 # 23 classes: one process holds 12 of them, the other 11
