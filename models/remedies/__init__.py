@@ -12,10 +12,15 @@ from gelo.models.remedies.distill import Distill
 from gelo.models.remedies.ema import EMA
 from gelo.models.remedies.ewc import EWC
 from gelo.models.remedies.l2sp import L2SP
+from gelo.models.remedies.language_contrast import LanguageContrast
+from gelo.models.remedies.lwf import LwF
 from gelo.models.remedies.memory import Memory
 from gelo.models.remedies.replay import Replay
+from gelo.models.remedies.selective_calibration import SelectiveCalibration
 from gelo.models.remedies.soup import Soup
+from gelo.models.remedies.supcon import SupCon
 from gelo.models.remedies.wise import Wise
+from gelo.models.remedies.zscl import ZSCL
 
 if TYPE_CHECKING:
     from gelo.models.remedies.registry import REMEDIES
@@ -36,6 +41,6 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "EMA", "EWC", "L2SP", "REMEDIES", "Bench", "Distill", "Hooks", "Memory", "NoRemedy", "Remedy", "RemedySpec", "Replay", "Soup", "Stack",
-    "Wise",
+    "EMA", "EWC", "L2SP", "REMEDIES", "ZSCL", "Bench", "Distill", "Hooks", "LanguageContrast", "LwF", "Memory", "NoRemedy", "Remedy",
+    "RemedySpec", "Replay", "SelectiveCalibration", "Soup", "Stack", "SupCon", "Wise",
 ]  # fmt: skip

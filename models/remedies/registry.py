@@ -10,12 +10,19 @@ from gelo.models.remedies.distill import Distill
 from gelo.models.remedies.ema import EMA
 from gelo.models.remedies.ewc import EWC
 from gelo.models.remedies.l2sp import L2SP
+from gelo.models.remedies.language_contrast import LanguageContrast
+from gelo.models.remedies.lwf import LwF
 from gelo.models.remedies.memory import Memory
 from gelo.models.remedies.replay import Replay
+from gelo.models.remedies.selective_calibration import SelectiveCalibration
 from gelo.models.remedies.soup import Soup
+from gelo.models.remedies.supcon import SupCon
 from gelo.models.remedies.wise import Wise
+from gelo.models.remedies.zscl import ZSCL
 
-OWN = (NoRemedy, Distill, EMA, EWC, L2SP, Memory, Replay, Soup, Wise)
+OWN = (
+    NoRemedy, Distill, EMA, EWC, L2SP, LanguageContrast, LwF, Memory, Replay, SelectiveCalibration, Soup, SupCon, Wise, ZSCL,
+)  # fmt: skip
 REMEDIES = members("gelo.remedies", OWN, RemedySpec)
 
 if TYPE_CHECKING:

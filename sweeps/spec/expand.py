@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from gelo.models.backbones.registry import resolve
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.spec import Spec
+from gelo.sweeps.spec import kinds
 from gelo.sweeps.spec.kinds import ADAPTATIONS, HEADS, LIKE, REMEDIES, REMEDY, listed_fields, of_lora, unfit, unmet
 from gelo.tasks.data.catalogue import COLLECTIONS, ENTRIES
 from gelo.tasks.ledger.trial import Training, Trial
@@ -29,8 +30,7 @@ def _too_many(where: str) -> Fault:
 
 
 class Expansion:
-    """Collects trials and faults. `faults` is complete after `trials`. own: a user's prepared sets, which may be trained on as well.
-    search_seed: of random draws, beside the name of what is drawn."""
+    """Collects trials and faults, which are whole after `trials`. own: prepared sets to train on as well. search_seed: of random draws."""
 
     def __init__(
         self, collection: str, search: str, samples: int, own: tuple[str, ...] = (), search_seed: str = ""
@@ -88,9 +88,8 @@ class Expansion:
             f"{where}.adaptation", block.get("adaptation", "full"), ADAPTATIONS, of_lora(task.lora[self.collection])
         )
         chosen_remedies = self._remedies(f"{where}.remedy", block.get("remedy", "none"))
-        chosen_heads = self._kinds(
-            f"{where}.head", block.get("head", task.head.kind), HEADS, {task.head.kind: task.head.model_dump()}
-        )
+        of_task = {task.head.kind: task.head.model_dump()}
+        chosen_heads = self._kinds(f"{where}.head", block.get("head", task.head.kind), HEADS, of_task)
         for adaptation in adaptations:
             spec: Any = ADAPTATIONS[adaptation["kind"]].model_validate(adaptation)
             for backbone in (name for name in chosen if name in known):
@@ -108,10 +107,9 @@ class Expansion:
                 continue
             if data in ENTRIES and not set(ENTRIES[data].protocols) & {"training", "probe"}:
                 self.faults.append(Fault(f"{where}.data", f"{data} has no training split", "a data set to train on"))
-            named = [name for name in chosen if name in known]
-            for backbone, adaptation, remedy, head in itertools.product(
-                named, adaptations, chosen_remedies, chosen_heads
-            ):
+            named = (name for name in chosen if name in known)
+            ways = itertools.product(named, adaptations, chosen_remedies, chosen_heads)
+            for backbone, adaptation, remedy, head in ways:
                 yield {
                     "backbone": backbone,
                     "task": task_name,
@@ -231,10 +229,12 @@ class Expansion:
 
     def _make(self, where: str, fields: Mapping[str, Any]) -> Trial | None:
         try:
-            return Trial.model_validate({**fields, "collection": self.collection})
+            trial = Trial.model_validate({**fields, "collection": self.collection})
         except ValidationError as error:
             self._invalid(where, error)
             return None
+        self.faults += [f for f in kinds.unsuited(f"{where}.remedy", trial) if f not in self.faults]
+        return trial
 
     def _invalid(self, where: str, error: ValidationError) -> None:
         for entry in error.errors():
