@@ -26,7 +26,7 @@ from gelo.models.remedies import (
     SelectiveCalibration,
     Stack,
     SupCon,
-)  # fmt: skip
+)
 from gelo.models.training.world import World
 from tests.models.toy_run import go
 
