@@ -71,9 +71,8 @@ class RemedySpec(Member):
         """The part of it that acts while training: the remedy of the trial whose training this one's weights come from."""
         return self if self.trains else NoRemedy()
 
-    def faults(self, where: str, head: HeadSpec, training: Optimisation, layers: int | None) -> list[Fault]:
-        """What cannot work with this head and this training on a tower of so many transformer blocks (None: it has none), before anything
-        starts."""
+    def clashes(self, head: HeadSpec, training: Optimisation, where: str = "remedy") -> list[Fault]:
+        """What cannot work with this head or in this training; for the pre-flight of a sweep."""
         return []
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -48,18 +49,20 @@ class Distill(RemedySpec):
             raise ValueError("inner layers are compared by squared distances")
         return layers
 
-    def faults(self, where: str, head: HeadSpec, training: Optimisation, layers: int | None) -> list[Fault]:
+    def faults(self, layers: int | None, where: str = "remedy") -> list[Fault]:
         """See RemedySpec."""
-        found = []
-        if self.layers == "inner" and layers is None:
-            found += [
-                Fault(f.where, f"inner layers of {f.found}", f.expected, "layers: last") for f in without_blocks(where)
-            ]
-        if self.layers == "inner" and training.compile:
-            found.append(
-                Fault(where, "inner layers of a tower that is compiled", "`compile` or inner layers", "compile: false")
-            )
-        return found
+        if self.layers == "last" or layers is not None:
+            return []
+        return [
+            replace(fault, found=f"inner layers of {fault.found}", remedy="layers: last")
+            for fault in without_blocks(where)
+        ]
+
+    def clashes(self, head: HeadSpec, training: Optimisation, where: str = "remedy") -> list[Fault]:
+        """See RemedySpec."""
+        if self.layers == "last" or not training.compile:
+            return []
+        return [Fault(where, "inner layers of a tower that is compiled", "one of the two", "compile: false")]
 
     @property
     def beside(self) -> int:

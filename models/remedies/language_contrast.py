@@ -50,7 +50,7 @@ class LanguageContrast(RemedySpec):
             raise ValueError("texts that are not empty, each once")
         return prompts
 
-    def faults(self, where: str, head: HeadSpec, training: Optimisation, layers: int | None) -> list[Fault]:
+    def clashes(self, head: HeadSpec, training: Optimisation, where: str = "remedy") -> list[Fault]:
         """See RemedySpec."""
         return whole_batches(where, self.kind, training)
 

@@ -32,7 +32,7 @@ class SelectiveCalibration(RemedySpec):
     beta: float = Field(default=0.02, ge=0, lt=1)
     selective: int = Field(default=0, ge=0)
 
-    def faults(self, where: str, head: HeadSpec, training: Optimisation, layers: int | None) -> list[Fault]:
+    def clashes(self, head: HeadSpec, training: Optimisation, where: str = "remedy") -> list[Fault]:
         """See RemedySpec."""
         found = [
             Fault(where, f"{self.kind} of {fault.found}", fault.expected, fault.remedy)

@@ -66,9 +66,9 @@ class Stack(RemedySpec):
             self if acting == self.remedies else Stack(remedies=acting) if len(acting) > 1 else (*acting, NoRemedy())[0]
         )
 
-    def faults(self, where: str, head: HeadSpec, training: Optimisation, layers: int | None) -> list[Fault]:
+    def clashes(self, head: HeadSpec, training: Optimisation, where: str = "remedy") -> list[Fault]:
         """See RemedySpec."""
-        return [fault for each in self.remedies for fault in each.faults(where, head, training, layers)]
+        return [fault for each in self.remedies for fault in each.clashes(head, training, where)]
 
     def data(self) -> Mapping[str, str]:
         """See RemedySpec; names are kept apart by place."""

@@ -31,7 +31,7 @@ class SupCon(RemedySpec):
     strength: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     temperature: float = Field(default=0.1, gt=0, allow_inf_nan=False)
 
-    def faults(self, where: str, head: HeadSpec, training: Optimisation, layers: int | None) -> list[Fault]:
+    def clashes(self, head: HeadSpec, training: Optimisation, where: str = "remedy") -> list[Fault]:
         """See RemedySpec."""
         found = whole_batches(where, self.kind, training)
         if training.batch < 2:

@@ -42,7 +42,7 @@ class ZSCL(OnReference):
     every: int = Field(default=100, ge=0)
     l2: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
-    def faults(self, where: str, head: HeadSpec, training: Optimisation, layers: int | None) -> list[Fault]:
+    def clashes(self, head: HeadSpec, training: Optimisation, where: str = "remedy") -> list[Fault]:
         """See RemedySpec."""
         return whole_batches(where, self.kind, training)
 

@@ -30,7 +30,8 @@ def _too_many(where: str) -> Fault:
 
 
 class Expansion:
-    """Collects trials and faults, which are whole after `trials`. own: prepared sets to train on as well. search_seed: of random draws."""
+    """Collects trials and faults. `faults` is complete after `trials`. own: a user's prepared sets, which may be trained on as well.
+    search_seed: of random draws, beside the name of what is drawn."""
 
     def __init__(
         self, collection: str, search: str, samples: int, own: tuple[str, ...] = (), search_seed: str = ""
@@ -88,8 +89,9 @@ class Expansion:
             f"{where}.adaptation", block.get("adaptation", "full"), ADAPTATIONS, of_lora(task.lora[self.collection])
         )
         chosen_remedies = self._remedies(f"{where}.remedy", block.get("remedy", "none"))
-        of_task = {task.head.kind: task.head.model_dump()}
-        chosen_heads = self._kinds(f"{where}.head", block.get("head", task.head.kind), HEADS, of_task)
+        chosen_heads = self._kinds(
+            f"{where}.head", block.get("head", task.head.kind), HEADS, {task.head.kind: task.head.model_dump()}
+        )
         for adaptation in adaptations:
             spec: Any = ADAPTATIONS[adaptation["kind"]].model_validate(adaptation)
             for backbone in (name for name in chosen if name in known):
@@ -107,9 +109,10 @@ class Expansion:
                 continue
             if data in ENTRIES and not set(ENTRIES[data].protocols) & {"training", "probe"}:
                 self.faults.append(Fault(f"{where}.data", f"{data} has no training split", "a data set to train on"))
-            named = (name for name in chosen if name in known)
-            ways = itertools.product(named, adaptations, chosen_remedies, chosen_heads)
-            for backbone, adaptation, remedy, head in ways:
+            named = [name for name in chosen if name in known]
+            for backbone, adaptation, remedy, head in itertools.product(
+                named, adaptations, chosen_remedies, chosen_heads
+            ):
                 yield {
                     "backbone": backbone,
                     "task": task_name,
@@ -233,7 +236,7 @@ class Expansion:
         except ValidationError as error:
             self._invalid(where, error)
             return None
-        self.faults += [f for f in kinds.unsuited(f"{where}.remedy", trial) if f not in self.faults]
+        self.faults += [f for f in kinds.clashes(f"{where}.remedy", trial) if f not in self.faults]
         return trial
 
     def _invalid(self, where: str, error: ValidationError) -> None:

@@ -64,11 +64,11 @@ def unmet(where: str, remedy: Mapping[str, Any], adaptation: AdaptationSpec) -> 
             yield Fault(where, f"{kind}, which needs {said}, with {other}", f"one of the adaptations {', '.join(able)}")
 
 
-def unsuited(where: str, trial: Trial) -> list[Fault]:
-    """What the remedies cannot do with the head, the training and the tower of a trial."""
+def clashes(where: str, trial: Trial) -> list[Fault]:
+    """What the remedies of a trial cannot do with its head and its training."""
     if trial.head is None or trial.training is None:
         return []
-    return trial.remedy.faults(where, trial.head, trial.training, vision_layers(trial.backbone))
+    return trial.remedy.clashes(trial.head, trial.training, where)
 
 
 _NEEDS = {"plain": "weights that merge into plain ones", "deltas": "the distance of each weight from where it started"}
