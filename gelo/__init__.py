@@ -25,7 +25,21 @@ if TYPE_CHECKING:  # the same as `_PLACES`: tests/test_facade.py compares them
     from gelo.models.encoder import Encoder
     from gelo.models.faults import Fault, UserError
     from gelo.models.heads import Binary, CosFace
-    from gelo.models.remedies import EMA, EWC, L2SP, Distill, Memory, NoRemedy, Replay, Soup, Stack, Wise
+    from gelo.models.remedies import (
+        EMA,
+        EWC,
+        HMA,
+        L2SP,
+        PMG,
+        Distill,
+        GroupCalibration,
+        NoRemedy,
+        Replay,
+        Retrieval,
+        Soup,
+        Stack,
+        Wise,
+    )
     from gelo.sweeps.spec.sweep import SweepSpec
     from gelo.tasks.ledger.trial import Training, Trial
     from gelo.tasks.results import Result
@@ -33,9 +47,9 @@ if TYPE_CHECKING:  # the same as `_PLACES`: tests/test_facade.py compares them
     __version__: str
 
 __all__ = [
-    "EMA", "EWC", "L2SP", "Binary", "CosFace", "Distill", "Encoder", "Fault", "Full", "Lora", "LoraExperts", "Memory", "NoAdaptation",
-    "NoRemedy", "Replay", "Result", "Run", "Soup", "Stack", "SweepSpec", "Training", "Trial", "UserError", "Wise", "__version__",
-    "analysis", "evaluate", "load", "metrics", "models", "results", "run", "sweeps", "tasks",
+    "EMA", "EWC", "HMA", "L2SP", "PMG", "Binary", "CosFace", "Distill", "Encoder", "Fault", "Full", "GroupCalibration", "Lora",
+    "LoraExperts", "NoAdaptation", "NoRemedy", "Replay", "Result", "Retrieval", "Run", "Soup", "Stack", "SweepSpec", "Training", "Trial",
+    "UserError", "Wise", "__version__", "analysis", "evaluate", "load", "metrics", "models", "results", "run", "sweeps", "tasks",
 ]  # fmt: skip
 
 _PLACES = {
@@ -45,7 +59,21 @@ _PLACES = {
     **dict.fromkeys(("Fault", "UserError"), "gelo.models.faults"),
     **dict.fromkeys(("Binary", "CosFace"), "gelo.models.heads"),
     **dict.fromkeys(
-        ("EMA", "EWC", "L2SP", "Distill", "Memory", "NoRemedy", "Replay", "Soup", "Stack", "Wise"),
+        (
+            "EMA",
+            "EWC",
+            "HMA",
+            "L2SP",
+            "PMG",
+            "Distill",
+            "GroupCalibration",
+            "NoRemedy",
+            "Replay",
+            "Retrieval",
+            "Soup",
+            "Stack",
+            "Wise",
+        ),
         "gelo.models.remedies",
     ),
     **dict.fromkeys(("Training", "Trial"), "gelo.tasks.ledger.trial"),

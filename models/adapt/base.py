@@ -57,7 +57,7 @@ class AdaptationSpec(Member, ABC):
         return []
 
 
-def without_blocks(where: str) -> list[Fault]:
-    """Of a tower that is not made of open_clip's transformer blocks."""
+def without_blocks(where: str, remedy: str = "adaptation: full") -> list[Fault]:
+    """Of a tower that is not made of open_clip's transformer blocks. remedy: what works there."""
     found = "a vision tower without open_clip's transformer blocks"
-    return [Fault(where, found, "a ViT of open_clip", "adaptation: full")]
+    return [Fault(where, found, "a ViT of open_clip", remedy)]

@@ -11,11 +11,14 @@ from gelo.models.remedies.base import Bench, Hooks, NoRemedy, RemedySpec
 from gelo.models.remedies.distill import Distill
 from gelo.models.remedies.ema import EMA
 from gelo.models.remedies.ewc import EWC
+from gelo.models.remedies.group_calibration import GroupCalibration
+from gelo.models.remedies.hma import HMA
 from gelo.models.remedies.l2sp import L2SP
 from gelo.models.remedies.language_contrast import LanguageContrast
 from gelo.models.remedies.lwf import LwF
-from gelo.models.remedies.memory import Memory
+from gelo.models.remedies.pmg import PMG
 from gelo.models.remedies.replay import Replay
+from gelo.models.remedies.retrieval import Retrieval
 from gelo.models.remedies.selective_calibration import SelectiveCalibration
 from gelo.models.remedies.soup import Soup
 from gelo.models.remedies.supcon import SupCon
@@ -41,6 +44,6 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "EMA", "EWC", "L2SP", "REMEDIES", "ZSCL", "Bench", "Distill", "Hooks", "LanguageContrast", "LwF", "Memory", "NoRemedy", "Remedy",
-    "RemedySpec", "Replay", "SelectiveCalibration", "Soup", "Stack", "SupCon", "Wise",
+    "EMA", "EWC", "HMA", "L2SP", "PMG", "REMEDIES", "ZSCL", "Bench", "Distill", "GroupCalibration", "Hooks", "LanguageContrast", "LwF",
+    "NoRemedy", "Remedy", "RemedySpec", "Replay", "Retrieval", "SelectiveCalibration", "Soup", "Stack", "SupCon", "Wise",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from gelo.models.spec import Member
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from gelo.models.backbones.transforms import Transform
     from gelo.models.encoder import Encoder
     from gelo.models.faults import Fault
     from gelo.models.heads.base import HeadSpec
@@ -30,8 +31,9 @@ def _unmeasured(tower: Tower) -> float:
 class Bench:
     """What `finish` may use. base: untouched. parents: towers of other trials, sources: images, both by the remedy's names for them.
 
-    head: that of the trial, as it was trained. task: the images that it was trained on, not augmented. score: the task's validation metric
-    of a tower, never on a test split, higher = better; LookupError where the task has none.
+    head: that of the trial, as it was trained, task: the images that it was trained on, not augmented, transform: what normalises them; all
+    three for a remedy that `retrains`. score: the task's validation metric of a tower with that head, never on a test split, higher =
+    better; LookupError where the task has none. seed: of the trial.
     """
 
     base: Encoder
@@ -39,8 +41,15 @@ class Bench:
     sources: Mapping[str, Source] = field(default_factory=dict)
     head: Head | None = None
     task: Source | None = None
+    transform: Transform | None = None
     score: Callable[[Tower], float] = _unmeasured
     seed: int = 0
+
+    def trainer(self) -> tuple[Head, Source, Encoder]:
+        """Head, images of the task, and the base behind their transform. Raises ValueError where they were not handed over."""
+        if self.head is None or self.task is None:
+            raise ValueError("this remedy trains on the task's images: it needs the trained head and them")
+        return self.head, self.task, self.base if self.transform is None else self.base.with_transform(self.transform)
 
 
 class RemedySpec(Member):
@@ -48,12 +57,14 @@ class RemedySpec(Member):
 
     trains: False = only `finish` acts: the trial takes its training from the same trial without this remedy, so that a curve over its
     parameters costs one training. needs: what it asks of the adaptation (`AdaptationSpec.gives`), checked before anything starts. wraps:
-    `finish` puts something around the tower, which then no longer merges. curve: the numeric field over which a report may draw its trials.
+    `finish` puts something around the tower, which then no longer merges. retrains: `finish` trains, on the task's images, through the
+    head. curve: the numeric field over which a report may draw its trials.
     """
 
     trains: ClassVar[bool] = True
     needs: ClassVar[frozenset[Offer]] = frozenset()
     wraps: ClassVar[bool] = False
+    retrains: ClassVar[bool] = False
     curve: ClassVar[str] = ""
 
     @property
@@ -90,8 +101,13 @@ class RemedySpec(Member):
         return {}
 
     def parents(self) -> Mapping[str, Mapping[str, Any]]:
-        """Other trials whose towers `finish` is handed: name -> the fields in which each differs from this one without the remedy."""
+        """Other trials whose towers `finish` is handed: name -> the fields in which each differs from this one without the remedy; of
+        `training` a mapping of its fields."""
         return {}
+
+    def faults(self, layers: int | None, where: str = "remedy") -> list[Fault]:
+        """What cannot work on a tower of so many transformer blocks (None: it has none); for the pre-flight of a sweep."""
+        return []
 
     def hooks(self) -> Hooks[Any]:
         """Made once a run; free to hold what it needs."""

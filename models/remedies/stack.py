@@ -82,6 +82,10 @@ class Stack(RemedySpec):
             f"{place}.{name}": of for place, each in enumerate(self.remedies) for name, of in each.parents().items()
         }
 
+    def faults(self, layers: int | None, where: str = "remedy") -> list[Fault]:
+        """See RemedySpec."""
+        return [fault for each in self.remedies for fault in each.faults(layers, where)]
+
     def hooks(self) -> Together:
         """See RemedySpec."""
         return Together(self)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gelo.models.adapt.adapted import Adapted
+from gelo.models.backbones.transforms import Transform
 from gelo.models.encoder import Encoder
 from gelo.models.heads.head import Head
 from gelo.models.training.inner import tapped
@@ -32,7 +33,8 @@ class Run:
     """One training run as its parts see it.
 
     base: untouched. sources: images that remedies asked for beside the task's, by their names for them. step: optimiser steps done.
-    sums: of the running epoch; history: a row for each finished one. ranks: sizes of the world so far, in their order.
+    sums: of the running epoch; history: a row for each finished one. transform: what normalises the task's images, None for the base's own.
+    ranks: sizes of the world so far, in their order.
     """
 
     base: Encoder
@@ -46,6 +48,7 @@ class Run:
     step: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
+    transform: Transform | None = None
     ranks: list[int] = field(init=False)
 
     def __post_init__(self) -> None:

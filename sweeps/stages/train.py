@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from gelo.models.adapt import adapt
 from gelo.models.adapt.parameters import table
@@ -16,7 +17,7 @@ from gelo.models.backbones.transforms import Transform
 from gelo.models.durable import fetched, publish_folder
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
-from gelo.models.heads.head import make_head
+from gelo.models.heads.head import Head, make_head
 from gelo.models.remedies import Bench
 from gelo.models.tower import Tower
 from gelo.models.trained import load_tower
@@ -81,7 +82,7 @@ def train(
         raise UserError(f"trial {trial.label}, data set {dataset.name}", error.faults) from None
     model = adapt(base.visual, trial.adaptation, trial.seed).to(base.device)
     head = make_head(trial.head, base.dim, int(own.labels.max()) + 1, trial.seed, world).to(base.device)
-    run = Run(base, model, head, settings, trial.seed, batches.steps, sources, world)
+    run = Run(base, model, head, settings, trial.seed, batches.steps, sources, world, transform=seen)
     stream = Stream(own, batches, trial.seed, seen, augmented=True)
     made_from = {
         "trial": trial.key, "base weights": base.vision_fingerprint, "data": dataset.fingerprint, "transform": seen.fingerprint,
@@ -125,11 +126,18 @@ def train(
 
 
 def finish(
-    trial: Trial, base: Encoder, folders: Callable[[Trial], TrialFolder], sources: Mapping[str, Source] | None = None
+    trial: Trial,
+    base: Encoder,
+    folders: Callable[[Trial], TrialFolder],
+    sources: Mapping[str, Source] | None = None,
+    *,
+    dataset: Dataset | None = None,
+    cache: Path | None = None,
 ) -> None:
-    """Publish `trained/` of a trial whose remedy makes it from what others trained: no training. The head is its source's.
+    """Publish `trained/` of a trial whose remedy makes it from what others trained. The head is its source's.
 
-    folders: of any trial. Raises UserError where one of those was trained from other base weights.
+    folders: of any trial. dataset, cache: of the task's images, which a remedy that `retrains` trains on. Raises UserError where one of
+    those was trained from other base weights, where a remedy cannot make a tower of them, and KeyError where the images are not there.
     """
     source, sources = folders(trial.source), sources or {}
     for each in trial.made_of:
@@ -142,10 +150,20 @@ def finish(
         )
     with fetched(source.trained) as place:
         tower, head = load_tower(place), load_file(place / "head.safetensors")
-    bench = Bench(base, {name: _tower(folders(parent)) for name, parent in trial.parents.items()}, sources)
-    tower = trial.remedy.finish(tower, bench)
     assert trial.training is not None
     shown = transforms(trial.training.preprocess, base.transform).test
+    bench = Bench(
+        base, {name: _tower(folders(parent)) for name, parent in trial.parents.items()}, sources, seed=trial.seed
+    )
+    if any(each.retrains for each in trial.remedy.members()):
+        if dataset is None or cache is None:
+            raise KeyError(trial.training.data)
+        own = SplitSource(dataset, "train", shown, cache)
+        bench = replace(bench, head=_head(trial, base, own, head), task=own, transform=shown)
+    try:
+        tower = trial.remedy.finish(tower, bench)
+    except UserError as error:
+        raise UserError(f"trial {trial.label}, {error.subject}", error.faults) from None
     document = {
         **source.training(),
         "step": version_of(trial),
@@ -164,6 +182,14 @@ def sources_of(trial: Trial, locate: Callable[[str], Dataset], transform: Transf
     """What the trial's remedy asks for beside the task's images, behind the backbone's own transform."""
     named = {name: split_of(place) for name, place in trial.remedy.data().items()}
     return {name: SplitSource(locate(dataset), split, transform, cache) for name, (dataset, split) in named.items()}
+
+
+def _head(trial: Trial, base: Encoder, own: Source, kept: Mapping[str, Tensor]) -> Head:
+    """The head that was trained, which trains no more."""
+    assert trial.head is not None
+    head = make_head(trial.head, base.dim, int(own.labels.max()) + 1, trial.seed, World())
+    head.load(kept)
+    return head.to(base.device).eval().requires_grad_(False)
 
 
 def _tower(folder: TrialFolder) -> Tower:

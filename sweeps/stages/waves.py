@@ -141,7 +141,8 @@ class Sweep:
         base, failure = self.bases[trial.backbone], None
         try:
             sources = sources_of(trial, lambda name: self.datasets[name], base.transform, self.cache)
-            finish(trial, base, self.folder.trial, sources)
+            own = self.datasets.get(trial.training.data) if trial.training else None
+            finish(trial, base, self.folder.trial, sources, dataset=own, cache=self.cache)
         except KeyError as error:
             failure = {"kind": "user", "error": f"data set {error.args[0]}: not whole, as told before"}
         except UserError as error:

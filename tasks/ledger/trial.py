@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -76,7 +76,7 @@ class Trial(Spec):
     @property
     def parents(self) -> dict[str, Trial]:
         """Other trials whose towers its remedy is handed, by the remedy's names for them; each trains."""
-        return {name: self.source.model_copy(update=dict(fields)) for name, fields in self.remedy.parents().items()}
+        return {name: _otherwise(self.source, fields) for name, fields in self.remedy.parents().items()}
 
     @property
     def made_of(self) -> list[Trial]:
@@ -135,6 +135,14 @@ class Trial(Spec):
     def document(self) -> dict[str, object]:
         """The content of trial.json: the fields and the key."""
         return {"key": self.key, "label": self.label, **self.model_dump(mode="json")}
+
+
+def _otherwise(trial: Trial, fields: Mapping[str, Any]) -> Trial:
+    """The trial with other fields; of `training` a mapping of its own."""
+    changes = dict(fields)
+    if "training" in changes and trial.training is not None:
+        changes["training"] = Training.model_validate(trial.training.model_dump() | dict(changes["training"]))
+    return trial.model_copy(update=changes)
 
 
 def split_of(name: str) -> tuple[str, str]:

@@ -22,7 +22,6 @@ from gelo.models.remedies import (
     L2SP,
     Bench,
     Distill,
-    Memory,
     NoRemedy,
     Remedy,
     RemedySpec,
@@ -32,7 +31,7 @@ from gelo.models.remedies import (
     Wise,
 )
 from gelo.models.remedies.wise import interpolate
-from gelo.models.tower import ENCODER, Tower
+from gelo.models.tower import ENCODER
 from gelo.models.training.run import Run, Step
 from gelo.models.training.stream import Batch
 from tests.models.toy_run import IMAGES, Noise, settings
@@ -269,38 +268,6 @@ def test_a_soup_of_one_is_that_one_and_of_more_their_mean(encoder: Encoder) -> N
             Soup(seeds=wrong)
 
 
-def _remembering(encoder: Encoder, **changes: float) -> tuple[Encoder, Tower, Noise]:
-    tower = _moved(encoder, Full(), 0.02).publish()
-    source = Noise(1, encoder.transform.size, encoder.dim, 4)
-    made = Memory(reference="noise/train", images=10, **changes).finish(
-        tower, Bench(encoder, sources={"reference": source})
-    )  # type: ignore[arg-type]
-    return made.encoder(encoder), tower, source
-
-
-def test_a_memory_is_the_written_formula(encoder: Encoder, pixels: np.ndarray) -> None:
-    made, tower, source = _remembering(encoder, weight=0.4, temperature=0.2)
-    tuned = tower.encoder(encoder)
-
-    def unit(x: np.ndarray) -> np.ndarray:
-        return x / np.linalg.norm(x, axis=1, keepdims=True)
-
-    reference, features = source.pixels[:10], tuned.encode_images(pixels).astype(np.float64)
-    keys, values = (unit(each.encode_images(reference).astype(np.float64)) for each in (tuned, encoder))
-    near = np.exp(unit(features) @ keys.T / 0.2)
-    expected = (
-        features + 0.4 * np.linalg.norm(features, axis=1, keepdims=True) * (near / near.sum(1, keepdims=True)) @ values
-    )
-    np.testing.assert_allclose(made.encode_images(pixels), expected, rtol=1e-4, atol=1e-5)
-    trunk = tuned.encode_images(pixels, projected=False)
-    assert np.array_equal(made.encode_images(pixels, projected=False), trunk), "it acts behind the projection"
-
-
-def test_a_memory_of_no_weight_changes_no_feature(encoder: Encoder, pixels: np.ndarray) -> None:
-    made, tower, _ = _remembering(encoder, weight=0.0)
-    assert np.array_equal(made.encode_images(pixels), tower.encoder(encoder).encode_images(pixels))
-
-
 def test_a_stack_does_all_that_its_members_do(encoder: Encoder, pixels: np.ndarray) -> None:
     both = Stack(remedies=(L2SP(strength=0.3), Distill(strength=2.0), Wise(alpha=0.5)))
     assert both.trained() == Stack(remedies=(L2SP(strength=0.3), Distill(strength=2.0)))
@@ -332,7 +299,7 @@ def test_specs_are_told_apart_by_kind_and_refuse_the_rest() -> None:
         {"kind": "stack", "remedies": [{"kind": "l2sp"}]},
         {"kind": "stack", "remedies": [{"kind": "wise"}, {"kind": "l2sp"}]},
         {"kind": "stack", "remedies": [{"kind": "none"}, {"kind": "l2sp"}]},
-        {"kind": "stack", "remedies": [{"kind": "memory", "reference": "a"}, {"kind": "wise"}]},
+        {"kind": "stack", "remedies": [{"kind": "retrieval", "reference": "a"}, {"kind": "wise"}]},
     ):
         with pytest.raises(ValidationError):
             parse(wrong)

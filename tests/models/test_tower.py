@@ -12,7 +12,7 @@ import torch
 from gelo.models.adapt import AdaptationSpec, Full, Lora, LoraExperts, adapt
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
-from gelo.models.remedies import Bench, Memory
+from gelo.models.remedies import Bench, Retrieval
 from gelo.models.tower import HOW, Tower
 from gelo.models.trained import load_tower
 from tests.models.toy_run import Noise
@@ -27,7 +27,7 @@ def moved(encoder: Encoder, spec: AdaptationSpec) -> Tower:
 
 def remembering(encoder: Encoder, tower: Tower) -> Tower:
     source = Noise(1, encoder.transform.size, encoder.dim)
-    return Memory(reference="noise/train", images=6).finish(tower, Bench(encoder, sources={"reference": source}))
+    return Retrieval(reference="noise/train", images=6).finish(tower, Bench(encoder, sources={"reference": source}))
 
 
 @pytest.mark.parametrize("spec", [Full(), Lora(), LoraExperts(rank=2)], ids=str)
@@ -68,7 +68,7 @@ def test_how_it_is_built_is_part_of_the_fingerprint(encoder: Encoder) -> None:
     tower, source = moved(encoder, Full()), Noise(1, encoder.transform.size, encoder.dim)
     bench = Bench(encoder, sources={"reference": source})
     prints = {
-        Memory(reference="noise/train", images=6, temperature=t)
+        Retrieval(reference="noise/train", images=6, temperature=t)
         .finish(tower, bench)
         .encoder(encoder)
         .vision_fingerprint

@@ -17,6 +17,7 @@ from gelo.models.remedies import (
     EMA,
     EWC,
     L2SP,
+    PMG,
     ZSCL,
     Distill,
     LanguageContrast,
@@ -42,6 +43,7 @@ CASES: dict[str, tuple[AdaptationSpec, RemedySpec | None, int]] = {
         Stack(remedies=(L2SP(strength=0.1), Replay(reference="noise/train", batch=4), EMA(decay=0.5))),
         1,
     ),
+    "pmg": (Lora(rank=4), PMG(reference="noise/train", epsilon=8.0, step_size=4.0), 2),
     "mean": (Lora(rank=4), EMA(rule="mean", every=2), 1),
     "zscl": (Lora(rank=4), ZSCL(reference="noise/train", batch=4, every=2, l2=0.1), 1),
     "losses": (
