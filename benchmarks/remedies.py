@@ -124,7 +124,8 @@ def apart(base: Encoder, remedy: RemedySpec, batch: int, steps: int) -> dict[str
 
 
 def measured(base: Encoder, remedy: RemedySpec, batch: int, steps: int) -> dict[str, Any]:
-    """step, cpu: median seconds, and those of the processor, WARM steps not counted; peak: resident MB; task: the task's loss in the first step. Or `refused`: why."""
+    """step, cpu: median seconds, and those of the processor, WARM steps not counted; peak: resident MB; task: the task's loss in the first
+    step. Or `refused`: why."""
     if not remedy.needs <= Full().gives:
         return {"refused": f"it needs {', '.join(sorted(remedy.needs - Full().gives))}"}
     settings = Optimisation(

@@ -76,14 +76,14 @@ class ClassHead(Head):
         from `loss`. Raises UserError where a step sees only some of the classes."""
         if faults := self.spec.unscored():
             raise UserError("training", faults)
-        rows, size = self.drawn, self.world.size
-        if size == 1:
-            return self.spec.scale * (F.normalize(features, dim=1) @ F.normalize(rows, dim=1).T).clamp(-1.0, 1.0)
+        size = self.world.size
         own = slice(self.world.rank * len(features), (self.world.rank + 1) * len(features))
-        rows = rows.view_as(rows)
-        if rows.requires_grad:
+        rows = self.drawn.view_as(self.drawn)
+        if size > 1 and rows.requires_grad:
             rows.register_hook(lambda gradient: gradient / size)
         cosines = F.normalize(self.world.gather(features), dim=1) @ F.normalize(rows, dim=1).T
+        if size == 1:
+            return self.spec.scale * cosines.clamp(-1.0, 1.0)
         each = -(-self.classes // size)
         padded = F.pad(cosines.T.contiguous(), (0, 0, 0, each - self.held))
         every = self.world.gather(padded).unflatten(0, (size, each))

@@ -14,9 +14,13 @@ from torchvision.ops import sigmoid_focal_loss
 
 from gelo.models.adapt import Full, Lora
 from gelo.models.encoder import Encoder
+from gelo.models.faults import UserError
 from gelo.models.heads import AdaFace, ArcFace, Binary, CosFace, HeadSpec, Softmax
+from gelo.models.heads.classes import ClassHead
+from gelo.models.heads.head import Head
 from gelo.models.remedies import NoRemedy, SelectiveCalibration
 from gelo.models.remedies.selective_calibration import hardest, of_classes, of_sigmoids
+from gelo.models.training.world import World
 from tests.models.one_step import features_of, losses_of, moved, softmax, unit
 from tests.models.toy_run import go, settings
 
@@ -83,6 +87,18 @@ def test_with_softmax_and_binary_heads_the_neutral_settings_are_plain_to_the_bit
             for each in (NoRemedy(), neutral)
         )
         assert all(torch.equal(tensor, with_it[name]) for name, tensor in plain.items())
+
+
+def test_a_head_of_rows_gives_the_scores_of_the_head_it_stands_for() -> None:
+    """In one process; tests/models/two_processes.py has its columns on two."""
+    spec, features = AdaFace(scale=8.0), random(6, 16).float()
+    rows = ClassHead(spec, 16, 5, 3, World())
+    rows.begin(0, torch.tensor(LABELS))
+    torch.testing.assert_close(rows.logits(features), Head(spec, 16, 5, 3).logits(features))
+    sampled = ClassHead(AdaFace(sample=0.5), 16, 5, 3, World())
+    sampled.begin(0, torch.tensor(LABELS))
+    with pytest.raises(UserError, match=r"adaface with sample 0\.5: a step sees that share of the classes"):
+        sampled.logits(features)
 
 
 def test_without_a_margin_it_is_plain_cosface(encoder: Encoder, pixels: NDArray[np.uint8]) -> None:
