@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from gelo.models.faults import Fault
 from gelo.models.spec import Member
 
 if TYPE_CHECKING:
@@ -13,8 +14,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+Link = Literal["", "softmax", "sigmoid"]
+
+
 class HeadSpec(Member, ABC):
-    """Frozen description of one head on post-projection features. A new one: a file here, and its line in `models.heads`."""
+    """Frozen description of one head on post-projection features. A new one: a file here, and its line in `models.heads`.
+
+    link: what makes probabilities of `scores`: one softmax over all classes, or a sigmoid of each; "" where it gives no scores.
+    """
+
+    link: ClassVar[Link] = ""
 
     @abstractmethod
     def start(self, dim: int, classes: int, seed: int) -> dict[str, Tensor]:
@@ -26,6 +35,15 @@ class HeadSpec(Member, ABC):
     @abstractmethod
     def loss(self, weights: Mapping[str, Tensor], features: Tensor, labels: Tensor) -> Tensor:
         """features float32 (N, d), not normalised; labels int64 (N,) -> scalar, the mean over the batch. weights: also `running`."""
+
+    def scores(self, weights: Mapping[str, Tensor], features: Tensor) -> Tensor:
+        """Logits without a margin: (N, d), not normalised -> (N, C), with gradients. weights: also `running`. Only where `link` is said."""
+        raise NotImplementedError(f"{type(self).__name__} gives no scores")
+
+    def unscored(self, where: str = "head") -> list[Fault]:
+        """Why a step has no scores of all classes; [] where it has."""
+        wanted = "one of softmax, binary, or a margin head whose `sample` is 1"
+        return [] if self.link else [Fault(where, f"{self.kind}, which gives no scores", wanted)]
 
     def running(self) -> dict[str, Tensor]:
         """Tensors by name that go on from step to step without a gradient, such as a running mean; a checkpoint and a trial keep them."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from gelo.models.faults import Fault, UserError
-from gelo.models.heads.base import HeadSpec
+from gelo.models.heads.base import HeadSpec, Link
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 class Binary(HeadSpec):
     """Bona fide against attack: two logits, each with its own sigmoid."""
+
+    link: ClassVar[Link] = "sigmoid"
 
     kind: Literal["binary"] = "binary"
 
@@ -37,6 +39,10 @@ class Binary(HeadSpec):
         from torch.nn import functional as F
 
         return F.linear(F.normalize(features, dim=1), weights["weight"], weights["bias"])
+
+    def scores(self, weights: Mapping[str, Tensor], features: Tensor) -> Tensor:
+        """See HeadSpec: `logits`."""
+        return self.logits(weights, features)
 
     def loss(self, weights: Mapping[str, Tensor], features: Tensor, labels: Tensor) -> Tensor:
         """Binary cross-entropy on both logits against the one-hot label, mean over batch and both: not softmax cross-entropy. labels 0

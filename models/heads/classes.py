@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gelo.models.faults import UserError
 from gelo.models.heads.head import Head
 from gelo.models.heads.margin import MarginHead
 from gelo.models.heads.rows import RowAdamW
@@ -69,6 +70,26 @@ class ClassHead(Head):
         logits = self.spec.logits(cosines, features, place, running) if len(self.drawn) else cosines
         loss: Tensor = _CrossEntropy.apply(logits, place, self.world)
         return loss
+
+    def logits(self, features: Tensor) -> Tensor:
+        """See Head: columns of all processes, put together. A loss of each process's own rows may follow: gradients come out as they do
+        from `loss`. Raises UserError where a step sees only some of the classes."""
+        if faults := self.spec.unscored():
+            raise UserError("training", faults)
+        size = self.world.size
+        own = slice(self.world.rank * len(features), (self.world.rank + 1) * len(features))
+        rows = self.drawn.view_as(self.drawn)
+        if size > 1 and rows.requires_grad:
+            rows.register_hook(lambda gradient: gradient / size)
+        cosines = F.normalize(self.world.gather(features), dim=1) @ F.normalize(rows, dim=1).T
+        if size == 1:
+            return self.spec.scale * cosines.clamp(-1.0, 1.0)
+        each = -(-self.classes // size)
+        padded = F.pad(cosines.T.contiguous(), (0, 0, 0, each - self.held))
+        every = self.world.gather(padded).unflatten(0, (size, each))
+        more = self.classes % size or size
+        columns = torch.cat([every[:more].flatten(0, 1), every[more:, : each - 1].flatten(0, 1)])
+        return self.spec.scale * columns.T[own].clamp(-1.0, 1.0)
 
     def _places(self, labels: Tensor) -> Tensor:
         """Where each label stands in `drawn`; -1 for a class of another process. Raises ValueError for one that was not drawn."""

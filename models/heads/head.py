@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from gelo.models.faults import UserError
 from gelo.models.heads.base import HeadSpec
 from gelo.models.heads.margin import MarginHead
 
@@ -39,6 +40,15 @@ class Head(nn.Module):
             with torch.no_grad():
                 self.spec.observe(running, features if self.world is None else self.world.gather(features.detach()))
         return self.spec.loss({**dict(self.named_parameters()), **running}, features, labels)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """See HeadSpec.scores: (n, d) -> (n, C) of all classes, with gradients. Every process calls it, each with a micro-batch of its own.
+
+        Raises UserError where the head gives no scores, or not of all classes.
+        """
+        if faults := self.spec.unscored():
+            raise UserError("training", faults)
+        return self.spec.scores({**dict(self.named_parameters()), **dict(self.named_buffers())}, features)
 
     def optimizer(self, **options: Any) -> AdamW:
         """AdamW on what trains. options: of AdamW."""

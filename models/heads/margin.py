@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from gelo.models.heads.base import HeadSpec
+from gelo.models.faults import Fault
+from gelo.models.heads.base import HeadSpec, Link
 from gelo.models.spec import joined
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ class MarginHead(HeadSpec):
     sample: the share of all classes that a step sees, 1 for all: those of the batch, and others drawn anew from the seed and the step; only
     these move (Partial FC, arXiv 2203.15565).
     """
+
+    link: ClassVar[Link] = "softmax"
 
     scale: float = Field(default=64.0, gt=0, allow_inf_nan=False)
     sample: float = joined(1.0, gt=0, le=1)
@@ -42,6 +45,15 @@ class MarginHead(HeadSpec):
         from torch.nn import functional as F
 
         return (F.normalize(features, dim=1) @ F.normalize(weights["kernel"], dim=0)).clamp(-1.0, 1.0)
+
+    def scores(self, weights: Mapping[str, Tensor], features: Tensor) -> Tensor:
+        """See HeadSpec: scale * cos(f, k_j)."""
+        return self.scale * self.cosines(weights, features)
+
+    def unscored(self, where: str = "head") -> list[Fault]:
+        """See HeadSpec."""
+        found = f"{self.kind} with sample {self.sample:g}: a step sees that share of the classes"
+        return [] if self.sample == 1 else [Fault(where, found, "all classes", "sample: 1")]
 
     def logits(self, cosines: Tensor, features: Tensor, labels: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """cosines (N, C) of features (N, d) -> (N, C) with the margin at labels (N,); a label of -1: the true class is none of these."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from gelo.models.heads.base import HeadSpec
+from gelo.models.heads.base import HeadSpec, Link
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,6 +16,8 @@ class Softmax(HeadSpec):
     """Cross-entropy of W f / ||f|| + b over any number of classes: no margin, no scale but what W learns. Of two classes, attack 0 and bona
     fide 1, it is a detector, scored as `binary` is.
     """
+
+    link: ClassVar[Link] = "softmax"
 
     kind: Literal["softmax"] = "softmax"
 
@@ -30,8 +32,14 @@ class Softmax(HeadSpec):
             "bias": torch.empty(classes).uniform_(-bound, bound, generator=generator),
         }
 
+    def scores(self, weights: Mapping[str, Tensor], features: Tensor) -> Tensor:
+        """See HeadSpec: W f / ||f|| + b."""
+        from torch.nn import functional as F
+
+        return F.linear(F.normalize(features, dim=1), weights["weight"], weights["bias"])
+
     def loss(self, weights: Mapping[str, Tensor], features: Tensor, labels: Tensor) -> Tensor:
         """See HeadSpec; labels in [0, C)."""
         from torch.nn import functional as F
 
-        return F.cross_entropy(F.linear(F.normalize(features, dim=1), weights["weight"], weights["bias"]), labels)
+        return F.cross_entropy(self.scores(weights, features), labels)

@@ -15,11 +15,16 @@ from gelo.models.remedies.ewc import EWC
 from gelo.models.remedies.group_calibration import GroupCalibration
 from gelo.models.remedies.hma import HMA
 from gelo.models.remedies.l2sp import L2SP
+from gelo.models.remedies.language_contrast import LanguageContrast
+from gelo.models.remedies.lwf import LwF
 from gelo.models.remedies.pmg import PMG
 from gelo.models.remedies.replay import Replay
 from gelo.models.remedies.retrieval import Retrieval
+from gelo.models.remedies.selective_calibration import SelectiveCalibration
 from gelo.models.remedies.soup import Soup
+from gelo.models.remedies.supcon import SupCon
 from gelo.models.remedies.wise import Wise
+from gelo.models.remedies.zscl import ZSCL
 
 if TYPE_CHECKING:
     from gelo.models.remedies.registry import REMEDIES
@@ -40,6 +45,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "EMA", "EWC", "HMA", "L2SP", "PMG", "REMEDIES", "Bench", "Counterfactual", "Distill", "GroupCalibration", "Hooks", "NoRemedy", "Remedy",
-    "RemedySpec", "Replay", "Retrieval", "Soup", "Stack", "Wise",
+    "EMA", "EWC", "HMA", "L2SP", "PMG", "REMEDIES", "ZSCL", "Bench", "Counterfactual", "Distill", "GroupCalibration", "Hooks",
+    "LanguageContrast", "LwF", "NoRemedy", "Remedy", "RemedySpec", "Replay", "Retrieval", "SelectiveCalibration", "Soup", "Stack",
+    "SupCon", "Wise",
 ]  # fmt: skip

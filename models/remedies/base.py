@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from gelo.models.backbones.transforms import Transform
     from gelo.models.encoder import Encoder
     from gelo.models.faults import Fault
+    from gelo.models.heads.base import HeadSpec
     from gelo.models.heads.head import Head
     from gelo.models.tower import Tower
     from gelo.models.training.run import Run, Step
+    from gelo.models.training.settings import Optimisation
     from gelo.models.training.stream import Batch, Source, Stream
 
 
@@ -82,6 +84,20 @@ class RemedySpec(Member):
         """The part of it that acts while training: the remedy of the trial whose training this one's weights come from."""
         return self if self.trains else NoRemedy()
 
+    def clashes(self, head: HeadSpec, training: Optimisation, where: str = "remedy") -> list[Fault]:
+        """What cannot work with this head or in this training; for the pre-flight of a sweep."""
+        return []
+
+    @property
+    def replaces(self) -> bool:
+        """Whether what is kept of a run is not its last weights: one remedy of a stack may do that."""
+        return False
+
+    @property
+    def beside(self) -> int:
+        """Images that come with every step beside the task's, over all processes: its field `batch` where it has one."""
+        return int(getattr(self, "batch", 0))
+
     def data(self) -> Mapping[str, str]:
         """Images it wants beside the task's: name -> "data set/split"; they are prepared, decoded and fingerprinted like any others."""
         return {}
@@ -117,6 +133,8 @@ class Hooks(Generic[S]):
     torch's generators are a function of (seed, step, rank, hook) whenever one is called: what a hook draws shifts nobody else's numbers,
     and a run that goes on from a checkpoint draws the same.
     """
+
+    inner = False  # whether it wants `step.inner`
 
     def __init__(self, spec: S) -> None:
         self.spec = spec

@@ -33,6 +33,11 @@ class EMA(RemedySpec):
     every: int = joined(1, ge=1)
     start: float = joined(0.0, ge=0, lt=1)
 
+    @property
+    def replaces(self) -> bool:
+        """See RemedySpec."""
+        return True
+
     def hooks(self) -> Average:
         """See RemedySpec."""
         return Average(self)

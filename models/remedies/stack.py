@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gelo.models.faults import Fault
+    from gelo.models.heads.base import HeadSpec
     from gelo.models.tower import Tower
     from gelo.models.training.run import Run, Step
+    from gelo.models.training.settings import Optimisation
     from gelo.models.training.stream import Batch, Stream
 
 
@@ -41,6 +43,11 @@ class Stack(RemedySpec):
         wrapped = [each.wraps for each in self.remedies]
         if any(any(wrapped[:place]) and "plain" in each.needs for place, each in enumerate(self.remedies)):
             raise ValueError(f"{kinds[wrapped.index(True)]} comes last: after it, weights no longer merge")
+        kept = [kind for kind, each in zip(kinds, self.remedies, strict=True) if each.replaces]
+        if len(kept) > 1:
+            raise ValueError(
+                f"{' and '.join(kept)}: each keeps an average in place of the last weights, and one alone can be kept"
+            )
         return self
 
     @property
@@ -58,6 +65,10 @@ class Stack(RemedySpec):
         return (
             self if acting == self.remedies else Stack(remedies=acting) if len(acting) > 1 else (*acting, NoRemedy())[0]
         )
+
+    def clashes(self, head: HeadSpec, training: Optimisation, where: str = "remedy") -> list[Fault]:
+        """See RemedySpec."""
+        return [fault for each in self.remedies for fault in each.clashes(head, training, where)]
 
     def data(self) -> Mapping[str, str]:
         """See RemedySpec; names are kept apart by place."""
@@ -100,6 +111,7 @@ class Together(Hooks[Stack]):
     def __init__(self, spec: Stack) -> None:
         super().__init__(spec)
         self.each: list[Hooks[Any]] = [remedy.hooks() for remedy in spec.remedies]
+        self.inner = any(hooks.inner for hooks in self.each)
 
     def prepare(self, run: Run) -> None:
         """See Hooks."""

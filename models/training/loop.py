@@ -104,10 +104,10 @@ def _backward(run: Run, hooks: Hooks, parts: Sequence[Batch]) -> dict[str, float
         run.reseed("batch", number)
         batch = hooks.batch(run, batch)
         run.reseed("forward", number)
-        features = run.features(batch.pixels)
+        features, inner = run.activations(batch.pixels) if hooks.inner else (run.features(batch.pixels), ())
         losses: dict[str, Tensor] = {"task": run.head.loss(features, batch.labels)}
         run.reseed("losses", number)
-        hooks.losses(Step(run, batch, features), losses)
+        hooks.losses(Step(run, batch, features, inner), losses)
         total = sum(losses.values(), torch.zeros((), device=features.device))
         (total / len(parts)).backward()
         for name, loss in losses.items():

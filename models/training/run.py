@@ -19,10 +19,13 @@ from gelo.models.adapt.adapted import Adapted
 from gelo.models.backbones.transforms import Transform
 from gelo.models.encoder import Encoder
 from gelo.models.heads.head import Head
+from gelo.models.training.inner import tapped
 from gelo.models.training.sampling import Batches
 from gelo.models.training.settings import Optimisation
 from gelo.models.training.stream import Batch, Source, Stream
 from gelo.models.training.world import World
+
+Activations = tuple[Tensor, tuple[Tensor, ...]]  # features, and the activations inside
 
 
 @dataclass
@@ -97,6 +100,18 @@ class Run:
             made: Tensor = self.model(pixels)
         return _at_least_single(made)
 
+    def activations(self, pixels: Tensor) -> Activations:
+        """`features`, and what the tower computed inside. Raises UserError for a tower without open_clip's transformer blocks."""
+        with tapped(self.model.network) as inner:
+            features = self.features(pixels)
+        return features, tuple(map(_at_least_single, inner))
+
+    def base_activations(self, pixels: Tensor) -> Activations:
+        """The same of the untouched tower, without gradients."""
+        with tapped(self.base.visual) as inner:
+            features = self.base_features(pixels)
+        return features, tuple(map(_at_least_single, inner))
+
     def base_features(self, pixels: Tensor) -> Tensor:
         """float32 (n, d) of the untouched tower, without gradients, in the same precision: at the start the same but for rounding."""
         with (
@@ -109,16 +124,38 @@ class Run:
 
 @dataclass
 class Step:
-    """One micro-batch inside the loss. features: float32 (n, d) of the model on batch.pixels, with gradients."""
+    """One micro-batch inside the loss. features: float32 (n, d) of the model on batch.pixels, with gradients.
+
+    inner: where one of the hooks wants it (`Hooks.inner`), what the tower computed inside at `training.inner.depths`, with gradients:
+    float32 (n, tokens, width) each; else ().
+    """
 
     run: Run
     batch: Batch
     features: Tensor
+    inner: tuple[Tensor, ...] = ()
 
-    @cached_property
+    @property
     def base_features(self) -> Tensor:
         """(n, d) of the untouched tower on the same pixels, without gradients: made once, however many remedies ask."""
-        return self.run.base_features(self.batch.pixels)
+        return self._base[0]
+
+    @property
+    def base_inner(self) -> tuple[Tensor, ...]:
+        """As `inner`, of the untouched tower, by the forward pass of `base_features`."""
+        return self._base[1]
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """(n, C) of the head on `features`, without a margin, with gradients: see `Head.logits`. Where several processes share a run all of
+        them ask, as the columns may lie on several."""
+        return self.run.head.logits(self.features)
+
+    @cached_property
+    def _base(self) -> Activations:
+        if self.inner:
+            return self.run.base_activations(self.batch.pixels)
+        return self.run.base_features(self.batch.pixels), ()
 
 
 def _at_least_single(x: Tensor) -> Tensor:

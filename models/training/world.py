@@ -55,7 +55,11 @@ class World:
             return x
         from torch.distributed.nn.functional import all_gather
 
-        return torch.cat(all_gather(x.contiguous()))
+        parts = all_gather(x.contiguous())
+        for part in parts:
+            if part.requires_grad:  # gloo sends the memory as it lies: of a gradient that is a view, other numbers
+                part.register_hook(Tensor.contiguous)
+        return torch.cat(parts)
 
     def total(self, x: Tensor) -> Tensor:
         """The sum over ranks, without gradients."""

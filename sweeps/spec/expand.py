@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from gelo.models.backbones.registry import resolve
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.spec import Spec
+from gelo.sweeps.spec import kinds
 from gelo.sweeps.spec.kinds import (
     ADAPTATIONS,
     HEADS,
@@ -244,10 +245,12 @@ class Expansion:
 
     def _make(self, where: str, fields: Mapping[str, Any]) -> Trial | None:
         try:
-            return Trial.model_validate({**fields, "collection": self.collection})
+            trial = Trial.model_validate({**fields, "collection": self.collection})
         except ValidationError as error:
             self._invalid(where, error)
             return None
+        self.faults += [f for f in kinds.clashes(f"{where}.remedy", trial) if f not in self.faults]
+        return trial
 
     def _invalid(self, where: str, error: ValidationError) -> None:
         for entry in error.errors():

@@ -13,6 +13,7 @@ from gelo.models.backbones.registry import vision_layers, vision_width
 from gelo.models.faults import Fault
 from gelo.models.members import kind_of
 from gelo.models.spec import Spec
+from gelo.tasks.ledger.trial import Trial
 
 REMEDY: TypeAdapter[Any] = TypeAdapter(remedies.Remedy)  # a stack too
 
@@ -68,6 +69,13 @@ def unmet(where: str, remedy: Mapping[str, Any], adaptation: AdaptationSpec) -> 
             said = " and ".join(_NEEDS[need] for need in sorted(lacking))
             kind, other = kind_of(type(each)), kind_of(type(adaptation))
             yield Fault(where, f"{kind}, which needs {said}, with {other}", f"one of the adaptations {', '.join(able)}")
+
+
+def clashes(where: str, trial: Trial) -> list[Fault]:
+    """What the remedies of a trial cannot do with its head and its training."""
+    if trial.head is None or trial.training is None:
+        return []
+    return trial.remedy.clashes(trial.head, trial.training, where)
 
 
 _NEEDS = {"plain": "weights that merge into plain ones", "deltas": "the distance of each weight from where it started"}

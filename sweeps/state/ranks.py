@@ -38,7 +38,7 @@ def _uneven(label: str, trial: Trial, ranks: int) -> list[Fault]:
     parts = trial.training.accumulate
     share = ranks * parts
     batches = {"batch": trial.training.batch}
-    batches |= {f"batch of {m.kind}": m.batch for m in trial.remedy.members() if hasattr(m, "batch")}
+    batches |= {f"batch of {m.kind}": m.beside for m in trial.remedy.members() if m.beside}
     told = " x ".join(
         [*([counted(ranks, "rank")] if ranks > 1 else []), *([f"accumulate {parts}"] if parts > 1 else [])]
     )

@@ -21,12 +21,17 @@ from gelo.models.remedies import (
     L2SP,
     PMG,
     REMEDIES,
+    ZSCL,
     Counterfactual,
     Distill,
     Hooks,
+    LanguageContrast,
+    LwF,
     RemedySpec,
     Replay,
+    SelectiveCalibration,
     Stack,
+    SupCon,
 )
 from gelo.models.training.stream import ahead
 from tests.models.toy_run import STEPS, Ended, go
@@ -36,6 +41,9 @@ NEUTRAL: list[RemedySpec] = [
     EWC(reference="noise/train", strength=0, images=4), Replay(reference="noise/train", strength=0, batch=4),
     PMG(reference="noise/train", weight=0, epsilon=0), Counterfactual(reference="noise/train", weight=0),
     Stack(remedies=(L2SP(strength=0), Replay(reference="noise/train", strength=0, batch=4), EMA(decay=0))),
+    Distill(strength=0, layers="inner"), Distill(strength=0, on="reference", reference="noise/train", batch=4),
+    LwF(reference="noise/train", strength=0), ZSCL(reference="noise/train", strength=0, batch=4, every=0), SupCon(strength=0),
+    SelectiveCalibration(gamma=0, beta=0), LanguageContrast(strength=0, nuisance=0),
 ]  # fmt: skip
 ACTIVE: list[RemedySpec] = [
     L2SP(strength=0.1), Distill(strength=2.0), Distill(distance="cosine"), EMA(decay=0.5), EMA(rule="mean", every=2, start=0.2),
@@ -43,6 +51,8 @@ ACTIVE: list[RemedySpec] = [
     PMG(reference="noise/train"), PMG(reference="noise/train", epsilon=0),
     Counterfactual(reference="noise/train", batch=2, grid=2, most=4),
     Stack(remedies=(Distill(), Replay(reference="noise/train", batch=4), Replay(reference="noise/train", batch=2), EMA(decay=0.9))),
+    Distill(strength=100.0, layers="inner"), Distill(on="reference", reference="noise/train", batch=4), LwF(reference="noise/train"),
+    ZSCL(reference="noise/train", batch=4, every=2, l2=0.1), SupCon(), SelectiveCalibration(), LanguageContrast(),
 ]  # fmt: skip
 WAYS: list[AdaptationSpec] = [Full(), Lora(rank=2, dropout=0.25)]
 
@@ -105,7 +115,9 @@ def test_a_remedy_that_acts_ends_elsewhere_and_its_losses_are_told(
     plain, with_it = (go(encoder, Full(), tmp_path / name, each) for name, each in (("a", None), ("b", remedy)))
     assert not same(plain, with_it)
     added = {name for name in losses(with_it)[0] if name.startswith("loss_")}
-    kinds = [each.label.partition("(")[0] for each in remedy.members() if not isinstance(each, EMA)]
+    kinds = [
+        each.label.partition("(")[0] for each in remedy.members() if not isinstance(each, EMA | SelectiveCalibration)
+    ]
     assert len(added) == len(kinds), "each is told, and none is told twice under one name"
     assert all(any(name.startswith(f"loss_{kind}") for kind in kinds) for name in added)
 

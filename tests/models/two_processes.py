@@ -13,7 +13,22 @@ from safetensors.torch import save_file
 from gelo.models.adapt import AdaptationSpec, Full, Lora, LoraExperts, LpFt
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.heads import AdaFace, CosFace, HeadSpec
-from gelo.models.remedies import EMA, EWC, L2SP, PMG, Counterfactual, Distill, RemedySpec, Replay, Stack
+from gelo.models.remedies import (
+    EMA,
+    EWC,
+    L2SP,
+    PMG,
+    ZSCL,
+    Counterfactual,
+    Distill,
+    LanguageContrast,
+    LwF,
+    RemedySpec,
+    Replay,
+    SelectiveCalibration,
+    Stack,
+    SupCon,
+)
 from gelo.models.training.world import World
 from tests.models.toy_run import go
 
@@ -32,11 +47,26 @@ CASES: dict[str, tuple[AdaptationSpec, RemedySpec | None, int]] = {
     "pmg": (Lora(rank=4), PMG(reference="noise/train", epsilon=8.0, step_size=4.0), 2),
     "counterfactual": (Lora(rank=4), Counterfactual(reference="noise/train", batch=4, grid=2, most=4), 1),
     "mean": (Lora(rank=4), EMA(rule="mean", every=2), 1),
+    "zscl": (Lora(rank=4), ZSCL(reference="noise/train", batch=4, every=2, l2=0.1), 1),
+    "losses": (
+        Full(),
+        Stack(
+            remedies=(
+                Distill(strength=100.0, layers="inner"),
+                LwF(reference="noise/train"),
+                SupCon(),
+                LanguageContrast(),
+            )
+        ),
+        1,
+    ),
     "accumulate": (Lora(rank=4), Replay(reference="noise/train", batch=4), 2),
 }
 # 23 classes: one process holds 12 of them, the other 11
 HEADS: dict[str, HeadSpec] = {"cosface": CosFace(), "sampled": AdaFace(sample=0.6), "few": CosFace(sample=0.1)}
 CASES |= {"cosface": (Lora(rank=4), None, 1), "sampled": (Lora(rank=4), None, 1), "few": (LpFt(), None, 2)}
+HEADS["selective"] = CosFace(scale=8.0)  # its columns lie on two processes
+CASES["selective"] = (Lora(rank=4), SelectiveCalibration(selective=5), 1)
 
 
 def run(case: str, world: World, out: Path, stop_after: int | None = None) -> None:
