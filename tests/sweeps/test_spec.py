@@ -459,7 +459,7 @@ def test_a_list_within_the_list_is_one_trial_with_all_of_them() -> None:
         ([["none", "l2sp"]], "none + l2sp", "`none` is no part of a stack"),
         ([["distil", "wise"]], "unknown remedy 'distil'", "one of "),
         ([[]], "an empty list or mapping", "at least one value"),
-        ({"ewc": {}}, "missing", "field required"),
+        ({"ewc": {"reference": ""}}, "''", "at least 1 character"),
     ],
 )
 def test_remedies_that_do_not_go_together_are_told(remedy: Any, found: str, expected: str) -> None:
@@ -471,9 +471,7 @@ def test_remedies_that_do_not_go_together_are_told(remedy: Any, found: str, expe
     assert expected in fault.expected
 
 
-@pytest.mark.parametrize(
-    "remedy", ["wise", "soup", {"ewc": {"reference": "shapes/train"}}, [["l2sp", "wise"]]], ids=str
-)
+@pytest.mark.parametrize("remedy", ["wise", "soup", {"ewc": {"images": 8}}, [["l2sp", "wise"]]], ids=str)
 def test_what_a_remedy_needs_of_the_adaptation_is_checked_first(remedy: Any) -> None:
     (fault,) = faults(**faces(remedy=remedy, adaptation="lora_experts"))
     assert fault.where == "tasks.faces.remedy"
