@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from gelo.sweeps.state.reads import classes_of, needed_datasets
 from gelo.sweeps.state.shown import shown_faults
 from gelo.tasks.data.catalogue import ENTRIES, entry_of, locate
 from gelo.tasks.data.manifest import Dataset
+from gelo.tasks.ledger.trial import Trial
 
 
 def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
@@ -58,6 +59,7 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
         there[name] = dataset
         if name in trained_on and "train" not in dataset.card.splits:
             faults.append(Fault(f"data: {name}", "no train split", "a data set to train on"))
+    faults += _classes(trials, there)
     pairs, shown = pairs_of(spec, Path(settings.data)), shown_of(trials)
     faults += refused(shown, {name for name, _ in pairs}, spec.collection)
     faults += shown_faults(shown, pairs, there)
@@ -89,6 +91,14 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
         elif card := of_card():
             faults += batch_faults(spec, cpus, card, partial(classes_of, there=there))
     return faults
+
+
+def _classes(trials: Iterable[Trial], there: Mapping[str, Dataset]) -> Iterator[Fault]:
+    """Trainings that ask for more classes than a data set is known to have."""
+    for name, most in dict.fromkeys((t.training.data, t.training.classes or 0) for t in trials if t.training):
+        known = classes_of(name, there)
+        if known and most > known:
+            yield Fault(f"data: {name}", f"classes {most:,}", f"at most the {known:,} that it has")
 
 
 def weights_told(spec: SweepSpec) -> list[str]:

@@ -72,6 +72,7 @@ OWN: dict[str, Entry] = {
         Entry("shapes_shifted", "miniature", ("zero_shot",), builder="gelo.tasks.mini.general"),
         Entry("reference", "miniature", ("reference",), builder="gelo.tasks.mini.reference"),
         Entry("faces", "miniature", ("training",), builder="gelo.tasks.mini.faces"),
+        Entry("crowd", "miniature", ("training",), classes=1000, builder="gelo.tasks.mini.crowd", beside=True),
         *(
             Entry(name, "miniature", ("verification",), builder="gelo.tasks.mini.faces")
             for name in ("pairs", "pose", "age")
