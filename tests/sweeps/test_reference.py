@@ -17,8 +17,8 @@ from gelo.models.remedies.reference import OnReference
 from gelo.models.remedies.stack import Stack
 from gelo.sweeps.spec.folders import name_of
 from gelo.sweeps.spec.settings import Settings
-from gelo.sweeps.spec.shown import Shown, refused, shown_of
-from gelo.sweeps.spec.sweep import SweepSpec, load_spec, parse_spec
+from gelo.sweeps.spec.shown import refused, shown_of
+from gelo.sweeps.spec.sweep import SweepSpec, parse_spec
 from gelo.sweeps.stages.data import _build
 from gelo.sweeps.stages.waves import Sweep
 from gelo.sweeps.state.folder import SweepFolder
@@ -179,12 +179,6 @@ def test_they_are_refused_before_training_where_the_scored_set_is_made_only_now(
         sweep._opened()
     data["scored"] = made(tmp_path / "else", "scored", test=[(91, 1), (90, 0)])
     assert sweep._opened() == data
-
-
-def test_no_preset_shows_a_remedy_what_it_scores() -> None:
-    assert refused([Shown("here", "reference", "train")], {"shapes"}, "miniature") == []
-    for trial in load_spec("demo-remedies").trials():
-        assert all(place != "shapes/train" for place in trial.remedy.data().values())
 
 
 def photos(folder: Path, *classes: str, of: int = 9) -> Path:
