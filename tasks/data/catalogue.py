@@ -70,6 +70,7 @@ OWN: dict[str, Entry] = {
     for entry in (
         *(Entry(name, "miniature", GENERAL, builder="gelo.tasks.mini.general") for name in _MINI_GENERAL),
         Entry("shapes_shifted", "miniature", ("zero_shot",), builder="gelo.tasks.mini.general"),
+        Entry("coloured", "miniature", GENERAL, builder="gelo.tasks.mini.coloured", beside=True),
         Entry("reference", "miniature", ("reference",), builder="gelo.tasks.mini.reference"),
         Entry("faces", "miniature", ("training",), builder="gelo.tasks.mini.faces"),
         Entry("crowd", "miniature", ("training",), classes=1000, builder="gelo.tasks.mini.crowd", beside=True),
