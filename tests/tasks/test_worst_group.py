@@ -21,6 +21,7 @@ from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.write import write_dataset
 from gelo.tasks.mini.coloured import BUILDERS, CLASSES, EACH, ODD, OWN
+from gelo.tasks.prepare.prepare import prepare
 from gelo.tasks.protocols import PROTOCOLS, probe, zeroshot
 from gelo.tasks.protocols.tally import Context
 from gelo.tasks.protocols.worst_group import score
@@ -150,3 +151,24 @@ def test_a_set_without_the_column_is_told_by_the_protocol(tmp_path: Path) -> Non
     of = Scoring(made, lambda split, view: np.eye(2), texts, 100.0, None, 0, "v" * 16, "t" * 16)
     ((result, _),) = PROTOCOLS["worst_group"].score(of)
     assert result.absent["worst_group/plain/top1"] == "worst group: plain has no column `group`"
+
+
+def test_a_users_table_says_the_groups(tmp_path: Path) -> None:
+    """An image without one belongs to none, and a column of that name that says the split is the split."""
+    (tmp_path / "birds").mkdir()
+    lines = ["path,label,split,group"]
+    for number in range(8):
+        Image.new("RGB", (8, 8), (30 * number, 0, 0)).save(tmp_path / "birds" / f"{number}.png")
+        lines.append(
+            f"{number}.png,{('land', 'water')[number % 2]},{'test' if number > 3 else 'train'},{'' if number == 5 else f'g{number % 3}'}"
+        )
+    (tmp_path / "birds" / "labels.csv").write_text("\n".join(lines))
+    dataset, _ = prepare("birds", tmp_path / "birds", tmp_path / "data", reader="table")
+    assert dataset.card.columns == ("group",) and dataset.card.understood.columns["group"] == "group"
+    assert dataset.column("test", "group").tolist() == ["g1", "", "g0", "g1"]
+    assert dataset.column("train", "group").tolist() == ["g0", "g1", "g2", "g0"]
+    (tmp_path / "birds" / "labels.csv").write_text(
+        "\n".join(["path,label,group", *(f"{n}.png,{n % 2},{'test' if n > 3 else 'train'}" for n in range(8))])
+    )
+    dataset, _ = prepare("other", tmp_path / "birds", tmp_path / "data", reader="table")
+    assert dataset.card.columns == () and dataset.card.counts() == {"train": 4, "test": 4}
