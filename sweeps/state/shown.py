@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from gelo.models.faults import Fault
 from gelo.models.words import counted
@@ -10,6 +12,25 @@ from gelo.sweeps.spec.shown import SCORED, Shown
 from gelo.tasks.data.contents import is_known, shared
 from gelo.tasks.data.defined import reads_of
 from gelo.tasks.data.manifest import Dataset
+from gelo.tasks.data.understood import Leak
+
+
+@dataclass(frozen=True)
+class _Side:
+    """A split by what its data set holds."""
+
+    dataset: Dataset = field(compare=False)
+    split: str
+    fingerprint: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fingerprint", f"{self.dataset.root} {self.dataset.fingerprint}")
+
+
+@lru_cache(maxsize=1024)
+def _shared(scored: _Side, shown: _Side) -> Leak | None:
+    """Compared once a process: of sets of millions it takes seconds."""
+    return shared(scored.dataset, scored.split, shown.dataset, shown.split)
 
 
 def shown_faults(
@@ -44,7 +65,11 @@ def shown_faults(
             )
             yield Fault(each.where, found, expected, "make `batch` smaller, or name more images")
         if is_known(dataset):
-            leaks = (shared(there[name], split, dataset, each.split) for name, split in scored if name != each.dataset)
+            leaks = (
+                _shared(_Side(there[name], split), _Side(dataset, each.split))
+                for name, split in scored
+                if name != each.dataset
+            )
             for leak in filter(None, leaks):
                 remedy = "take these images out and prepare the set anew (gelo prepare --replace), or name another"
                 yield Fault(each.where, str(leak), "no image that is scored", remedy)
