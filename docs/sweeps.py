@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from gelo.sweeps.spec.kinds import ADAPTATIONS, HEADS, REMEDIES
-from gelo.sweeps.spec.sweep import Resources, SweepSpec
+from gelo.sweeps.spec.sweep import Resources, SweepSpec, load_spec, presets
 from gelo.tasks.ledger.trial import Training
 from gelo.tasks.training import TASKS
 
@@ -37,7 +37,7 @@ A hyper-parameter takes a value, a list (all of them: a grid), or with `search: 
 
 def page() -> str:
     """The whole page."""
-    parts = [_INTRODUCTION, _section("Top level", SweepSpec), _section("`resources`", Resources)]
+    parts = [_INTRODUCTION, _presets(), _section("Top level", SweepSpec), _section("`resources`", Resources)]
     parts.append(
         "## `tasks`\n\nA task's name and its settings, or a list of such blocks: "
         f"{', '.join(f'`{name}`' for name in TASKS)}. `backbones` in a block takes some of the sweep's; `adaptation`, `remedy` and `head`\n"
@@ -49,6 +49,16 @@ def page() -> str:
     for title, kinds in (("`adaptation`", ADAPTATIONS), ("`remedy`", REMEDIES), ("`head`", HEADS)):
         parts += [_section(f"{title}: `{kind}`", model) for kind, model in kinds.items()]
     return "\n".join(part.rstrip() + "\n" for part in parts)
+
+
+def _presets() -> str:
+    """Each with what its first lines say."""
+    rows = []
+    for name, path in sorted(presets().items()):
+        said = " ".join(line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#"))
+        trials = load_spec(name).trials()
+        rows.append(f"| `{name}` | {len(trials)}, {sum(trial.trains for trial in trials)} | {said} |")
+    return "\n".join(["## Presets", "", "| name | trials, trained | |", "|---|---|---|", *rows])
 
 
 def _section(title: str, model: type[BaseModel], missing: str = "needed") -> str:

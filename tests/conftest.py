@@ -24,12 +24,12 @@ def _make(data: Path, name: str) -> None:
 
 @pytest.fixture(scope="session")
 def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `data/` holding every miniature data set, and room for a `cache/`; one for all processes of the session."""
+    """A folder with `data/` holding every data set of the miniature collection, and room for a `cache/`; one for all processes."""
     base = tmp_path_factory.getbasetemp()
     world = (
         base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     ) / "world"  # whoever comes second waits for the first
-    names = [entry.name for entry in ENTRIES.values() if entry.scale == "miniature"]
+    names = [entry.name for entry in ENTRIES.values() if entry.scale == "miniature" and not entry.beside]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         list(pool.map(partial(_make, world / "data"), names))
     return world

@@ -10,7 +10,8 @@ from gelo.models.remedies.base import RemedySpec
 
 
 class OnReference(RemedySpec):
-    """reference: the general images that it may see, "data set/split" ("train" where no split is named); never a test split."""
+    """reference: the general images that it may see, "data set/split" ("train" where no split is named), or in a sweep's file a folder,
+    "./photos"; never a test split, nor a set that the sweep scores (docs/protocols.md)."""
 
     reference: str = Field(default="reference/train", min_length=1)
 

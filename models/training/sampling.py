@@ -15,7 +15,8 @@ from gelo.models.training.settings import Sampler
 
 
 class Batches:
-    """`at(epoch, step)` -> record indices (batch,). `steps`: of one epoch.
+    """`at(epoch, step)` -> record indices (batch,). `steps`: of one epoch: as many as the records fill, or as many as are said, for which
+    they go round from one epoch into the next.
 
     shuffled: a permutation (TaharChettaoui/FRoundation: src/train.py).
 
@@ -32,12 +33,19 @@ class Batches:
     """
 
     def __init__(
-        self, sampler: Sampler, labels: NDArray[np.integer], seed: int, batch: int, per_identity: int = 4
+        self,
+        sampler: Sampler,
+        labels: NDArray[np.integer],
+        seed: int,
+        batch: int,
+        per_identity: int = 4,
+        steps: int | None = None,
     ) -> None:
-        self.steps = len(labels) // batch
+        self._filled = len(labels) // batch
+        self.steps = self._filled if steps is None else steps
         self._sampler, self._labels, self._seed, self._batch = sampler, labels, seed, batch
         self._order: tuple[tuple[int, ...], np.ndarray] = ((), np.empty(0, np.uint32))
-        if not self.steps:
+        if not self._filled:
             raise UserError("batches", Fault("batch", str(batch), f"at most the {len(labels)} images there are"))
         if sampler == "identity_balanced":
             self._per_identity = per_identity
@@ -54,6 +62,7 @@ class Batches:
 
     def at(self, epoch: int, step: int) -> NDArray[np.integer]:
         """The batch of one step, both counted from 0. Steps in their order cost the least: the order of the epoch is kept."""
+        epoch, step = divmod(epoch * self.steps + step, self._filled)
         if self._sampler == "identity_balanced":
             return self._of_identities(epoch, step)
         if self._order[0] != (epoch,):

@@ -16,6 +16,7 @@ Precision = Literal["fp32", "tf32", "bf16"]
 class Optimisation(Spec):
     """AdamW on backbone and head, each with a rate of its own; gradients clipped by their norm, backbone and head apart.
 
+    steps_per_epoch: how many steps count as an epoch, whatever the number of images, which then go round; as many as they fill without.
     accumulate: parts of a batch that go through one after the other, whose gradients are added: less memory, the same batch. precision:
     bf16 for the vision tower's forward pass alone (autocast); weights, features, losses and optimiser stay float32; tf32: matrix products
     and convolutions take 10 bits of each factor's mantissa; both on GPUs alone. The others: models/training/switches.py.
@@ -32,6 +33,7 @@ class Optimisation(Spec):
     schedule: Schedule
     warmup_epochs: int = Field(ge=0)
     sampler: Sampler
+    steps_per_epoch: int | None = joined(None, ge=1)
     accumulate: int = joined(1, ge=1, validate_default=True)
     precision: Precision = joined("fp32")
     checkpointing: bool = joined(False)

@@ -25,7 +25,7 @@ app = typer.Typer(
 console = Console(soft_wrap=True)
 errors = Console(stderr=True, soft_wrap=True)
 
-Sweep = Annotated[str, typer.Argument(help="A preset's name (demo, demo-remedies, paper) or a YAML file.")]
+Sweep = Annotated[str, typer.Argument(help="A preset's name (demo, mitigation, paper, ...) or a YAML file.")]
 Name = Annotated[str, typer.Argument(help="The sweep's name.")]
 Storage = Annotated[
     str | None, typer.Option(help="Where sweeps are kept: a folder or a URI such as s3://bucket/gelo. [default: out]")

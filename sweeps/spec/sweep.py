@@ -15,10 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.words import kind_of
+from gelo.sweeps.spec.chosen import SUITES, choice_faults, listed, scored_names
 from gelo.sweeps.spec.expand import Expansion
+from gelo.sweeps.spec.folders import with_folders
 from gelo.sweeps.spec.imported import IMPORTED, apart, filled, imported_trials
+from gelo.sweeps.spec.shown import refused, shown_of
 from gelo.sweeps.spec.yamlfile import LARGEST, parse_yaml, read_yaml
-from gelo.tasks.data.catalogue import COLLECTIONS, datasets_for
+from gelo.tasks.data.catalogue import COLLECTIONS
 from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.protocols import asked
 
@@ -77,7 +80,8 @@ class SweepSpec(BaseModel):
 
     weights: a backbone's local file, for those that gelo does not ship. also: prepared sets beside the collection's own, to be
     scored where a protocol fits, and free to be trained on. search_seed: what random draws are made from, in a sweep's file its name
-    where nothing else is said; empty in sweeps that were saved before there was such a key.
+    where nothing else is said; empty in sweeps that were saved before there was such a key. folders: those that remedies' settings name,
+    each by the data set that it is prepared as: filled in when the file is read.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -89,12 +93,13 @@ class SweepSpec(BaseModel):
     also: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
-    evaluate: tuple[str, ...] = Field(("zero_shot", "probe", "biometric"), min_length=1)
+    evaluate: tuple[str, ...] = Field(SUITES, min_length=1)
     resources: Resources = Resources()
     search: Literal["grid", "random"] = "grid"
     samples: int = Field(10, ge=1)
     search_seed: str = ""
     weights: dict[str, str] = {}
+    folders: dict[str, str] = {}
 
     def trials(self) -> list[Trial]:
         """All trials in a fixed order, baselines first, each once. Raises UserError with every fault of every trial."""
@@ -143,11 +148,16 @@ def parse_spec(raw: object, source: str) -> SweepSpec:
     body = {key: value for key, value in raw.items() if key in SweepSpec.model_fields}
     if isinstance(body.get("name"), str):
         body.setdefault("search_seed", body["name"])
+    folders: dict[str, str] = {}
+    if isinstance(body.get("tasks"), Mapping):
+        body["tasks"] = with_folders(body["tasks"], folders, faults)
+    if folders:
+        body["folders"] = {**(body.get("folders") or {}), **folders}
     own, brought = apart(body.get("tasks") or {})
     if brought is not None:
         body["tasks"] = {**own, IMPORTED: filled(brought)}
-    faults += [unknown("evaluate", s, asked(), "suite") for s in _names(body.get("evaluate")) if s not in asked()]
-    faults += _choice_faults(body)
+    faults += [unknown("evaluate", s, asked(), "suite") for s in listed(body.get("evaluate")) if s not in asked()]
+    faults += choice_faults(body)
     collection, weights = body.get("collection", "miniature"), body.get("weights")
     if not isinstance(collection, str) or collection not in COLLECTIONS:
         faults.append(unknown("collection", body["collection"], COLLECTIONS, "collection"))
@@ -162,7 +172,7 @@ def parse_spec(raw: object, source: str) -> SweepSpec:
             for f in validation_faults(error)
             if not (f.where == "collection" and any(g.where == "collection" for g in faults))
         ]
-    backbones, samples = _names(body.get("backbones")), body.get("samples", 1)
+    backbones, samples = listed(body.get("backbones")), body.get("samples", 1)
     if isinstance(weights, Mapping):  # weights of a misspelt backbone would be left aside without a word
         strays = [name for name in weights if name not in backbones]
         faults += [unknown(f"weights.{name}", name, backbones, "backbone of this sweep") for name in strays]
@@ -170,37 +180,15 @@ def parse_spec(raw: object, source: str) -> SweepSpec:
         str(collection),
         body.get("search", "grid"),
         samples if isinstance(samples, int) else 1,
-        _names(body.get("also")),
+        listed(body.get("also")),
     )
-    expansion.trials(backbones, own, (0,))
+    trials = expansion.trials(backbones, own, (0,))
     imported_trials(brought, backbones, "miniature", expansion.faults)
     faults += expansion.faults
+    faults += refused(shown_of(trial for trial in trials if trial.training), scored_names(body), str(collection))
     if faults or spec is None:
         raise UserError(source, list(dict.fromkeys(faults)))
     return spec
-
-
-def _choice_faults(body: Mapping[str, Any]) -> list[Fault]:
-    """What is wrong with the sets that a spec chooses of its collection."""
-    chosen, left = _names(body.get("datasets")), _names(body.get("without"))
-    collection = body.get("collection", "miniature")
-    if not (chosen or left) or collection not in COLLECTIONS:
-        return []
-    suites = [
-        suite for suite in _names(body.get("evaluate", SweepSpec.model_fields["evaluate"].default)) if suite in asked()
-    ]
-    known = list(dict.fromkeys(entry.name for suite in suites for entry in datasets_for(str(collection), suite)))
-    faults = [
-        unknown(f"{key}.{name}", name, known, "data set to score")
-        for key, names in (("datasets", chosen), ("without", left))
-        for name in names
-        if name not in known
-    ]
-    if chosen and left:
-        faults.append(Fault("without", "given with datasets", "one of them", "name what is scored, or what is not"))
-    elif known and not set(known) - set(left):
-        faults.append(Fault("without", "every set of the collection", "at least one set to score"))
-    return faults
 
 
 def validation_faults(error: ValidationError, prefix: str = "") -> list[Fault]:
@@ -238,8 +226,3 @@ def _assign(raw: Any, keys: list[str], value: object) -> None:
     for key in keys[:-1]:
         raw = raw.setdefault(key, {})
     raw[keys[-1]] = value
-
-
-def _names(value: object) -> tuple[str, ...]:
-    """The names in a list; what is no name, pydantic reports."""
-    return tuple(name for name in value if isinstance(name, str)) if isinstance(value, list | tuple) else ()

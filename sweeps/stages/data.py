@@ -9,6 +9,7 @@ from gelo.models.faults import Fault, UserError
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import verified
+from gelo.sweeps.state.folders import prepare_folder
 from gelo.sweeps.state.reads import needed_datasets
 from gelo.sweeps.terminal.progress import Display, waiting
 from gelo.tasks.data.catalogue import locate
@@ -25,9 +26,9 @@ def opened(
     names = needed_datasets(spec, data)
     missing = [name for name in names if not is_done(data / name)]
     if missing:
-        build = ray.remote(num_cpus=1)(_build)
+        build, folders = ray.remote(num_cpus=1)(_build), spec.folders
         with display.stage("make data", len(missing), "data sets") as stage:
-            pending = [build.remote(name, str(data)) for name in missing]
+            pending = [build.remote(name, str(data), folders.get(name)) for name in missing]
             while pending:
                 done, pending = ray.wait(pending)
                 ray.get(done[0])
@@ -43,5 +44,9 @@ def opened(
     return found, faults
 
 
-def _build(name: str, data: str) -> None:
-    locate(name, Path(data), build=True)
+def _build(name: str, data: str, folder: str | None) -> None:
+    """A set that gelo draws, or what a folder of the user's becomes."""
+    if folder is None:
+        locate(name, Path(data), build=True)
+    else:
+        prepare_folder(name, Path(folder), Path(data))

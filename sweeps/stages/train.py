@@ -30,6 +30,7 @@ from gelo.models.training.world import World
 from gelo.sweeps.state.folder import TrialFolder
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.ledger.trial import Trial, split_of
+from gelo.tasks.training.part import part_of
 from gelo.tasks.training.preprocess import transforms
 from gelo.tasks.training.source import SplitSource
 
@@ -75,9 +76,11 @@ def train(
     assert settings is not None and trial.head is not None
     seen, shown = transforms(settings.preprocess, base.transform)
     with world.in_turn():
-        own = SplitSource(dataset, "train", seen, cache, shown.size, settings.augment)
+        own = part_of(SplitSource(dataset, "train", seen, cache, shown.size, settings.augment), settings.classes)
     try:
-        batches = Batches(settings.sampler, own.labels, trial.seed, settings.batch, settings.per_identity)
+        batches = Batches(
+            settings.sampler, own.labels, trial.seed, settings.batch, settings.per_identity, settings.steps_per_epoch
+        )
     except UserError as error:
         raise UserError(f"trial {trial.label}, data set {dataset.name}", error.faults) from None
     model = adapt(base.visual, trial.adaptation, trial.seed).to(base.device)

@@ -20,6 +20,7 @@ from gelo.models.secrets import redacted
 from gelo.models.words import counted
 from gelo.sweeps.engine.tune import train_all
 from gelo.sweeps.spec.settings import Settings
+from gelo.sweeps.spec.shown import shown_of
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.data import opened
 from gelo.sweeps.stages.decode import decode_images
@@ -32,6 +33,7 @@ from gelo.sweeps.stages.stop import stops_on_signals
 from gelo.sweeps.stages.train import finish, sources_of, version_of
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.origins import refuse_others
+from gelo.sweeps.state.shown import shown_faults
 from gelo.sweeps.terminal.progress import Display, waiting
 from gelo.sweeps.tracking.summary import WHOLE, inputs_of, is_complete, metrics_of, not_averaged, results_of
 from gelo.sweeps.tracking.tracker import Tracker
@@ -239,4 +241,8 @@ class Sweep:
         self._trouble(faults)
         if not found:
             raise UserError("data sets", list(self.outcome.faults))
+        if leaks := list(
+            shown_faults(shown_of(self.trials), self.pairs, found)
+        ):  # of sets that were made only now, too
+            raise UserError(f"sweep {self.spec.name}", leaks)
         return found

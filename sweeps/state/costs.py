@@ -21,7 +21,7 @@ from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import pairs_of
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.memory import plan_of
-from gelo.sweeps.state.reads import classes_of, needed_datasets
+from gelo.sweeps.state.reads import classes_of, needed_datasets, taught
 from gelo.sweeps.state.status import standing
 from gelo.tasks.data.manifest import Dataset, open_dataset
 from gelo.tasks.data.pack import bytes_of
@@ -119,15 +119,15 @@ def planned(spec: SweepSpec, settings: Settings, assumed: Assumed) -> dict[str, 
 
 def _cost(trial: Trial, spec: SweepSpec, known: Known, assumed: Assumed) -> dict[str, Any]:
     """Of one trial; a trial that another's training is used for trains nothing itself."""
-    size = geometry(trial.backbone)
+    size, settings = geometry(trial.backbone), trial.training
     kept = None if size is None else 4 * size.vision
     row: dict[str, Any] = dict.fromkeys(_FIELDS)
-    settings = trial.training
     if settings is None or not trial.trains:
         return {**row, "trains": False, "bytes_kept": kept if settings else 0}
-    images, classes = known.images(settings.data, "train"), classes_of(settings.data, known.prepared)
+    images = taught(settings, known.counts, known.prepared)
+    classes = settings.classes or classes_of(settings.data, known.prepared)
     waits = trial.adaptation.waits
-    an_epoch = None if images is None else images // settings.batch
+    an_epoch = settings.steps_per_epoch or (None if images is None else images // settings.batch)
     row |= {
         "images": images,
         "classes": classes or None,
@@ -214,12 +214,12 @@ def _unknown(spec: SweepSpec, trials: Iterable[Trial], known: Known, embedded: M
     said = {
         f"images of {trial.training.data}"
         for trial in trials
-        if trial.training and known.images(trial.training.data, "train") is None
+        if trial.training and taught(trial.training, known.counts, known.prepared) is None
     }
     said |= {
         f"classes of {t.training.data}"
         for t in trials
-        if t.training and not classes_of(t.training.data, known.prepared)
+        if t.training and not (t.training.classes or classes_of(t.training.data, known.prepared))
     }
     said |= {f"size of {name}" for name in spec.backbones if geometry(name) is None}
     said |= {f"images of {name}" for name in embedded["not_counted"]}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -16,15 +16,19 @@ from gelo.models.backbones.registry import Backbone, resolve, vision_layers
 from gelo.models.durable import is_done
 from gelo.models.faults import Fault, UserError
 from gelo.sweeps.spec.settings import Settings
+from gelo.sweeps.spec.shown import refused, shown_of
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import pairs_of
 from gelo.sweeps.state.disk import room_faults
+from gelo.sweeps.state.folders import folder_faults
 from gelo.sweeps.state.memory import batch_faults, memory_faults, of_card, of_machine
 from gelo.sweeps.state.places import place_faults
 from gelo.sweeps.state.ranks import rank_faults
 from gelo.sweeps.state.reads import classes_of, needed_datasets
+from gelo.sweeps.state.shown import shown_faults
 from gelo.tasks.data.catalogue import ENTRIES, entry_of, locate
 from gelo.tasks.data.manifest import Dataset
+from gelo.tasks.ledger.trial import Trial
 
 
 def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
@@ -38,20 +42,27 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
             faults.append(Fault(where, "probe_trunk of a tower without one", allowed, "leave the suite out"))
     faults += _shared_weights(spec)
     there: dict[str, Dataset] = {}
-    learnt = dict.fromkeys(each for trial in spec.trials() for each in trial.learnt_from)
+    trials = spec.trials()
+    trained_on = {trial.training.data for trial in trials if trial.training is not None}
     for name in needed_datasets(spec, Path(settings.data)):
-        if entry_of(name, Path(settings.data)).builder and not is_done(Path(settings.data) / name):
-            continue
+        if not is_done(Path(settings.data) / name):
+            if name in spec.folders:
+                faults += folder_faults(name, Path(spec.folders[name]))
+                continue
+            if entry_of(name, Path(settings.data)).builder:
+                continue
         try:
             dataset = locate(name, Path(settings.data))
         except UserError as error:
             faults += error.faults
             continue
         there[name] = dataset
-        for split in (split for of, split in learnt if of == name and split not in dataset.card.splits):
-            allowed = "a data set to train on" if split == "train" else f"one of {', '.join(dataset.card.splits)}"
-            faults.append(Fault(f"data: {name}", f"no {split} split", allowed))
-    pairs = pairs_of(spec, Path(settings.data))
+        if name in trained_on and "train" not in dataset.card.splits:
+            faults.append(Fault(f"data: {name}", "no train split", "a data set to train on"))
+    faults += _classes(trials, there)
+    pairs, shown = pairs_of(spec, Path(settings.data)), shown_of(trials)
+    faults += refused(shown, {name for name, _ in pairs}, spec.collection)
+    faults += shown_faults(shown, pairs, there)
     for kind in ("morph", "spoof"):
         same = [name for name, protocol in pairs if protocol == kind and name in ENTRIES]
         if len(same) > 1:  # their metrics are named by attack or domain, and have one mean
@@ -80,6 +91,14 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
         elif card := of_card():
             faults += batch_faults(spec, cpus, card, partial(classes_of, there=there))
     return faults
+
+
+def _classes(trials: Iterable[Trial], there: Mapping[str, Dataset]) -> Iterator[Fault]:
+    """Trainings that ask for more classes than a data set is known to have."""
+    for name, most in dict.fromkeys((t.training.data, t.training.classes or 0) for t in trials if t.training):
+        known = classes_of(name, there)
+        if known and most > known:
+            yield Fault(f"data: {name}", f"classes {most:,}", f"at most the {known:,} that it has")
 
 
 def weights_told(spec: SweepSpec) -> list[str]:

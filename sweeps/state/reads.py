@@ -11,7 +11,7 @@ from gelo.sweeps.stages.embed import pairs_of
 from gelo.tasks.data.catalogue import ENTRIES
 from gelo.tasks.data.defined import reads_of
 from gelo.tasks.data.manifest import Dataset
-from gelo.tasks.ledger.trial import Trial
+from gelo.tasks.ledger.trial import Training, Trial
 
 
 def needed_datasets(spec: SweepSpec, data: Path) -> list[str]:
@@ -27,6 +27,16 @@ def classes_of(name: str, there: Mapping[str, Dataset]) -> int:
     if name in there and "train" in there[name].card.splits:
         return int(there[name].labels("train").max()) + 1
     return 0
+
+
+def taught(training: Training, counts: Mapping[str, Mapping[str, int]], there: Mapping[str, Dataset]) -> int | None:
+    """Images that a task is trained on; None where not known. counts: images by data set and split."""
+    if training.classes is None:
+        return counts[training.data].get("train")
+    dataset = there.get(training.data)
+    if dataset is None or "train" not in dataset.card.splits:
+        return None
+    return int((dataset.labels("train") < training.classes).sum())
 
 
 def decoded_for(

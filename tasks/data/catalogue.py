@@ -30,7 +30,7 @@ Scale = Literal["miniature", "full"]
 class Entry:
     """One data set: what it is for, and `builder` ("module:name" of a BUILDERS table) when gelo can make it itself.
 
-    roles: `training`, and protocols that it is scored with. beside: in no collection; a sweep names it under `also`.
+    roles: those of `LEARNT`, and protocols that it is scored with. beside: in no collection; a sweep names it under `also`.
     """
 
     name: str
@@ -57,6 +57,10 @@ class Entry:
         return builders[self.name](root)
 
 
+LEARNT = (
+    "training",
+    "reference",
+)  # roles that are no protocol: a task trains on it; remedies see it, and nothing is scored on it
 _MINI_GENERAL = ("shapes", "textures", "colours", "counts", "signs", "scripts", "scenes", "flags", "digits")
 GENERAL = ("zero_shot", "probe")  # of a set with a train split, and of a user's own whose card says nothing
 _BESIDE = ("imagenet",)  # prepared and scored where a user asks for it; the paper has no such column
@@ -66,7 +70,10 @@ OWN: dict[str, Entry] = {
     for entry in (
         *(Entry(name, "miniature", GENERAL, builder="gelo.tasks.mini.general") for name in _MINI_GENERAL),
         Entry("shapes_shifted", "miniature", ("zero_shot",), builder="gelo.tasks.mini.general"),
+        Entry("coloured", "miniature", GENERAL, builder="gelo.tasks.mini.coloured", beside=True),
+        Entry("reference", "miniature", ("reference",), builder="gelo.tasks.mini.reference"),
         Entry("faces", "miniature", ("training",), builder="gelo.tasks.mini.faces"),
+        Entry("crowd", "miniature", ("training",), classes=1000, builder="gelo.tasks.mini.crowd", beside=True),
         *(
             Entry(name, "miniature", ("verification",), builder="gelo.tasks.mini.faces")
             for name in ("pairs", "pose", "age")
@@ -112,7 +119,7 @@ def clash(new: Any, known: Mapping[str, Official], where: str) -> Fault | None:
         return Fault(
             where, f"data set {new.name!r}", f"a small name of its own: {why or 'this has capitals'}", "rename it"
         )
-    roles = ("training", *PROTOCOLS)
+    roles = (*LEARNT, *PROTOCOLS)
     if strays := [role for role in new.roles if role not in roles]:
         return unknown(f"{where}: roles", strays[0], roles, "protocol")
     return None
@@ -186,7 +193,7 @@ def entry_of(name: str, data: Path) -> Entry:
     except UserError:  # missing or damaged: whoever opens it hears of it
         said: tuple[str, ...] = ()
     else:
-        said = tuple(role for role in card.protocols if role == "training" or role in PROTOCOLS)
+        said = tuple(role for role in card.protocols if role in LEARNT or role in PROTOCOLS)
     return Entry(name, "full", said or GENERAL, beside=True)
 
 

@@ -25,6 +25,7 @@ PROTOCOL_COLUMNS: dict[str, pa.DataType] = {
     "video": pa.string(),  # frames of one presentation
     "domain": pa.string(),  # capture set of a presentation
     "caption": pa.string(),  # text for contrastive training
+    "group": pa.string(),  # a part of the set on which accuracy is asked by itself, such as "landbird on water"; "" for none
 }
 
 

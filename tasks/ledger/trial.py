@@ -25,20 +25,22 @@ class Training(Optimisation):
     schedule: `constant`; `cosine` to zero over the epochs after a linear warm-up by step; `cosine_restarts` holds the peak for
     `warmup_epochs` and then restarts with T0 = 5, T_mult = 2, eta_min = 1e-6 (TaharChettaoui/FRoundation: src/train.py). preprocess: what
     the encoder is shown in training, and in the tests of the detector that is trained (tasks/training/preprocess.py). per_identity: images
-    of one identity in a batch of the sampler `identity_balanced`. accumulate: parts of a batch that go through one after the other, whose
-    gradients are added: less memory, the same batch. precision: bf16 for the vision tower's forward pass alone (autocast); weights,
-    features, losses and optimiser stay float32; tf32: matrix products and convolutions take 10 bits of each factor's mantissa; both on
-    GPUs alone. checkpointing: each transformer block goes through twice instead of being kept for the backward pass: a tenth of the memory
-    of an image for a third more work, the same numbers. compile: the vision tower by torch.compile, which costs minutes at each start.
-    fused: all of AdamW in one kernel; rounds otherwise in the last bit. deterministic: on a GPU the same bits in every run on the same
-    kind of GPU, where torch has such kernels (it warns where not); attention in fp32 is slower and larger for it; false: the fastest
-    kernels. On CPUs every run gives the same bits anyway.
+    of one identity in a batch of the sampler `identity_balanced`. classes: of the data set the first so many alone, and their images.
+    steps_per_epoch: how many steps count as an epoch, whatever the number of images, which then go round. accumulate: parts of a batch that
+    go through one after the other, whose gradients are added: less memory, the same batch. precision: bf16 for the vision tower's forward
+    pass alone (autocast); weights, features, losses and optimiser stay float32; tf32: matrix products and convolutions take 10 bits of each
+    factor's mantissa; both on GPUs alone. checkpointing: each transformer block goes through twice instead of being kept for the backward
+    pass: a tenth of the memory of an image for a third more work, the same numbers. compile: the vision tower by torch.compile, which costs
+    minutes at each start. fused: all of AdamW in one kernel; rounds otherwise in the last bit. deterministic: on a GPU the same bits in
+    every run on the same kind of GPU, where torch has such kernels (it warns where not); attention in fp32 is slower and larger for it;
+    false: the fastest kernels. On CPUs every run gives the same bits anyway.
     """
 
     data: str
     augment: Augment
     preprocess: Preprocess = joined("backbone")
     per_identity: int = joined(4, ge=1, validate_default=True)
+    classes: int | None = joined(None, ge=2)
 
     @field_validator("per_identity")
     @classmethod

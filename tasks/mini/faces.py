@@ -46,17 +46,21 @@ def portrait(who: Identity, sampler: Sampler, *key: str | int) -> bytes:
 
 def build_faces(root: Path) -> Dataset:
     """Split train: 150 identities x 8 captures, label = identity. Half of them wild, one each frontal, far turned, young, old."""
-    names = tuple(f"p{i:03d}" for i in range(TRAIN_IDENTITIES))
+    return build_identities(root, "faces", tuple(f"p{i:03d}" for i in range(TRAIN_IDENTITIES)))
+
+
+def build_identities(root: Path, set_: str, names: tuple[str, ...]) -> Dataset:
+    """`set_`: the name of the data set and of its random streams; names: of its classes, one an identity."""
     samplers: tuple[Sampler, ...] = (wild, wild, wild, wild, frontal, profile, young, old)
 
     def train() -> Iterator[Record]:
         for j in range(TRAIN_IMAGES):  # identities vary fastest: any part of the split holds them all
             for label, name in enumerate(names):
-                image = portrait(person("faces", label), samplers[j], "faces", label, j)
+                image = portrait(person(set_, label), samplers[j], set_, label, j)
                 yield Record(f"{name}/{j}", image, label, {"subject": name})
 
     return write_dataset(
-        root, name="faces", version="1", scale="miniature", classes=names, splits={"train": train()}, columns=("subject",),
+        root, name=set_, version="1", scale="miniature", classes=names, splits={"train": train()}, columns=("subject",),
         source=SOURCE, licence=LICENCE,
     )  # fmt: skip
 

@@ -58,11 +58,13 @@ _FIRST = "a first line that names the columns, such as path,label"
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """splits: columns that may say the split: one, or several of which `tasks.prepare.formats.table` takes the one that names splits."""
+    """splits: columns that may say the split: one, or several of which `tasks.prepare.formats.table` takes the one that names splits.
+    group: the column of that name, where there is one and it says neither of the others."""
 
     image: str
     label: str
     splits: tuple[str, ...]
+    group: str = ""
 
 
 def choose(tree: Tree, table: Table) -> Chosen | None:
@@ -94,7 +96,8 @@ def choose(tree: Tree, table: Table) -> Chosen | None:
         for name in table.columns
         if name not in (image, label) and (is_split_if(name) or say_splits(_values(table, name)))
     ]
-    return Chosen(image, label, tuple(splits[:1] or maybe))
+    group = next((name for name in table.columns if plain(name) == "group" and name not in (image, label)), "")
+    return Chosen(image, label, tuple(splits[:1] or maybe), group)
 
 
 def plain(name: str) -> str:

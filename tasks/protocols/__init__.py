@@ -23,6 +23,7 @@ FILES = (
     "probe",
     "knn",
     "few_shot",
+    "worst_group",
     "verification",
     "templates",
     "identification",

@@ -160,7 +160,8 @@ def _table(
     )
 
 
-def _scored(s: Scoring, suite: str, view: View) -> list[Scored]:
+def scored(s: Scoring, suite: str, view: View) -> list[Scored]:
+    """One suite by the features of one view."""
     d = s.dataset
     given = (s.features("val", view), d.labels("val")) if "val" in d.card.splits else None
     train = s.features("train", view), d.labels("train")
@@ -177,7 +178,7 @@ def _protocol(name: str, view: View, help: str) -> Protocol:
         says=PROTOCOL,
         suites=(Suite(name, f"linear_{name}", (TOP1,), averaged="top1"),),
         reads=tuple((split, (view,)) for split in ("train", "val", "test")),
-        score=partial(_scored, suite=name, view=view),
+        score=partial(scored, suite=name, view=view),
         help=help,
         source="openai/CLIP, A.3; the study's own choices are not told",
         optional=("val",),

@@ -34,20 +34,25 @@ from gelo.tasks.ledger.trial import Training, Trial
 from tests.analysis.sweeps import demo
 from tests.tasks.pictures import encode
 
-PRESETS = ("demo", "demo-remedies", "paper")
+# Name -> the preset, or the file that holds one as it was
+PRESETS = {
+    "demo": "demo",
+    "demo-remedies": str(Path(__file__).with_name("first-remedies.yaml")),
+    "paper": "paper",
+}
 NAMES = ("ViT-B/16", "ViT-L/14", "mini-l", "mini-s")
 
 
 def keys() -> dict[str, dict[str, str]]:
     """Preset -> label -> key of each trial."""
-    return {name: {trial.label: trial.key for trial in load_spec(name).trials()} for name in PRESETS}
+    return {name: {trial.label: trial.key for trial in load_spec(of).trials()} for name, of in PRESETS.items()}
 
 
 def owed() -> dict[str, int]:
     """Preset -> how many results its trials owe together."""
     counts = {}
-    for name in PRESETS:
-        spec = load_spec(name)
+    for name, of in PRESETS.items():
+        spec = load_spec(of)
         pairs = pairs_of(spec, Path("nowhere"))
         counts[name] = sum(len(list(of_trial(pairs, trial.task))) for trial in spec.trials())
     return counts

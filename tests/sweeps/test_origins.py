@@ -109,7 +109,7 @@ def test_a_part_whose_version_was_raised_is_refused_where_it_acts(
 
 
 def test_what_keeps_a_made_trial_from_being_whole_is_told_by_status(tmp_path: Path) -> None:
-    tasks = {"faces": {"remedy": ["none", {"retrieval": {"reference": "shapes/train"}}]}}
+    tasks = {"faces": {"remedy": ["none", "retrieval"]}}
     spec = SweepSpec.model_validate({"name": "s", "backbones": ["mini-s"], "tasks": tasks, "evaluate": ["zero_shot"]})
     settings = Settings(storage=str(tmp_path), data=str(tmp_path / "data"), cache=str(tmp_path / "cache"))
     folder = SweepFolder(settings.place(), "s")
@@ -118,7 +118,7 @@ def test_what_keeps_a_made_trial_from_being_whole_is_told_by_status(tmp_path: Pa
     sweep.outcome = Outcome(folder, sweep.tracker, "")
     sweep.bases, sweep.datasets, sweep.cache = {"mini-s": load_backbone("mini-s")}, {}, tmp_path / "cache"
     (made,) = (trial for trial in sweep.trials if not trial.trains and trial.training)
-    told = "data set shapes: not whole, as told before"
+    told = "data set reference: not whole, as told before"
 
     sweep._finish(made)
 

@@ -71,7 +71,7 @@ def test_a_bundle_for_each_rank() -> None:
 
 def test_a_batch_that_ranks_cannot_share_is_refused_before_anything_starts(tmp_path: Path) -> None:
     places = {"storage": str(tmp_path / "out"), "data": str(tmp_path), "cache": str(tmp_path / "cache")}
-    replay = {"replay": {"reference": "shapes/train", "batch": 15}}
+    replay = {"replay": {"batch": 15}}
     tasks = {"faces": {"adaptation": "lora", "batch": [32, 30], "accumulate": 2, "remedy": ["none", replay]}}
     asked = spec({"workers": 2}, tasks=tasks, evaluate=["zero_shot"])
     found = [fault for fault in preflight(asked, Settings(cpus=2, **places)) if "multiple" in fault.expected]

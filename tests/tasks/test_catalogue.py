@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gelo.models.faults import UserError
-from gelo.tasks.data.catalogue import COLLECTIONS, ENTRIES, datasets_for, locate, named
+from gelo.tasks.data.catalogue import COLLECTIONS, ENTRIES, LEARNT, datasets_for, locate, named
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.write import write_dataset
 from gelo.tasks.protocols import PROTOCOLS, asked
@@ -38,7 +38,7 @@ def test_every_entry_is_known_under_its_name_and_wired(name: str) -> None:
     entry = ENTRIES[name]
     assert entry.name == name
     assert entry.protocols
-    assert set(entry.protocols) <= {*PROTOCOLS, "training"}
+    assert set(entry.protocols) <= {*PROTOCOLS, *LEARNT}
     assert entry.scale in COLLECTIONS.values()
 
 

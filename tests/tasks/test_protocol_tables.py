@@ -42,6 +42,8 @@ WIRING = {
     "probe_trunk_train": (4, ("probe_trunk_train",), "", TRUNK, False, False, ("val",)),
     "knn": (4, ("knn",), "", IMAGE, False, False, ("val",)),
     "few_shot": (2, ("few_shot",), "", IMAGE, False, False, ("val",)),
+    "worst_group": (1, ("worst_group",), "", TEST, True, False, ()),
+    "worst_group_probe": (1, ("worst_group_probe",), "", IMAGE, False, False, ("val",)),
     "verification": (3, ("fr",), "", BOTH, False, False, ()),
     "templates": (2, ("fr",), "", BOTH, False, False, ()),
     "identification": (2, ("fr_1n",), "", BOTH, False, False, ()),
@@ -54,6 +56,7 @@ LEAVES = {
     "zero_shot": ["top1", "mean_per_class", "top5"],
     **{name: ["top1"] for name in ("probe", "probe_train", "probe_trunk", "probe_trunk_train", "knn")},
     "few_shot": TOP1_SD,
+    **{name: ["top1", "mean_per_group"] for name in ("worst_group", "worst_group_probe")},
     "verification": ["accuracy"],
     "templates": ["tar_at_far_1e-1", "tar_at_far_1e-2", "tar_at_far_1e-3", "tar_at_far_1e-4", "tar_at_far_1e-5"],
     "identification": ["rank_1", "rank_5", "tpir_at_fpir_1e-1", "tpir_at_fpir_1e-2"],
@@ -70,15 +73,17 @@ LEAVES = {
 }  # fmt: skip
 SUITES = [  # results.SUITES
     "zero_shot", "probe", "probe_train", "probe_trunk", "probe_trunk_train", "knn", "few_shot",
-    "fr", "fr_1n", "mad", "mad_text", "pad", "pad_text",
+    "worst_group", "worst_group_probe", "fr", "fr_1n", "mad", "mad_text", "pad", "pad_text",
 ]  # fmt: skip
 PROBES = ("probe", "probe_train", "probe_trunk", "probe_trunk_train")  # catalogue.PROBES
-FITTED = (*PROBES, "knn", "few_shot")  # catalogue.FITTED
+FITTED = (*PROBES, "knn", "few_shot", "worst_group_probe")  # catalogue.FITTED
 ASKED = {  # catalogue.SUITES
     "zero_shot": ("zero_shot",),
     **{probe: (probe,) for probe in PROBES},
     "knn": ("knn",),
     "few_shot": ("few_shot",),
+    "worst_group": ("worst_group",),
+    "worst_group_probe": ("worst_group_probe",),
     "biometric": ("verification", "templates", "identification", "morph", "spoof"),
 }
 GIVING = {  # select.PROTOCOLS
@@ -86,6 +91,8 @@ GIVING = {  # select.PROTOCOLS
     **{probe: ({probe}, probe) for probe in PROBES},
     "knn": ({"knn"}, "knn"),
     "few_shot": ({"few_shot"}, "few_shot"),
+    "worst_group": ({"worst_group"}, "worst_group"),
+    "worst_group_probe": ({"worst_group_probe"}, "worst_group_probe"),
     "fr": ({"verification", "templates"}, "biometric"),
     "fr_1n": ({"identification"}, "biometric"),
     "mad": ({"morph"}, "biometric"),
@@ -101,7 +108,20 @@ MAIN = [  # tables.MAIN
     ("pad_text", "mean", "auc"),
 ]  # fmt: skip
 DIRECTIONS = {  # results._DIRECTIONS
-    **dict.fromkeys(("top1", "top5", "mean_per_class", "accuracy", "auc", "tar_at_far_", "tpir_at_fpir_", "rank_"), 1),
+    **dict.fromkeys(
+        (
+            "top1",
+            "top5",
+            "mean_per_class",
+            "mean_per_group",
+            "accuracy",
+            "auc",
+            "tar_at_far_",
+            "tpir_at_fpir_",
+            "rank_",
+        ),
+        1,
+    ),
     **dict.fromkeys(("eer", "hter", "apcer", "bpcer", "acer"), -1),
     "sd_": 0,
 }
@@ -125,12 +145,13 @@ COLUMNS = {  # scorefile.COLUMNS
     "spoof": ("id", "attack", "subject", "video", "domain", "split"),
 }
 SETS = {  # the protocols of catalogue.ENTRIES
-    ("zero_shot", *FITTED): [
-        "shapes", "textures", "colours", "counts", "signs", "scripts", "scenes", "flags", "digits", "food101", "cifar10", "cifar100",
-        "sun397", "stanford_cars", "fgvc_aircraft", "dtd", "mnist", "flowers102", "stl10", "gtsrb", "country211", "sst2",
+    ("zero_shot", *FITTED[:-1], "worst_group", FITTED[-1]): [
+        "shapes", "textures", "colours", "counts", "signs", "scripts", "scenes", "flags", "digits", "coloured", "food101", "cifar10",
+        "cifar100", "sun397", "stanford_cars", "fgvc_aircraft", "dtd", "mnist", "flowers102", "stl10", "gtsrb", "country211", "sst2",
     ],
-    ("zero_shot",): ["shapes_shifted", "imagenet_v2", "imagenet"],
-    ("training",): ["faces", "ms1mv2", "casia_webface", "webface4m", "smdd", "oulu_casia_msu"],
+    ("zero_shot", "worst_group"): ["shapes_shifted", "imagenet_v2", "imagenet"],
+    ("reference",): ["reference"],
+    ("training",): ["faces", "crowd", "ms1mv2", "casia_webface", "webface4m", "smdd", "oulu_casia_msu"],
     ("verification",): ["pairs", "pose", "age", "lfw", "cfp_fp", "agedb_30", "calfw", "cplfw"],
     ("templates",): ["templates"],
     ("training", "morph"): ["morphs"],

@@ -28,7 +28,7 @@ from gelo.tasks.prepare.tree import Tree, read_file
 from gelo.tasks.prepare.walked import Files, files_of, leave_unlisted
 
 LEFT = "of a split that was left out"
-_SCHEMA = pa.schema({"place": pa.int32(), "label": pa.string(), "split": pa.string()})
+_SCHEMA = pa.schema({"place": pa.int32(), "label": pa.string(), "split": pa.string(), "group": pa.string()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class _Read:
 
 def table(tree: Tree) -> Layout:
     """Images by the paths of a column, labels by another, splits by a third, else by what the table, its folder or the images' are called.
+    A column `group` is kept, for worst-group accuracy.
 
     Ids are paths within the tree. Faults: columns that nobody can tell, rows without an image or a label, images that are missing or listed
     twice, splits that nothing tells, labels that differ in kind from file to file.
@@ -87,21 +88,24 @@ def _listing(tree: Tree, listing: Listing, files: Files) -> list[_Read]:
 
 
 def _rows(tree: Tree, file: str, opened: Table, chosen: Chosen, split: str, files: Files) -> _Read:
-    rows = opened.read([chosen.image, chosen.label, *chosen.splits])
+    asked = dict.fromkeys([chosen.image, chosen.label, *chosen.splits, *([chosen.group] if chosen.group else [])])
+    rows = opened.read(list(asked))
     column = split_column(tree, opened, chosen, rows)
+    group = "" if chosen.group == column else chosen.group
     for name in (chosen.image, chosen.label, *([column] if column else [])):
         bare = rows.filter(pc.is_null(rows[name]))[LINE].to_pylist()
         fault_each(tree, opened.path, bare, f"lines without {name}", f"{name} in each row")
         rows = rows.filter(pc.is_valid(rows[name]))
     found, notes = place(tree, file, rows[chosen.image], files)
     splits = rows[column] if column else pa.repeat(pa.scalar(split), len(rows))
-    made = pa.table(dict(zip(_SCHEMA.names, (found, rows[chosen.label], splits), strict=True)), _SCHEMA)
+    groups = pc.fill_null(rows[group], "") if group else pa.repeat(pa.scalar(""), len(rows))
+    made = pa.table(dict(zip(_SCHEMA.names, (found, rows[chosen.label], splits, groups), strict=True)), _SCHEMA)
     made = made.filter(pc.is_valid(made["place"]))
     if column and split:
         check_column(tree, opened, column, split, made["split"])
     elif not column and not split:
         made = made.set_column(2, "split", by_folder(tree, files.paths(made["place"]), made["label"]))
-    chosen = Chosen(chosen.image, chosen.label, (column,) if column else ())
+    chosen = Chosen(chosen.image, chosen.label, (column,) if column else (), group)
     return _Read(file, made, chosen, opened.names.get(chosen.label, ()), notes, tuple(flags(opened)))
 
 
@@ -149,17 +153,20 @@ def _layout(
     places = {text: classes.place[value] for text, value in values.items() if value in classes.place}
     rows = rows.set_column(1, "label", mapped(rows["label"], places))
     rows = rows.filter(pc.is_valid(rows["label"]))
-    item = partial(_item, str(tree.root), files)
-    splits = {role: rows.filter(pc.equal(rows["role"], role)).select(["place", "label"]) for role in ROLES}
+    item, grouped = partial(_item, str(tree.root), files), any(part.chosen.group for part in parts)
+    kept = ["place", "label", *(["group"] if grouped else [])]
+    splits = {role: rows.filter(pc.equal(rows["role"], role)).select(kept) for role in ROLES}
     columns = ", ".join(dict.fromkeys(name for part in parts for name in part.chosen.splits))
     return Layout(
         classes.classes,
         {role: Rows(table, item) for role, table in splits.items() if len(table)},
+        columns=("group",) if grouped else (),
         numbered=True,
         evidence=classes.evidence,
         unnamed=classes.unnamed,
         used={"image": ", ".join(dict.fromkeys(part.chosen.image for part in parts)), "label": labels}
-        | ({"split": columns} if columns else {}),
+        | ({"split": columns} if columns else {})
+        | ({"group": next(part.chosen.group for part in parts if part.chosen.group)} if grouped else {}),
         taken={
             role: names for role in splits if (names := tuple(name for name in roles if name and roles[name] == role))
         },
@@ -167,6 +174,7 @@ def _layout(
     )
 
 
-def _item(root: str, files: Files, place: int, label: int) -> Item:
+def _item(root: str, files: Files, place: int, label: int, group: str | None = None) -> Item:
     path = files.path(place)
-    return Item(path, label, f"{root}/{path}", partial(read_file, f"{root}/{path}"))
+    columns = {} if group is None else {"group": group}
+    return Item(path, label, f"{root}/{path}", partial(read_file, f"{root}/{path}"), columns)
