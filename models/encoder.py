@@ -2,7 +2,7 @@
 
 Decisions: float32 throughout, inference mode, one forward per call, so that a call depends on its input alone. Features
 are those after the projection and not normalised; protocols normalise where they say so. The text tower is one object
-that encoders with other visual weights share, so its embeddings are computed once.
+that encoders with other visual weights share, so its embeddings are computed once; one that was trained has a text tower of its own.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Unasked:
 
 
 class TextTower:
-    """The text side of one model: shared by every encoder that is tuned from it."""
+    """The text side of one model: shared by every encoder of which only the vision tower was tuned from it."""
 
     def __init__(self, model: nn.Module, tokenizer: Tokenizer, config: Mapping[str, Any]) -> None:
         """`model` has encode_text and logit_scale and no vision tower; `config` is the part of the architecture that is
@@ -56,6 +56,13 @@ class TextTower:
     def fingerprint(self) -> str:
         """16 hex digits over tensors, architecture and tokenizer."""
         return _digest("text", self.model.state_dict(), self.config, _vocabulary(self.tokenizer))
+
+    def with_state(self, state: Mapping[str, Tensor]) -> TextTower:
+        """The same with other weights: another tower, by its fingerprint too. Raises ValueError, naming the tensors, unless `state` has
+        exactly its names and shapes."""
+        model = copy.deepcopy(self.model)
+        model.load_state_dict(_fitting(state, model.state_dict(), "the text tower"), strict=True)
+        return TextTower(model, self.tokenizer, self.config)
 
     @property
     def unasked(self) -> str:
@@ -173,13 +180,18 @@ class Encoder:
 
         Raises ValueError, naming the tensors, unless `state` has exactly this tower's names and shapes.
         """
-        own = self.visual.state_dict()
-        wrong = sorted(own.keys() ^ state.keys()) or sorted(k for k in own if own[k].shape != state[k].shape)
-        if wrong:
-            raise ValueError(f"{len(wrong)} tensors do not fit the vision tower of {self.name}: {', '.join(wrong[:5])}")
         visual = copy.deepcopy(self.visual)
-        visual.load_state_dict(dict(state), strict=True)
+        fitting = _fitting(state, visual.state_dict(), f"the vision tower of {self.name}")
+        visual.load_state_dict(fitting, strict=True)
         return self._other(visual, self.transform)
+
+    def text_state(self) -> dict[str, Tensor]:
+        """Copies of the text tower's tensors and the logit scale on the CPU, under open_clip's names."""
+        return {name: tensor.detach().to("cpu", copy=True) for name, tensor in self.text.model.state_dict().items()}
+
+    def with_text(self, state: Mapping[str, Tensor]) -> Encoder:
+        """The same encoder with other weights of the text tower, as `TextTower.with_state` takes them."""
+        return self._other(self.visual, self.transform, text=self.text.with_state(state))
 
     def with_transform(self, transform: Transform) -> Encoder:
         """The same towers behind another transform: another encoder, by its fingerprint too."""
@@ -189,10 +201,16 @@ class Encoder:
         """The same encoder with `network` as its vision tower; `how` it was built, as JSON takes it, is part of the fingerprint."""
         return self._other(network, self.transform, {**self.config, "built": list(how)})
 
-    def _other(self, visual: nn.Module, transform: Transform, config: Mapping[str, Any] | None = None) -> Encoder:
+    def _other(
+        self,
+        visual: nn.Module,
+        transform: Transform,
+        config: Mapping[str, Any] | None = None,
+        text: TextTower | None = None,
+    ) -> Encoder:
         return Encoder(
             visual,
-            self.text,
+            text or self.text,
             transform,
             name=self.name,
             dim=self.dim,
@@ -200,6 +218,14 @@ class Encoder:
             config=self.config if config is None else config,
             device=self.device,
         )
+
+
+def _fitting(state: Mapping[str, Tensor], own: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
+    """`state`, where it has the names and shapes of `own`; ValueError names the tensors else."""
+    wrong = sorted(own.keys() ^ state.keys()) or sorted(k for k in own if own[k].shape != state[k].shape)
+    if wrong:
+        raise ValueError(f"{len(wrong)} tensors do not fit {what}: {', '.join(wrong[:5])}")
+    return dict(state)
 
 
 def tensors_digest(state: Mapping[str, Tensor]) -> bytes:

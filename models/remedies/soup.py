@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -11,6 +11,8 @@ from gelo.models.adapt.base import Offer
 from gelo.models.remedies.base import Bench, RemedySpec
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gelo.models.tower import Tower
 
 
@@ -20,6 +22,7 @@ class Soup(RemedySpec):
 
     trains: ClassVar[bool] = False
     needs: ClassVar[frozenset[Offer]] = frozenset({"plain"})
+    texts: ClassVar[bool] = True
 
     kind: Literal["soup"] = "soup"
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
@@ -36,14 +39,20 @@ class Soup(RemedySpec):
         return {f"seed {seed}": {"seed": seed} for seed in self.seeds}
 
     def finish(self, tower: Tower, bench: Bench) -> Tower:
-        """The mean in float64, rounded once; of one trial its own weights, bit for bit."""
-        states = [parent.weights for parent in bench.parents.values()]
-        mixed = {}
-        for name, first in states[0].items():
-            if first.is_floating_point():
-                mixed[name] = (
-                    sum((state[name].double() for state in states[1:]), first.double()).div(len(states)).to(first.dtype)
-                )
-            else:
-                mixed[name] = first.clone()
-        return tower.with_weights(mixed)
+        """`mean` of the parents, of both towers where both trained."""
+        texts = [parent.text for parent in bench.parents.values() if parent.text is not None]
+        return tower.with_weights(
+            mean([parent.weights for parent in bench.parents.values()]), text=mean(texts) if texts else None
+        )
+
+
+def mean(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Tensor by tensor in float64, rounded once; of one state its own, bit for bit. Integers are the first's."""
+    mixed = {}
+    for name, first in states[0].items():
+        if first.is_floating_point():
+            total = sum((state[name].double() for state in states[1:]), first.double())
+            mixed[name] = total.div(len(states)).to(first.dtype)
+        else:
+            mixed[name] = first.clone()
+    return mixed
