@@ -33,8 +33,9 @@ class Builds(Protocol):
 
 @dataclass(frozen=True)
 class Tower:
-    """tensors: by group, `ENCODER` among them; `TEXT` where the text tower is not the base's. build: (group, spec) of each layer around the plain weights, in order; () = plain weights,
-    which merge and which open_clip loads. notes: what a remedy says of how it was made, for people."""
+    """tensors: by group, `ENCODER` among them; `TEXT` where the text tower is not the base's. build: (group, spec) of each layer around the
+    plain weights, in order; () = plain weights, which merge and which open_clip loads. notes: what a remedy says of how it was made, for
+    people."""
 
     tensors: Mapping[str, Mapping[str, Tensor]]
     build: tuple[tuple[str, Builds], ...] = ()

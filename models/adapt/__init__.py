@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from gelo.models.adapt.adapted import Adapted
-    from gelo.models.encoder import TextTower
+    from gelo.models.texttower import TextTower
 
 OWN = (
     NoAdaptation,

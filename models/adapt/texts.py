@@ -11,7 +11,7 @@ from gelo.models.adapt.base import AdaptationSpec
 from gelo.models.faults import Fault, UserError
 
 if TYPE_CHECKING:
-    from gelo.models.encoder import TextTower
+    from gelo.models.texttower import TextTower
 
 SCALE = "logit_scale"  # open_clip's name for the logarithm of what cosines are multiplied by
 

@@ -11,6 +11,7 @@ from gelo.models.remedies.base import Bench, Hooks, NoRemedy, RemedySpec
 from gelo.models.remedies.distill import Distill
 from gelo.models.remedies.ema import EMA
 from gelo.models.remedies.ewc import EWC
+from gelo.models.remedies.flyp import FLYP
 from gelo.models.remedies.l2sp import L2SP
 from gelo.models.remedies.memory import Memory
 from gelo.models.remedies.replay import Replay
@@ -36,6 +37,6 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "EMA", "EWC", "L2SP", "REMEDIES", "Bench", "Distill", "Hooks", "Memory", "NoRemedy", "Remedy", "RemedySpec", "Replay", "Soup", "Stack",
-    "Wise",
+    "EMA", "EWC", "FLYP", "L2SP", "REMEDIES", "Bench", "Distill", "Hooks", "Memory", "NoRemedy", "Remedy", "RemedySpec", "Replay", "Soup",
+    "Stack", "Wise",
 ]  # fmt: skip

@@ -9,13 +9,14 @@ from gelo.models.remedies.base import NoRemedy, RemedySpec
 from gelo.models.remedies.distill import Distill
 from gelo.models.remedies.ema import EMA
 from gelo.models.remedies.ewc import EWC
+from gelo.models.remedies.flyp import FLYP
 from gelo.models.remedies.l2sp import L2SP
 from gelo.models.remedies.memory import Memory
 from gelo.models.remedies.replay import Replay
 from gelo.models.remedies.soup import Soup
 from gelo.models.remedies.wise import Wise
 
-OWN = (NoRemedy, Distill, EMA, EWC, L2SP, Memory, Replay, Soup, Wise)
+OWN = (NoRemedy, Distill, EMA, EWC, FLYP, L2SP, Memory, Replay, Soup, Wise)
 REMEDIES = members("gelo.remedies", OWN, RemedySpec)
 
 if TYPE_CHECKING:

@@ -33,6 +33,7 @@ from gelo.tasks.training.preprocess import transforms
 from gelo.tasks.training.source import SplitSource
 
 STEP = 1  # raised by hand when the same trial would end on other bits
+TEXT_BASE = "base text"  # in training.json and in a checkpoint: the text tower that a trained one started from
 DRAWN = 2  # the same of a trial whose adaptation draws random numbers: since 2 they follow from (seed, step)
 
 
@@ -79,13 +80,14 @@ def train(
         batches = Batches(settings.sampler, own.labels, trial.seed, settings.batch, settings.per_identity)
     except UserError as error:
         raise UserError(f"trial {trial.label}, data set {dataset.name}", error.faults) from None
-    model = adapt(base.visual, trial.adaptation, trial.seed).to(base.device)
+    model = adapt(base.visual, trial.adaptation, trial.seed, base.text).to(base.device)
     head = make_head(trial.head, base.dim, int(own.labels.max()) + 1, trial.seed, world).to(base.device)
     run = Run(base, model, head, settings, trial.seed, batches.steps, sources, world)
     stream = Stream(own, batches, trial.seed, seen, augmented=True)
     made_from = {
         "trial": trial.key, "base weights": base.vision_fingerprint, "data": dataset.fingerprint, "transform": seen.fingerprint,
         "version of the training step": version_of(trial), **{f"images of {s.name}": s.fingerprint for s in sources.values()},
+        **text_of(trial, base),
     }  # fmt: skip
     keeper = Keeper(folder.checkpoints, made_from, trial.label, checkpoint_minutes)
     try:
@@ -107,6 +109,7 @@ def train(
         "history": run.history,
         "ledger": [row.as_dict() for row in table(model, head)],
         "base": base.vision_fingerprint,
+        **text_of(trial, base),
         "data": dataset.fingerprint,
         "sources": {source.name: source.fingerprint for source in sources.values()},
         "step": version_of(trial),
@@ -132,12 +135,14 @@ def finish(
     folders: of any trial. Raises UserError where one of those was trained from other base weights.
     """
     source, sources = folders(trial.source), sources or {}
+    now = {"base weights": base.vision_fingerprint, **text_of(trial, base)}
     for each in trial.made_of:
-        made = {"base weights": folders(each).training().get("base", "")}
+        told = folders(each).training()
+        made = {"base weights": told.get("base", ""), **({TEXT_BASE: told[TEXT_BASE]} if TEXT_BASE in told else {})}
         checkpoint.refuse_other(
             f"{trial.label}, made of {folders(each).root.name}",
             made,
-            {"base weights": base.vision_fingerprint},
+            now,
             "bring the old weights back, or give the sweep a new name",
         )
     with fetched(source.trained) as place:
@@ -171,7 +176,14 @@ def _tower(folder: TrialFolder) -> Tower:
         return load_tower(place)
 
 
-def _fingerprints(tower: Tower, base: Encoder, shown: Transform) -> dict[str, str]:
-    """`vision` behind the backbone's own transform, `detector` behind the one that the trained head is tested with."""
+def text_of(trial: Trial, base: Encoder) -> dict[str, str]:
+    """What a trial with a text tower of its own is made of beside what any is: the text tower that it starts from."""
+    return {TEXT_BASE: base.text_fingerprint} if trial.adaptation.both else {}
+
+
+def _fingerprints(tower: Tower, base: Encoder, shown: Transform) -> dict[str, str | float]:
+    """`vision` behind the backbone's own transform, `detector` behind the one that the trained head is tested with; `text` and
+    `logit_scale` of a text tower of its own."""
     trained = tower.encoder(base)
-    return {"vision": trained.vision_fingerprint, "detector": trained.with_transform(shown).vision_fingerprint}
+    own = {"text": trained.text_fingerprint, "logit_scale": trained.logit_scale} if tower.text is not None else {}
+    return {"vision": trained.vision_fingerprint, "detector": trained.with_transform(shown).vision_fingerprint, **own}

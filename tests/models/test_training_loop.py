@@ -15,18 +15,18 @@ import torch
 from gelo.models.adapt import AdaptationSpec, Full, Lora, LoraExperts
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
-from gelo.models.remedies import EMA, EWC, L2SP, REMEDIES, Distill, Hooks, RemedySpec, Replay, Stack
+from gelo.models.remedies import EMA, EWC, FLYP, L2SP, REMEDIES, Distill, Hooks, RemedySpec, Replay, Stack
 from gelo.models.training.stream import ahead
 from tests.models.toy_run import STEPS, Ended, go
 
 NEUTRAL: list[RemedySpec] = [
     L2SP(strength=0), Distill(strength=0), Distill(strength=0, distance="cosine"), EMA(decay=0),
-    EWC(reference="noise/train", strength=0, images=4), Replay(reference="noise/train", strength=0, batch=4),
+    EWC(reference="noise/train", strength=0, images=4), Replay(reference="noise/train", strength=0, batch=4), FLYP(weight=0),
     Stack(remedies=(L2SP(strength=0), Replay(reference="noise/train", strength=0, batch=4), EMA(decay=0))),
 ]  # fmt: skip
 ACTIVE: list[RemedySpec] = [
     L2SP(strength=0.1), Distill(strength=2.0), Distill(distance="cosine"), EMA(decay=0.5),
-    EWC(reference="noise/train", strength=50.0, images=4), Replay(reference="noise/train", batch=4),
+    EWC(reference="noise/train", strength=50.0, images=4), Replay(reference="noise/train", batch=4), FLYP(),
     Stack(remedies=(Distill(), Replay(reference="noise/train", batch=4), Replay(reference="noise/train", batch=2), EMA(decay=0.9))),
 ]  # fmt: skip
 WAYS: list[AdaptationSpec] = [Full(), Lora(rank=2, dropout=0.25)]

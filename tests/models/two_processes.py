@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from gelo.models.adapt import AdaptationSpec, Full, Lora, LoraExperts, LpFt
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.heads import AdaFace, CosFace, HeadSpec
-from gelo.models.remedies import EMA, EWC, L2SP, Distill, RemedySpec, Replay, Stack
+from gelo.models.remedies import EMA, EWC, FLYP, L2SP, Distill, RemedySpec, Replay, Stack
 from gelo.models.training.world import World
 from tests.models.toy_run import go
 
@@ -29,6 +29,8 @@ CASES: dict[str, tuple[AdaptationSpec, RemedySpec | None, int]] = {
         Stack(remedies=(L2SP(strength=0.1), Replay(reference="noise/train", batch=4), EMA(decay=0.5))),
         1,
     ),
+    "flyp": (Lora(rank=4), FLYP(), 1),
+    "flyp both": (Full(towers="both"), FLYP(task_weight=0), 1),
     "accumulate": (Lora(rank=4), Replay(reference="noise/train", batch=4), 2),
 }
 # 23 classes: one process holds 12 of them, the other 11
@@ -41,6 +43,7 @@ def run(case: str, world: World, out: Path, stop_after: int | None = None) -> No
     adaptation, remedy, accumulate = CASES[case]
     encoder = load_backbone("mini-s")
     encoder.visual.double()
+    encoder.text.model.double()
     encoder.visual.register_forward_pre_hook(lambda module, given: (given[0].double(),))
     chosen: dict[str, Any] = {"head": HEADS[case], "classes": 23, "clip": 0.5} if case in HEADS else {}
     ended = go(
