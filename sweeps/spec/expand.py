@@ -14,18 +14,7 @@ from pydantic import ValidationError
 from gelo.models.backbones.registry import resolve
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.spec import Spec
-from gelo.sweeps.spec.kinds import (
-    ADAPTATIONS,
-    HEADS,
-    LIKE,
-    REMEDIES,
-    REMEDY,
-    listed_fields,
-    of_lora,
-    stray,
-    unfit,
-    unmet,
-)
+from gelo.sweeps.spec.kinds import ADAPTATIONS, HEADS, LIKE, REMEDIES, REMEDY, listed_fields, odd, of_lora, unfit, unmet
 from gelo.tasks.data.catalogue import COLLECTIONS, ENTRIES
 from gelo.tasks.ledger.trial import Training, Trial
 from gelo.tasks.training import TASKS
@@ -152,7 +141,7 @@ class Expansion:
                     continue
                 fields = known[kind].model_fields
                 self.faults += [
-                    stray(f"{where}.{kind}.{key}", kind, key, known) for key in params or {} if key not in fields
+                    odd(f"{where}.{kind}.{key}", kind, key, known) for key in params or {} if key not in fields
                 ]
                 settings = {**defaults.get(kind, {}), **{k: v for k, v in (params or {}).items() if k in fields}}
                 for values in self._grid(f"{where}.{kind}", settings, listed_fields(known[kind])):

@@ -50,7 +50,7 @@ def unfit(where: str, adaptation: AdaptationSpec, backbone: str) -> list[Fault]:
     ]
 
 
-def stray(where: str, kind: str, key: str, known: Mapping[str, type[Spec]]) -> Fault:
+def odd(where: str, kind: str, key: str, known: Mapping[str, type[Spec]]) -> Fault:
     """Of a key that a kind does not have; of `towers` with the kinds that have it."""
     fields = [field for field in known[kind].model_fields if field != "kind"]
     able = [other for other, spec in known.items() if "towers" in spec.model_fields]
