@@ -78,6 +78,9 @@ class Ready:
     def column(self, name: str) -> NDArray[np.object_]:
         raise KeyError(name)
 
+    def prompts(self) -> list[list[str]]:
+        return []
+
     def classifier(self, base: Encoder) -> Tensor:
         raise KeyError("classes of noise")
 
