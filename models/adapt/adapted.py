@@ -66,7 +66,8 @@ class Adapted(nn.Module):
 
     def also(self, name: str, start: Tensor, part: str) -> None:
         """One more of the network's own parameters trains, where it does not yet. start: what it starts from, held by reference."""
-        own = dict(self.network.named_parameters())[name].requires_grad_()
+        own = dict(self.network.named_parameters())[name]
+        own.requires_grad_()
         self._trainable[name], self._changes[name], self.parts[name] = own, Moved(own, start), part
 
     def train(self, mode: bool = True) -> Adapted:

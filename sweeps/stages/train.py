@@ -185,5 +185,10 @@ def _fingerprints(tower: Tower, base: Encoder, shown: Transform) -> dict[str, st
     """`vision` behind the backbone's own transform, `detector` behind the one that the trained head is tested with; `text` and
     `logit_scale` of a text tower of its own."""
     trained = tower.encoder(base)
-    own = {"text": trained.text_fingerprint, "logit_scale": trained.logit_scale} if tower.text is not None else {}
-    return {"vision": trained.vision_fingerprint, "detector": trained.with_transform(shown).vision_fingerprint, **own}
+    told: dict[str, str | float] = {
+        "vision": trained.vision_fingerprint,
+        "detector": trained.with_transform(shown).vision_fingerprint,
+    }
+    if tower.text is not None:
+        told |= {"text": trained.text_fingerprint, "logit_scale": trained.logit_scale}
+    return told
