@@ -115,6 +115,12 @@ class Run:
     @torch.no_grad()
     def classifier(self, prompts: Sequence[Sequence[str]]) -> Tensor:
         """(d, K) zero-shot weights of K classes of T prompts each, by the text tower as it is now: unit columns, without gradients."""
+        if (text := self.model.text) is not None and text.training:  # as it is tested: without dropout
+            text.eval()
+            try:
+                return self.classifier(prompts)
+            finally:
+                text.train()
         columns = []
         each = max(1, TEXT_BATCH // max(1, len(prompts[0])))
         for start in range(0, len(prompts), each):

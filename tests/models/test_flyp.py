@@ -176,6 +176,20 @@ def test_alone_its_head_is_that_of_the_text_tower(head: HeadSpec, encoder: Encod
     assert not np.asarray(bias).any()
 
 
+def test_what_is_dropped_in_training_is_not_in_the_classifier(encoder: Encoder) -> None:
+    model = adapt(encoder.visual, Lora(rank=2, dropout=0.5, towers="both"), 0, encoder.text)
+    model.load({name: tensor + 0.1 for name, tensor in model.state().items()})
+    model.train()
+    run, prompts = Run(encoder, model, Head(Binary(), encoder.dim, 2, 0), settings(), 3, 3), [["the cat"], ["a dog"]]
+    tokens = encoder.tokenizer(["the cat", "a dog"])
+    assert not torch.equal(model.texts(tokens), model.texts(tokens)) and model.text is not None
+    made = run.classifier(prompts)
+    assert torch.equal(made, run.classifier(prompts)) and model.text.training
+    trained = model.publish().encoder(encoder).encode_texts(["the cat", "a dog"])
+    expected = trained / np.linalg.norm(trained, axis=1, keepdims=True)
+    np.testing.assert_allclose(made.numpy(), expected.T, atol=1e-5)
+
+
 def test_with_the_tasks_loss_the_head_is_what_that_has_trained(encoder: Encoder, tmp_path: Path) -> None:
     beside, plain = go(encoder, NoAdaptation(), tmp_path / "a", FLYP()), go(encoder, NoAdaptation(), tmp_path / "b")
     for name, tensor in plain.head.whole().items():

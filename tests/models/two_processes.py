@@ -31,6 +31,7 @@ CASES: dict[str, tuple[AdaptationSpec, RemedySpec | None, int]] = {
     ),
     "flyp": (Lora(rank=4), FLYP(), 1),
     "flyp both": (Full(towers="both"), FLYP(task_weight=0), 1),
+    "flyp neutral": (Full(towers="both"), FLYP(weight=0), 1),
     "accumulate": (Lora(rank=4), Replay(reference="noise/train", batch=4), 2),
 }
 # 23 classes: one process holds 12 of them, the other 11
