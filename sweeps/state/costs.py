@@ -119,7 +119,7 @@ def planned(spec: SweepSpec, settings: Settings, assumed: Assumed) -> dict[str, 
 def _cost(trial: Trial, spec: SweepSpec, known: Known, assumed: Assumed) -> dict[str, Any]:
     """Of one trial; a trial that another's training is used for trains nothing itself."""
     size = geometry(trial.backbone)
-    kept = None if size is None else 4 * size.vision
+    kept = None if size is None else 4 * (size.vision + (size.text if trial.adaptation.both else 0))
     row: dict[str, Any] = dict.fromkeys(_FIELDS)
     settings = trial.training
     if settings is None or not trial.trains:
