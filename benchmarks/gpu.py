@@ -28,10 +28,11 @@ from benchmarks.towers import DIM, FULL, TINY, tower
 from gelo.models.adapt import AdaptationSpec, Full, Lora, adapt
 from gelo.models.backbones.geometry import Geometry
 from gelo.models.backbones.transforms import Transform
-from gelo.models.encoder import Encoder, TextTower
+from gelo.models.encoder import Encoder
 from gelo.models.heads import CosFace
 from gelo.models.heads.head import Head
 from gelo.models.remedies import NoRemedy
+from gelo.models.texttower import TextTower
 from gelo.models.training import loop
 from gelo.models.training.footprint import Plan
 from gelo.models.training.keeper import Keeper
@@ -76,6 +77,9 @@ class Ready:
 
     def column(self, name: str) -> NDArray[np.object_]:
         raise KeyError(name)
+
+    def prompts(self) -> list[list[str]]:
+        return []
 
     def classifier(self, base: Encoder) -> Tensor:
         raise KeyError("classes of noise")

@@ -2,16 +2,14 @@
 
 Decisions: float32 throughout, inference mode, one forward per call, so that a call depends on its input alone. Features
 are those after the projection and not normalised; protocols normalise where they say so. The text tower is one object
-that encoders with other visual weights share, so its embeddings are computed once.
+that encoders with other visual weights share, so its embeddings are computed once; one that was trained has a text tower of its own.
 """
 
 from __future__ import annotations
 
 import copy
 import hashlib
-import json
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Literal
@@ -25,50 +23,10 @@ from torch import Tensor, nn
 from gelo.models.around import Around
 from gelo.models.backbones.transforms import Transform
 from gelo.models.faults import Fault, UserError
+from gelo.models.fingerprint import digest, fitting
+from gelo.models.texttower import TextTower, Tokenizer
 
 TEXT_BATCH = 256
-
-Tokenizer = Callable[[list[str]], Tensor]
-
-
-class Unasked:
-    """In place of a tokenizer, where there is none or no text tower: an encoder of images alone."""
-
-    def __init__(self, fault: Fault) -> None:
-        self.fault = fault
-
-    def __call__(self, texts: list[str]) -> Tensor:
-        """Raises UserError."""
-        raise UserError("texts", self.fault)
-
-
-class TextTower:
-    """The text side of one model: shared by every encoder that is tuned from it."""
-
-    def __init__(self, model: nn.Module, tokenizer: Tokenizer, config: Mapping[str, Any]) -> None:
-        """`model` has encode_text and logit_scale and no vision tower; `config` is the part of the architecture that is
-        text."""
-        self.model = model.eval().requires_grad_(False)
-        self.tokenizer = tokenizer
-        self.config = config
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """16 hex digits over tensors, architecture and tokenizer."""
-        return _digest("text", self.model.state_dict(), self.config, _vocabulary(self.tokenizer))
-
-    @property
-    def unasked(self) -> str:
-        """Why no text can be asked; "" where texts can."""
-        if not isinstance(self.tokenizer, Unasked):
-            return ""
-        return f"no text can be asked: {self.tokenizer.fault.found}, needed is {self.tokenizer.fault.expected}"
-
-    @property
-    def logit_scale(self) -> float:
-        """What cosines are multiplied by, already exponentiated (about 100 for OpenAI's weights); NaN where there is no text tower."""
-        scale = getattr(self.model, "logit_scale", None)
-        return float(scale.detach().exp().item()) if isinstance(scale, Tensor) else math.nan
 
 
 class Encoder:
@@ -111,7 +69,7 @@ class Encoder:
     @cached_property
     def vision_fingerprint(self) -> str:
         """16 hex digits over tensors, architecture, transform and precision."""
-        return _digest("vision", self.visual.state_dict(), self.config, self.transform.canonical(), self.precision)
+        return digest("vision", self.visual.state_dict(), self.config, self.transform.canonical(), self.precision)
 
     @property
     def text_fingerprint(self) -> str:
@@ -173,13 +131,18 @@ class Encoder:
 
         Raises ValueError, naming the tensors, unless `state` has exactly this tower's names and shapes.
         """
-        own = self.visual.state_dict()
-        wrong = sorted(own.keys() ^ state.keys()) or sorted(k for k in own if own[k].shape != state[k].shape)
-        if wrong:
-            raise ValueError(f"{len(wrong)} tensors do not fit the vision tower of {self.name}: {', '.join(wrong[:5])}")
         visual = copy.deepcopy(self.visual)
-        visual.load_state_dict(dict(state), strict=True)
+        own = visual.state_dict()
+        visual.load_state_dict(fitting(state, own, f"the vision tower of {self.name}"), strict=True)
         return self._other(visual, self.transform)
+
+    def text_state(self) -> dict[str, Tensor]:
+        """Copies of the text tower's tensors and the logit scale on the CPU, under open_clip's names."""
+        return {name: tensor.detach().to("cpu", copy=True) for name, tensor in self.text.model.state_dict().items()}
+
+    def with_text(self, state: Mapping[str, Tensor]) -> Encoder:
+        """The same encoder with other weights of the text tower, as `TextTower.with_state` takes them."""
+        return self._other(self.visual, self.transform, text=self.text.with_state(state))
 
     def with_transform(self, transform: Transform) -> Encoder:
         """The same towers behind another transform: another encoder, by its fingerprint too."""
@@ -189,10 +152,16 @@ class Encoder:
         """The same encoder with `network` as its vision tower; `how` it was built, as JSON takes it, is part of the fingerprint."""
         return self._other(network, self.transform, {**self.config, "built": list(how)})
 
-    def _other(self, visual: nn.Module, transform: Transform, config: Mapping[str, Any] | None = None) -> Encoder:
+    def _other(
+        self,
+        visual: nn.Module,
+        transform: Transform,
+        config: Mapping[str, Any] | None = None,
+        text: TextTower | None = None,
+    ) -> Encoder:
         return Encoder(
             visual,
-            self.text,
+            text or self.text,
             transform,
             name=self.name,
             dim=self.dim,
@@ -200,32 +169,6 @@ class Encoder:
             config=self.config if config is None else config,
             device=self.device,
         )
-
-
-def tensors_digest(state: Mapping[str, Tensor]) -> bytes:
-    """SHA-256 over names, types, shapes and bytes, in the order of the names."""
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.digest()
-
-
-def _digest(kind: str, state: Mapping[str, Tensor], *others: object) -> str:
-    digest = hashlib.sha256(f"{kind} 1|".encode())
-    digest.update(tensors_digest(state))
-    digest.update(json.dumps(others, sort_keys=True, default=list).encode())
-    return digest.hexdigest()[:16]
-
-
-def _vocabulary(tokenizer: object) -> list[object]:
-    """All of a tokenizer that can change its ids: class, context length, vocabulary, merges."""
-    get_vocab = getattr(getattr(tokenizer, "tokenizer", None), "get_vocab", None)
-    words = get_vocab() if get_vocab is not None else getattr(tokenizer, "encoder", {})
-    merges = [list(merge) for merge in getattr(tokenizer, "bpe_ranks", {})]
-    clean = getattr(getattr(tokenizer, "clean_fn", None), "__name__", "")
-    return [type(tokenizer).__name__, getattr(tokenizer, "context_length", 0), clean, words, merges]
 
 
 @contextmanager

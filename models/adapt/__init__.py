@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from gelo.models.adapt.adapted import Adapted
+    from gelo.models.texttower import TextTower
 
 OWN = (
     NoAdaptation,
@@ -51,7 +52,15 @@ __all__ = [
 ]  # fmt: skip
 
 
-def adapt(visual: nn.Module, spec: AdaptationSpec, seed: int) -> Adapted:
+def adapt(visual: nn.Module, spec: AdaptationSpec, seed: int, text: TextTower | None = None) -> Adapted:
     """A trainable copy of `visual`, which itself stays as it is. Equal (weights, spec, seed) give equal tensors, whatever the global random
-    state, which is left as it was. Raises UserError where the spec does not fit the tower."""
-    return spec.apply(visual, seed)
+    state, which is left as it was. text: of the same model; where the spec says `towers: both` a copy of it trains too.
+
+    Raises UserError where the spec does not fit a tower.
+    """
+    adapted = spec.apply(visual, seed)
+    if not spec.both:
+        return adapted
+    from gelo.models.adapt.texts import with_text
+
+    return with_text(adapted, spec, text, seed)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from gelo.models.adapt.adapted import Adapted
 
+Towers = Literal["vision", "both"]  # both: the text tower and its logit scale are adapted in the same way
 Offer = Literal[
     "plain", "deltas"
 ]  # weights that merge into open_clip's; a dense theta - theta_0 of each weight that moves
@@ -37,6 +38,21 @@ class AdaptationSpec(Member, ABC):
     def rebuild(self, network: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
         """Only where what is kept does not merge: the untouched tower with the trained tensors in it."""
         raise NotImplementedError(f"{type(self).__name__} merges into plain weights")
+
+    @property
+    def both(self) -> bool:
+        """Whether the text tower trains too: `towers: both`, of a way that has such a field."""
+        return getattr(self, "towers", "vision") == "both"
+
+    def faults_of_text(self, layers: int | None, width: int | None, where: str = "adaptation") -> list[Fault]:
+        """What cannot work on a text tower of so many blocks that are so wide (None: it is not open_clip's own, or there is none); [] where
+        it is left as it is."""
+        if not self.both:
+            return []
+        if layers is None:
+            found = "both, where no text tower of open_clip's own CLIP is"
+            return [Fault(f"{where}.towers", found, "a CLIP with both towers", "towers: vision")]
+        return [*self.faults(layers, f"{where}, text tower"), *self.faults_of_width(width, f"{where}, text tower")]
 
     @property
     def draws(self) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from gelo.models.adapt.base import AdaptationSpec
+from gelo.models.adapt.base import AdaptationSpec, Towers
+from gelo.models.spec import joined
 
 if TYPE_CHECKING:
     from torch import nn
@@ -13,9 +14,10 @@ if TYPE_CHECKING:
 
 
 class Full(AdaptationSpec):
-    """Every weight of the vision tower trains."""
+    """Every weight of the vision tower trains; with `towers: both` every one of the text tower too, and the logit scale."""
 
     kind: Literal["full"] = "full"
+    towers: Towers = joined("vision")
 
     def apply(self, visual: nn.Module, seed: int) -> Adapted:
         """A copy of `visual` in which everything trains. `visual` is kept by reference as the starting point: do not change it."""

@@ -13,11 +13,12 @@ from gelo.models.faults import Fault
 if TYPE_CHECKING:
     from torch import nn
 
-_AFTER = ("ln_post", "proj", "attn_pool", "attn_pool_contrastive")
+_AFTER = ("ln_post", "proj", "attn_pool", "attn_pool_contrastive", "ln_final", "text_projection")
 
 
 class LastBlocks(Subset):
-    """The last `blocks` transformer blocks train, and what comes after them: ln_post, the projection, and the pooling of a CoCa."""
+    """The last `blocks` transformer blocks train, and what comes after them: ln_post, the projection, and the pooling of a CoCa. With
+    `towers: both` so many of the text tower too, with ln_final and its projection."""
 
     kind: Literal["last_blocks"] = "last_blocks"
     blocks: int = Field(default=1, ge=1)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from gelo.models.adapt.base import Towers
 from gelo.models.adapt.projections import OnProjections
+from gelo.models.spec import joined
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,12 +21,14 @@ if TYPE_CHECKING:
 class Scaled(OnProjections):
     """Adapters gamma B A dropout(x) that start at zero: A (rank, in) Kaiming-uniform, B (out, rank) zero.
 
-    gamma = alpha / sqrt(rank) with rslora (arXiv 2312.03732), else alpha / rank.
+    gamma = alpha / sqrt(rank) with rslora (arXiv 2312.03732), else alpha / rank. towers: `both` puts adapters of the same targets, blocks
+    and rank into the text tower, whose logit scale then trains itself.
     """
 
     alpha: float = Field(default=8.0, gt=0, allow_inf_nan=False)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     rslora: bool = True
+    towers: Towers = joined("vision")
 
     @property
     def gamma(self) -> float:

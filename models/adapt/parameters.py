@@ -30,13 +30,16 @@ class Row:
 
 
 def table(adapted: Adapted, head: Head | None = None) -> list[Row]:
-    """One row per part that trains, one for the head where there is one, and one for all that does not train."""
+    """One row per part that trains, one for the head where there is one, and one for all that does not train, of the text tower
+    too where it trains."""
     trainable = adapted.trainable()
     parts: dict[str, list[Tensor]] = {}
     for name, parameter in trainable.items():
         parts.setdefault(adapted.parts[name], []).append(parameter)
     chosen = {id(parameter) for parameter in trainable.values()}
-    rest = [*(p for p in adapted.network.parameters() if id(p) not in chosen), *adapted.network.buffers()]
+    networks = [adapted.network, *([adapted.text.network] if adapted.text is not None else [])]
+    held = (tensor for network in networks for tensor in (*network.parameters(), *network.buffers()))
+    rest = [tensor for tensor in held if id(tensor) not in chosen]
     rows = [_row(part, tensors, trains=True) for part, tensors in parts.items()]
     if head is not None:
         rows.append(Row("head", len(head.sizes()), sum(head.sizes()), trains=True))

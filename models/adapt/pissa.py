@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from gelo.models.adapt.base import Towers
 from gelo.models.adapt.projections import OnProjections
+from gelo.models.spec import joined
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,6 +24,7 @@ class Pissa(OnProjections):
     like: ClassVar[str] = "lora"
 
     kind: Literal["pissa"] = "pissa"
+    towers: Towers = joined("vision")
 
     def apply(self, visual: nn.Module, seed: int) -> Adapted:
         """A copy of `visual`, which is kept by reference as the starting point: do not change it. The seed does not matter.

@@ -6,8 +6,9 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from gelo.models.adapt.base import AdaptationSpec, without_blocks
+from gelo.models.adapt.base import AdaptationSpec, Towers, without_blocks
 from gelo.models.faults import Fault, UserError
+from gelo.models.spec import joined
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,11 +17,14 @@ if TYPE_CHECKING:
 
 
 class Subset(AdaptationSpec):
-    """`chosen` train, all else is frozen. A vision tower of transformer blocks, as open_clip builds it."""
+    """`chosen` train, all else is frozen. A tower of transformer blocks, as open_clip builds it. towers: `both` chooses alike in the text
+    tower, whose logit scale then trains too."""
+
+    towers: Towers = joined("vision")
 
     @abstractmethod
     def chosen(self, network: nn.Module) -> Iterable[str]:
-        """Names of the parameters of the vision tower that train."""
+        """Names of the parameters of a tower that train."""
 
     def faults(self, layers: int | None, where: str = "adaptation") -> list[Fault]:
         """A tower without transformer blocks."""

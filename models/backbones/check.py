@@ -76,9 +76,16 @@ def notes_for(name: str, weights: Path | None = None) -> list[str]:
     traits, size = of_shapes(found.shapes or {}), backbone.transform.size
     if backbone.resized and traits.get(PIXELS, size) != size:
         notes.append(f"{path}: position embeddings for {traits[PIXELS]} pixels, resized to {size} as {name} asks")
-    if found.shapes and not has_text(found.shapes):
+    if vision_alone(name, weights):
         notes.append(f"{path}: a vision tower alone, without one for texts: what asks texts is left out")
     return [note for note in notes if note]
+
+
+def vision_alone(name: str, weights: Path | None = None) -> bool:
+    """Whether the weights of a backbone are known to hold no text tower. Raises UserError for what cannot be read."""
+    backbone = resolve(name, weights)
+    found = look(backbone.weights_path(weights), backbone.name, backbone.remedy)
+    return bool(found.shapes) and not has_text(found.shapes)
 
 
 def has_text(names: object) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gelo.models.backbones.registry import BACKBONES, config_path
+from gelo.models.backbones.registry import BACKBONES, config_path, own_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,48 @@ class Geometry:
         return self.layers * block + 2 * (n - 1) * 3 * self.patch**2 * w + 2 * w * self.dim
 
 
-def geometry(name: str) -> Geometry | None:
-    """Of a backbone's vision tower; None where it is no plain vision transformer of open_clip, or not known."""
+@dataclass(frozen=True, slots=True)
+class TextGeometry(Geometry):
+    """The text transformer of open_clip's CLIP: a sequence of `context` tokens goes through blocks as an image's do. side, patch: 0. text:
+    its parameters, the logit scale among them."""
+
+    context: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Of a text, filling included."""
+        return self.context
+
+    @property
+    def vision(self) -> int:
+        """Its parameters but for the logit scale: what trains where everything does."""
+        return self.text - 1
+
+
+def text_geometry(name: str) -> TextGeometry | None:
+    """Of a backbone's text tower; None where it is not open_clip's own, or not known."""
+    config = _configuration(name)
+    text = config.get("text_cfg", {})
+    if not own_text(config) or not (count := _text(text, config["embed_dim"])):
+        return None
+    width = text["width"]
+    return TextGeometry(
+        layers=text["layers"], width=width, heads=text.get("heads", 8), hidden=4 * width, patch=0, side=0, dim=config["embed_dim"],
+        quick=bool(config.get("quick_gelu")), text=count, context=text["context_length"],
+    )  # fmt: skip
+
+
+def _configuration(name: str) -> Mapping[str, Any]:
+    """{} where none is known."""
     architecture = BACKBONES[name].architecture if name in BACKBONES else name.partition(":")[0]
     path = config_path(architecture)
-    if path is None or not path.is_file():
-        return None
-    config: Mapping[str, Any] = json.loads(path.read_text())
+    found: Mapping[str, Any] = json.loads(path.read_text()) if path is not None and path.is_file() else {}
+    return found
+
+
+def geometry(name: str) -> Geometry | None:
+    """Of a backbone's vision tower; None where it is no plain vision transformer of open_clip, or not known."""
+    config = _configuration(name)
     vision, text = config.get("vision_cfg", {}), config.get("text_cfg", {})
     layers, side, patch = vision.get("layers"), vision.get("image_size", 224), vision.get("patch_size", 16)
     whole = all(isinstance(each, int) for each in (layers, side, patch))

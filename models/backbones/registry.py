@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -137,11 +138,32 @@ def vision_width(name: str) -> int | None:
     return _of_blocks(name, "width") if vision_layers(name) is not None else None
 
 
-def _of_blocks(name: str, field: str) -> int | None:
-    plain, _ = _sized(name)
-    architecture = BACKBONES[plain].architecture if plain in BACKBONES else plain.partition(":")[0]
-    value = _config(architecture).get("vision_cfg", {}).get(field)
+def text_layers(name: str) -> int | None:
+    """How many transformer blocks the text tower has, from the configuration; None where it is not that of open_clip's own CLIP, whose
+    parts lie beside the vision tower's."""
+    return _of_blocks(name, "layers", "text_cfg") if own_text(_config(_architecture(name))) else None
+
+
+def text_width(name: str) -> int | None:
+    """How wide the text tower's transformer blocks are, where it has `text_layers`."""
+    return _of_blocks(name, "width", "text_cfg") if text_layers(name) is not None else None
+
+
+def own_text(config: Mapping[str, Any]) -> bool:
+    """Whether an architecture's text tower is that of open_clip's own CLIP: no other library's, no captioner's, not one held apart."""
+    text = config.get("text_cfg", {})
+    apart = config.get("custom_text") or "multimodal_cfg" in config or "init_logit_bias" in config
+    return bool(text) and not apart and not text.get("hf_model_name")
+
+
+def _of_blocks(name: str, field: str, tower: str = "vision_cfg") -> int | None:
+    value = _config(_architecture(name)).get(tower, {}).get(field)
     return value if isinstance(value, int) else None
+
+
+def _architecture(name: str) -> str:
+    plain, _ = _sized(name)
+    return BACKBONES[plain].architecture if plain in BACKBONES else plain.partition(":")[0]
 
 
 def config_of(backbone: Backbone) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from gelo.models.backbones.check import has_text, misfits
 from gelo.models.backbones.registry import Backbone, config_of, config_path, resolve
 from gelo.models.backbones.weights import read
-from gelo.models.encoder import Encoder, TextTower, Tokenizer, Unasked
+from gelo.models.encoder import Encoder
 from gelo.models.faults import Fault, UserError, pass_interrupt
+from gelo.models.texttower import TextTower, Tokenizer, Unasked
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "quick_gelu": QuickGELU}
 MERGES = "merges.txt.gz"  # the miniatures' own, beside their weights

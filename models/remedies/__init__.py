@@ -12,6 +12,7 @@ from gelo.models.remedies.counterfactual import Counterfactual
 from gelo.models.remedies.distill import Distill
 from gelo.models.remedies.ema import EMA
 from gelo.models.remedies.ewc import EWC
+from gelo.models.remedies.flyp import FLYP
 from gelo.models.remedies.group_calibration import GroupCalibration
 from gelo.models.remedies.hma import HMA
 from gelo.models.remedies.l2sp import L2SP
@@ -45,7 +46,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "EMA", "EWC", "HMA", "L2SP", "PMG", "REMEDIES", "ZSCL", "Bench", "Counterfactual", "Distill", "GroupCalibration", "Hooks",
+    "EMA", "EWC", "FLYP", "HMA", "L2SP", "PMG", "REMEDIES", "ZSCL", "Bench", "Counterfactual", "Distill", "GroupCalibration", "Hooks",
     "LanguageContrast", "LwF", "NoRemedy", "Remedy", "RemedySpec", "Replay", "Retrieval", "SelectiveCalibration", "Soup", "Stack",
     "SupCon", "Wise",
 ]  # fmt: skip

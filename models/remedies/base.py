@@ -56,14 +56,16 @@ class RemedySpec(Member):
     """Frozen description of one remedy, by default one that does nothing. A new one: a file here, and its line in `models.remedies`.
 
     trains: False = only `finish` acts: the trial takes its training from the same trial without this remedy, so that a curve over its
-    parameters costs one training. needs: what it asks of the adaptation (`AdaptationSpec.gives`), checked before anything starts. wraps:
-    `finish` puts something around the tower, which then no longer merges. retrains: `finish` trains, on the task's images, through the
-    head. looks: its hooks look at the task's images before the first step (`Run.task`). curve: the numeric field over which a report may
-    draw its trials.
+    parameters costs one training. needs: what it asks of the adaptation (`AdaptationSpec.gives`), checked before anything starts. texts: it
+    knows of a text tower that trains (`towers: both`): while training its loss moves that tower, afterwards `finish` makes of it what it
+    makes of the vision tower. wraps: `finish` puts something around the tower, which then no longer merges. retrains: `finish` trains, on
+    the task's images, through the head. looks: its hooks look at the task's images before the first step (`Run.task`). curve: the numeric
+    field over which a report may draw its trials.
     """
 
     trains: ClassVar[bool] = True
     needs: ClassVar[frozenset[Offer]] = frozenset()
+    texts: ClassVar[bool] = False
     wraps: ClassVar[bool] = False
     retrains: ClassVar[bool] = False
     looks: ClassVar[bool] = False

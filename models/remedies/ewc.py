@@ -20,6 +20,7 @@ class EWC(OnReference):
     """strength / 2 * sum F (theta - theta_0)^2, F: the diagonal Fisher information of the base's zero-shot predictions on `images` images
     of `reference` ("data set/split"), one gradient an image, its label drawn from the base's own prediction: the definition, where code
     that squares the gradient of a batch underestimates it. F is not normalised, so `strength` is of its scale; 5,000 is mmasana/FACIL's.
+    Its classes' texts are the base's: a text tower that trains too is not held.
 
     Costs `images` passes forward and back before the first step, and F in memory: as many numbers as the weights that can move.
     """

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 class L2SP(RemedySpec):
-    """strength / 2 * ||theta - theta_0||^2 over the vision weights that can move; for LoRA strength / 2 * ||gamma B A||^2 summed over the
-    targets. The head has no starting point and is left to weight decay."""
+    """strength / 2 * ||theta - theta_0||^2 over the weights that can move, of the text tower too where it trains; for LoRA strength / 2 *
+    ||gamma B A||^2 summed over the targets. The head has no starting point and is left to weight decay."""
 
     kind: Literal["l2sp"] = "l2sp"
     strength: float = Field(default=0.01, ge=0, allow_inf_nan=False)

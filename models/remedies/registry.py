@@ -10,6 +10,7 @@ from gelo.models.remedies.counterfactual import Counterfactual
 from gelo.models.remedies.distill import Distill
 from gelo.models.remedies.ema import EMA
 from gelo.models.remedies.ewc import EWC
+from gelo.models.remedies.flyp import FLYP
 from gelo.models.remedies.group_calibration import GroupCalibration
 from gelo.models.remedies.hma import HMA
 from gelo.models.remedies.l2sp import L2SP
@@ -25,7 +26,7 @@ from gelo.models.remedies.wise import Wise
 from gelo.models.remedies.zscl import ZSCL
 
 OWN = (
-    NoRemedy, Counterfactual, Distill, EMA, EWC, GroupCalibration, HMA, L2SP, LanguageContrast, LwF, PMG, Replay, Retrieval,
+    NoRemedy, Counterfactual, Distill, EMA, EWC, FLYP, GroupCalibration, HMA, L2SP, LanguageContrast, LwF, PMG, Replay, Retrieval,
     SelectiveCalibration, Soup, SupCon, Wise, ZSCL,
 )  # fmt: skip
 REMEDIES = members("gelo.remedies", OWN, RemedySpec)

@@ -31,6 +31,7 @@ class Soup(RemedySpec):
 
     trains: ClassVar[bool] = False
     needs: ClassVar[frozenset[Offer]] = frozenset({"plain"})
+    texts: ClassVar[bool] = True
 
     kind: Literal["soup"] = "soup"
     seeds: tuple[int, ...] = Field(default=(0, 1, 2))
@@ -71,41 +72,47 @@ class Soup(RemedySpec):
         return members
 
     def finish(self, tower: Tower, bench: Bench) -> Tower:
-        """The mean in float64, rounded once; of one trial its own weights, bit for bit.
+        """The mean in float64, rounded once; of one trial its own weights, bit for bit; of both towers where both trained.
 
         Raises UserError, with all of them, for members of another architecture than the base's and for weights that are not finite, and for
         `greedy` where the task has no validation metric.
         """
-        states = {name: parent.weights for name, parent in bench.parents.items()}
-        faults = list(_flaws(bench.base.visual_state(), states))
+        parents = bench.parents
+        faults = list(_flaws(bench.base.visual_state(), {name: parent.weights for name, parent in parents.items()}))
         if faults:
             raise UserError("soup", faults)
+
+        def soup_of(names: Sequence[str]) -> Tower:
+            texts = [text for name in names if (text := parents[name].text) is not None]
+            return tower.with_weights(
+                mean([parents[name].weights for name in names]), text=mean(texts) if texts else None
+            )
+
         if self.rule == "uniform":
-            return tower.with_weights(_mean(list(states.values())))
+            return soup_of(list(parents))
         try:
-            scores = {name: bench.score(tower.with_weights(state)) for name, state in states.items()}
+            scores = {name: bench.score(soup_of([name])) for name in parents}
         except LookupError as error:
             if type(error) is not LookupError:
                 raise
             allowed, remedy = "a task with a validation metric", "rule: uniform, or name a validation split"
             raise UserError("soup", Fault("rule: greedy", str(error.args[0]), allowed, remedy)) from None
-        best, *others = sorted(states, key=lambda name: -scores[name])
-        kept, score = [best], scores[best]
-        soup = tower.with_weights(_mean([states[best]]))
+        best, *others = sorted(parents, key=lambda name: -scores[name])
+        kept, score, soup = [best], scores[best], soup_of([best])
         for name in others:
-            tried = tower.with_weights(_mean([states[each] for each in (*kept, name)]))
+            tried = soup_of([*kept, name])
             if (found := bench.score(tried)) > score:
                 kept, score, soup = [*kept, name], found, tried
-        return soup.with_weights(soup.weights, soup={"kept": kept, "score": score, "members": scores})
+        return soup.with_weights(soup.weights, text=soup.text, soup={"kept": kept, "score": score, "members": scores})
 
 
-def _mean(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def mean(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Tensor by tensor in float64, rounded once; of one state its own, bit for bit. Integers are the first's."""
     mixed = {}
     for name, first in states[0].items():
         if first.is_floating_point():
-            mixed[name] = (
-                sum((state[name].double() for state in states[1:]), first.double()).div(len(states)).to(first.dtype)
-            )
+            total = sum((state[name].double() for state in states[1:]), first.double())
+            mixed[name] = total.div(len(states)).to(first.dtype)
         else:
             mixed[name] = first.clone()
     return mixed

@@ -38,15 +38,18 @@ def interpolate(theta_0: Mapping[str, Tensor], theta_1: Mapping[str, Tensor], al
 
 
 class Wise(RemedySpec):
-    """alpha: 0 = the base, 1 = the tuned weights. For LoRA it is the same as gamma -> alpha gamma. The head is kept as trained."""
+    """alpha: 0 = the base, 1 = the tuned weights. For LoRA it is the same as gamma -> alpha gamma. The head is kept as trained; a
+    text tower that trained too is interpolated with its logit scale."""
 
     trains: ClassVar[bool] = False
     needs: ClassVar[frozenset[Offer]] = frozenset({"plain"})
+    texts: ClassVar[bool] = True
     curve: ClassVar[str] = "alpha"
 
     kind: Literal["wise"] = "wise"
     alpha: float = Field(default=0.5, ge=0, le=1)
 
     def finish(self, tower: Tower, bench: Bench) -> Tower:
-        """See `interpolate`."""
-        return tower.with_weights(interpolate(bench.base.visual_state(), tower.weights, self.alpha))
+        """See `interpolate`; of both towers, where both trained."""
+        text = None if tower.text is None else interpolate(bench.base.text_state(), tower.text, self.alpha)
+        return tower.with_weights(interpolate(bench.base.visual_state(), tower.weights, self.alpha), text=text)

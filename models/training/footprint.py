@@ -12,65 +12,16 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from gelo.models.adapt.base import AdaptationSpec
-from gelo.models.adapt.projections import OnProjections
-from gelo.models.backbones.geometry import Geometry
+from gelo.models.backbones.geometry import Geometry, TextGeometry
+from gelo.models.training.demands import EVERY, Demands, demands
 from gelo.models.training.settings import Optimisation
 
 Where = Literal["cpu", "cuda"]
 IMPORTS = 1.02e9  # bytes of a trial's process before it has a weight: Python, torch, open_clip, peft, Ray
 CONTEXT = 0.6e9  # of CUDA and cuBLAS on a card: assumed
 SPARE = 1.1  # what an allocator cannot give back; on CUDA assumed
+_PROMPTS = 8  # of a class that a step has texts of, at the most: each image draws one
 _AHEAD = 4  # batches of pixels: one in the step, two waiting, one in the making
-
-
-@dataclass(frozen=True, slots=True)
-class Demands:
-    """What trains. inputs: of which layers of each block (q, k, v, out, mlp_in, mlp_out) the input is kept; rank, dropout: of adapters
-    there, rank 0 where the weights themselves train. trained: parameters. all: patches and norms too."""
-
-    inputs: tuple[frozenset[str], ...]
-    trained: int
-    rank: int = 0
-    dropout: float = 0.0
-    all: bool = False
-
-    @property
-    def first(self) -> int:
-        """The first block that a gradient reaches; the number of blocks where none does."""
-        return next((place for place, each in enumerate(self.inputs) if each), len(self.inputs))
-
-
-EVERY = frozenset({"q", "k", "v", "out", "mlp_in", "mlp_out"})
-_NONE: frozenset[str] = frozenset()
-
-
-def demands(adaptation: AdaptationSpec, size: Geometry) -> Demands:
-    """Of an adaptation on a tower of this size."""
-    every, w = size.layers, size.width
-    match adaptation.kind:
-        case "none" | "linear":
-            return Demands((_NONE,) * every, 0)
-        case "layernorm":
-            return Demands((_NORMS,) * every, 4 * w * (every + 1), all=True)
-        case "bias":
-            return Demands((_NORMS,) * every, (7 * w + size.hidden) * every + 2 * w, all=True)
-        case "last_blocks":
-            last = min(every, int(getattr(adaptation, "blocks", every)))
-            return Demands((_NONE,) * (every - last) + (EVERY,) * last, last * size.block + 2 * w + w * size.dim)
-    if not isinstance(adaptation, OnProjections):
-        return Demands((EVERY,) * every, size.vision, all=True)
-    chosen = range(every) if adaptation.blocks == "all" else adaptation.blocks
-    targets: frozenset[str] = frozenset(adaptation.targets)
-    rank, experts = getattr(adaptation, "rank", 0), getattr(adaptation, "experts", 1)
-    wide = {"mlp_in": (w, size.hidden), "mlp_out": (size.hidden, w)}
-    shapes = [wide.get(target, (w, w)) for target in targets]
-    beside = {"lora_experts": lambda into, out: experts * into, "dora": lambda into, out: out}.get(adaptation.kind)
-    trained = sum(experts * rank * sum(shape) + (beside(*shape) if beside else 0) for shape in shapes)
-    inputs = tuple(targets if block in chosen else _NONE for block in range(every))
-    return Demands(inputs, len(chosen) * trained, rank * experts, getattr(adaptation, "dropout", 0.0))
-
-
-_NORMS = frozenset({"norms"})  # nothing but what norms keep anyway
 
 
 def kept(size: Geometry, found: Demands, settings: Optimisation, where: Where) -> float:
@@ -84,7 +35,8 @@ def kept(size: Geometry, found: Demands, settings: Optimisation, where: Where) -
     if not blocks:
         return 0.0
     norm = 4 if where == "cuda" else value
-    around = 3 * size.side**2 * value + 3 * line * norm if found.all else line * norm
+    outside = isinstance(size, TextGeometry) or not found.all
+    around = line * norm if outside else 3 * size.side**2 * value + 3 * line * norm
     return around + (len(blocks) * line * value + max(blocks) if settings.checkpointing else sum(blocks))
 
 
@@ -136,7 +88,7 @@ class Footprint:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A training as far as memory and arithmetic go. classes: of the head, 0 where they are not known: it is then left out. where: the
-    process of one of `ranks`, or its card."""
+    process of one of `ranks`, or its card. text: the text tower where it trains too, in the same way."""
 
     size: Geometry
     adaptation: AdaptationSpec
@@ -145,6 +97,20 @@ class Plan:
     sample: float = 1.0
     where: Where = "cpu"
     ranks: int = 1
+    text: TextGeometry | None = None
+
+    @property
+    def trained(self) -> int:
+        """Numbers of both towers that train."""
+        own = demands(self.adaptation, self.size).trained
+        return own if self.text is None else own + demands(self.adaptation, self.text).trained + 1
+
+    @property
+    def texts(self) -> int:
+        """Texts that go through the text tower at once, at the most: one an image, no more than there are."""
+        if self.text is None:
+            return 0
+        return min(self.micro, _PROMPTS * self.classes) if self.classes else self.micro
 
     @property
     def micro(self) -> int:
@@ -154,7 +120,13 @@ class Plan:
     def footprint(self) -> Footprint:
         """Reading weights, training, writing a checkpoint and publishing are each a peak; the highest counts."""
         size, settings, found = self.size, self.settings, demands(self.adaptation, self.size)
-        tower, moved, head = 4.0 * size.vision, 4.0 * found.trained, 4.0 * size.dim * self.classes / self.ranks
+        tower, moved, head = 4.0 * size.vision, 4.0 * self.trained, 4.0 * size.dim * self.classes / self.ranks
+        beside = also = 0.0
+        if self.text is not None:
+            more, text = demands(self.adaptation, self.text), self.text
+            tower += 4.0 * text.text
+            beside = self.texts * kept(text, more, settings, self.where)
+            also = self.texts * 4.0 * text.tokens * (2 * text.hidden + 3 * text.width)
         base, drawn = 4.0 * (size.vision + size.text), head * self.sample
         logits = 24.0 * self.micro * self.ranks * self.classes / self.ranks * self.sample
         reached = found.first < size.layers
@@ -163,8 +135,8 @@ class Plan:
         states = 3 * moved + drawn + 2 * head
         steps = {
             **alike, "gradients and moments": states, "weights in bf16": tower / 2 if settings.precision == "bf16" else 0.0,
-            "kept for the backward pass": self.micro * kept(size, found, settings, self.where),
-            "images": settings.batch / self.ranks * _AHEAD * 12.0 * size.side**2, "working space": self.micro * working,
+            "kept for the backward pass": self.micro * kept(size, found, settings, self.where) + beside,
+            "images": settings.batch / self.ranks * _AHEAD * 12.0 * size.side**2, "working space": max(self.micro * working, also),
             "normalised head and logits": 2 * drawn + logits,
         }  # fmt: skip
         if self.where == "cuda":
@@ -177,13 +149,17 @@ class Plan:
 
     def operations(self) -> float:
         """Floating-point operations of training on one image: forward, to the inputs of what trains, to weights that train, and again where
-        blocks are recomputed; the head 6 d C. Adapters themselves are left out, a hundredth."""
-        found, forward = demands(self.adaptation, self.size), self.size.forward()
-        layers = self.size.layers
+        blocks are recomputed; the head 6 d C; its share of the texts. Adapters themselves are left out, a hundredth."""
+        texts = 0.0 if self.text is None else self._through(self.text) * self.texts / self.micro
+        return self._through(self.size) + texts + 6.0 * self.size.dim * self.classes * self.sample
+
+    def _through(self, size: Geometry) -> float:
+        """Floating-point operations of training a tower on one input."""
+        found, layers = demands(self.adaptation, size), size.layers
         reached = (layers - found.first) / layers
         weights = 0.0 if found.rank else sum(each == EVERY for each in found.inputs) / layers
         again = reached if self.settings.checkpointing else 0.0
-        return forward * (1 + reached + weights + again) + 6.0 * self.size.dim * self.classes * self.sample
+        return size.forward() * (1 + reached + weights + again)
 
     def changed(self, **changes: object) -> Plan:
         """The same with other fields of `settings`."""

@@ -41,7 +41,8 @@ def train(
     """
     settings, world = run.settings, run.world
     with own_generators(world.device), arithmetic(settings, world.device):
-        prepare(run.model.network, settings, world.device)
+        text = None if run.model.text is None else run.model.text.network
+        prepare(run.model.network, settings, world.device, text)
         peaks = {"backbone": settings.lr_backbone, "head": settings.lr_head}
         backbone, common = list(run.model.trainable().values()), adamw(settings)
         optimizers: dict[str, Optimizer] = {}
@@ -73,6 +74,7 @@ def train(
             run.head.clip(settings.clip)
             for optimizer in optimizers.values():
                 optimizer.step()
+            run.model.stepped()
             run.step += 1
             run.reseed("updated", alike=True)
             hooks.updated(run)

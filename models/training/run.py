@@ -7,17 +7,18 @@ draws never shifts what another sees, and a run goes on with another number of p
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from gelo.models.adapt.adapted import Adapted
 from gelo.models.backbones.transforms import Transform
-from gelo.models.encoder import Encoder
+from gelo.models.encoder import TEXT_BATCH, Encoder
 from gelo.models.heads.head import Head
 from gelo.models.training.inner import tapped
 from gelo.models.training.sampling import Batches
@@ -111,6 +112,42 @@ class Run:
         with tapped(self.base.visual) as inner:
             features = self.base_features(pixels)
         return features, tuple(map(_at_least_single, inner))
+
+    def text_features(self, texts: Sequence[str] | Tensor) -> Tensor:
+        """float32 (K, d) of texts, or of their tokens int64 (K, context length), not normalised, in the same precision: of the text tower
+        where it trains, with gradients; else of the base's, without. Raises UserError where no text can be asked."""
+        tokens = texts if isinstance(texts, Tensor) else self.base.tokenizer(list(texts))
+        tokens = tokens.to(self.world.device)
+        with torch.autocast(tokens.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+            if self.model.text is not None:
+                return _at_least_single(self.model.texts(tokens))
+            with torch.no_grad():
+                made: Tensor = self.base.text.model.encode_text(tokens, normalize=False)  # type: ignore[operator]
+        return _at_least_single(made)
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """What cosines are multiplied by, exponentiated, a scalar: with gradients where the text tower trains."""
+        if self.model.text is not None:
+            return self.model.logit_scale.exp()
+        return torch.tensor(self.base.logit_scale, device=self.world.device)
+
+    @torch.no_grad()
+    def classifier(self, prompts: Sequence[Sequence[str]]) -> Tensor:
+        """(d, K) zero-shot weights of K classes of T prompts each, by the text tower as it is now: unit columns, without gradients."""
+        if (text := self.model.text) is not None and text.training:  # as it is tested: without dropout
+            text.eval()
+            try:
+                return self.classifier(prompts)
+            finally:
+                text.train()
+        columns = []
+        each = max(1, TEXT_BATCH // max(1, len(prompts[0])))
+        for start in range(0, len(prompts), each):
+            block = prompts[start : start + each]
+            features = F.normalize(self.text_features([text for of_class in block for text in of_class]), dim=1)
+            columns.append(F.normalize(features.unflatten(0, (len(block), -1)).mean(1), dim=1))
+        return torch.cat(columns).T
 
     def base_features(self, pixels: Tensor) -> Tensor:
         """float32 (n, d) of the untouched tower, without gradients, in the same precision: at the start the same but for rounding."""

@@ -6,7 +6,7 @@ trains does the rest on its device. All of it is a function of (seed, step): no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -43,6 +43,9 @@ class Source(Protocol):
 
     def column(self, name: str) -> NDArray[np.object_]:
         """A column of the records (subject, group, ...): (N,)."""
+
+    def prompts(self) -> Sequence[Sequence[str]]:
+        """The texts of its classes in label order, K lists of T; [] where classes are numbers and have no names, as identities."""
 
     def classifier(self, base: Encoder) -> Tensor:
         """(d, K) zero-shot weights of its classes by the base's text tower, unit columns. Raises UserError where no prompt can be asked."""

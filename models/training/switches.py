@@ -50,10 +50,13 @@ def arithmetic(settings: Optimisation, device: torch.device) -> Iterator[None]:
         cuda.enable_cudnn_sdp(before[4])
 
 
-def prepare(network: nn.Module, settings: Optimisation, device: torch.device) -> None:
-    """Switch recomputing and compiling of a vision tower on, in place; names of its tensors stay. Raises UserError where it cannot be."""
+def prepare(network: nn.Module, settings: Optimisation, device: torch.device, text: nn.Module | None = None) -> None:
+    """Switch recomputing and compiling of a vision tower on, in place; names of its tensors stay. text: open_clip's text model where it
+    trains too, which is recomputed as well. Raises UserError where it cannot be."""
     if settings.checkpointing:
         recompute(network)
+        if text is not None:
+            text.transformer.grad_checkpointing = True  # type: ignore[union-attr]
     if settings.compile:
         _prove_compiler(device)
         network.compile()  # in place: torch.compile's own module would rename every tensor

@@ -42,10 +42,13 @@ class World:
         return means
 
     def average(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Every `.grad` becomes its mean over ranks; one that is missing counts as zero."""
-        if self.size > 1:
-            own = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-            for parameter, gradient in zip(parameters, self.mean(own), strict=True):
+        """Every `.grad` becomes its mean over ranks; one that is missing on some counts as zero, one that is missing on all stays so, as in
+        one process: an optimiser passes over it, weight decay too."""
+        if self.size > 1 and parameters:
+            there = self.most(torch.tensor([float(p.grad is not None) for p in parameters], device=self.device))
+            some = [p for p, found in zip(parameters, there.tolist(), strict=True) if found]
+            own = [torch.zeros_like(p) if p.grad is None else p.grad for p in some]
+            for parameter, gradient in zip(some, self.mean(own), strict=True):
                 parameter.grad = gradient
 
     def gather(self, x: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ def export(
 def _written(it: Leaving, place: Path, asked: Sequence[str], by_name: bool) -> dict[str, list[str]]:
     """The files by format. What nobody has asked for by name and the model cannot have is left out."""
     sample, made = sample_of(it.encoder), dict[str, list[str]]()
-    for each in dict.fromkeys([*asked, *(["peft"] if it.lora is not None and not by_name else [])]):
+    for each in dict.fromkeys([*asked, *(["peft"] if it.lora is not None and not it.own_text and not by_name else [])]):
         folder = place / each if each in ("huggingface", "peft") else place
         folder.mkdir(exist_ok=True)
         try:
@@ -98,6 +98,9 @@ def _format_fault(it: Leaving, which: str) -> Fault | None:
     if it.tower is not None and not it.tower.plain:
         around = ", ".join(getattr(spec, "kind", group) for group, spec in it.tower.build)
         return Fault(where, f"a tower with {around} around it, which does not merge", "plain weights", "--format onnx")
+    if which == "peft" and it.own_text:
+        found = "a text tower and a logit scale of its own, which such an adapter does not hold"
+        return Fault(where, found, "a trial of the vision tower alone", "--format huggingface has its weights")
     if which == "peft" and it.lora is None:
         adapted = "nothing" if it.trial is None else it.trial.adaptation.kind
         return Fault(where, f"adapted by {adapted}", "a trial adapted by lora", "--format huggingface has its weights")

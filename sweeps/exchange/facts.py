@@ -36,8 +36,9 @@ def facts_of(it: Leaving, written: Mapping[str, Sequence[str]], with_head: bool)
         "imported": training.get("imported"),
         "fingerprints": {
             "vision": it.encoder.vision_fingerprint,
-            "text": it.base.text_fingerprint,
+            "text": it.encoder.text_fingerprint,
             "base vision": it.base.vision_fingerprint,
+            **({"base text": it.base.text_fingerprint} if it.own_text else {}),
             **({"data": training["data"]} if "data" in training else {}),
             **{f"images of {name}": of for name, of in training.get("sources", {}).items()},
         },

@@ -18,10 +18,11 @@ from gelo.models.backbones.registry import BACKBONES, Backbone, config_of, resol
 from gelo.models.backbones.transforms import Transform
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.durable import publish_folder, sha256_of
-from gelo.models.encoder import Encoder, tensors_digest
+from gelo.models.encoder import Encoder
 from gelo.models.exchange.checkpoint import read_checkpoint
 from gelo.models.exchange.papers import LICENCE, PAPERS, Checkpoint, Paper, checkpoint_of, head_of, method_of
 from gelo.models.faults import Fault, UserError, unknown
+from gelo.models.fingerprint import tensors_digest
 from gelo.models.tower import ENCODER, Tower
 from gelo.sweeps.exchange.places import place_fault
 from gelo.tasks.ledger.trial import Trial

@@ -52,6 +52,11 @@ class Leaving:
         return adaptation if isinstance(adaptation, Lora) else None
 
     @property
+    def own_text(self) -> bool:
+        """Whether its text tower is not the base's."""
+        return self.tower is not None and self.tower.text is not None
+
+    @property
     def training(self) -> Mapping[str, Any]:
         """Its training.json; {} for what was not trained."""
         return {} if self.tower is None or self.place is None else self.place.training()
@@ -89,8 +94,14 @@ def leaving(name: str, weights: Path | None, settings: Settings) -> Leaving:
     with fetched(named.place.trained) as folder:
         tower = load_tower(folder)
     encoder = tower.encoder(base)
-    vision = json.loads((named.place.trained / "training.json").read_bytes())["vision"]
-    if encoder.vision_fingerprint != vision:
-        fault = Fault(str(named.place.trained), f"fingerprint {encoder.vision_fingerprint}", vision, "weights changed")
-        raise UserError(f"encoder {name}", fault)
+    told_of = json.loads((named.place.trained / "training.json").read_bytes())
+    pairs = [(encoder.vision_fingerprint, told_of["vision"])]
+    pairs += [(encoder.text_fingerprint, told_of["text"])] if "text" in told_of else []
+    faults = [
+        Fault(str(named.place.trained), f"fingerprint {found}", wanted, "weights changed")
+        for found, wanted in pairs
+        if found != wanted
+    ]
+    if faults:
+        raise UserError(f"encoder {name}", faults)
     return Leaving(encoder, base, told, named.trial, named.place, tower, of)

@@ -22,6 +22,7 @@ from gelo.sweeps.spec.kinds import (
     REMEDIES,
     REMEDY,
     listed_fields,
+    odd,
     of_lora,
     unfit,
     unfit_remedy,
@@ -155,9 +156,7 @@ class Expansion:
                     continue
                 fields = known[kind].model_fields
                 self.faults += [
-                    unknown(f"{where}.{kind}.{key}", key, [f for f in fields if f != "kind"], "key")
-                    for key in params or {}
-                    if key not in fields
+                    odd(f"{where}.{kind}.{key}", kind, key, known) for key in params or {} if key not in fields
                 ]
                 settings = {**defaults.get(kind, {}), **{k: v for k, v in (params or {}).items() if k in fields}}
                 for values in self._grid(f"{where}.{kind}", settings, listed_fields(known[kind])):

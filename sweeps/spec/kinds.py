@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from gelo.models import adapt, heads, remedies
 from gelo.models.adapt.base import AdaptationSpec
-from gelo.models.backbones.registry import vision_layers, vision_width
-from gelo.models.faults import Fault
+from gelo.models.backbones.registry import text_layers, text_width, vision_layers, vision_width
+from gelo.models.faults import Fault, unknown
 from gelo.models.members import kind_of
+from gelo.models.remedies.base import RemedySpec
 from gelo.models.spec import Spec
 from gelo.tasks.ledger.trial import Trial
 
@@ -42,10 +43,11 @@ def listed_fields(spec: type[Spec]) -> frozenset[str]:
 
 
 def unfit(where: str, adaptation: AdaptationSpec, backbone: str) -> list[Fault]:
-    """What of the adaptation a backbone's tower does not have: a block, a width."""
+    """What of the adaptation a backbone's towers do not have: a block, a width, a text tower that can train."""
     return [
         *adaptation.faults(vision_layers(backbone), where),
         *adaptation.faults_of_width(vision_width(backbone), where),
+        *adaptation.faults_of_text(text_layers(backbone), text_width(backbone), where),
     ]
 
 
@@ -56,9 +58,23 @@ def unfit_remedy(where: str, remedy: Mapping[str, Any], backbone: str) -> list[F
     return faults
 
 
+def odd(where: str, kind: str, key: str, known: Mapping[str, type[Spec]]) -> Fault:
+    """Of a key that a kind does not have; of `towers` with the kinds that have it."""
+    fields = [field for field in known[kind].model_fields if field != "kind"]
+    able = [other for other, spec in known.items() if "towers" in spec.model_fields]
+    if key != "towers" or not able:
+        return unknown(where, key, fields, "key")
+    found = f"key 'towers' of {kind}, which adapts the vision tower alone"
+    return Fault(where, found, f"one of {', '.join(able)}, which adapt the text tower too", "leave it out")
+
+
 def unmet(where: str, remedy: Mapping[str, Any], adaptation: AdaptationSpec) -> Iterator[Fault]:
-    """What the remedies ask of the adaptation and it does not give."""
-    for each in REMEDY.validate_python(dict(remedy)).members():
+    """What the remedies ask of the adaptation and it does not give, and what it asks of them: a text tower that trains wants a loss that
+    moves it, and merges that know of it."""
+    members = REMEDY.validate_python(dict(remedy)).members()
+    if adaptation.both:
+        yield from _of_text(where, members, adaptation)
+    for each in members:
         lacking = each.needs - adaptation.gives
         if lacking:
             able = [
@@ -76,6 +92,23 @@ def clashes(where: str, trial: Trial) -> list[Fault]:
     if trial.head is None or trial.training is None:
         return []
     return trial.remedy.clashes(trial.head, trial.training, where)
+
+
+def _of_text(where: str, members: Sequence[RemedySpec], adaptation: AdaptationSpec) -> Iterator[Fault]:
+    kind = kind_of(type(adaptation))
+    if not any(each.trains and each.texts for each in members):
+        able = ", ".join(name for name, spec in REMEDIES.items() if issubclass(spec, RemedySpec) and _moves(spec))
+        told = " + ".join(kind_of(type(each)) for each in members)
+        found = f"{told}, with {kind} of both towers: nothing would train the text tower"
+        yield Fault(where, found, f"a remedy whose loss has texts in it: {able}", "add one, or say towers: vision")
+    for each in members:
+        if not each.trains and not each.texts:
+            found = f"{kind_of(type(each))}, which changes the vision tower alone, with {kind} of both towers"
+            yield Fault(where, found, "towers: vision, or a remedy that treats both towers alike")
+
+
+def _moves(spec: type[RemedySpec]) -> bool:
+    return spec.trains and spec.texts
 
 
 _NEEDS = {"plain": "weights that merge into plain ones", "deltas": "the distance of each weight from where it started"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,8 @@ _ELSEWHERE = "it was trained elsewhere, on images that are not known here"
 class Subject:
     """An encoder to score: its trial, where its results go, and where its weights lie.
 
-    detector: the same weights as its trained head is tested: behind the transform that they were trained with. trained_on: fingerprint of
+    detector: the same weights as its trained head is tested: behind the transform that they were trained with. text, logit_scale: of its
+    own text tower where it trained one, else of the backbone's. trained_on: fingerprint of
     each data set that it was trained on, where training.json says it (an older gelo's does not). past: why nobody knows what it was
     trained on; "" where the trial says it.
     """
@@ -166,19 +167,21 @@ def subject_of(
 ) -> Subject:
     """The untouched backbone for a baseline, else the trained encoder of the trial's folder. label: what messages call it."""
     learnt: dict[str, str] = {}
+    text, logit_scale = base.text_fingerprint, base.logit_scale
     if not trial.tuned:
         ref = detector = EncoderRef(base.vision_fingerprint, trial.backbone, weights, None)
     else:
         trained, made = str(folder.trained), folder.training()
-        ref = detector = EncoderRef(made["vision"], trial.backbone, weights, trained)
+        ref = detector = EncoderRef(made["vision"], trial.backbone, weights, trained, text=made.get("text", ""))
+        text, logit_scale = made.get("text", text), made.get("logit_scale", logit_scale)
         learnt = {place.partition("/")[0]: of for place, of in made.get("sources", {}).items()}
         learnt |= {trial.training.data: made["data"]} if trial.training and "data" in made else {}
         if trial.preprocess != "backbone":
             shown = transforms(trial.preprocess, base.transform).test
-            detector = EncoderRef(made["detector"], trial.backbone, weights, trained, shown)
+            detector = replace(ref, vision=made["detector"], transform=shown)
     past = "" if trial.training is not None or not trial.tuned else _ELSEWHERE
     told = label or trial.label
-    return Subject(trial, folder, ref, detector, base.text_fingerprint, base.logit_scale, told, learnt, past)
+    return Subject(trial, folder, ref, detector, text, logit_scale, told, learnt, past)
 
 
 def undecoded(images: Iterable[Work], transform: Transform, cache: Path) -> set[Work]:
@@ -203,6 +206,7 @@ def embed_jobs(
     whose faults are known; the jobs that need them are left out.
     """
     troubles = Troubles()
+    own: dict[str, Encoder] = {}
     ready: list[Job] = []
     by_transform: dict[Transform, list[Job]] = defaultdict(list)
     for job in jobs:
@@ -211,7 +215,7 @@ def embed_jobs(
         base = bases[job.subject.trial.backbone]
         with troubles.of(job.label):
             if job.prompted():
-                ask(base, job.dataset, cache)
+                ask(_asked(job.subject, base, own), job.dataset, cache)
             by_transform[job.ref.transform or base.transform].append(job)
     for transform, group in by_transform.items():
         try:
@@ -223,3 +227,12 @@ def embed_jobs(
                     embed(job.needs(), transform, cache, executor, gpus=gpus, tick=tick)
                     ready.append(job)
     return ready, troubles.faults()
+
+
+def _asked(subject: Subject, base: Encoder, own: dict[str, Encoder]) -> Encoder:
+    """The encoder whose text tower is asked for the subject: the base, or its own, kept in `own` by the fingerprint of that."""
+    if subject.text == base.text_fingerprint:
+        return base
+    if subject.text not in own:
+        own[subject.text] = subject.ref.load(str(base.device))
+    return own[subject.text]

@@ -34,8 +34,9 @@ class Named:
         if self.trial is None or self.place is None or not self.trial.tuned:
             return None
         given = weights or self.weights
-        vision = self.place.training()["vision"]
-        return EncoderRef(vision, self.backbone, str(given) if given else None, str(self.place.trained))
+        made, weights_told = self.place.training(), str(given) if given else None
+        trained = str(self.place.trained)
+        return EncoderRef(made["vision"], self.backbone, weights_told, trained, text=made.get("text", ""))
 
 
 def named_encoder(name: str | Path, storage: UPath) -> Named:

@@ -35,6 +35,7 @@ from gelo.tasks.training.preprocess import transforms
 from gelo.tasks.training.source import SplitSource
 
 STEP = 1  # raised by hand when the same trial would end on other bits
+TEXT_BASE = "base text"  # in training.json and in a checkpoint: the text tower that a trained one started from
 DRAWN = 2  # the same of a trial whose adaptation draws random numbers: since 2 they follow from (seed, step)
 
 
@@ -83,7 +84,7 @@ def train(
         )
     except UserError as error:
         raise UserError(f"trial {trial.label}, data set {dataset.name}", error.faults) from None
-    model = adapt(base.visual, trial.adaptation, trial.seed).to(base.device)
+    model = adapt(base.visual, trial.adaptation, trial.seed, base.text).to(base.device)
     head = make_head(trial.head, base.dim, int(own.labels.max()) + 1, trial.seed, world).to(base.device)
     run = Run(base, model, head, settings, trial.seed, batches.steps, sources, world, transform=seen)
     if any(each.looks for each in trial.remedy.members()):
@@ -92,6 +93,7 @@ def train(
     made_from = {
         "trial": trial.key, "base weights": base.vision_fingerprint, "data": dataset.fingerprint, "transform": seen.fingerprint,
         "version of the training step": version_of(trial), **{f"images of {s.name}": s.fingerprint for s in sources.values()},
+        **text_of(trial, base),
     }  # fmt: skip
     keeper = Keeper(folder.checkpoints, made_from, trial.label, checkpoint_minutes)
     try:
@@ -113,6 +115,7 @@ def train(
         "history": run.history,
         "ledger": [row.as_dict() for row in table(model, head)],
         "base": base.vision_fingerprint,
+        **text_of(trial, base),
         "data": dataset.fingerprint,
         "sources": {source.name: source.fingerprint for source in sources.values()},
         "step": version_of(trial),
@@ -145,12 +148,14 @@ def finish(
     those was trained from other base weights, where a remedy cannot make a tower of them, and KeyError where the images are not there.
     """
     source, sources = folders(trial.source), sources or {}
+    now = {"base weights": base.vision_fingerprint, **text_of(trial, base)}
     for each in trial.made_of:
-        made = {"base weights": folders(each).training().get("base", "")}
+        told = folders(each).training()
+        made = {"base weights": told.get("base", ""), **({TEXT_BASE: told[TEXT_BASE]} if TEXT_BASE in told else {})}
         checkpoint.refuse_other(
             f"{trial.label}, made of {folders(each).root.name}",
             made,
-            {"base weights": base.vision_fingerprint},
+            now,
             "bring the old weights back, or give the sweep a new name",
         )
     with fetched(source.trained) as place:
@@ -202,7 +207,19 @@ def _tower(folder: TrialFolder) -> Tower:
         return load_tower(place)
 
 
-def _fingerprints(tower: Tower, base: Encoder, shown: Transform) -> dict[str, str]:
-    """`vision` behind the backbone's own transform, `detector` behind the one that the trained head is tested with."""
+def text_of(trial: Trial, base: Encoder) -> dict[str, str]:
+    """What a trial with a text tower of its own is made of beside what any is: the text tower that it starts from."""
+    return {TEXT_BASE: base.text_fingerprint} if trial.adaptation.both else {}
+
+
+def _fingerprints(tower: Tower, base: Encoder, shown: Transform) -> dict[str, str | float]:
+    """`vision` behind the backbone's own transform, `detector` behind the one that the trained head is tested with; `text` and
+    `logit_scale` of a text tower of its own."""
     trained = tower.encoder(base)
-    return {"vision": trained.vision_fingerprint, "detector": trained.with_transform(shown).vision_fingerprint}
+    told: dict[str, str | float] = {
+        "vision": trained.vision_fingerprint,
+        "detector": trained.with_transform(shown).vision_fingerprint,
+    }
+    if tower.text is not None:
+        told |= {"text": trained.text_fingerprint, "logit_scale": trained.logit_scale}
+    return told

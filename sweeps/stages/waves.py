@@ -30,7 +30,7 @@ from gelo.sweeps.stages.outcome import Outcome, tags_of
 from gelo.sweeps.stages.pack import pack_all
 from gelo.sweeps.stages.score import score_jobs
 from gelo.sweeps.stages.stop import stops_on_signals
-from gelo.sweeps.stages.train import finish, sources_of, version_of
+from gelo.sweeps.stages.train import finish, sources_of, text_of, version_of
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.origins import refuse_others
 from gelo.sweeps.state.shown import shown_faults
@@ -234,7 +234,8 @@ class Sweep:
         known = [each for each in trial.learnt_from[1:] if each[0] in self.datasets]
         shown = {f"images of {name}/{split}": self.datasets[name].fingerprint for name, split in known}
         base = self.bases[trial.backbone].vision_fingerprint
-        return {"base": base, "step": version_of(trial), **data, **shown}
+        texts = text_of(trial, self.bases[trial.backbone])
+        return {"base": base, **texts, "step": version_of(trial), **data, **shown}
 
     def _opened(self) -> dict[str, Dataset]:
         found, faults = opened(self.spec, self.settings, self.cache, self.display)

@@ -15,7 +15,6 @@ from gelo.models.backbones.geometry import geometry
 from gelo.models.backbones.registry import resolve
 from gelo.models.backbones.transforms import Transform
 from gelo.models.faults import UserError
-from gelo.models.training.footprint import demands
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import pairs_of
@@ -120,7 +119,7 @@ def planned(spec: SweepSpec, settings: Settings, assumed: Assumed) -> dict[str, 
 def _cost(trial: Trial, spec: SweepSpec, known: Known, assumed: Assumed) -> dict[str, Any]:
     """Of one trial; a trial that another's training is used for trains nothing itself."""
     size, settings = geometry(trial.backbone), trial.training
-    kept = None if size is None else 4 * size.vision
+    kept = None if size is None else 4 * (size.vision + (size.text if trial.adaptation.both else 0))
     row: dict[str, Any] = dict.fromkeys(_FIELDS)
     if settings is None or not trial.trains:
         return {**row, "trains": False, "bytes_kept": kept if settings else 0}
@@ -140,7 +139,7 @@ def _cost(trial: Trial, spec: SweepSpec, known: Known, assumed: Assumed) -> dict
         return {**row, "trains": True, "bytes_kept": kept}
     head = 4 * size.dim * classes
     peak = plan.footprint().peak
-    row |= {"at_once": plan.micro, "bytes_checkpoint": 12 * demands(trial.adaptation, size).trained + 3 * head}
+    row |= {"at_once": plan.micro, "bytes_checkpoint": 12 * plan.trained + 3 * head}
     if classes or trial.head is None:
         row |= {"memory_bytes": peak, "memory_fits": None if assumed.memory is None else peak <= assumed.memory}
     if an_epoch is not None:

@@ -12,8 +12,9 @@ from typing import Any
 
 from upath import UPath
 
+from gelo.models.adapt import AdaptationSpec
 from gelo.models.backbones.containers import size_of
-from gelo.models.backbones.geometry import geometry
+from gelo.models.backbones.geometry import geometry, text_geometry
 from gelo.models.backbones.registry import resolve
 from gelo.models.faults import Fault, UserError
 from gelo.models.training.footprint import IMPORTS, SPARE, Plan, Where
@@ -50,13 +51,15 @@ def plan_of(trial: Trial, resources: Resources, classes: int) -> Plan | None:
         return None
     where: Where = "cuda" if resources.gpus else "cpu"
     sample = float(getattr(trial.head, "sample", 1.0))
-    return Plan(size, trial.adaptation, trial.training, classes, sample, where, resources.ranks)
+    text = text_geometry(trial.backbone) if trial.adaptation.both else None
+    return Plan(size, trial.adaptation, trial.training, classes, sample, where, resources.ranks, text)
 
 
 def memory_faults(spec: SweepSpec, cpus: int, total: int) -> list[Fault]:
     """Why `total` bytes cannot hold what is certain: the weights of every backbone where the sweep is led, and for each trial that trains
     at once those of its own, twice where a whole vision tower moves (its gradients and AdamW's two moments are more than a CLIP's file
-    again). Activations come on top. [] where it may fit; a file that is missing is another fault's matter.
+    again), four times where the text tower moves whole too. Activations come on top. [] where it may fit; a file that is missing is
+    another fault's matter.
     """
     sizes = {}
     for name in dict.fromkeys(spec.backbones):
@@ -66,11 +69,7 @@ def memory_faults(spec: SweepSpec, cpus: int, total: int) -> list[Fault]:
         except (OSError, UserError):
             continue
     held = sum(sizes.values())
-    trained = [
-        sizes.get(trial.backbone, 0) * (2 if trial.adaptation.kind in ("full", "lp_ft") else 1)
-        for trial in spec.trials()
-        if trial.trains
-    ]
+    trained = [sizes.get(trial.backbone, 0) * _times(trial.adaptation) for trial in spec.trials() if trial.trains]
     ranks = spec.resources.ranks  # each holds weights of its own
     at_once = min(len(trained), max(1, cpus // (spec.resources.cpus * ranks)))
     needed = held + ranks * sum(sorted(trained, reverse=True)[:at_once])
@@ -79,6 +78,13 @@ def memory_faults(spec: SweepSpec, cpus: int, total: int) -> list[Fault]:
     expected = f"{needed / 1e9:,.1f} GB at the least, with {counted(at_once, 'trial')} training at once"
     remedy = "raise resources.cpus, so that fewer train at once, or take a machine with more memory"
     return [Fault("memory", f"{total / 1e9:,.1f} GB on this machine", expected, remedy)]
+
+
+def _times(adaptation: AdaptationSpec) -> int:
+    """How often a trial holds the file of its backbone at the least."""
+    if adaptation.kind not in ("full", "lp_ft"):
+        return 1
+    return 4 if adaptation.both else 2
 
 
 def batch_faults(spec: SweepSpec, cpus: int, total: float, classes: Callable[[str], int]) -> list[Fault]:

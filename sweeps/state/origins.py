@@ -8,7 +8,12 @@ from gelo.models.faults import Fault, UserError
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.tasks.ledger.trial import Trial
 
-_NAMES = {"base": "weights", "data": "data", "step": "version of the training step"}  # keys of training.json
+_NAMES = {
+    "base": "weights",
+    "base text": "text tower",
+    "data": "data",
+    "step": "version of the training step",
+}  # keys of training.json
 
 
 def refuse_others(

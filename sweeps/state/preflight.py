@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from gelo.models.backbones.check import faults_for, notes_for
+from gelo.models.backbones.check import faults_for, notes_for, vision_alone
 from gelo.models.backbones.registry import Backbone, resolve, vision_layers
 from gelo.models.durable import is_done
 from gelo.models.faults import Fault, UserError
@@ -40,7 +40,7 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
         if any("trunk" in suite for suite in spec.evaluate) and vision_layers(name) is None:
             where, allowed = f"evaluate ({name})", "a vision tower that ends in a projection"
             faults.append(Fault(where, "probe_trunk of a tower without one", allowed, "leave the suite out"))
-    faults += _shared_weights(spec)
+    faults += [*_shared_weights(spec), *_texts(spec)]
     there: dict[str, Dataset] = {}
     trials = spec.trials()
     trained_on = {trial.training.data for trial in trials if trial.training is not None}
@@ -111,6 +111,25 @@ def weights_told(spec: SweepSpec) -> list[str]:
         except (UserError, OSError):
             continue
     return notes
+
+
+def _texts(spec: SweepSpec) -> Iterator[Fault]:
+    """Weights of a vision tower alone, where a text tower is to train or to be asked while training. A file that cannot be read is another
+    fault's matter."""
+    wanted = {
+        trial.backbone: f"{trial.adaptation.kind} of both towers" if trial.adaptation.both else each.kind
+        for trial in spec.trials()
+        for each in trial.remedy.members()
+        if trial.adaptation.both or (each.texts and each.trains)
+    }
+    for name, what in wanted.items():
+        given = spec.weights.get(name)
+        try:
+            alone = vision_alone(name, Path(given) if given else None)
+        except (UserError, OSError):
+            continue
+        if alone:
+            yield Fault(f"backbones.{name}", f"a vision tower alone, with {what}", "weights of both towers")
 
 
 def _switches(spec: SweepSpec) -> Iterator[Fault]:

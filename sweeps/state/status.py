@@ -88,7 +88,7 @@ def _results(
         if result is None:
             continue
         own = made.get("detector" if suite == declared.detector else "vision") if trial.tuned else vision
-        why = stale(result, declared, Known(fingerprints[name], own, text))
+        why = stale(result, declared, Known(fingerprints[name], own, made.get("text", text)))
         if why:
             old[f"{suite}/{name}"] = f"{suite}/{name} ({why})"
         else:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.prompts import Prompts
+
+_WORD = re.compile(r"[^\W\d_]{2}")  # two letters in a row: what has none is a number
 
 
 def prompts_for(dataset: Dataset) -> Prompts:
@@ -18,6 +22,14 @@ def prompts_for(dataset: Dataset) -> Prompts:
     if dataset.name in PROMPTS and dataset.card.scale == "miniature":
         return PROMPTS[dataset.name]
     return prompts_of(dataset.name, dataset.card.classes)
+
+
+def named_prompts(dataset: Dataset) -> Prompts | None:
+    """`prompts_for` where classes have names; None where there are none, or nothing but numbers ("p017", "m.0042") that no publisher and
+    no user has templates for: identities."""
+    found = prompts_for(dataset)
+    own = dataset.card.prompts is not None or found.templates != prompts_of("", ()).templates
+    return found if found.classes and (own or any(map(_WORD.search, found.classes))) else None
 
 
 def prompts_of(name: str, classes: tuple[str, ...]) -> Prompts:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 class EncoderRef:
     """Where an encoder's weights lie, so that any worker can load it. `trained` is the folder of a trained trial, or None.
 
-    transform: another than the backbone's own. vision: the fingerprint with it.
+    transform: another than the backbone's own. vision: the fingerprint with it. text: that of a text tower of its own; "" where it is the
+    backbone's.
     """
 
     vision: str
@@ -40,9 +41,10 @@ class EncoderRef:
     weights: str | None
     trained: str | None
     transform: Transform | None = None
+    text: str = ""
 
     def load(self, device: str = "cpu") -> Encoder:
-        """Raises UserError when the weights on disk are not those of `vision`: a stale cache entry must never be filled."""
+        """Raises UserError when the weights on disk are not those of `vision` and `text`: a stale cache entry must never be filled."""
         from gelo.models.backbones.zoo import load_backbone
         from gelo.models.faults import Fault
         from gelo.models.trained import load_tower
@@ -55,12 +57,13 @@ class EncoderRef:
                 encoder = load_tower(folder).encoder(encoder)
         if self.transform is not None:
             encoder = encoder.with_transform(self.transform)
-        if encoder.vision_fingerprint != self.vision:
-            where = self.trained or self.weights or self.backbone
-            raise UserError(
-                f"encoder {where}",
-                Fault(where, f"fingerprint {encoder.vision_fingerprint}", self.vision, "weights changed"),
-            )
+        where = self.trained or self.weights or self.backbone
+        for found, wanted in (
+            (encoder.vision_fingerprint, self.vision),
+            *([(encoder.text_fingerprint, self.text)] if self.text else []),
+        ):
+            if found != wanted:
+                raise UserError(f"encoder {where}", Fault(where, f"fingerprint {found}", wanted, "weights changed"))
         return encoder
 
 

@@ -23,7 +23,8 @@ from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.prompts import Prompts
 
 if TYPE_CHECKING:
-    from gelo.models.encoder import Encoder, Tokenizer
+    from gelo.models.encoder import Encoder
+    from gelo.models.texttower import Tokenizer
 
 _FLAW = ".flaw.txt"  # beside the text features; empty where there is none
 _WIDER = 4  # times the tokenizer's own length

@@ -15,6 +15,7 @@ from PIL import Image
 from gelo.models.backbones.transforms import Transform
 from gelo.models.encoder import Encoder
 from gelo.models.faults import Fault, UserError
+from gelo.tasks.data.asking import named_prompts
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.pack import packed
 from gelo.tasks.data.pixels import UNREADABLE, decoding, image_fault, open_image
@@ -124,6 +125,11 @@ class SplitSource:
     def column(self, name: str) -> NDArray[np.object_]:
         """See Source."""
         return self._dataset.column(self._split, name)
+
+    def prompts(self) -> list[list[str]]:
+        """See Source."""
+        found = named_prompts(self._dataset)
+        return [] if found is None else found.texts()
 
     def classifier(self, base: Encoder) -> torch.Tensor:
         """See Source."""

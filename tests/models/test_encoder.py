@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gelo.models.backbones.transforms import Transform
-from gelo.models.encoder import Encoder, TextTower
+from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
+from gelo.models.texttower import TextTower
 
 from .conftest import CONFIG, SIZE, Tiny
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -17,7 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from gelo.models.adapt import AdaptationSpec, Full, Lora, LoraExperts, NoAdaptation, adapt
 from gelo.models.backbones.geometry import Geometry, geometry
 from gelo.models.backbones.registry import BACKBONES, config_path
-from gelo.models.training.footprint import Plan, demands, kept
+from gelo.models.training.demands import demands
+from gelo.models.training.footprint import Plan, kept
 from gelo.models.training.switches import recompute
 from tests.models.toy_run import settings
 
@@ -40,6 +42,11 @@ def model(quick: bool) -> tuple[nn.Module, Geometry]:
 
 def saved(network: nn.Module, images: int, how: AbstractContextManager[object]) -> int:
     """Bytes that a forward pass keeps for the backward pass, parameters aside."""
+    return saved_by(network, lambda: network(torch.zeros(images, 3, SIDE, SIDE)), how)
+
+
+def saved_by(network: nn.Module, run: Callable[[], object], how: AbstractContextManager[object]) -> int:
+    """The same of any pass through it."""
     own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     found: dict[int, int] = {}
     alive: list[Tensor] = []
@@ -52,7 +59,7 @@ def saved(network: nn.Module, images: int, how: AbstractContextManager[object]) 
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), how:
-        network(torch.zeros(images, 3, SIDE, SIDE))
+        run()
     return sum(found.values())
 
 

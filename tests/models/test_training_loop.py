@@ -18,6 +18,7 @@ from gelo.models.faults import UserError
 from gelo.models.remedies import (
     EMA,
     EWC,
+    FLYP,
     L2SP,
     PMG,
     REMEDIES,
@@ -39,7 +40,7 @@ from tests.models.toy_run import STEPS, Ended, go
 NEUTRAL: list[RemedySpec] = [
     L2SP(strength=0), Distill(strength=0), Distill(strength=0, distance="cosine"), EMA(decay=0), EMA(rule="mean", start=0.99),
     EWC(reference="noise/train", strength=0, images=4), Replay(reference="noise/train", strength=0, batch=4),
-    PMG(reference="noise/train", weight=0, epsilon=0), Counterfactual(reference="noise/train", weight=0),
+    PMG(reference="noise/train", weight=0, epsilon=0), Counterfactual(reference="noise/train", weight=0), FLYP(weight=0),
     Stack(remedies=(L2SP(strength=0), Replay(reference="noise/train", strength=0, batch=4), EMA(decay=0))),
     Distill(strength=0, layers="inner"), Distill(strength=0, on="reference", reference="noise/train", batch=4),
     LwF(reference="noise/train", strength=0), ZSCL(reference="noise/train", strength=0, batch=4, every=0), SupCon(strength=0),
@@ -49,7 +50,7 @@ ACTIVE: list[RemedySpec] = [
     L2SP(strength=0.1), Distill(strength=2.0), Distill(distance="cosine"), EMA(decay=0.5), EMA(rule="mean", every=2, start=0.2),
     EWC(reference="noise/train", strength=50.0, images=4), Replay(reference="noise/train", batch=4),
     PMG(reference="noise/train"), PMG(reference="noise/train", epsilon=0),
-    Counterfactual(reference="noise/train", batch=2, grid=2, most=4),
+    Counterfactual(reference="noise/train", batch=2, grid=2, most=4), FLYP(),
     Stack(remedies=(Distill(), Replay(reference="noise/train", batch=4), Replay(reference="noise/train", batch=2), EMA(decay=0.9))),
     Distill(strength=100.0, layers="inner"), Distill(on="reference", reference="noise/train", batch=4), LwF(reference="noise/train"),
     ZSCL(reference="noise/train", batch=4, every=2, l2=0.1), SupCon(), SelectiveCalibration(), LanguageContrast(),

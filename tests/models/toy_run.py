@@ -55,6 +55,10 @@ class Noise:
     def column(self, name: str) -> Any:
         return np.array([f"{name} {label}" for label in self.labels], object)
 
+    def prompts(self) -> list[list[str]]:
+        words = ("the cat", "the dog", "a cat", "a dog")[: self.classes] if self.classes <= 4 else ()
+        return [[word, f"the {word}"] for word in words]
+
     def classifier(self, base: Encoder) -> Tensor:
         torch.manual_seed(self.seed)
         drawn = torch.nn.functional.normalize(torch.randn(self.dim, self.classes), dim=0)
@@ -101,7 +105,10 @@ def go(
     chosen, optimisation = remedy or NoRemedy(), settings(**changes)
     side, dim = encoder.transform.size, encoder.dim
     source = Noise(0, side, dim, classes)
-    model, made = adapt(encoder.visual, adaptation, 3), make_head(head or Binary(), dim, classes, 3, world or World())
+    model, made = (
+        adapt(encoder.visual, adaptation, 3, encoder.text),
+        make_head(head or Binary(), dim, classes, 3, world or World()),
+    )
     made.to(next(encoder.visual.parameters()).dtype)
     batches = Batches("shuffled", source.labels, 3, BATCH)
     sources = {name: Noise(1, side, dim, classes=4, name=place) for name, place in chosen.data().items()}

@@ -16,6 +16,7 @@ from gelo.models.heads import AdaFace, CosFace, HeadSpec
 from gelo.models.remedies import (
     EMA,
     EWC,
+    FLYP,
     L2SP,
     PMG,
     ZSCL,
@@ -60,6 +61,9 @@ CASES: dict[str, tuple[AdaptationSpec, RemedySpec | None, int]] = {
         ),
         1,
     ),
+    "flyp": (Lora(rank=4), FLYP(), 1),
+    "flyp both": (Full(towers="both"), FLYP(task_weight=0), 1),
+    "flyp neutral": (Full(towers="both"), FLYP(weight=0), 1),
     "accumulate": (Lora(rank=4), Replay(reference="noise/train", batch=4), 2),
 }
 # 23 classes: one process holds 12 of them, the other 11
@@ -74,6 +78,7 @@ def run(case: str, world: World, out: Path, stop_after: int | None = None) -> No
     adaptation, remedy, accumulate = CASES[case]
     encoder = load_backbone("mini-s")
     encoder.visual.double()
+    encoder.text.model.double()
     encoder.visual.register_forward_pre_hook(lambda module, given: (given[0].double(),))
     chosen: dict[str, Any] = {"head": HEADS[case], "classes": 23, "clip": 0.5} if case in HEADS else {}
     ended = go(
