@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # the same as `_PLACES`: tests/test_facade.py compares them
     from gelo.models.encoder import Encoder
     from gelo.models.faults import Fault, UserError
     from gelo.models.heads import Binary, CosFace
-    from gelo.models.remedies import EMA, EWC, L2SP, Distill, Memory, NoRemedy, Replay, Soup, Stack, Wise
+    from gelo.models.remedies import EMA, EWC, L2SP, Budget, Distill, Memory, NoRemedy, Replay, Soup, Stack, Wise
     from gelo.sweeps.spec.sweep import SweepSpec
     from gelo.tasks.ledger.trial import Training, Trial
     from gelo.tasks.results import Result
@@ -33,8 +33,8 @@ if TYPE_CHECKING:  # the same as `_PLACES`: tests/test_facade.py compares them
     __version__: str
 
 __all__ = [
-    "EMA", "EWC", "L2SP", "Binary", "CosFace", "Distill", "Encoder", "Fault", "Full", "Lora", "LoraExperts", "Memory", "NoAdaptation",
-    "NoRemedy", "Replay", "Result", "Run", "Soup", "Stack", "SweepSpec", "Training", "Trial", "UserError", "Wise", "__version__",
+    "EMA", "EWC", "L2SP", "Binary", "Budget", "CosFace", "Distill", "Encoder", "Fault", "Full", "Lora", "LoraExperts", "Memory",
+    "NoAdaptation", "NoRemedy", "Replay", "Result", "Run", "Soup", "Stack", "SweepSpec", "Training", "Trial", "UserError", "Wise", "__version__",
     "analysis", "evaluate", "load", "metrics", "models", "results", "run", "sweeps", "tasks",
 ]  # fmt: skip
 
@@ -45,7 +45,7 @@ _PLACES = {
     **dict.fromkeys(("Fault", "UserError"), "gelo.models.faults"),
     **dict.fromkeys(("Binary", "CosFace"), "gelo.models.heads"),
     **dict.fromkeys(
-        ("EMA", "EWC", "L2SP", "Distill", "Memory", "NoRemedy", "Replay", "Soup", "Stack", "Wise"),
+        ("EMA", "EWC", "L2SP", "Budget", "Distill", "Memory", "NoRemedy", "Replay", "Soup", "Stack", "Wise"),
         "gelo.models.remedies",
     ),
     **dict.fromkeys(("Training", "Trial"), "gelo.tasks.ledger.trial"),

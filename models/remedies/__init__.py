@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gelo.models.remedies.base import Bench, Hooks, NoRemedy, RemedySpec
+from gelo.models.remedies.budget import Budget
 from gelo.models.remedies.distill import Distill
 from gelo.models.remedies.ema import EMA
 from gelo.models.remedies.ewc import EWC
@@ -36,6 +37,6 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "EMA", "EWC", "L2SP", "REMEDIES", "Bench", "Distill", "Hooks", "Memory", "NoRemedy", "Remedy", "RemedySpec", "Replay", "Soup", "Stack",
-    "Wise",
+    "EMA", "EWC", "L2SP", "REMEDIES", "Bench", "Budget", "Distill", "Hooks", "Memory", "NoRemedy", "Remedy", "RemedySpec", "Replay", "Soup",
+    "Stack", "Wise",
 ]  # fmt: skip

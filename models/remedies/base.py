@@ -45,12 +45,14 @@ class RemedySpec(Member):
 
     trains: False = only `finish` acts: the trial takes its training from the same trial without this remedy, so that a curve over its
     parameters costs one training. needs: what it asks of the adaptation (`AdaptationSpec.gives`), checked before anything starts. wraps:
-    `finish` puts something around the tower, which then no longer merges. curve: the numeric field over which a report may draw its trials.
+    `finish` puts something around the tower, which then no longer merges. watches: what it ends on depends on what the watch measures, so
+    that a trial cannot be without one. curve: the numeric field over which a report may draw its trials.
     """
 
     trains: ClassVar[bool] = True
     needs: ClassVar[frozenset[Offer]] = frozenset()
     wraps: ClassVar[bool] = False
+    watches: ClassVar[bool] = False
     curve: ClassVar[str] = ""
 
     @property
@@ -123,6 +125,12 @@ class Hooks(Generic[S]):
 
     def updated(self, run: Run) -> None:
         """After the optimiser's step, which run.step counts. Alike on every rank."""
+
+    def watched(self, run: Run, row: Mapping[str, Any]) -> bool:
+        """After a look of the watch: at step 0, at points evenly spaced, at the end. row: step, images, and where they are there `task`
+        (the task's validation metric) and `validation` (mean zero-shot top-1 on validation images), in [0, 1]. True ends the training
+        here: the trial counts as trained. Alike on every rank."""
+        return False
 
     def ended(self, run: Run) -> None:
         """After the last step, before the model is published: may put other weights into it, such as an average."""

@@ -15,18 +15,18 @@ import torch
 from gelo.models.adapt import AdaptationSpec, Full, Lora, LoraExperts
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
-from gelo.models.remedies import EMA, EWC, L2SP, REMEDIES, Distill, Hooks, RemedySpec, Replay, Stack
+from gelo.models.remedies import EMA, EWC, L2SP, REMEDIES, Budget, Distill, Hooks, RemedySpec, Replay, Stack
 from gelo.models.training.stream import ahead
 from tests.models.toy_run import STEPS, Ended, go
 
 NEUTRAL: list[RemedySpec] = [
     L2SP(strength=0), Distill(strength=0), Distill(strength=0, distance="cosine"), EMA(decay=0),
-    EWC(reference="noise/train", strength=0, images=4), Replay(reference="noise/train", strength=0, batch=4),
+    EWC(reference="noise/train", strength=0, images=4), Replay(reference="noise/train", strength=0, batch=4), Budget(share=0),
     Stack(remedies=(L2SP(strength=0), Replay(reference="noise/train", strength=0, batch=4), EMA(decay=0))),
 ]  # fmt: skip
 ACTIVE: list[RemedySpec] = [
     L2SP(strength=0.1), Distill(strength=2.0), Distill(distance="cosine"), EMA(decay=0.5),
-    EWC(reference="noise/train", strength=50.0, images=4), Replay(reference="noise/train", batch=4),
+    EWC(reference="noise/train", strength=50.0, images=4), Replay(reference="noise/train", batch=4), Budget(share=0.8),
     Stack(remedies=(Distill(), Replay(reference="noise/train", batch=4), Replay(reference="noise/train", batch=2), EMA(decay=0.9))),
 ]  # fmt: skip
 WAYS: list[AdaptationSpec] = [Full(), Lora(rank=2, dropout=0.25)]
@@ -75,12 +75,12 @@ def test_left_in_the_middle_it_ends_on_the_same_bits(
 ) -> None:
     whole = go(encoder, adaptation, tmp_path / "whole", remedy)
     for call in (1, 2):
-        assert not go(encoder, adaptation, tmp_path / "left", remedy, stop_after=2).finished
+        assert not go(encoder, adaptation, tmp_path / "left", remedy, stop_after=3 - call).finished
         torch.manual_seed(call)  # a fresh process has another random state
         np.random.seed(call)
     ended = go(encoder, adaptation, tmp_path / "left", remedy)
     assert ended.finished and same(whole, ended) and losses(whole) == losses(ended)
-    assert ended.run.step == STEPS
+    assert ended.run.step == whole.run.step and (ended.run.step == STEPS or isinstance(remedy, Budget))
 
 
 @pytest.mark.parametrize("remedy", ACTIVE, ids=lambda remedy: remedy.label)
@@ -90,7 +90,7 @@ def test_a_remedy_that_acts_ends_elsewhere_and_its_losses_are_told(
     plain, with_it = (go(encoder, Full(), tmp_path / name, each) for name, each in (("a", None), ("b", remedy)))
     assert not same(plain, with_it)
     added = {name for name in losses(with_it)[0] if name.startswith("loss_")}
-    kinds = [each.label.partition("(")[0] for each in remedy.members() if not isinstance(each, EMA)]
+    kinds = [each.label.partition("(")[0] for each in remedy.members() if not isinstance(each, EMA | Budget)]
     assert len(added) == len(kinds), "each is told, and none is told twice under one name"
     assert all(any(name.startswith(f"loss_{kind}") for kind in kinds) for name in added)
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from gelo.models.adapt import AdaptationSpec, Full, Lora, LoraExperts, LpFt
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.heads import AdaFace, CosFace, HeadSpec
-from gelo.models.remedies import EMA, EWC, L2SP, Distill, RemedySpec, Replay, Stack
+from gelo.models.remedies import EMA, EWC, L2SP, Budget, Distill, RemedySpec, Replay, Stack
 from gelo.models.training.world import World
 from tests.models.toy_run import go
 
@@ -29,10 +29,12 @@ CASES: dict[str, tuple[AdaptationSpec, RemedySpec | None, int]] = {
         Stack(remedies=(L2SP(strength=0.1), Replay(reference="noise/train", batch=4), EMA(decay=0.5))),
         1,
     ),
+    "budget": (Full(), Budget(share=0.5), 1),
     "accumulate": (Lora(rank=4), Replay(reference="noise/train", batch=4), 2),
 }
 # 23 classes: one process holds 12 of them, the other 11
 HEADS: dict[str, HeadSpec] = {"cosface": CosFace(), "sampled": AdaFace(sample=0.6), "few": CosFace(sample=0.1)}
+HEADS["budget"] = CosFace()
 CASES |= {"cosface": (Lora(rank=4), None, 1), "sampled": (Lora(rank=4), None, 1), "few": (LpFt(), None, 2)}
 
 
