@@ -34,8 +34,8 @@ if TYPE_CHECKING:  # the same as `_PLACES`: tests/test_facade.py compares them
 
 __all__ = [
     "EMA", "EWC", "L2SP", "Binary", "Budget", "CosFace", "Distill", "Encoder", "Fault", "Full", "Lora", "LoraExperts", "Memory",
-    "NoAdaptation", "NoRemedy", "Replay", "Result", "Run", "Soup", "Stack", "SweepSpec", "Training", "Trial", "UserError", "Wise", "__version__",
-    "analysis", "evaluate", "load", "metrics", "models", "results", "run", "sweeps", "tasks",
+    "NoAdaptation", "NoRemedy", "Replay", "Result", "Run", "Soup", "Stack", "SweepSpec", "Training", "Trial", "UserError", "Wise",
+    "__version__", "analysis", "evaluate", "load", "metrics", "models", "results", "run", "sweeps", "tasks",
 ]  # fmt: skip
 
 _PLACES = {

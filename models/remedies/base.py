@@ -65,6 +65,11 @@ class RemedySpec(Member):
         """Itself; those of a stack, in their order."""
         return (self,)
 
+    @property
+    def watching(self) -> bool:
+        """Whether it, or a member of it, decides by what the watch measures."""
+        return any(each.watches for each in self.members())
+
     def trained(self) -> RemedySpec:
         """The part of it that acts while training: the remedy of the trial whose training this one's weights come from."""
         return self if self.trains else NoRemedy()

@@ -40,7 +40,8 @@ def train(
 
     The end is the last step, or the first look of `watch` after which a hook says that it is enough. report(row) after each epoch: epoch,
     step, seconds (looks not counted), images_per_second, loss (the task's, mean over steps) and loss_NAME of each that a remedy adds;
-    of the last look `zero_shot` and `task`, where they are there. Raises DivergedError, UserError, OSError (disk), and what a source raises.
+    of the last look `zero_shot` and `task`, where they are there. Raises DivergedError, UserError, OSError (disk), and what a source or the
+    watch raises.
     """
     settings, world = run.settings, run.world
     with own_generators(world.device), arithmetic(settings, world.device):

@@ -30,7 +30,7 @@ from gelo.tasks.data.embed import EncoderRef
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.stream import Work, decode_all
 from gelo.tasks.ledger.trial import Trial
-from gelo.tasks.protocols import asked, groups
+from gelo.tasks.protocols import PROTOCOLS, asked, groups
 from gelo.tasks.results import Result
 
 
@@ -173,7 +173,7 @@ def _pairs_of(names: Sequence[str], suites: list[str], data: Path, faults: list[
         except UserError as error:
             faults += error.faults
             continue
-        scored = [protocol for protocol in entry_of(name, data).protocols if protocol != "training"]
+        scored = [protocol for protocol in entry_of(name, data).protocols if protocol in PROTOCOLS]
         pairs += [(name, protocol) for protocol in scored if protocol in wanted]
         if not wanted & set(scored):
             found = f"{name}: scored with {', '.join(scored)}" if scored else f"{name}: a set to train on, not to score"

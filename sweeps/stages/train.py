@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from gelo.models.adapt import adapt
 from gelo.models.adapt.parameters import table
@@ -25,7 +26,9 @@ from gelo.models.training.keeper import Keeper
 from gelo.models.training.run import Run
 from gelo.models.training.sampling import Batches
 from gelo.models.training.stream import Source, Stream
+from gelo.models.training.watch import NEVER
 from gelo.models.training.world import World
+from gelo.sweeps.stages.watch import Eye
 from gelo.sweeps.state.folder import TrialFolder
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.ledger.trial import Trial, split_of
@@ -62,11 +65,13 @@ def train(
     report: Callable[[dict[str, float]], None] = lambda row: None,
     checkpoint_minutes: float = 10,
     world: World | None = None,
+    look: Callable[[int, World], Eye] | None = None,
 ) -> bool:
     """Train `trial` from its last checkpoint to the end and publish `trained/`; False when stopped on request, after saving.
 
     sources: what its remedy's `data` names. report: see `gelo.models.training.loop.train`. world: of this process, where several train the
-    trial: each calls this with the same arguments, and rank 0 writes. Raises DivergedError, UserError (data), OSError (disk).
+    trial: each calls this with the same arguments, and rank 0 writes. look: (images that the tower trains on, world) -> what is looked at
+    while it trains; nothing where nothing is said. Raises DivergedError, UserError (data), OSError (disk).
     """
     entered = time.time()
     world = replace(world or World(), device=base.device)
@@ -83,13 +88,16 @@ def train(
     head = make_head(trial.head, base.dim, int(own.labels.max()) + 1, trial.seed, world).to(base.device)
     run = Run(base, model, head, settings, trial.seed, batches.steps, sources, world)
     stream = Stream(own, batches, trial.seed, seen, augmented=True)
+    eye = look(settings.epochs * batches.steps * settings.batch, world) if look is not None else Eye(NEVER)
     made_from = {
         "trial": trial.key, "base weights": base.vision_fingerprint, "data": dataset.fingerprint, "transform": seen.fingerprint,
         "version of the training step": version_of(trial), **{f"images of {s.name}": s.fingerprint for s in sources.values()},
+        **({"images that the remedy decides by": eye.decided_by} if eye.decided_by else {}),
     }  # fmt: skip
     keeper = Keeper(folder.checkpoints, made_from, trial.label, checkpoint_minutes)
     try:
-        finished = loop.train(run, trial.remedy.hooks(), stream, keeper, should_stop=should_stop, report=report)
+        hooks = trial.remedy.hooks()
+        finished = loop.train(run, hooks, stream, keeper, watch=eye.watch, should_stop=should_stop, report=report)
     except loop.DivergedError as error:
         raise loop.DivergedError(f"trial {trial.label}", error.faults) from None
     if not finished:
@@ -113,23 +121,30 @@ def train(
         "ranks": run.ranks,
         **_fingerprints(tower, base, shown),
         "source": trial.key,
+        **eye.told(run.curve),
     }
     with publish_folder(folder.trained) as place:
         tower.save(place)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
         save_file(weights, place / "head.safetensors")
         (place / "training.json").write_text(json.dumps(document))
+        eye.write(run.curve, place)
     if folder.checkpoints.exists():
         folder.checkpoints.fs.rm(folder.checkpoints.path, recursive=True)
     return True
 
 
 def finish(
-    trial: Trial, base: Encoder, folders: Callable[[Trial], TrialFolder], sources: Mapping[str, Source] | None = None
+    trial: Trial,
+    base: Encoder,
+    folders: Callable[[Trial], TrialFolder],
+    sources: Mapping[str, Source] | None = None,
+    validated: Callable[[Tower, Mapping[str, Tensor]], float] | None = None,
 ) -> None:
     """Publish `trained/` of a trial whose remedy makes it from what others trained: no training. The head is its source's.
 
-    folders: of any trial. Raises UserError where one of those was trained from other base weights.
+    folders: of any trial. validated: the task's validation metric of a tower with a head. Raises UserError where one of those was trained
+    from other base weights.
     """
     source, sources = folders(trial.source), sources or {}
     for each in trial.made_of:
@@ -143,6 +158,8 @@ def finish(
     with fetched(source.trained) as place:
         tower, head = load_tower(place), load_file(place / "head.safetensors")
     bench = Bench(base, {name: _tower(folders(parent)) for name, parent in trial.parents.items()}, sources)
+    if validated is not None:
+        bench = replace(bench, score=lambda each: validated(each, head))
     tower = trial.remedy.finish(tower, bench)
     assert trial.training is not None
     shown = transforms(trial.training.preprocess, base.transform).test

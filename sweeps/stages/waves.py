@@ -5,8 +5,9 @@ Each reads the folders and does what is missing, so nothing here remembers what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,17 @@ from gelo.sweeps.stages.pack import pack_all
 from gelo.sweeps.stages.score import score_jobs
 from gelo.sweeps.stages.stop import stops_on_signals
 from gelo.sweeps.stages.train import finish, sources_of, version_of
+from gelo.sweeps.stages.watch import validated
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.origins import refuse_others
 from gelo.sweeps.terminal.progress import Display, waiting
 from gelo.sweeps.tracking.summary import WHOLE, inputs_of, is_complete, metrics_of, not_averaged, results_of
 from gelo.sweeps.tracking.tracker import Tracker
+from gelo.tasks.data.catalogue import locate
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.stream import Work
 from gelo.tasks.ledger.trial import Trial
+from gelo.tasks.ledger.watched import decided_by, general_sets, unvalidated
 
 
 @dataclass
@@ -68,8 +72,7 @@ class Sweep:
             with waiting(f"the weights of {name} to be read", self.display.say):
                 self.bases[name] = load_backbone(name, self._weights(name))
         notes = {name: notes_for(name, self._weights(name)) for name in self.bases}
-        for note in (note for of_one in notes.values() for note in of_one):
-            self.display.say(escape(f"NOTE {note}"))
+        self._notes(note for of_one in notes.values() for note in of_one)
         data = Path(self.settings.data)
         self.pairs = pairs_of(self.spec, data)
         self.datasets = self._opened()
@@ -88,6 +91,7 @@ class Sweep:
         own = {name: base.transform for name, base in self.bases.items()}
         self.lost, faults = decode_images(self.pairs, own, self.datasets, self.cache, self.display)
         self._trouble(faults)
+        self._notes(unvalidated(self.trials, self.datasets))
         pack_all(self.trials, self.folder, self.datasets, self.cache, self.display)
         size = self.spec.resources.wave
         with stops_on_signals(self.display) as self.stop:
@@ -98,6 +102,10 @@ class Sweep:
                     self.outcome.stopped = self.stop.number
                     return self.outcome
         return self.outcome
+
+    def _notes(self, notes: Iterable[str]) -> None:
+        for note in notes:
+            self.display.say(escape(f"NOTE {note}"))
 
     def _wave(self, wave: Sequence[Trial]) -> None:
         todo = []
@@ -117,7 +125,7 @@ class Sweep:
         if todo:
             with self.display.stage("train", len(todo), "trials") as stage:
                 cache, data = str(self.cache), str(Path(self.settings.data).absolute())
-                given = {"cache": cache, "data": data, "weights": self.weights}
+                given = {"cache": cache, "data": data, "weights": self.weights, "general": general_sets(self.pairs)}
                 failures = train_all(todo, self.labels, self.folder, self.spec.resources, given, self.stop, stage)
             for trial in wave:
                 for each in trial.made_of:
@@ -141,7 +149,8 @@ class Sweep:
         base, failure = self.bases[trial.backbone], None
         try:
             sources = sources_of(trial, lambda name: self.datasets[name], base.transform, self.cache)
-            finish(trial, base, self.folder.trial, sources)
+            find = partial(locate, data=Path(self.settings.data))
+            finish(trial, base, self.folder.trial, sources, validated(trial, base, find))
         except KeyError as error:
             failure = {"kind": "user", "error": f"data set {error.args[0]}: not whole, as told before"}
         except UserError as error:
@@ -231,7 +240,13 @@ class Sweep:
         known = [each for each in trial.learnt_from[1:] if each[0] in self.datasets]
         shown = {f"images of {name}/{split}": self.datasets[name].fingerprint for name, split in known}
         base = self.bases[trial.backbone].vision_fingerprint
-        return {"base": base, "step": version_of(trial), **data, **shown}
+        return {
+            "base": base,
+            "step": version_of(trial),
+            **data,
+            **shown,
+            **decided_by(trial, self.pairs, self.datasets),
+        }
 
     def _opened(self) -> dict[str, Dataset]:
         found, faults = opened(self.spec, self.settings, self.cache, self.display)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from gelo.sweeps.state.ranks import rank_faults
 from gelo.sweeps.state.reads import classes_of, needed_datasets
 from gelo.tasks.data.catalogue import ENTRIES, entry_of, locate
 from gelo.tasks.data.manifest import Dataset
+from gelo.tasks.ledger.watched import CHOSEN, general_sets, named_validation
 
 
 def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
@@ -52,6 +53,7 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
             allowed = "a data set to train on" if split == "train" else f"one of {', '.join(dataset.card.splits)}"
             faults.append(Fault(f"data: {name}", f"no {split} split", allowed))
     pairs = pairs_of(spec, Path(settings.data))
+    faults += _looks(spec, pairs, there)
     for kind in ("morph", "spoof"):
         same = [name for name, protocol in pairs if protocol == kind and name in ENTRIES]
         if len(same) > 1:  # their metrics are named by attack or domain, and have one mean
@@ -80,6 +82,20 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
         elif card := of_card():
             faults += batch_faults(spec, cpus, card, partial(classes_of, there=there))
     return faults
+
+
+def _looks(spec: SweepSpec, pairs: Sequence[tuple[str, str]], there: Mapping[str, Dataset]) -> Iterator[Fault]:
+    """What trials are to be looked at by and is not there, each once. there: data sets that are on this machine."""
+    trials = [trial for trial in spec.trials() if trial.training is not None]
+    for name, split in dict.fromkeys(filter(None, map(named_validation, trials))):
+        if name in there and split not in there[name].card.splits:
+            allowed = f"one of {', '.join(each for each in there[name].card.splits if each != 'test') or '(none)'}"
+            yield Fault(f"watch.validation: {name}", f"no {split} split", allowed)
+    deciding = next((trial for trial in trials if trial.remedy.watching), None)
+    seen = [name for name in general_sets(pairs) if name not in there or set(CHOSEN) & set(there[name].card.splits)]
+    if deciding is not None and not seen:
+        found = f"no zero-shot set with validation images, which {deciding.label} decides by"
+        yield Fault("evaluate", found, f"zero_shot, and a set with one of the splits {', '.join(CHOSEN)}")
 
 
 def weights_told(spec: SweepSpec) -> list[str]:

@@ -30,7 +30,8 @@ Scale = Literal["miniature", "full"]
 class Entry:
     """One data set: what it is for, and `builder` ("module:name" of a BUILDERS table) when gelo can make it itself.
 
-    roles: `training`, and protocols that it is scored with. beside: in no collection; a sweep names it under `also`.
+    roles: `training`, `validation` (to choose by, scored nowhere), and protocols that it is scored with. beside: in no collection; a sweep
+    names it under `also`.
     """
 
     name: str
@@ -74,6 +75,10 @@ OWN: dict[str, Entry] = {
         Entry("templates", "miniature", ("templates",), builder="gelo.tasks.mini.faces"),
         Entry("morphs", "miniature", ("training", "morph"), classes=2, builder="gelo.tasks.mini.morphs"),
         Entry("spoofs", "miniature", ("training", "spoof"), classes=2, builder="gelo.tasks.mini.spoofs"),
+        *(
+            Entry(f"{name}_val", "miniature", ("validation",), builder=f"gelo.tasks.mini.{name}")
+            for name in ("faces", "morphs", "spoofs")
+        ),
         *(
             Entry(
                 set_.name,

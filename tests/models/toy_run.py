@@ -136,6 +136,6 @@ def go(
 
     keeper = Keeper(folder, {"data": data, "weights": encoder.vision_fingerprint})
     stream = Stream(source, batches, 3, encoder.transform, augmented=True)
-    seen = watch or (watching(encoder) if any(each.watches for each in chosen.members()) else Watch())
+    seen = watch or (watching(encoder) if chosen.watching else Watch())
     finished = loop.train(run, chosen.hooks(), stream, keeper, watch=seen, should_stop=should_stop, report=report)
     return Ended(finished, run, model, made)

@@ -38,7 +38,7 @@ def test_every_entry_is_known_under_its_name_and_wired(name: str) -> None:
     entry = ENTRIES[name]
     assert entry.name == name
     assert entry.protocols
-    assert set(entry.protocols) <= {*PROTOCOLS, "training"}
+    assert set(entry.protocols) <= {*PROTOCOLS, "training", "validation"}
     assert entry.scale in COLLECTIONS.values()
 
 
