@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,6 @@ from gelo.sweeps.state.origins import refuse_others
 from gelo.sweeps.terminal.progress import Display, waiting
 from gelo.sweeps.tracking.summary import WHOLE, inputs_of, is_complete, metrics_of, not_averaged, results_of
 from gelo.sweeps.tracking.tracker import Tracker
-from gelo.tasks.data.catalogue import locate
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.stream import Work
 from gelo.tasks.ledger.trial import Trial
@@ -149,8 +147,8 @@ class Sweep:
         base, failure = self.bases[trial.backbone], None
         try:
             sources = sources_of(trial, lambda name: self.datasets[name], base.transform, self.cache)
-            find = partial(locate, data=Path(self.settings.data))
-            finish(trial, base, self.folder.trial, sources, validated(trial, base, find))
+            score = validated(trial, base, lambda name: self.datasets[name])
+            finish(trial, base, self.folder.trial, sources, score)
         except KeyError as error:
             failure = {"kind": "user", "error": f"data set {error.args[0]}: not whole, as told before"}
         except UserError as error:
@@ -240,13 +238,8 @@ class Sweep:
         known = [each for each in trial.learnt_from[1:] if each[0] in self.datasets]
         shown = {f"images of {name}/{split}": self.datasets[name].fingerprint for name, split in known}
         base = self.bases[trial.backbone].vision_fingerprint
-        return {
-            "base": base,
-            "step": version_of(trial),
-            **data,
-            **shown,
-            **decided_by(trial, self.pairs, self.datasets),
-        }
+        shown |= decided_by(trial, self.pairs, self.datasets)
+        return {"base": base, "step": version_of(trial), **data, **shown}
 
     def _opened(self) -> dict[str, Dataset]:
         found, faults = opened(self.spec, self.settings, self.cache, self.display)

@@ -53,7 +53,7 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
             allowed = "a data set to train on" if split == "train" else f"one of {', '.join(dataset.card.splits)}"
             faults.append(Fault(f"data: {name}", f"no {split} split", allowed))
     pairs = pairs_of(spec, Path(settings.data))
-    faults += _looks(spec, pairs, there)
+    faults += _looks(spec, settings, pairs, there)
     for kind in ("morph", "spoof"):
         same = [name for name, protocol in pairs if protocol == kind and name in ENTRIES]
         if len(same) > 1:  # their metrics are named by attack or domain, and have one mean
@@ -84,7 +84,9 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
     return faults
 
 
-def _looks(spec: SweepSpec, pairs: Sequence[tuple[str, str]], there: Mapping[str, Dataset]) -> Iterator[Fault]:
+def _looks(
+    spec: SweepSpec, settings: Settings, pairs: Sequence[tuple[str, str]], there: Mapping[str, Dataset]
+) -> Iterator[Fault]:
     """What trials are to be looked at by and is not there, each once. there: data sets that are on this machine."""
     trials = [trial for trial in spec.trials() if trial.training is not None]
     for name, split in dict.fromkeys(filter(None, map(named_validation, trials))):
@@ -92,7 +94,12 @@ def _looks(spec: SweepSpec, pairs: Sequence[tuple[str, str]], there: Mapping[str
             allowed = f"one of {', '.join(each for each in there[name].card.splits if each != 'test') or '(none)'}"
             yield Fault(f"watch.validation: {name}", f"no {split} split", allowed)
     deciding = next((trial for trial in trials if trial.remedy.watching), None)
-    seen = [name for name in general_sets(pairs) if name not in there or set(CHOSEN) & set(there[name].card.splits)]
+    data = Path(settings.data)
+    seen = [
+        name
+        for name in general_sets(pairs)
+        if (set(CHOSEN) & set(there[name].card.splits) if name in there else "probe" in entry_of(name, data).protocols)
+    ]
     if deciding is not None and not seen:
         found = f"no zero-shot set with validation images, which {deciding.label} decides by"
         yield Fault("evaluate", found, f"zero_shot, and a set with one of the splits {', '.join(CHOSEN)}")
