@@ -6,10 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from numpy.typing import NDArray
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load
 from upath import UPath
 
 from gelo.models.faults import Fault, UserError, unknown
@@ -86,39 +83,6 @@ def read_metrics(folder: UPath, key: str, faults: list[Fault]) -> list[dict[str,
                 continue
             rows.extend(_row(result, key, metric) for metric in [*result.values, *result.absent])
     return rows
-
-
-def read_curve(folder: UPath, faults: list[Fault]) -> dict[str, Any] | None:
-    """curve.json of a trial; None where it was not looked at, and, with a fault, where the file is not one."""
-    path = folder / "trained" / "curve.json"
-    curve = _json(path, faults)
-    if curve is None:
-        return None
-    try:
-        sound = all({"step", "images", "sets"} <= point.keys() for point in curve["points"])
-        sound = sound and isinstance(curve["general"]["test"]["sets"], Mapping)
-    except (KeyError, TypeError, AttributeError):
-        sound = False
-    if not sound:
-        faults.append(Fault(str(path), "other keys", "points, and the sets that they are of"))
-    return curve if sound else None
-
-
-def read_right(folder: UPath, faults: list[Fault]) -> dict[str, NDArray[Any]] | None:
-    """curve.safetensors of a trial: `correct` uint8 (points, test images), `set` int16 (test images,); None where there is none, and, with
-    a fault, where the file cannot be read."""
-    path = folder / "trained" / "curve.safetensors"
-    try:
-        found = load(path.read_bytes())
-        if found["correct"].shape[1:] == found["set"].shape:
-            return found
-        flaw = f"shapes {found['correct'].shape} and {found['set'].shape}"
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (SafetensorError, KeyError, OSError) as error:
-        flaw = f"cannot be read ({error})"
-    faults.append(Fault(str(path), flaw, "which images each look told right"))
-    return None
 
 
 def _in_short(error: str) -> str:
