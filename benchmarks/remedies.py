@@ -75,6 +75,9 @@ class Images:
     def column(self, name: str) -> Any:
         return np.array([f"{name} {label}" for label in self.labels], object)
 
+    def prompts(self) -> list[list[str]]:
+        return [[f"a photo of thing {number}."] for number in range(CLASSES)]
+
     def classifier(self, base: Encoder) -> Tensor:
         texts = torch.from_numpy(base.encode_texts([f"a photo of thing {number}." for number in range(CLASSES)]))
         return torch.nn.functional.normalize(texts, dim=1).T.contiguous()

@@ -11,7 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from gelo.sweeps.spec.kinds import ADAPTATIONS, HEADS, REMEDIES
 from gelo.sweeps.spec.sweep import Resources, SweepSpec, load_spec, presets
-from gelo.tasks.ledger.trial import Training
+from gelo.tasks.ledger.trial import Looks, Training
 from gelo.tasks.training import TASKS
 
 PAGE = Path(__file__).with_name("sweeps.md")
@@ -45,7 +45,7 @@ def page() -> str:
         "`{imported: {NAME: {path: DIR}}}`; the others are those of training. What is left out is the task's default:\n\n"
         + _defaults()
     )
-    parts.append(_section("Training", Training, "per task, above"))
+    parts += [_section("Training", Training, "per task, above"), _section("`watch`, of training", Looks)]
     for title, kinds in (("`adaptation`", ADAPTATIONS), ("`remedy`", REMEDIES), ("`head`", HEADS)):
         parts += [_section(f"{title}: `{kind}`", model) for kind, model in kinds.items()]
     return "\n".join(part.rstrip() + "\n" for part in parts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gelo.models.remedies.base import Bench, Hooks, NoRemedy, RemedySpec
+from gelo.models.remedies.budget import Budget
 from gelo.models.remedies.counterfactual import Counterfactual
 from gelo.models.remedies.distill import Distill
 from gelo.models.remedies.ema import EMA
@@ -46,7 +47,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "EMA", "EWC", "FLYP", "HMA", "L2SP", "PMG", "REMEDIES", "ZSCL", "Bench", "Counterfactual", "Distill", "GroupCalibration", "Hooks",
-    "LanguageContrast", "LwF", "NoRemedy", "Remedy", "RemedySpec", "Replay", "Retrieval", "SelectiveCalibration", "Soup", "Stack",
+    "EMA", "EWC", "FLYP", "HMA", "L2SP", "PMG", "REMEDIES", "ZSCL", "Bench", "Budget", "Counterfactual", "Distill", "GroupCalibration",
+    "Hooks", "LanguageContrast", "LwF", "NoRemedy", "Remedy", "RemedySpec", "Replay", "Retrieval", "SelectiveCalibration", "Soup", "Stack",
     "SupCon", "Wise",
 ]  # fmt: skip

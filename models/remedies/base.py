@@ -59,8 +59,9 @@ class RemedySpec(Member):
     parameters costs one training. needs: what it asks of the adaptation (`AdaptationSpec.gives`), checked before anything starts. texts: it
     knows of a text tower that trains (`towers: both`): while training its loss moves that tower, afterwards `finish` makes of it what it
     makes of the vision tower. wraps: `finish` puts something around the tower, which then no longer merges. retrains: `finish` trains, on
-    the task's images, through the head. looks: its hooks look at the task's images before the first step (`Run.task`). curve: the numeric
-    field over which a report may draw its trials.
+    the task's images, through the head. looks: its hooks look at the task's images before the first step (`Run.task`). watches: what it
+    ends on depends on what the watch measures, so that a trial cannot be without one. curve: the numeric field over which a report may draw
+    its trials.
     """
 
     trains: ClassVar[bool] = True
@@ -69,6 +70,7 @@ class RemedySpec(Member):
     wraps: ClassVar[bool] = False
     retrains: ClassVar[bool] = False
     looks: ClassVar[bool] = False
+    watches: ClassVar[bool] = False
     curve: ClassVar[str] = ""
 
     @property
@@ -81,6 +83,11 @@ class RemedySpec(Member):
     def members(self) -> tuple[RemedySpec, ...]:
         """Itself; those of a stack, in their order."""
         return (self,)
+
+    @property
+    def watching(self) -> bool:
+        """Whether it, or a member of it, decides by what the watch measures."""
+        return any(each.watches for each in self.members())
 
     def trained(self) -> RemedySpec:
         """The part of it that acts while training: the remedy of the trial whose training this one's weights come from."""
@@ -163,6 +170,12 @@ class Hooks(Generic[S]):
 
     def updated(self, run: Run) -> None:
         """After the optimiser's step, which run.step counts. Alike on every rank."""
+
+    def watched(self, run: Run, row: Mapping[str, Any]) -> bool:
+        """After a look of the watch: at step 0, at points evenly spaced, at the end. row: step, images, and where they are there `task`
+        (the task's validation metric) and `validation` (mean zero-shot top-1 on validation images), in [0, 1]. True ends the training
+        here: the trial counts as trained. Alike on every rank."""
+        return False
 
     def ended(self, run: Run) -> None:
         """After the last step, before the model is published: may put other weights into it, such as an average."""

@@ -73,6 +73,10 @@ class Edited:
         """See Source; there is none."""
         raise KeyError(name)
 
+    def prompts(self) -> list[list[str]]:
+        """See Source."""
+        return []
+
     def classifier(self, base: Encoder) -> Tensor:
         """See Source; there is none."""
         raise UserError(self.name, Fault(self.name, "images of a task", "classes that can be asked"))

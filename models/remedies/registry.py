@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gelo.models.members import members, union
 from gelo.models.remedies.base import NoRemedy, RemedySpec
+from gelo.models.remedies.budget import Budget
 from gelo.models.remedies.counterfactual import Counterfactual
 from gelo.models.remedies.distill import Distill
 from gelo.models.remedies.ema import EMA
@@ -26,8 +27,8 @@ from gelo.models.remedies.wise import Wise
 from gelo.models.remedies.zscl import ZSCL
 
 OWN = (
-    NoRemedy, Counterfactual, Distill, EMA, EWC, FLYP, GroupCalibration, HMA, L2SP, LanguageContrast, LwF, PMG, Replay, Retrieval,
-    SelectiveCalibration, Soup, SupCon, Wise, ZSCL,
+    NoRemedy, Budget, Counterfactual, Distill, EMA, EWC, FLYP, GroupCalibration, HMA, L2SP, LanguageContrast, LwF, PMG, Replay,
+    Retrieval, SelectiveCalibration, Soup, SupCon, Wise, ZSCL,
 )  # fmt: skip
 REMEDIES = members("gelo.remedies", OWN, RemedySpec)
 

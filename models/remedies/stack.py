@@ -156,6 +156,14 @@ class Together(Hooks[Stack]):
             run.reseed("updated", place, alike=True)
             hooks.updated(_seen(run, place))
 
+    def watched(self, run: Run, row: Mapping[str, Any]) -> bool:
+        """See Hooks: all are shown it, one is enough."""
+        said = []
+        for place, hooks in enumerate(self.each):
+            run.reseed("watched", place, alike=True)
+            said.append(hooks.watched(_seen(run, place), row))
+        return any(said)
+
     def ended(self, run: Run) -> None:
         """See Hooks."""
         for place, hooks in enumerate(self.each):

@@ -36,8 +36,9 @@ class TrainingState:
     """All that the next step depends on, whatever the number of processes.
 
     step: finished so far. tensors: groups such as "adapted" and "head". optimizers: state dicts by name. sums: of the running epoch.
-    history: one row per epoch. made_from: fingerprints of all that is not in here: base weights, data, the code of a step. ranks: how many
-    processes it has been so far, in their order, for whoever reads that; the next step does not depend on it.
+    history: one row per epoch. curve: looks so far, as JSON takes them. made_from: fingerprints of all that is not in here: base weights,
+    data, the code of a step. ranks: how many processes it has been so far, in their order, for whoever reads that. The next step depends on
+    neither curve nor ranks.
     """
 
     step: int
@@ -45,6 +46,7 @@ class TrainingState:
     optimizers: dict[str, dict[str, Any]] = field(default_factory=dict)
     sums: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
+    curve: dict[str, Any] = field(default_factory=dict)
     made_from: dict[str, str] = field(default_factory=dict)
     ranks: list[int] = field(default_factory=list)
 
@@ -53,7 +55,8 @@ def save(folder: UPath | Path, state: TrainingState) -> None:
     """Publish `state` at `folder`, with DONE. Raises OSError (disk full, ...), leaving nothing there and other
     checkpoints intact; TypeError for a value that would not come back the same."""
     document: dict[str, Any] = {
-        "format": FORMAT, "step": state.step, "history": state.history, "made_from": state.made_from, "ranks": state.ranks,
+        "format": FORMAT, "step": state.step, "history": state.history, "curve": state.curve, "made_from": state.made_from,
+        "ranks": state.ranks,
     }  # fmt: skip
     files: dict[str, dict[str, Tensor]] = {}
     for part in PARTS:
@@ -86,7 +89,7 @@ def load(folder: UPath | Path) -> TrainingState:
             )
             raise UserError(where, fault) from error
     kept = {name: document[name] for name in ("step", "history", "made_from")}
-    return TrainingState(**kept, ranks=document.get("ranks", []), **parts)
+    return TrainingState(**kept, ranks=document.get("ranks", []), curve=document.get("curve", {}), **parts)
 
 
 def refuse_other(where: str, made_from: Mapping[str, str], now: Mapping[str, str], remedy: str) -> None:

@@ -39,10 +39,16 @@ class Keeper:
         place = self.folder / (f"epoch-{epoch:04d}-step-{run.step:08d}" if within else f"epoch-{epoch:04d}")
         state = checkpoint.TrainingState(
             step=run.step,
-            tensors={"adapted": run.model.state(), "head": run.head.whole(), "hooks": hooks.state()},
+            tensors={
+                "adapted": run.model.state(),
+                "head": run.head.whole(),
+                "hooks": hooks.state(),
+                **run.curve.tensors(),
+            },
             optimizers={name: optimizer.state_dict() for name, optimizer in optimizers.items()},
             sums=run.sums,
             history=run.history,
+            curve=run.curve.state(),
             made_from=dict(self.made_from),
             ranks=run.ranks,
         )
@@ -68,4 +74,5 @@ class Keeper:
         for name, optimizer in optimizers.items():
             optimizer.load_state_dict(state.optimizers[name])
         run.step, run.sums, run.history = state.step, state.sums, state.history
+        run.curve.load(state.curve, state.tensors.get("curve", {}))
         run.ranks = [*state.ranks, *(run.ranks if state.ranks[-1:] != run.ranks else [])]

@@ -17,6 +17,7 @@ from gelo.models.training.run import Run, Step, own_generators
 from gelo.models.training.schedule import rate
 from gelo.models.training.stream import Batch, Stream, fed
 from gelo.models.training.switches import adamw, arithmetic, prepare
+from gelo.models.training.watch import NEVER, Watch
 
 
 class DivergedError(UserError):
@@ -31,13 +32,16 @@ def train(
     stream: Stream,
     keeper: Keeper,
     *,
+    watch: Watch = NEVER,
     should_stop: Callable[[], bool] = lambda: False,
     report: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> bool:
     """From the last checkpoint to the end; False when stopped on request, after saving.
 
-    report(row) after each epoch: epoch, step, seconds, images_per_second, loss (the task's, mean over steps) and loss_NAME of each that a
-    remedy adds. Raises DivergedError, UserError, OSError (disk), and what a source raises.
+    The end is the last step, or the first look of `watch` after which a hook says that it is enough. report(row) after each epoch: epoch,
+    step, seconds (looks not counted), images_per_second, loss (the task's, mean over steps) and loss_NAME of each that a remedy adds;
+    of the last look `zero_shot` and `task`, where they are there. Raises DivergedError, UserError, OSError (disk), and what a source or the
+    watch raises.
     """
     settings, world = run.settings, run.world
     with own_generators(world.device), arithmetic(settings, world.device):
@@ -53,12 +57,19 @@ def train(
         run.reseed("prepare", alike=True)
         hooks.prepare(run)
         beside = hooks.streams(run)
+        run.curve.of = watch.of
         keeper.resume(run, hooks, optimizers)
         run.head.train()
 
+        def looked() -> bool:
+            shown = watch.look(run)
+            run.reseed("watched", alike=True)
+            return run.world.any(hooks.watched(run, shown))
+
         held: bool | None = None
+        cut = run.step == 0 and watch.due(0, run.steps) and looked()
         started = time.perf_counter()
-        for parts in fed(stream, beside, world, settings.accumulate, run.step, run.steps):
+        for parts in fed(stream, beside, world, settings.accumulate, run.step, 0 if cut else run.steps):
             if held is not (run.scheduled < 0):
                 held = run.scheduled < 0
                 run.model.hold(held)
@@ -82,15 +93,20 @@ def train(
             for name, value in {**losses, "steps": 1.0, "seconds": now - started}.items():
                 run.sums[name] = run.sums.get(name, 0.0) + value
             started, ended = now, run.step % run.steps_per_epoch == 0
-            if ended:
+            if watch.due(run.step, run.steps):
+                cut = looked()
+                started = time.perf_counter()
+            if ended or cut:
                 run.history.append(run.row())
                 run.sums = {}
-            stop = world.any(should_stop()) and run.step < run.steps
-            if stop or (world.any(keeper.due()) if not ended else run.step < run.steps):
+            stop = not cut and world.any(should_stop()) and run.step < run.steps
+            if not cut and (stop or (world.any(keeper.due()) if not ended else run.step < run.steps)):
                 keeper.save(run, hooks, optimizers)
                 started = time.perf_counter()
-            if ended:
-                report(run.history[-1])
+            if ended or cut:
+                report(run.history[-1] | run.curve.last())
+            if cut:
+                break
             if stop:
                 return False
         run.reseed("ended", alike=True)

@@ -24,6 +24,7 @@ from gelo.models.training.inner import tapped
 from gelo.models.training.sampling import Batches
 from gelo.models.training.settings import Optimisation
 from gelo.models.training.stream import Batch, Source, Stream
+from gelo.models.training.watch import Curve
 from gelo.models.training.world import World
 
 Activations = tuple[Tensor, tuple[Tensor, ...]]  # features, and the activations inside
@@ -34,9 +35,9 @@ class Run:
     """One training run as its parts see it.
 
     base: untouched. sources: images that remedies asked for beside the task's, by their names for them. step: optimiser steps done.
-    sums: of the running epoch; history: a row for each finished one. transform: what normalises the task's images, None for the base's own.
-    task: those images as its tests show them, not augmented, for a remedy that `looks` at them before the first step. ranks: sizes of the
-    world so far, in their order.
+    sums: of the running epoch; history: a row for each finished one; curve: the looks of the watch. transform: what normalises the task's
+    images, None for the base's own. task: those images as its tests show them, not augmented, for a remedy that `looks` at them before the
+    first step. ranks: sizes of the world so far, in their order.
     """
 
     base: Encoder
@@ -52,6 +53,7 @@ class Run:
     history: list[dict[str, float]] = field(default_factory=list)
     transform: Transform | None = None
     task: Source | None = None
+    curve: Curve = field(default_factory=Curve)
     ranks: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,13 +70,13 @@ class Run:
         return self.step - self.model.waits * self.steps_per_epoch
 
     def row(self) -> dict[str, float]:
-        """What is said of the epoch that `sums` are of; losses are means over its steps and over ranks."""
+        """What is said of the epoch that `sums` are of, whole or cut; losses are means over its steps and over ranks."""
         steps, seconds = self.sums["steps"], self.sums["seconds"]
         names = [name for name in self.sums if name not in ("steps", "seconds")]
         sums = torch.tensor([self.sums[name] for name in names], dtype=torch.float64)
         means = [float(each) / steps for each in self.world.mean([sums.to(self.world.device)])[0]]
         return {
-            "epoch": self.step // self.steps_per_epoch,
+            "epoch": -(-self.step // self.steps_per_epoch),
             "step": self.step,
             **{"loss" if name == "task" else f"loss_{name}": mean for name, mean in zip(names, means, strict=True)},
             "images_per_second": steps * self.settings.batch / max(seconds, 1e-9),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -110,6 +110,21 @@ class World:
             text = torch.empty(int(length), dtype=torch.uint8, device=self.device)
         dist.broadcast(text, src=0)
         return json.loads(text.cpu().numpy().tobytes())
+
+    def share(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Rank 0's tensors on every rank, whatever it had under these names; with several ranks on this one's device."""
+        if self.size == 1:
+            return dict(tensors)
+        told = {name: (str(each.dtype).removeprefix("torch."), list(each.shape)) for name, each in tensors.items()}
+        found = {}
+        for name, (kind, shape) in self.tell(told).items():
+            if self.rank:
+                held = torch.empty(shape, dtype=getattr(torch, kind), device=self.device)
+            else:
+                held = tensors[name].detach().to(self.device, copy=True).contiguous()
+            dist.broadcast(held, src=0)
+            found[name] = held
+        return found
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:

@@ -62,7 +62,8 @@ class Watcher(tune.Callback):
             first = result["failure"]["error"].splitlines()[0]
             self.stage.display.say(f"[red]failed[/red] {self.labels[key]}: {escape(first)}")
         elif result.get("state") == "running":
-            self.running[key] = f"epoch {result['epoch']:.0f} loss {result['loss']:.3f}"
+            kept = f" zero-shot {100 * result['zero_shot']:.0f} %" if "zero_shot" in result else ""
+            self.running[key] = f"epoch {result['epoch']:.0f} loss {result['loss']:.3f}{kept}"
         self._show()
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import math
-import random
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +13,7 @@ from gelo.models.backbones.registry import resolve
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.spec import Spec
 from gelo.sweeps.spec import kinds
+from gelo.sweeps.spec.grids import MOST, Grids, too_many
 from gelo.sweeps.spec.kinds import (
     ADAPTATIONS,
     HEADS,
@@ -27,30 +26,24 @@ from gelo.sweeps.spec.kinds import (
     unfit,
     unfit_remedy,
     unmet,
+    unwatched,
 )
 from gelo.tasks.data.catalogue import COLLECTIONS, ENTRIES
 from gelo.tasks.ledger.trial import Training, Trial
 from gelo.tasks.training import TASKS
 
 _BLOCK_KEYS = ("backbones", "adaptation", "remedy", "head", *Training.model_fields)
-_DISTRIBUTIONS = ("uniform", "loguniform", "choice")
-MOST = 20_000  # trials: whoever asks for more has mistyped a number, and would wait for minutes before anything is said
 
 
-def _too_many(where: str) -> Fault:
-    return Fault(where, f"more than {MOST:,} trials", "fewer", "several sweeps, or search: random with few samples")
-
-
-class Expansion:
+class Expansion(Grids):
     """Collects trials and faults. `faults` is complete after `trials`. own: a user's prepared sets, which may be trained on as well.
     search_seed: of random draws, beside the name of what is drawn."""
 
     def __init__(
         self, collection: str, search: str, samples: int, own: tuple[str, ...] = (), search_seed: str = ""
     ) -> None:
-        self.own, self.search_seed = own, search_seed
-        self.collection, self.search, self.samples = collection, search, min(samples, MOST + 1)
-        self.faults: list[Fault] = []
+        super().__init__(search, samples, search_seed)
+        self.own, self.collection = own, collection
 
     def trials(self, backbones: Iterable[str], tasks: Mapping[str, Any], seeds: Iterable[int]) -> list[Trial]:
         """Baselines first, then task by task in the file's order; a merging remedy brings the trial it merges. Each key once."""
@@ -78,7 +71,7 @@ class Expansion:
                 where = f"tasks.{name}" if not isinstance(blocks, list) else f"tasks.{name}[{number}]"
                 for fields in self._block(where, name, block or {}, known):
                     if len(found) + len(seeds) > MOST:
-                        self.faults.append(_too_many(where))
+                        self.faults.append(too_many(where))
                         return []
                     found += [self._make(where, {**fields, "seed": seed}) for seed in seeds]
         with_sources = [each for trial in found if trial is not None for each in (*trial.made_of, trial)]
@@ -123,6 +116,8 @@ class Expansion:
                 continue
             if data in ENTRIES and not set(ENTRIES[data].protocols) & {"training", "probe"}:
                 self.faults.append(Fault(f"{where}.data", f"{data} has no training split", "a data set to train on"))
+            for remedy in chosen_remedies:
+                self.faults += [f for f in unwatched(where, remedy, training.get("watch")) if f not in self.faults]
             named = [name for name in chosen if name in known]
             for backbone, adaptation, remedy, head in itertools.product(
                 named, adaptations, chosen_remedies, chosen_heads
@@ -193,54 +188,6 @@ class Expansion:
             if not entry:
                 self.faults.append(Fault(where, "an empty list or mapping", "at least one value"))
         return found
-
-    def _grid(self, where: str, settings: Mapping[str, Any], lists: Collection[str] = ()) -> list[dict[str, Any]]:
-        """Lists multiplied out; distributions drawn `samples` times, jointly. lists: fields whose one value is a list already."""
-        grids: dict[str, list[Any]] = {}
-        drawn: dict[str, list[float]] = {}
-        for key, value in settings.items():
-            if isinstance(value, Mapping):
-                drawn[key] = self._draws(f"{where}.{key}", value)
-                continue
-            nested = isinstance(value, list) and (key not in lists or any(isinstance(v, list) for v in value))
-            grids[key] = value if nested else [value]
-            if not grids[key]:
-                self.faults.append(Fault(f"{where}.{key}", "an empty list", "at least one value"))
-        if math.prod(map(len, grids.values())) * (self.samples if drawn else 1) > MOST:
-            self.faults.append(_too_many(where))
-            return []
-        combined = [dict(zip(grids, values, strict=True)) for values in itertools.product(*grids.values())]
-        if not drawn or not all(drawn.values()):
-            return [] if drawn else combined
-        return [{**values, **{k: v[i] for k, v in drawn.items()}} for values in combined for i in range(self.samples)]
-
-    def _draws(self, where: str, value: Mapping[str, Any]) -> list[float]:
-        items: list[tuple[str, Any]] = list(value.items())
-        kind, bounds = items[0] if items else ("", None)
-        if len(value) != 1 or kind not in _DISTRIBUTIONS:
-            self.faults.append(unknown(where, kind, _DISTRIBUTIONS, "distribution"))
-            return []
-        if self.search != "random":
-            self.faults.append(
-                Fault(where, f"a distribution with search: {self.search}", "a value or a list", "set search: random")
-            )
-            return []
-        # the key's own stream: adding a key does not change the draws of the others
-        rng = random.Random(f"{self.search_seed} {where}" if self.search_seed else where)
-        if kind == "choice" and isinstance(bounds, list) and bounds:
-            return [rng.choice(bounds) for _ in range(self.samples)]
-        try:
-            low, high = (float(bound) for bound in bounds or ())  # YAML reads 1e-6, which has no point, as text
-        except (TypeError, ValueError):
-            low, high = math.nan, math.nan
-        if kind == "choice" or not -math.inf < low < high < math.inf or (kind == "loguniform" and low <= 0):
-            form = f"{{{kind}: [low, high]}} with low < high" + (", low > 0" if kind == "loguniform" else "")
-            form = "{choice: [one, another, ...]}" if kind == "choice" else form
-            self.faults.append(Fault(where, repr(dict(value)), form))
-            return []
-        if kind == "uniform":
-            return [rng.uniform(low, high) for _ in range(self.samples)]
-        return [math.exp(rng.uniform(math.log(low), math.log(high))) for _ in range(self.samples)]
 
     def _make(self, where: str, fields: Mapping[str, Any]) -> Trial | None:
         try:

@@ -111,4 +111,13 @@ def _moves(spec: type[RemedySpec]) -> bool:
     return spec.trains and spec.texts
 
 
+def unwatched(where: str, remedy: Mapping[str, Any], watch: Mapping[str, Any] | None) -> Iterator[Fault]:
+    """Why a remedy that decides by what the watch measures cannot be in a trial without looks."""
+    if watch is not None and watch.get("points") == 0:
+        for each in REMEDY.validate_python(dict(remedy)).members():
+            if each.watches:
+                found = f"0 with {kind_of(type(each))}, which decides by what is looked at"
+                yield Fault(f"{where}.watch.points", found, "at least 1")
+
+
 _NEEDS = {"plain": "weights that merge into plain ones", "deltas": "the distance of each weight from where it started"}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from upath import UPath
 from gelo.models.encoder import Encoder
 from gelo.models.training.world import World
 from gelo.sweeps.stages.train import sources_of, train
+from gelo.sweeps.stages.watch import eye_of
 from gelo.sweeps.state.folder import TrialFolder
 from gelo.tasks.data.catalogue import locate
+from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.ledger.trial import Trial
 
 
@@ -41,17 +43,22 @@ def work(
     assert trial.training is not None
     base = _base(trial.backbone, config["weights"].get(trial.backbone), "cuda" if config["gpus"] else "cpu")
     data, cache = Path(config["data"]), Path(config["cache"])
+
+    def find(name: str) -> Dataset:
+        return locate(name, data)
+
     return train(
         trial,
         base,
         locate(trial.training.data, data),
         cache,
         folder,
-        sources=sources_of(trial, lambda name: locate(name, data), base.transform, cache),
+        sources=sources_of(trial, find, base.transform, cache),
         should_stop=should_stop,
         report=report,
         checkpoint_minutes=config["minutes"],
         world=world,
+        look=partial(eye_of, trial, base, config.get("general", ()), find, cache),
     )
 
 

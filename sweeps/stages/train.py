@@ -26,7 +26,9 @@ from gelo.models.training.keeper import Keeper
 from gelo.models.training.run import Run
 from gelo.models.training.sampling import Batches
 from gelo.models.training.stream import Source, Stream
+from gelo.models.training.watch import NEVER
 from gelo.models.training.world import World
+from gelo.sweeps.stages.watch import Eye
 from gelo.sweeps.state.folder import TrialFolder
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.ledger.trial import Trial, split_of
@@ -65,11 +67,13 @@ def train(
     report: Callable[[dict[str, float]], None] = lambda row: None,
     checkpoint_minutes: float = 10,
     world: World | None = None,
+    look: Callable[[int, World], Eye] | None = None,
 ) -> bool:
     """Train `trial` from its last checkpoint to the end and publish `trained/`; False when stopped on request, after saving.
 
     sources: what its remedy's `data` names. report: see `gelo.models.training.loop.train`. world: of this process, where several train the
-    trial: each calls this with the same arguments, and rank 0 writes. Raises DivergedError, UserError (data), OSError (disk).
+    trial: each calls this with the same arguments, and rank 0 writes. look: (images that the tower trains on, world) -> what is looked at
+    while it trains; nothing where nothing is said. Raises DivergedError, UserError (data), OSError (disk).
     """
     entered = time.time()
     world = replace(world or World(), device=base.device)
@@ -88,16 +92,19 @@ def train(
     head = make_head(trial.head, base.dim, int(own.labels.max()) + 1, trial.seed, world).to(base.device)
     run = Run(base, model, head, settings, trial.seed, batches.steps, sources, world, transform=seen)
     if any(each.looks for each in trial.remedy.members()):
-        run.task = SplitSource(dataset, "train", shown, cache)
+        run.task = part_of(SplitSource(dataset, "train", shown, cache), settings.classes)
     stream = Stream(own, batches, trial.seed, seen, augmented=True)
+    eye = look(settings.epochs * batches.steps * settings.batch, world) if look is not None else Eye(NEVER)
     made_from = {
         "trial": trial.key, "base weights": base.vision_fingerprint, "data": dataset.fingerprint, "transform": seen.fingerprint,
         "version of the training step": version_of(trial), **{f"images of {s.name}": s.fingerprint for s in sources.values()},
         **text_of(trial, base),
+        **({"images that the remedy decides by": eye.decided_by} if eye.decided_by else {}),
     }  # fmt: skip
     keeper = Keeper(folder.checkpoints, made_from, trial.label, checkpoint_minutes)
     try:
-        finished = loop.train(run, trial.remedy.hooks(), stream, keeper, should_stop=should_stop, report=report)
+        hooks = trial.remedy.hooks()
+        finished = loop.train(run, hooks, stream, keeper, watch=eye.watch, should_stop=should_stop, report=report)
     except loop.DivergedError as error:
         raise loop.DivergedError(f"trial {trial.label}", error.faults) from None
     if not finished:
@@ -122,12 +129,14 @@ def train(
         "ranks": run.ranks,
         **_fingerprints(tower, base, shown),
         "source": trial.key,
+        **eye.told(run.curve),
     }
     with publish_folder(folder.trained) as place:
         tower.save(place)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
         save_file(weights, place / "head.safetensors")
         (place / "training.json").write_text(json.dumps(document))
+        eye.write(run.curve, place)
     if folder.checkpoints.exists():
         folder.checkpoints.fs.rm(folder.checkpoints.path, recursive=True)
     return True
@@ -141,11 +150,13 @@ def finish(
     *,
     dataset: Dataset | None = None,
     cache: Path | None = None,
+    validated: Callable[[Tower, Mapping[str, Tensor]], float] | None = None,
 ) -> None:
     """Publish `trained/` of a trial whose remedy makes it from what others trained. The head is its source's.
 
-    folders: of any trial. dataset, cache: of the task's images, which a remedy that `retrains` trains on. Raises UserError where one of
-    those was trained from other base weights, where a remedy cannot make a tower of them, and KeyError where the images are not there.
+    folders: of any trial. dataset, cache: of the task's images, which a remedy that `retrains` trains on. validated: the task's validation
+    metric of a tower with a head. Raises UserError where one of those was trained from other base weights, where a remedy cannot make a
+    tower of them, and KeyError where the images are not there.
     """
     source, sources = folders(trial.source), sources or {}
     now = {"base weights": base.vision_fingerprint, **text_of(trial, base)}
@@ -168,8 +179,10 @@ def finish(
     if any(each.retrains for each in trial.remedy.members()):
         if dataset is None or cache is None:
             raise KeyError(trial.training.data)
-        own = SplitSource(dataset, "train", shown, cache)
+        own = part_of(SplitSource(dataset, "train", shown, cache), trial.training.classes)
         bench = replace(bench, head=_head(trial, base, own, head), task=own, transform=shown)
+    if validated is not None:
+        bench = replace(bench, score=lambda each: validated(each, head))
     try:
         tower = trial.remedy.finish(tower, bench)
     except UserError as error:

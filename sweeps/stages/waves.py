@@ -5,7 +5,7 @@ Each reads the folders and does what is missing, so nothing here remembers what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,13 @@ from gelo.sweeps.stages.data import opened
 from gelo.sweeps.stages.decode import decode_images
 from gelo.sweeps.stages.embed import Subject, embed_jobs, jobs_of, pairs_of, subject_of
 from gelo.sweeps.stages.leaks import leaks_told
+from gelo.sweeps.stages.origin import training_of
 from gelo.sweeps.stages.outcome import Outcome, tags_of
 from gelo.sweeps.stages.pack import pack_all
 from gelo.sweeps.stages.score import score_jobs
 from gelo.sweeps.stages.stop import stops_on_signals
-from gelo.sweeps.stages.train import finish, sources_of, text_of, version_of
+from gelo.sweeps.stages.train import finish, sources_of
+from gelo.sweeps.stages.watch import validated
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.origins import refuse_others
 from gelo.sweeps.state.shown import shown_faults
@@ -40,6 +42,7 @@ from gelo.sweeps.tracking.tracker import Tracker
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.stream import Work
 from gelo.tasks.ledger.trial import Trial
+from gelo.tasks.ledger.watched import general_sets, unvalidated
 
 
 @dataclass
@@ -70,8 +73,7 @@ class Sweep:
             with waiting(f"the weights of {name} to be read", self.display.say):
                 self.bases[name] = load_backbone(name, self._weights(name))
         notes = {name: notes_for(name, self._weights(name)) for name in self.bases}
-        for note in (note for of_one in notes.values() for note in of_one):
-            self.display.say(escape(f"NOTE {note}"))
+        self._notes(note for of_one in notes.values() for note in of_one)
         data = Path(self.settings.data)
         self.pairs = pairs_of(self.spec, data)
         self.datasets = self._opened()
@@ -90,6 +92,7 @@ class Sweep:
         own = {name: base.transform for name, base in self.bases.items()}
         self.lost, faults = decode_images(self.pairs, own, self.datasets, self.cache, self.display)
         self._trouble(faults)
+        self._notes(unvalidated(self.trials, self.datasets))
         pack_all(self.trials, self.folder, self.datasets, self.cache, self.display)
         size = self.spec.resources.wave
         with stops_on_signals(self.display) as self.stop:
@@ -100,6 +103,10 @@ class Sweep:
                     self.outcome.stopped = self.stop.number
                     return self.outcome
         return self.outcome
+
+    def _notes(self, notes: Iterable[str]) -> None:
+        for note in notes:
+            self.display.say(escape(f"NOTE {note}"))
 
     def _wave(self, wave: Sequence[Trial]) -> None:
         todo = []
@@ -119,7 +126,7 @@ class Sweep:
         if todo:
             with self.display.stage("train", len(todo), "trials") as stage:
                 cache, data = str(self.cache), str(Path(self.settings.data).absolute())
-                given = {"cache": cache, "data": data, "weights": self.weights}
+                given = {"cache": cache, "data": data, "weights": self.weights, "general": general_sets(self.pairs)}
                 failures = train_all(todo, self.labels, self.folder, self.spec.resources, given, self.stop, stage)
             for trial in wave:
                 for each in trial.made_of:
@@ -144,7 +151,8 @@ class Sweep:
         try:
             sources = sources_of(trial, lambda name: self.datasets[name], base.transform, self.cache)
             own = self.datasets.get(trial.training.data) if trial.training else None
-            finish(trial, base, self.folder.trial, sources, dataset=own, cache=self.cache)
+            score = validated(trial, base, lambda name: self.datasets[name])
+            finish(trial, base, self.folder.trial, sources, dataset=own, cache=self.cache, validated=score)
         except KeyError as error:
             failure = {"kind": "user", "error": f"data set {error.args[0]}: not whole, as told before"}
         except UserError as error:
@@ -228,22 +236,14 @@ class Sweep:
         return Path(given) if given else None
 
     def _now(self, trial: Trial) -> dict[str, str]:
-        """What a training here would be of, as far as it is known."""
-        name = trial.training.data if trial.training else ""
-        data = {"data": self.datasets[name].fingerprint} if name in self.datasets else {}
-        known = [each for each in trial.learnt_from[1:] if each[0] in self.datasets]
-        shown = {f"images of {name}/{split}": self.datasets[name].fingerprint for name, split in known}
-        base = self.bases[trial.backbone].vision_fingerprint
-        texts = text_of(trial, self.bases[trial.backbone])
-        return {"base": base, **texts, "step": version_of(trial), **data, **shown}
+        return training_of(trial, self.bases[trial.backbone], self.datasets, self.pairs)
 
     def _opened(self) -> dict[str, Dataset]:
         found, faults = opened(self.spec, self.settings, self.cache, self.display)
         self._trouble(faults)
         if not found:
             raise UserError("data sets", list(self.outcome.faults))
-        if leaks := list(
-            shown_faults(shown_of(self.trials), self.pairs, found)
-        ):  # of sets that were made only now, too
+        leaks = list(shown_faults(shown_of(self.trials), self.pairs, found))  # of sets that were made only now, too
+        if leaks:
             raise UserError(f"sweep {self.spec.name}", leaks)
         return found

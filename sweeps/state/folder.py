@@ -4,7 +4,7 @@
 <storage>/<sweep>/bases.json                                fingerprints and files of the backbones' weights
 <storage>/<sweep>/trials/<key>/trial.json
                               checkpoints/epoch-0003/ ...    + DONE, until the trial is trained
-                              trained/{encoder,head}.safetensors, training.json + DONE
+                              trained/{encoder,head}.safetensors, training.json + DONE; curve.{json,safetensors} where it was looked at
                               results/<suite>/<data set>.{json,parquet}   + .classes.parquet, .curves.parquet where there are
                               failure.json                   a trial that failed for good, until it is tried again
 """
@@ -55,6 +55,11 @@ class TrialFolder:
     def training(self) -> dict[str, Any]:
         """training.json of a trained trial; {} before."""
         return json.loads((self.trained / "training.json").read_bytes()) if self.is_trained() else {}
+
+    def curve(self) -> list[dict[str, Any]]:
+        """The points of curve.json of a trial that was looked at while it trained; [] of any other."""
+        path = self.trained / "curve.json"
+        return list(json.loads(path.read_bytes())["points"]) if self.is_trained() and path.exists() else []
 
     def failure(self) -> dict[str, Any] | None:
         path = self.root / "failure.json"

@@ -28,6 +28,7 @@ def refuse_others(
     for trial in {each.key: each for one in trials for each in (one, *one.made_of)}.values():
         made = folder.trial(trial).training()
         made |= {f"images of {name}": of for name, of in made.get("sources", {}).items()}
+        made |= {f"watched {name}": of for name, of in made.get("watched", {}).items()}
         for key, value in now(trial).items() if made else ():
             if made.get(key, value) != value:
                 label, remedy = (

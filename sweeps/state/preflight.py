@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from gelo.sweeps.state.shown import shown_faults
 from gelo.tasks.data.catalogue import ENTRIES, entry_of, locate
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.ledger.trial import Trial
+from gelo.tasks.ledger.watched import CHOSEN, general_sets, named_validation
 
 
 def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
@@ -43,7 +44,7 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
     faults += [*_shared_weights(spec), *_texts(spec)]
     there: dict[str, Dataset] = {}
     trials = spec.trials()
-    trained_on = {trial.training.data for trial in trials if trial.training is not None}
+    learnt = dict.fromkeys(each for trial in trials for each in trial.learnt_from)
     for name in needed_datasets(spec, Path(settings.data)):
         if not is_done(Path(settings.data) / name):
             if name in spec.folders:
@@ -57,12 +58,14 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
             faults += error.faults
             continue
         there[name] = dataset
-        if name in trained_on and "train" not in dataset.card.splits:
-            faults.append(Fault(f"data: {name}", "no train split", "a data set to train on"))
+        for split in (split for of, split in learnt if of == name and split not in dataset.card.splits):
+            allowed = "a data set to train on" if split == "train" else f"one of {', '.join(dataset.card.splits)}"
+            faults.append(Fault(f"data: {name}", f"no {split} split", allowed))
     faults += _classes(trials, there)
     pairs, shown = pairs_of(spec, Path(settings.data)), shown_of(trials)
     faults += refused(shown, {name for name, _ in pairs}, spec.collection)
     faults += shown_faults(shown, pairs, there)
+    faults += _looks(spec, settings, pairs, there)
     for kind in ("morph", "spoof"):
         same = [name for name, protocol in pairs if protocol == kind and name in ENTRIES]
         if len(same) > 1:  # their metrics are named by attack or domain, and have one mean
@@ -99,6 +102,27 @@ def _classes(trials: Iterable[Trial], there: Mapping[str, Dataset]) -> Iterator[
         known = classes_of(name, there)
         if known and most > known:
             yield Fault(f"data: {name}", f"classes {most:,}", f"at most the {known:,} that it has")
+
+
+def _looks(
+    spec: SweepSpec, settings: Settings, pairs: Sequence[tuple[str, str]], there: Mapping[str, Dataset]
+) -> Iterator[Fault]:
+    """What trials are to be looked at by and is not there, each once. there: data sets that are on this machine."""
+    trials = [trial for trial in spec.trials() if trial.training is not None]
+    for name, split in dict.fromkeys(filter(None, map(named_validation, trials))):
+        if name in there and split not in there[name].card.splits:
+            allowed = f"one of {', '.join(each for each in there[name].card.splits if each != 'test') or '(none)'}"
+            yield Fault(f"watch.validation: {name}", f"no {split} split", allowed)
+    deciding = next((trial for trial in trials if trial.remedy.watching), None)
+    data = Path(settings.data)
+    seen = [
+        name
+        for name in general_sets(pairs)
+        if (set(CHOSEN) & set(there[name].card.splits) if name in there else "probe" in entry_of(name, data).protocols)
+    ]
+    if deciding is not None and not seen:
+        found = f"no zero-shot set with validation images, which {deciding.label} decides by"
+        yield Fault("evaluate", found, f"zero_shot, and a set with one of the splits {', '.join(CHOSEN)}")
 
 
 def weights_told(spec: SweepSpec) -> list[str]:

@@ -12,12 +12,15 @@ from gelo.tasks.data.catalogue import ENTRIES
 from gelo.tasks.data.defined import reads_of
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.ledger.trial import Training, Trial
+from gelo.tasks.ledger.watched import named_validation
 
 
 def needed_datasets(spec: SweepSpec, data: Path) -> list[str]:
-    """Every data set that the sweep trains on, shows to a remedy or evaluates, once."""
-    learnt = [name for trial in spec.trials() for name, _ in trial.learnt_from]
-    return list(dict.fromkeys([*learnt, *(name for name, _ in pairs_of(spec, data))]))
+    """Every data set that the sweep trains on, shows to a remedy, chooses by or evaluates, once."""
+    trials = spec.trials()
+    learnt = [name for trial in trials for name, _ in trial.learnt_from]
+    chosen = [place[0] for trial in trials if (place := named_validation(trial)) is not None]
+    return list(dict.fromkeys([*learnt, *chosen, *(name for name, _ in pairs_of(spec, data))]))
 
 
 def classes_of(name: str, there: Mapping[str, Dataset]) -> int:

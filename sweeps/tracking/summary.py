@@ -1,13 +1,14 @@
-"""From the result files of a trial to the metrics that MLflow gets: results, training curves, averages and GELO.
+"""From the result files of a trial to the metrics that MLflow gets: results, training and forgetting curves, averages and GELO.
 
-The files are the truth: MLflow gets all that stands in them now, and nothing else; only a training row has a step: how many were
-done at the end of its epoch.
+The files are the truth: MLflow gets all that stands in them now, and nothing else; only a training row and a look have a step: how many
+were done by then.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from gelo.models.words import counted
 from gelo.sweeps.stages.embed import Subject
@@ -25,6 +26,7 @@ from gelo.tasks.results import Result
 
 WHOLE = (*(f"{suite}/" for suite in suites()), "gelo/")  # beginnings of the names that `metrics_of` says all of
 HEADLINE = ("trials/", "gelo/", "gain/")  # of a sweep's own run, as the report gives them
+_LOOKS = {"validation": "general_validation", "test": "general_test", "task": "task"}  # of a point of a curve
 _TRAINING = ("loss", "images_per_second")  # of a row; and the losses that remedies add, loss_NAME
 
 
@@ -92,6 +94,7 @@ def metrics_of(subject: Subject, baseline: Subject, pairs: Sequence[tuple[str, s
         for name in row
         if name in _TRAINING or name.startswith("loss_")
     ]
+    metrics += _looks(subject.folder.curve()) if subject.trial.trains else []
     for suite in averaged():
         after, before = average(subject, suite, pairs), average(baseline, suite, pairs)
         if after.value is not None:
@@ -100,6 +103,14 @@ def metrics_of(subject: Subject, baseline: Subject, pairs: Sequence[tuple[str, s
         if kept is not None and subject is not baseline:
             metrics.append(Metric(f"gelo/{suite}{mean_of(subject, suite, pairs).removeprefix(MEAN)}", kept))
     return metrics
+
+
+def _looks(points: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
+    """The forgetting curve by step; what a look lacks is not there."""
+    for point in points:
+        named = {f"forgetting/{name}": point[key] for key, name in _LOOKS.items() if key in point}
+        named |= {f"forgetting/{name}/top1": value for name, value in point["sets"].items()}
+        yield from (Metric(name, value, int(point["step"])) for name, value in named.items())
 
 
 def inputs_of(subject: Subject, datasets: Mapping[str, Dataset], results: Iterable[Result]) -> list[Input]:

@@ -57,10 +57,8 @@ class Entry:
         return builders[self.name](root)
 
 
-LEARNT = (
-    "training",
-    "reference",
-)  # roles that are no protocol: a task trains on it; remedies see it, and nothing is scored on it
+# roles that are no protocol: a task trains on it; remedies see it; it is chosen by: nothing is scored on the last two
+LEARNT = ("training", "reference", "validation")
 _MINI_GENERAL = ("shapes", "textures", "colours", "counts", "signs", "scripts", "scenes", "flags", "digits")
 GENERAL = ("zero_shot", "probe")  # of a set with a train split, and of a user's own whose card says nothing
 _BESIDE = ("imagenet",)  # prepared and scored where a user asks for it; the paper has no such column
@@ -81,6 +79,10 @@ OWN: dict[str, Entry] = {
         Entry("templates", "miniature", ("templates",), builder="gelo.tasks.mini.faces"),
         Entry("morphs", "miniature", ("training", "morph"), classes=2, builder="gelo.tasks.mini.morphs"),
         Entry("spoofs", "miniature", ("training", "spoof"), classes=2, builder="gelo.tasks.mini.spoofs"),
+        *(
+            Entry(f"{name}_val", "miniature", ("validation",), builder=f"gelo.tasks.mini.{name}")
+            for name in ("faces", "morphs", "spoofs")
+        ),
         *(
             Entry(
                 set_.name,

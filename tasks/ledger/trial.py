@@ -19,6 +19,27 @@ from gelo.tasks.training.base import Augment
 from gelo.tasks.training.preprocess import Preprocess
 
 
+class Looks(Spec):
+    """What is looked at while a trial trains: its forgetting curve, and what a budget is kept by (docs/protocols.md).
+
+    points: looks after that at the untouched tower, evenly spaced, the last at the end; 0: none at all. images: of each look, so many
+    validation images of the general sets, so many of their test images, and at most so many of the task's validation images; 0: as many as
+    keep all looks within 5 % of the training's arithmetic, from 8 to 666. validation: of the task, "data set/split" (`val` where no split
+    is named), never a test split; none: gelo's own where the task's data are, else the `val` split of the training set.
+    """
+
+    points: int = Field(default=5, ge=0)
+    images: int = Field(default=0, ge=0)
+    validation: str | None = None
+
+    @field_validator("validation")
+    @classmethod
+    def _no_test_split(cls, value: str | None) -> str | None:
+        if value is not None and value.partition("/")[2] == "test":
+            raise ValueError("what is chosen by test images says nothing on them: another split")
+        return value
+
+
 class Training(Optimisation):
     """Data, optimiser and schedule of a fine-tuning run. Rates per step of AdamW; schedules step once an epoch, but the warm-up.
 
@@ -34,6 +55,7 @@ class Training(Optimisation):
     minutes at each start. fused: all of AdamW in one kernel; rounds otherwise in the last bit. deterministic: on a GPU the same bits in
     every run on the same kind of GPU, where torch has such kernels (it warns where not); attention in fp32 is slower and larger for it;
     false: the fastest kernels. On CPUs every run gives the same bits anyway.
+    watch: what is looked at while it trains, below.
     """
 
     data: str
@@ -41,6 +63,7 @@ class Training(Optimisation):
     preprocess: Preprocess = joined("backbone")
     per_identity: int = joined(4, ge=1, validate_default=True)
     classes: int | None = joined(None, ge=2)
+    watch: Looks = joined(Looks())
 
     @field_validator("per_identity")
     @classmethod

@@ -1,5 +1,5 @@
-"""Face recognition in miniature: `faces` to train on; `pairs`, `pose`, `age` and `templates` to verify on. No identity
-is in two of them.
+"""Face recognition in miniature: `faces` to train on, `faces_val` to choose by; `pairs`, `pose`, `age` and `templates` to
+verify on. No identity is in two of them.
 
 The forms are those of CASIA-WebFace, LFW, CPLFW/CFP-FP, CALFW/AgeDB-30 and IJB-C (docs/protocols.md, 1 and 6), the
 numbers small: ten folds that share no subject, as many genuine as impostor pairs in each; templates of several media,
@@ -31,7 +31,7 @@ from gelo.tasks.mini.worlds.canvas import Rng, generator
 
 SOURCE = "tasks/mini/faces.py"
 LICENCE = "Apache-2.0 (generated)"
-TRAIN_IDENTITIES, TRAIN_IMAGES = 150, 8
+TRAIN_IDENTITIES, TRAIN_IMAGES, VAL_IDENTITIES = 150, 8, 80
 FOLDS, FOLD_SUBJECTS = 10, 10
 TEMPLATE_SUBJECTS = 40
 Sampler = Callable[[Rng], View]
@@ -61,6 +61,23 @@ def build_identities(root: Path, set_: str, names: tuple[str, ...]) -> Dataset:
 
     return write_dataset(
         root, name=set_, version="1", scale="miniature", classes=names, splits={"train": train()}, columns=("subject",),
+        source=SOURCE, licence=LICENCE,
+    )  # fmt: skip
+
+
+def build_faces_val(root: Path) -> Dataset:
+    """Split val: 80 identities x 6 captures, label = identity, nobody of `faces` or of the tests: what is chosen by while training."""
+    names = tuple(f"v{i:03d}" for i in range(VAL_IDENTITIES))
+    samplers: tuple[Sampler, ...] = (wild, wild, frontal, profile, young, old)
+
+    def val() -> Iterator[Record]:
+        for j, sampler in enumerate(samplers):
+            for label, name in enumerate(names):
+                image = portrait(person("faces_val", label), sampler, "faces_val", label, j)
+                yield Record(f"{name}/{j}", image, label, {"subject": name})
+
+    return write_dataset(
+        root, name="faces_val", version="1", scale="miniature", classes=names, splits={"val": val()}, columns=("subject",),
         source=SOURCE, licence=LICENCE,
     )  # fmt: skip
 
@@ -184,5 +201,6 @@ def _detector_score(view: View) -> float:
 
 
 BUILDERS: dict[str, Callable[[Path], Dataset]] = {
-    "faces": build_faces, "pairs": build_pairs, "pose": build_pose, "age": build_age, "templates": build_templates,
+    "faces": build_faces, "faces_val": build_faces_val, "pairs": build_pairs, "pose": build_pose, "age": build_age,
+    "templates": build_templates,
 }  # fmt: skip

@@ -36,8 +36,8 @@ from gelo.tasks.mini.face_surface import surface
 from gelo.tasks.mini.worlds.canvas import SIZE, Plane, Rng, generator, patches
 
 CLASSES = ("morph", "bona_fide")
-TRAIN_SUBJECTS, TEST_SUBJECTS = 200, 50
-TRAIN_EACH, TEST_EACH = 500, 100
+TRAIN_SUBJECTS, TEST_SUBJECTS, VAL_SUBJECTS = 200, 50, 60
+TRAIN_EACH, TEST_EACH, VAL_EACH = 500, 100, 150
 INEXACT = 1.6  # how far a landmark finder may be off, in pixels
 
 _columns, _rows = np.meshgrid(np.arange(SIZE, dtype=np.float64), np.arange(SIZE, dtype=np.float64))
@@ -83,6 +83,15 @@ def blend(a: Identity, b: Identity, rng: Rng) -> Picture:
     return _store(grain(soften(drawn, view.blur), rng, 0.25 * view.noise), rng)
 
 
+def paste(a: Identity, b: Identity, rng: Rng) -> Picture:
+    """Face swap: the inner face of the mean identity, photographed in the same view, set into the first one's photograph."""
+    view = passport(rng)
+    whole = photograph(scene(a, view, rng), view, rng)
+    inner = photograph(scene(average(a, b, rng.uniform(0.4, 0.6)), view, rng), view, rng)
+    mixed = whole + _inner_face(a, view)[..., None] * (inner - whole)
+    return _store(soften(mixed, rng.uniform(0.3, 1.0)), rng)
+
+
 def bend(picture: Picture, source: NDArray[np.float64], target: NDArray[np.float64]) -> Picture:
     """Move what lies at the `source` points (P, 2) to the `target` points; between them displacements are weighted by 1 / distance^4."""
     total: Plane = np.full((SIZE, SIZE), 1e-4)
@@ -120,10 +129,19 @@ def build_morphs(root: Path) -> Dataset:
     )  # fmt: skip
 
 
+def build_morphs_val(root: Path) -> Dataset:
+    """Split val: 150 bona fide, 150 `paste`, a generator that neither training nor tests have; 60 other subjects."""
+    return write_dataset(
+        root, name="morphs_val", version="1", scale="miniature", classes=CLASSES,
+        splits={"val": _split("val", ("paste",), VAL_SUBJECTS, VAL_EACH)},
+        columns=("attack", "subject"), source="tasks/mini/morphs.py", licence="Apache-2.0 (generated)",
+    )  # fmt: skip
+
+
 def _split(split: str, attacks: tuple[str, ...], subjects: int, each: int) -> Iterator[Record]:
     """`each` images of every kind, kinds in turn; the subject of a morph is its pair, smaller number first."""
     people = [person("morphs", split, i) for i in range(subjects)]
-    makers = {"warp": warp, "blend": blend}
+    makers = {"warp": warp, "blend": blend, "paste": paste}
     for number in range(each):
         first = number % subjects
         second = (first + 1 + (number // subjects) * 7) % subjects
@@ -138,4 +156,4 @@ def _split(split: str, attacks: tuple[str, ...], subjects: int, each: int) -> It
             yield Record(f"{split}/{attack}/{number:03d}", png(picture), int(attack == "bona_fide"), columns)
 
 
-BUILDERS: dict[str, Callable[[Path], Dataset]] = {"morphs": build_morphs}
+BUILDERS: dict[str, Callable[[Path], Dataset]] = {"morphs": build_morphs, "morphs_val": build_morphs_val}

@@ -51,7 +51,7 @@ CLASSES = ("attack", "bona_fide")
 ATTACKS = ("print", "replay", "mask")
 PRESENTATIONS = ("bona_fide_0", "bona_fide_1", "print_0", "replay_0", "mask_0")
 FRAMES = 3
-SUBJECTS = {"train": 20, "dev": 5, "test": 8}  # in every domain; no subject is in two splits or domains
+SUBJECTS = {"train": 20, "dev": 5, "test": 8, "val": 10}  # in every domain; no subject is in two splits or domains
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,11 @@ DOMAINS: dict[str, Domain] = {
     "d": Domain(
         1.0, 0.040, 0.30, 0.35, (1.04, 1.04, 0.94), (0.10, 0.95), (0.45, 0.75), 7
     ),  # outdoors, phone, strong compression
+}
+
+VAL_DOMAINS: dict[str, Domain] = {
+    "e": Domain(0.6, 0.050, 0.10, 0.15, (0.96, 1.02, 1.04), (0.35, 0.80), (0.25, 0.50), 3),  # shop, built-in camera
+    "f": Domain(0.9, 0.035, -0.08, 0.30, (1.05, 1.00, 0.90), (0.15, 0.60), (0.35, 0.70), 6),  # corridor, door camera
 }
 
 
@@ -187,8 +192,17 @@ def build_spoofs(root: Path) -> Dataset:
     )  # fmt: skip
 
 
+def build_spoofs_val(root: Path) -> Dataset:
+    """Split val: 300 frames of e and f, cameras and subjects that neither training nor tests have."""
+    return write_dataset(
+        root, name="spoofs_val", version="1", scale="miniature", classes=CLASSES, splits={"val": _split("val", "ef")},
+        columns=("attack", "subject", "video", "domain"), source="tasks/mini/spoofs.py", licence="Apache-2.0 (generated)",
+    )  # fmt: skip
+
+
 def _split(split: str, domains: str) -> Iterator[Record]:
     for name in domains:
+        domain = {**DOMAINS, **VAL_DOMAINS}[name]
         for number in range(SUBJECTS[split]):
             subject = f"{split}{number:02d}"
             who = person("spoofs", name, subject)
@@ -196,10 +210,10 @@ def _split(split: str, domains: str) -> Iterator[Record]:
                 attack, video = presentation[:-2], f"{name}/{subject}/{presentation}"
                 for k in range(FRAMES):
                     rng = generator("spoofs", video, k)
-                    view = _view(DOMAINS[name], generator("spoofs", video), rng)
-                    picture = frame(who, view, attack, DOMAINS[name], generator("presentation", video), rng)
+                    view = _view(domain, generator("spoofs", video), rng)
+                    picture = frame(who, view, attack, domain, generator("presentation", video), rng)
                     columns = {"attack": attack, "subject": f"{name}/{subject}", "video": video, "domain": name}
                     yield Record(f"{video}_{k}", png(picture), int(attack == "bona_fide"), columns)
 
 
-BUILDERS: dict[str, Callable[[Path], Dataset]] = {"spoofs": build_spoofs}
+BUILDERS: dict[str, Callable[[Path], Dataset]] = {"spoofs": build_spoofs, "spoofs_val": build_spoofs_val}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gelo.models.heads import HeadKind
 
@@ -24,12 +27,29 @@ class Gain:
 
 
 @dataclass(frozen=True, slots=True)
+class Validation:
+    """The task's validation metric, `metric` its full name, in [0, 1], higher = better: what soups, budgets and schedulers choose by, and
+    never what is reported.
+
+    chosen(labels (N,), count, rng) -> rows, score(features (n, d), labels (n,), detector) -> value: tasks/training/validation.py. detector:
+    whether the images are shown as the trained head's tests show them, and its (weight, bias) handed over; else by the backbone's.
+    data: gelo's own validation images by collection, "data set/split"; where there are none those of the training set's `val` split.
+    """
+
+    metric: str
+    chosen: Callable[[NDArray[np.integer], int, np.random.Generator], NDArray[np.int64]]
+    score: Callable[[NDArray[np.floating], NDArray[np.integer], Any], float]
+    detector: bool = False
+    data: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One specialised task. `data`, `defaults`, `lora` and `gain` are keyed by collection; `suite` is the prefix of its metrics: where it
     is that of a protocol's trained head (`mad`, `pad`), the trained head is scored.
 
     defaults: fields of `tasks.ledger.trial.Training` but `data`. by_adaptation: those that an adaptation has otherwise. lora: fields of
-    `models.adapt.Lora`. question: what the report asks of the gain.
+    `models.adapt.Lora`. question: what the report asks of the gain. validation: None for a task that nothing is chosen by.
     """
 
     name: str
@@ -41,3 +61,4 @@ class Task:
     by_adaptation: Mapping[str, Mapping[str, Mapping[str, object]]] = field(default_factory=dict)
     gain: Mapping[str, Gain] = field(default_factory=dict)
     question: str = ""
+    validation: Validation | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gelo.models.heads import CosFace
-from gelo.tasks.training.base import Gain, Task
+from gelo.tasks.training.base import Gain, Task, Validation
+from gelo.tasks.training.validation import identities, verification
 
 _VERIFICATION = tuple(f"fr/{name}/accuracy" for name in ("lfw", "cfp_fp", "agedb_30", "calfw", "cplfw"))
 
@@ -32,4 +33,5 @@ TASK = Task(
         "paper": Gain(_VERIFICATION, _VERIFICATION),
     },
     question="How much verification accuracy does training on faces gain?",
+    validation=Validation("fr/validation/accuracy", identities, verification, data={"miniature": "faces_val/val"}),
 )  # fmt: skip

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gelo.models.heads import Binary
-from gelo.tasks.training.base import Gain, Task
+from gelo.tasks.training.base import Gain, Task, Validation
+from gelo.tasks.training.validation import balanced, detection
 
 TASK = Task(
     name="morphs",
@@ -28,4 +29,7 @@ TASK = Task(
     by_adaptation={"miniature": {"lora": {"lr_backbone": 3e-3}}},  # how the miniature rates were chosen: docs/demo.md
     gain=dict.fromkeys(("miniature", "paper"), Gain(("mad/mean/eer",), ("mad_text/mean/eer",))),
     question="How much does a morph detector gain on text prompts (mean EER, lower is better)?",
+    validation=Validation(
+        "mad/validation/one_minus_eer", balanced, detection, detector=True, data={"miniature": "morphs_val/val"}
+    ),
 )  # fmt: skip

@@ -48,6 +48,10 @@ class FirstClasses:
         """See Source."""
         return self._source.column(name)[self._rows]
 
+    def prompts(self) -> list[list[str]]:
+        """See Source."""
+        return self._source.prompts()[: self._classes]
+
     def classifier(self, base: Encoder) -> torch.Tensor:
         """See Source: (d, classes)."""
         return self._source.classifier(base)[:, : self._classes]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gelo.models.heads import Binary
-from gelo.tasks.training.base import Gain, Task
+from gelo.tasks.training.base import Gain, Task, Validation
+from gelo.tasks.training.validation import balanced, detection
 
 TASK = Task(
     name="spoofs",
@@ -28,4 +29,7 @@ TASK = Task(
     by_adaptation={"miniature": {"lora": {"lr_backbone": 3e-3}}},  # how the miniature rates were chosen: docs/demo.md
     gain=dict.fromkeys(("miniature", "paper"), Gain(("pad/mean/hter",), ("pad_text/mean/hter",))),
     question="How much does a spoof detector gain on text prompts (mean HTER, lower is better)?",
+    validation=Validation(
+        "pad/validation/one_minus_eer", balanced, detection, detector=True, data={"miniature": "spoofs_val/val"}
+    ),
 )  # fmt: skip

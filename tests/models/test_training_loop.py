@@ -23,6 +23,7 @@ from gelo.models.remedies import (
     PMG,
     REMEDIES,
     ZSCL,
+    Budget,
     Counterfactual,
     Distill,
     Hooks,
@@ -40,7 +41,7 @@ from tests.models.toy_run import STEPS, Ended, go
 NEUTRAL: list[RemedySpec] = [
     L2SP(strength=0), Distill(strength=0), Distill(strength=0, distance="cosine"), EMA(decay=0), EMA(rule="mean", start=0.99),
     EWC(reference="noise/train", strength=0, images=4), Replay(reference="noise/train", strength=0, batch=4),
-    PMG(reference="noise/train", weight=0, epsilon=0), Counterfactual(reference="noise/train", weight=0), FLYP(weight=0),
+    PMG(reference="noise/train", weight=0, epsilon=0), Counterfactual(reference="noise/train", weight=0), FLYP(weight=0), Budget(share=0),
     Stack(remedies=(L2SP(strength=0), Replay(reference="noise/train", strength=0, batch=4), EMA(decay=0))),
     Distill(strength=0, layers="inner"), Distill(strength=0, on="reference", reference="noise/train", batch=4),
     LwF(reference="noise/train", strength=0), ZSCL(reference="noise/train", strength=0, batch=4, every=0), SupCon(strength=0),
@@ -50,7 +51,7 @@ ACTIVE: list[RemedySpec] = [
     L2SP(strength=0.1), Distill(strength=2.0), Distill(distance="cosine"), EMA(decay=0.5), EMA(rule="mean", every=2, start=0.2),
     EWC(reference="noise/train", strength=50.0, images=4), Replay(reference="noise/train", batch=4),
     PMG(reference="noise/train"), PMG(reference="noise/train", epsilon=0),
-    Counterfactual(reference="noise/train", batch=2, grid=2, most=4), FLYP(),
+    Counterfactual(reference="noise/train", batch=2, grid=2, most=4), FLYP(), Budget(share=0.8),
     Stack(remedies=(Distill(), Replay(reference="noise/train", batch=4), Replay(reference="noise/train", batch=2), EMA(decay=0.9))),
     Distill(strength=100.0, layers="inner"), Distill(on="reference", reference="noise/train", batch=4), LwF(reference="noise/train"),
     ZSCL(reference="noise/train", batch=4, every=2, l2=0.1), SupCon(), SelectiveCalibration(), LanguageContrast(),
@@ -101,12 +102,12 @@ def test_left_in_the_middle_it_ends_on_the_same_bits(
 ) -> None:
     whole = go(encoder, adaptation, tmp_path / "whole", remedy)
     for call in (1, 2):
-        assert not go(encoder, adaptation, tmp_path / "left", remedy, stop_after=2).finished
+        assert not go(encoder, adaptation, tmp_path / "left", remedy, stop_after=3 - call).finished
         torch.manual_seed(call)  # a fresh process has another random state
         np.random.seed(call)
     ended = go(encoder, adaptation, tmp_path / "left", remedy)
     assert ended.finished and same(whole, ended) and losses(whole) == losses(ended)
-    assert ended.run.step == STEPS
+    assert ended.run.step == whole.run.step and (ended.run.step == STEPS or isinstance(remedy, Budget))
 
 
 @pytest.mark.parametrize("remedy", ACTIVE, ids=lambda remedy: remedy.label)
@@ -116,9 +117,8 @@ def test_a_remedy_that_acts_ends_elsewhere_and_its_losses_are_told(
     plain, with_it = (go(encoder, Full(), tmp_path / name, each) for name, each in (("a", None), ("b", remedy)))
     assert not same(plain, with_it)
     added = {name for name in losses(with_it)[0] if name.startswith("loss_")}
-    kinds = [
-        each.label.partition("(")[0] for each in remedy.members() if not isinstance(each, EMA | SelectiveCalibration)
-    ]
+    silent = EMA | SelectiveCalibration | Budget
+    kinds = [each.label.partition("(")[0] for each in remedy.members() if not isinstance(each, silent)]
     assert len(added) == len(kinds), "each is told, and none is told twice under one name"
     assert all(any(name.startswith(f"loss_{kind}") for kind in kinds) for name in added)
 

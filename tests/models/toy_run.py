@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,14 @@ from gelo.models.encoder import Encoder
 from gelo.models.heads import Binary, HeadSpec
 from gelo.models.heads.head import Head, make_head
 from gelo.models.remedies import NoRemedy, RemedySpec
+from gelo.models.tower import Tower
 from gelo.models.training import loop
 from gelo.models.training.keeper import Keeper
 from gelo.models.training.run import Run
 from gelo.models.training.sampling import Batches
 from gelo.models.training.settings import Optimisation
 from gelo.models.training.stream import Stream
+from gelo.models.training.watch import Seen, Watch
 from gelo.models.training.world import World
 
 IMAGES, BATCH, EPOCHS = 28, 8, 2
@@ -87,6 +89,25 @@ def settings(**changes: Any) -> Optimisation:
     return Optimisation.model_validate(plain | changes)
 
 
+def watching(encoder: Encoder, points: int = 3) -> Watch:
+    """Looks at how far the weights went: `validation` falls from 1, `test` is of noise told by its prompts, `task` of the head's length."""
+    shown = Noise(5, encoder.transform.size, encoder.dim, classes=4, name="general/test")
+    start = encoder.visual_state()
+
+    def measure(tower: Tower, head: Mapping[str, Tensor]) -> Seen:
+        network = tower.encoder(encoder).visual
+        features = network(encoder.transform.normalise(torch.from_numpy(shown.pixels)))
+        right = ((features @ shown.classifier(encoder)).argmax(1).numpy() == shown.labels).astype(np.uint8)
+        far = (
+            sum(float((tensor - start[name]).double().square().sum()) for name, tensor in tower.weights.items()) ** 0.5
+        )
+        length = sum(float(tensor.double().square().sum()) for tensor in head.values()) ** 0.5
+        torch.rand(3)  # what a measure draws is its own
+        return Seen(length / (1 + length), 1 / (1 + far), float(right.mean()), {"noise": float(right.mean())}, right)
+
+    return Watch(measure, points, "noise", headed=True)
+
+
 def go(
     encoder: Encoder,
     adaptation: AdaptationSpec,
@@ -98,6 +119,7 @@ def go(
     world: World | None = None,
     stop_after: int | None = None,
     report: Callable[[dict[str, float]], None] = lambda row: None,
+    watch: Watch | None = None,
     data: str = "one",
     **changes: Any,
 ) -> Ended:
@@ -121,5 +143,6 @@ def go(
 
     keeper = Keeper(folder, {"data": data, "weights": encoder.vision_fingerprint})
     stream = Stream(source, batches, 3, encoder.transform, augmented=True)
-    finished = loop.train(run, chosen.hooks(), stream, keeper, should_stop=should_stop, report=report)
+    seen = watch or (watching(encoder) if chosen.watching else Watch())
+    finished = loop.train(run, chosen.hooks(), stream, keeper, watch=seen, should_stop=should_stop, report=report)
     return Ended(finished, run, model, made)

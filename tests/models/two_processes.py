@@ -20,6 +20,7 @@ from gelo.models.remedies import (
     L2SP,
     PMG,
     ZSCL,
+    Budget,
     Counterfactual,
     Distill,
     LanguageContrast,
@@ -64,10 +65,12 @@ CASES: dict[str, tuple[AdaptationSpec, RemedySpec | None, int]] = {
     "flyp": (Lora(rank=4), FLYP(), 1),
     "flyp both": (Full(towers="both"), FLYP(task_weight=0), 1),
     "flyp neutral": (Full(towers="both"), FLYP(weight=0), 1),
+    "budget": (Full(), Budget(share=0.5), 1),
     "accumulate": (Lora(rank=4), Replay(reference="noise/train", batch=4), 2),
 }
 # 23 classes: one process holds 12 of them, the other 11
 HEADS: dict[str, HeadSpec] = {"cosface": CosFace(), "sampled": AdaFace(sample=0.6), "few": CosFace(sample=0.1)}
+HEADS["budget"] = CosFace()
 CASES |= {"cosface": (Lora(rank=4), None, 1), "sampled": (Lora(rank=4), None, 1), "few": (LpFt(), None, 2)}
 HEADS["selective"] = CosFace(scale=8.0)  # its columns lie on two processes
 CASES["selective"] = (Lora(rank=4), SelectiveCalibration(selective=5), 1)

@@ -24,12 +24,15 @@ pytestmark = pytest.mark.slow
 NAMES = [*faces.BUILDERS, *morphs.BUILDERS, *spoofs.BUILDERS]
 GOLDEN: dict[str, str] = {
     "faces": "f5f397c119666ae0",
+    "faces_val": "b5f8faa27dbde61f",
     "pairs": "5d4c1e5c4e8d7ab1",
     "pose": "ef36ac513eb010f7",
     "age": "87c12493fc1639f9",
     "templates": "6cd6c7b660edd8a7",
     "morphs": "1e8db86df7b0f144",
+    "morphs_val": "63a330385d635118",
     "spoofs": "64c380a01a177153",
+    "spoofs_val": "fa76ea8c3df1e841",
 }
 
 

@@ -152,6 +152,7 @@ SETS = {  # the protocols of catalogue.ENTRIES
     ("zero_shot", "worst_group"): ["shapes_shifted", "imagenet_v2", "imagenet"],
     ("reference",): ["reference"],
     ("training",): ["faces", "crowd", "ms1mv2", "casia_webface", "webface4m", "smdd", "oulu_casia_msu"],
+    ("validation",): ["faces_val", "morphs_val", "spoofs_val"],
     ("verification",): ["pairs", "pose", "age", "lfw", "cfp_fp", "agedb_30", "calfw", "cplfw"],
     ("templates",): ["templates"],
     ("training", "morph"): ["morphs"],
