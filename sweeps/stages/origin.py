@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from gelo.models.encoder import Encoder
 from gelo.sweeps.stages.train import text_of, version_of
-from gelo.sweeps.stages.watch import decided_by
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.ledger.trial import Trial
+from gelo.tasks.ledger.watched import decided_by
 
 
 def training_of(
