@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,17 +56,25 @@ class Comparison:
     baseline: Mapping[str, str]
     general: Mapping[str, General]
 
+    @cached_property
+    def _metrics(self) -> dict[tuple[str, str], tuple[float, float]]:
+        """(trial, metric) -> value and standard error, of the first result that has it."""
+        rows = self.runs.metrics
+        columns = zip(
+            rows["trial"], rows["metric"], rows["value"], (rows["high"] - rows["low"]) / (2 * Z95), strict=True
+        )
+        found: dict[tuple[str, str], tuple[float, float]] = {}
+        for trial, metric, value, error in columns:
+            found.setdefault((trial, metric), (float(value), float(error)))
+        return found
+
     def value(self, trial: str, metric: str) -> float:
         """One metric of one trial as a fraction; NaN when it is not there."""
-        rows = self.runs.metrics
-        found = rows.loc[(rows["trial"] == trial) & (rows["metric"] == metric), "value"]
-        return float(found.iloc[0]) if len(found) else float("nan")
+        return self._metrics.get((trial, metric), (math.nan, math.nan))[0]
 
     def error(self, trial: str, metric: str) -> float:
         """Its standard error, from the 95 % interval; NaN without one."""
-        rows = self.runs.metrics
-        found = rows[(rows["trial"] == trial) & (rows["metric"] == metric)]
-        return float((found["high"] - found["low"]).mean()) / (2 * Z95)
+        return self._metrics.get((trial, metric), (math.nan, math.nan))[1]
 
     def measures(self, task: str) -> Gain:
         """What a task is measured by on this sweep's collection; nothing for an unknown one."""
