@@ -22,9 +22,9 @@ _TITLES = {
         "At equal gain",
         "What each approach keeps when it has gained as much as another; below it half of the 95 % interval, from the test images and the "
         "seeds where there are several. Gain: points on the task. Kept: accuracy over that of the untouched backbone. Kept at 90 %: "
-        "zero-shot, where 90 % of the best validation gain of the backbone and task is first crossed. Area: mean of kept over gain. Hypervolume: what "
-        "its points and settings dominate, from gain 0, kept 0. Settings are chosen on validation data. Grey: without a remedy. Memory: "
-        "predicted.",
+        "zero-shot, where 90 % of the best validation gain of the backbone and task is first crossed. Area: mean of kept over gain. "
+        "Hypervolume: what its points and settings dominate, from gain 0, kept 0. Settings are chosen on validation data. Grey: without a "
+        "remedy. Memory: predicted.",
     ),
     "zero_shot": ("Zero-shot accuracy", "Top-1, per cent; below it the change to the trial's own baseline, in points."),
     "linear_probe": (

@@ -29,7 +29,12 @@ class Measure:
         """The mean over seeds."""
         return float(np.mean(list(self.values.values())))
 
-    def interval(values: Sequence[float], error: float, level: float = 0.95) -> tuple[float, float]:
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """See `interval`."""
+        return interval(list(self.values.values()), float(self.draws.std(ddof=1)), level)
+
+
+def interval(values: Sequence[float], error: float, level: float = 0.95) -> tuple[float, float]:
     """(low, high) of the mean of the seeds' values, whose images' standard error is `error`: see `spanned`. One seed: the images alone.
 
     Seeds share their test images, so that error does not shrink with their number; the spread between n seeds is known by n - 1 degrees.

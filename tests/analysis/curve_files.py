@@ -82,9 +82,13 @@ APPROACHES = {  # kind -> (share of the best gain in the end, kept in the end)
 
 
 def mitigation(
-    storage: Path, *, seeds: Sequence[int] = (0, 1, 2), backbones: Sequence[str] = ("mini-s", "mini-l")
+    storage: Path,
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    backbones: Sequence[str] = ("mini-s", "mini-l"),
+    approaches: Sequence[str] = tuple(APPROACHES),
 ) -> Path:
-    """Faces with a setting or two of each of `APPROACHES`, interpolations of what was trained without one, and a soup."""
+    """Faces with a setting or two of each approach, interpolations of what was trained without one, and a soup."""
     root = write_sweep(storage, "mitigation", backbones=list(backbones))
     for size, backbone in enumerate(backbones):
         write_scores(write_trial(root, f"base{size}", backbone, "none"), 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Intervals over test images and seeds: standard errors in closed form and by scipy, Student's interval, and how often the truth is held."""
+"""Intervals over test images and seeds: standard errors in closed form and by scipy, Student's interval, how often the truth is held."""
 
 from __future__ import annotations
 
