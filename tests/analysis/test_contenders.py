@@ -118,7 +118,11 @@ def test_the_ends_of_merges_are_points_and_a_curve_where_they_are_several(tmp_pa
     assert soup.trials == {0: "s"}
     assert soup.kept_at(0.9) == "a merge has no curve, and the first of its trials keeps 0.800 at 95 % of the best gain"
     assert soup.area() == soup.kept_at(0.9)
-    assert value(soup.hypervolume()) == pytest.approx(0.95 * 0.8)
+    measure = soup.hypervolume()
+    assert isinstance(measure, Measure) and measure.value == pytest.approx(0.95 * 0.8)
+    error = compare(read_runs(tmp_path, "demo")).general["zero_shot"].gelo_error["s"]
+    low, high = measure.interval()
+    assert high - low == pytest.approx(2 * 1.96 * 0.95 * error, rel=0.1), "as noisy as its results"
 
 
 def test_a_merge_whose_end_was_watched_is_chosen_on_validation_data_too(tmp_path: Path) -> None:

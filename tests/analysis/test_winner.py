@@ -116,3 +116,16 @@ def test_where_fine_tuning_falls_short_of_the_level_a_lower_one_is_taken(tmp_pat
         write_scores(folder, end, 0.8)
     (finding,) = remedies(compare(read_runs(tmp_path, "demo")))
     assert "at 80 % of the best gain (the highest that is reached with and without a remedy)" in finding.text
+
+
+def test_of_several_ways_without_a_remedy_validation_data_names_the_one_to_beat(tmp_path: Path) -> None:
+    root = write_sweep(tmp_path, backbones=["mini-s"])
+    write_scores(write_trial(root, "b", "mini-s", "none"), 0.0, 1.0)
+    for way, validation in (("full", [1.0, 0.9, 0.8, 0.8]), ("lora", [1.0, 0.95, 0.9, 0.9])):
+        for kind in ("none", "ewc"):
+            key = f"{way}-{kind}"
+            folder = write_trial(root, key, "mini-s", "faces", way, remedy={"kind": kind}, training={"source": key})
+            write_curve(folder, GAIN, [1.0, 0.9, 0.8, 0.7], validation=validation, sets={"shapes": 100})
+            write_scores(folder, 0.3, 0.7)
+    (finding,) = remedies(compare(read_runs(tmp_path, "demo")))
+    assert "without a remedy LoRA keeps" in finding.text
