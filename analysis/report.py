@@ -1,4 +1,4 @@
-"""The answer: four CSVs and one self-contained page in `<storage>/<sweep>/report/`, each file written whole or not at all."""
+"""The answer: CSVs and one self-contained page in `<storage>/<sweep>/report/`, each file written whole or not at all."""
 
 from __future__ import annotations
 
@@ -124,6 +124,7 @@ def page(comparison: Comparison, tables: Mapping[str, Table], found: list[Findin
         encoders=_encoders(comparison),
         values=_values(comparison),
         published=kept(),
+        equal_gain=EQUAL_GAIN in tables,
     )
 
 
