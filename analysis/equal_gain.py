@@ -8,8 +8,6 @@ weights w that no test image moved, and a bootstrap over test images is one prod
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -70,5 +68,5 @@ def front(gain: Vector, kept: Vector) -> npt.NDArray[np.bool_]:
     """Which points no other dominates: none is as good in both and better in one."""
     more = (gain[None] >= gain[:, None]) & (kept[None] >= kept[:, None])
     better = more & ((gain[None] > gain[:, None]) | (kept[None] > kept[:, None]))
-    found: npt.NDArray[Any] = ~better.any(axis=1)
+    found: npt.NDArray[np.bool_] = np.logical_not(better.any(axis=1))
     return found

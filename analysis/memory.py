@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from gelo.models.adapt import Adaptation
 from gelo.models.backbones.geometry import geometry
-from gelo.models.training.footprint import Plan
+from gelo.models.training.footprint import Plan, Where
 from gelo.tasks.ledger.trial import Training
 
 
@@ -29,5 +29,6 @@ def predicted(described: Mapping[str, Any], training: Mapping[str, Any], resourc
     head = described.get("head")
     sample = float(head.get("sample", 1.0)) if isinstance(head, Mapping) else 1.0
     classes = int(training.get("head_parameters") or 0) // size.dim
-    where, ranks = ("cuda" if resources.get("gpus") else "cpu"), int(training.get("ranks") or 1)
+    where: Where = "cuda" if resources.get("gpus") else "cpu"
+    ranks = int(training.get("ranks") or 1)
     return Plan(size, adaptation, settings, classes, sample, where, ranks).footprint().peak

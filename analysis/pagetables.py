@@ -67,7 +67,7 @@ def _shown(table: Table) -> dict[str, Any]:
         order.setdefault(row.identity["backbone"], []).append(row)
     shares = _widest(table, [name for name in columns if name not in table.numbers])
     widest = {name: _widest(table, [name]) if name in table.numbers else shares for name in columns}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for backbone, members in order.items():
         for row in members:
             cells = [_shown_cell(row.cells[name], widest[name], reasons, name in table.numbers) for name in columns]
@@ -86,9 +86,8 @@ def _shown(table: Table) -> dict[str, Any]:
         _LEVEL.sub(r"\1 %", name).replace("_gb", " GB").replace("_", " ") + (" #" if name in table.numbers else "")
         for name in columns
     ]
-    coloured = any(cell["colour"] for row in rows for cell in row["cells"])
     shown = {"name": table.name, "title": title, "note": note, "heads": heads, "rows": rows, "reasons": reasons}
-    return {**shown, "coloured": coloured}
+    return {**shown, "coloured": any(cell["colour"] for row in rows for cell in row["cells"])}
 
 
 def _margin(cell: Cell) -> str:

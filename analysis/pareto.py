@@ -26,9 +26,10 @@ _ONES = 2  # up to so many panels stand below each other, in full width
 def pareto(comparison: Comparison) -> bytes | None:
     """A panel for each backbone and task, one colour and letter an approach in all of them; None where no curve was kept."""
     found = [each for each in contenders(comparison) if each.paths]
-    cells = list(dict.fromkeys((each.backbone, each.task) for each in found))
+    tasks, cells = [each.task for each in found], list(dict.fromkeys((each.backbone, each.task) for each in found))
     if not cells:
         return None
+    cells.sort(key=lambda cell: tasks.index(cell[1]))  # the backbones of a task beside each other
     names = list(dict.fromkeys(_name(each) for each in found))
     across = 1 if len(cells) <= _ONES else 2
     down, columns = -(-len(cells) // across), 3
@@ -68,11 +69,14 @@ def _panel(axis: Axes, members: Sequence[Contender], names: Sequence[str]) -> No
     for each, x, y in drawn:
         axis.plot(x, y, marker=".", markersize=5, alpha=0.9, zorder=2, **_line(names, each))
     axis.margins(0.05)
-    for (each, *_), (x, y) in zip(drawn, _apart([(item[1][-1], item[2][-1]) for item in drawn], axis), strict=True):
+    places = _apart([(float(item[1][-1]), float(item[2][-1])) for item in drawn], axis)
+    for (each, *_), (across, up) in zip(drawn, places, strict=True):
         colour, place = _line(names, each)["color"], names.index(_name(each))
         round_it = {"boxstyle": "circle,pad=0.16", "facecolor": "white", "edgecolor": colour}
         letter = _LETTERS[place % len(_LETTERS)]
-        axis.text(x, y, letter, size=8, weight="bold", color=colour, ha="center", va="center", bbox=round_it, zorder=4)
+        axis.text(
+            across, up, letter, size=8, weight="bold", color=colour, ha="center", va="center", bbox=round_it, zorder=4
+        )
     axis.set_xlabel("gain, share of the best validation gain")
     axis.grid(color=FAINT, linewidth=0.5)
 

@@ -55,11 +55,15 @@ class Contest:
 
 
 def contests(found: Sequence[Contender]) -> dict[tuple[str, str], Contest | str]:
-    """By (backbone, task); why not, where none can be held."""
+    """By (backbone, task), those with a remedy; why not, where none can be held."""
     cells: dict[tuple[str, str], list[Contender]] = {}
     for each in found:
         cells.setdefault((each.backbone, each.task), []).append(each)
-    return {cell: _contest(", ".join(cell), members) for cell, members in cells.items()}
+    return {
+        cell: _contest(", ".join(cell), members)
+        for cell, members in cells.items()
+        if any(each.kind != NONE for each in members)
+    }
 
 
 def told(held: Mapping[tuple[str, str], Contest | str]) -> tuple[bool, str]:
@@ -82,8 +86,6 @@ def told(held: Mapping[tuple[str, str], Contest | str]) -> tuple[bool, str]:
 
 def _contest(where: str, members: Sequence[Contender]) -> Contest | str:
     plain, treated = [each for each in members if each.kind == NONE], [each for each in members if each.kind != NONE]
-    if not treated:
-        return f"{where}: no remedy."
     for level in _DOWN:
         references = [each for each in plain if isinstance(each.kept_at(level), Measure)]
         known = [(each, kept) for each in treated if isinstance(kept := each.kept_at(level), Measure)]
