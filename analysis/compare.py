@@ -68,6 +68,10 @@ class Comparison:
             found.setdefault((trial, metric), (float(value), float(error)))
         return found
 
+    @cached_property
+    def _tasks(self) -> dict[str, str]:
+        return dict(zip(self.runs.trials["trial"], self.runs.trials["task"], strict=True))
+
     def value(self, trial: str, metric: str) -> float:
         """One metric of one trial as a fraction; NaN when it is not there."""
         return self._metrics.get((trial, metric), (math.nan, math.nan))[0]
@@ -94,7 +98,7 @@ class Comparison:
 
         Before is the untouched backbone: its own verification, or its text prompts where the trial trained a detector.
         """
-        task = self.runs.trials.set_index("trial")["task"].get(trial)
+        task = self._tasks.get(trial)
         gain = self.measures(str(task))
         sign = direction(gain.after[0]) if gain.after else 1
         difference = self.measured(trial, gain.after) - self.measured(self.baseline.get(trial, ""), gain.before)
@@ -102,7 +106,7 @@ class Comparison:
 
     def gain_error(self, trial: str) -> float:
         """Standard error of what the trial itself reached, in points: that of the baseline is common to all of one backbone."""
-        task = self.runs.trials.set_index("trial")["task"].get(trial)
+        task = self._tasks.get(trial)
         squares = [self.error(trial, metric) ** 2 for metric in self.measures(str(task)).after]
         return self.factor(str(task)) * math.sqrt(sum(squares)) / len(squares) if squares else math.nan
 

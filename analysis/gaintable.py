@@ -106,17 +106,15 @@ def _costs(comparison: Comparison, each: Contender) -> dict[str, Cell]:
     described = comparison.runs.trials.set_index("trial")
     seconds, memory = [], []
     for trial in each.trials.values():
-        sources = described.at[trial, "sources"] or (trial,)
-        known = [described["train_seconds"].get(source) for source in sources]
-        seconds.append(sum(map(_number, known)))
-        memory.append(max(_number(described["memory_bytes"].get(source)) for source in sources))
+        sources = list(described.at[trial, "sources"] or (trial,))
+        taken = described.reindex(sources)[["train_seconds", "memory_bytes"]].astype(
+            float
+        )  # a source that is gone: NaN
+        seconds.append(float(taken["train_seconds"].sum(skipna=False)))
+        memory.append(float(taken["memory_bytes"].max(skipna=False)))
     timed, held = sum(seconds) / len(seconds), sum(memory) / len(memory) / 1e9
     slow = (
         Cell("", "training.json of a trial that it takes does not say") if math.isnan(timed) else Cell(f"{timed:.1f}")
     )
     large = Cell("", "not known: what a remedy holds is in no prediction") if math.isnan(held) else Cell(f"{held:.2f}")
     return {"train_seconds": slow, "memory_gb": large}
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan

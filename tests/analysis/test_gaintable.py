@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from gelo.analysis.memory import predicted
 from gelo.analysis.report import Report, write_report
 from gelo.sweeps.spec.sweep import load_spec
 from gelo.sweeps.state.memory import plan_of
-from tests.analysis.curve_files import mitigation
-from tests.analysis.sweeps import demo
+from tests.analysis.curve_files import mitigation, write_curve, write_scores
+from tests.analysis.sweeps import demo, write_sweep, write_trial
 
 APPROACHES = ("none", "l2sp", "zscl", "budget")
 
@@ -88,9 +89,13 @@ def test_without_curves_there_is_no_such_table(tmp_path: Path) -> None:
     assert not (report.path / "equal_gain.csv").exists()
 
 
-def test_memory_is_that_which_plan_predicts() -> None:
-    spec = load_spec("demo")
-    trials = {trial.adaptation.kind: trial for trial in spec.trials() if trial.task == "faces"}
+def test_memory_is_that_which_plan_predicts(tmp_path: Path) -> None:
+    spec, expected = load_spec("demo"), {}
+    root = write_sweep(tmp_path, "memory", backbones=["mini-l"], resources=spec.resources.model_dump())
+    write_scores(write_trial(root, "base", "mini-l", "none"), 0.0, 1.0)
+    trials = {
+        trial.adaptation.kind: trial for trial in spec.trials() if trial.task == "faces" and trial.backbone == "mini-l"
+    }
     for trial in trials.values():
         plan = plan_of(trial, spec.resources, 50)
         assert plan is not None
@@ -98,4 +103,14 @@ def test_memory_is_that_which_plan_predicts() -> None:
         assert predicted(trial.document(), training, spec.resources.model_dump()) == plan.footprint().peak
         treated = {**trial.document(), "remedy": {"kind": "ewc"}}
         assert predicted(treated, training, {}) is None, "what a remedy holds is in no prediction"
+        folder = root / "trials" / trial.key
+        folder.mkdir(parents=True)
+        (folder / "trial.json").write_text(json.dumps(trial.document()))
+        (folder / "trained").mkdir()
+        (folder / "trained" / "training.json").write_text(json.dumps({**training, "source": trial.key}))
+        write_curve(folder, [0.0, 0.3], [1.0, 0.8])
+        write_scores(folder, 0.3, 0.8)
+        expected[trial.key] = f"{plan.footprint().peak / 1e9:.2f}"
+    assert {row["trial"]: row["memory_gb"] for row in rows(write_report(tmp_path, "memory"))} == expected
+    assert len(set(expected.values())) == 2, "full fine-tuning needs more than LoRA"
     assert predicted({**trials["full"].document(), "backbone": "unheard-of"}, {"ranks": 1}, {}) is None
