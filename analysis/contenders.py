@@ -1,9 +1,10 @@
 """What stands against each other at equal gain: for each backbone and task every approach (adaptation and kind of remedy), as paths of
 (gain, kept) points, a path a seed, with the setting of it that validation data chose.
 
-Decisions. A trained approach's path is its forgetting curve. A merge has none: the ends of its trials are its points, by rising gain,
-behind the untouched backbone. Where a merge's end was watched too, its place is on validation data like that of any other; else gain and
-kept are those of its results, gain over the largest of the backbone and task, and none of its settings is chosen: only test data could.
+Decisions. A trained approach's path is its forgetting curve. A merge has none, and what keeps an average of weights has one of other
+weights than it keeps: the ends of its trials are its points, by rising gain, behind the untouched backbone. Where a merge's end was watched
+too, its place is on validation data like that of any other; else gain and kept are those of its results, gain over the largest of the
+backbone and task, and none of its settings is chosen: only test data could.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ class _Cell:
         self.comparison, self.rows, keys = comparison, rows, [str(key) for key in rows["trial"]]
         self.curves = {key: curve for key in keys if (curve := comparison.runs.curves.get(key)) is not None}
         self.gains = {key: comparison.gain(key) for key in keys}
-        watched = [_gained(curve).max() for curve in self.curves.values() if curve.metric]
-        self.best = float(max(watched, default=math.nan))
+        watched = [np.append(_gained(curve), 0.0) for curve in self.curves.values() if curve.metric]
+        self.best = float(max((np.nanmax(each) for each in watched), default=math.nan))
         self.best_tested = max((gain for gain in self.gains.values() if not math.isnan(gain)), default=math.nan)
 
     def contenders(self) -> Iterator[Contender]:
         for (adaptation, kind), rows in groups(self.rows, ["adaptation", "remedy_kind"]):
-            merged = any(len(sources) for sources in rows["sources"])
-            yield self._merged(adaptation, kind, rows) if merged else self._trained(adaptation, kind, rows)
+            ends = any(len(sources) for sources in rows["sources"]) or not rows["curved"].all()
+            yield self._ends(adaptation, kind, rows) if ends else self._trained(adaptation, kind, rows)
 
     def _trained(self, adaptation: str, kind: str, rows: pd.DataFrame) -> Contender:
         """One whose trials train: of its settings the one that keeps most validation accuracy at `HEADLINE` of the best gain, of those all
@@ -61,9 +62,9 @@ class _Cell:
         chosen = max(settings, key=_standing)
         return replace(chosen, everything=_together([setting.paths for setting in settings]))
 
-    def _merged(self, adaptation: str, kind: str, rows: pd.DataFrame) -> Contender:
-        """One that is made from others' training."""
-        ends = {str(row["trial"]): self._end(str(row["trial"])) for _, row in rows.iterrows()}
+    def _ends(self, adaptation: str, kind: str, rows: pd.DataFrame) -> Contender:
+        """One that no curve leads to: the ends of its trials."""
+        ends = {str(row["trial"]): self._end(str(row["trial"]), bool(row["curved"])) for _, row in rows.iterrows()}
         paths = {}
         for seed, each in rows.groupby("seed", sort=True):
             known = sorted((end for key in each["trial"] if (end := ends[str(key)])), key=lambda end: end.gain[0])
@@ -95,14 +96,17 @@ class _Cell:
         return found
 
     def _path(self, curve: Curve) -> Path:
-        points, drawn = curve.points, resampled(curve)
+        """Over the points that have both numbers: a tower whose weights are no longer finite has none."""
+        whole = curve.points[["task", "test"]].notna().all(axis=1).to_numpy()
+        points, drawn = curve.points[whole], resampled(curve)
         test, validation = points["test"].to_numpy(), points["validation"].to_numpy()
-        draws = np.full((DRAWS, len(points)), np.nan) if drawn is None else drawn / drawn[:, :1]
-        return Path(_gained(curve) / self.best, test / test[0], draws, validation / validation[0])
+        draws = np.full((DRAWS, len(points)), np.nan) if drawn is None else drawn[:, whole] / drawn[:, :1]
+        chosen = None if np.isnan(validation).any() or validation[0] <= 0 else validation / validation[0]
+        return Path(_gained(curve)[whole] / self.best, test / test[0], draws, chosen)
 
-    def _end(self, key: str) -> Path | None:
-        """The one point of a merge; None where nothing of it is known."""
-        curve = self.curves.get(key)
+    def _end(self, key: str, curved: bool) -> Path | None:
+        """The one point of a trial; None where nothing of it is known. curved: its own curve, if it has one, ends there."""
+        curve = self.curves.get(key) if curved else None
         if curve is not None and self._speaks(curve):
             path = self._path(curve)
             chosen = None if path.chosen is None else path.chosen[-1:]
@@ -116,7 +120,7 @@ class _Cell:
 
     def _speaks(self, curve: Curve) -> bool:
         first = curve.points.iloc[0]
-        return bool(curve.metric and self.best > 0 and first["test"] > 0 and first["validation"] > 0)
+        return bool(curve.metric and self.best > 0 and first["test"] > 0 and not math.isnan(first["task"]))
 
     def _why(self, rows: pd.DataFrame, merged: bool = False) -> str:
         """Why trials have no path, where they have none."""
@@ -130,8 +134,8 @@ class _Cell:
         if not self.best > 0:
             return "no trial of this backbone gained on the task's validation metric"
         if merged:
-            return "a merge without results of its task and of the general sets"
-        return UNWATCHED if not curves else "the untouched backbone had no general accuracy"
+            return "no curve leads to what is kept, and results of its task and of the general sets are missing"
+        return UNWATCHED if not curves else "the untouched backbone has no value on its curve"
 
 
 def _gained(curve: Curve) -> Vector:

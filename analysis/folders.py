@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from upath import UPath
 
 from gelo.analysis.memory import predicted
 from gelo.models.faults import Fault, UserError, unknown
+from gelo.models.remedies import Remedy, RemedySpec
 from gelo.tasks.metricnames import parse_metric
 from gelo.tasks.protocols import direction, suites
 from gelo.tasks.results import Result
@@ -63,6 +64,7 @@ def read_trial(folder: UPath, faults: list[Fault], resources: Mapping[str, Any])
         "settings": _flat({"head": described.get("head"), **(described.get("training") or {})}),
         "trained": bool(training),
         "sources": sources,
+        "curved": _curved(described["remedy"]),
         "memory_bytes": predicted(described, training, resources),
         "train_seconds": 0.0 if untouched else training.get("train_seconds"),
         "trainable_parameters": 0 if untouched else training.get("trainable_parameters"),
@@ -140,6 +142,15 @@ def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _kind(described: object) -> str:
     return str(described.get("kind", "none")) if isinstance(described, Mapping) else str(described)
+
+
+def _curved(described: object) -> bool:
+    """`RemedySpec.curved`; True for a remedy that is not known here."""
+    try:
+        remedy: RemedySpec = TypeAdapter[Any](Remedy).validate_python(described)
+    except ValidationError:
+        return True
+    return remedy.curved
 
 
 def children(folder: UPath) -> list[UPath]:

@@ -71,11 +71,9 @@ class Contender:
         return float(np.mean(known)) if known and len(known) == len(weights) else -1.0
 
     def _begins(self) -> str:
-        """Of a merge: where the first of its trials stands, which nothing leads to but the untouched backbone."""
+        """Where the first of its trials stands, which nothing leads to but the untouched backbone."""
         gain, kept = (np.mean([getattr(path, name)[1] for path in self.paths.values()]) for name in ("gain", "kept"))
-        return (
-            f"a merge has no curve, and the first of its trials keeps {kept:.3f} at {100 * gain:.0f} % of the best gain"
-        )
+        return f"no curve leads to what is kept, and the first of its trials keeps {kept:.3f} at {100 * gain:.0f} % of the best gain"
 
     def area(self) -> Measure | str:
         """Mean of kept over gain, up to its own largest gain."""

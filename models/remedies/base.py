@@ -63,6 +63,12 @@ class RemedySpec(Member):
         """Itself; those of a stack, in their order."""
         return (self,)
 
+    @property
+    def curved(self) -> bool:
+        """Whether what is kept lies on the trial's forgetting curve. False where other weights than were watched are kept in the end, such
+        as an average: a report then takes the trial by its end alone."""
+        return all(each.curved for each in self.members() if each is not self)
+
     def trained(self) -> RemedySpec:
         """The part of it that acts while training: the remedy of the trial whose training this one's weights come from."""
         return self if self.trains else NoRemedy()

@@ -25,6 +25,11 @@ class EMA(RemedySpec):
     kind: Literal["ema"] = "ema"
     decay: float = Field(default=0.999, ge=0, lt=1)
 
+    @property
+    def curved(self) -> bool:
+        """See RemedySpec: the curve is that of the weights in training."""
+        return False
+
     def hooks(self) -> Average:
         """See RemedySpec."""
         return Average(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +115,15 @@ def test_the_ends_of_merges_are_points_and_a_curve_where_they_are_several(tmp_pa
     assert wise.paths[0].gain == pytest.approx([0, 1 / 3, 0.8, 0.95]) and wise.paths[0].chosen is None
     assert value(wise.kept_at(0.9)) == pytest.approx(np.interp(0.9, [0.8, 0.95], [0.93, 0.85]))
     assert value(wise.area()) == pytest.approx(np.trapezoid([1, 0.98, 0.93, 0.85], [0, 1 / 3, 0.8, 0.95]) / 0.95)
-    assert wise.kept_at(0.3) == "a merge has no curve, and the first of its trials keeps 0.980 at 33 % of the best gain"
+    assert (
+        wise.kept_at(0.3)
+        == "no curve leads to what is kept, and the first of its trials keeps 0.980 at 33 % of the best gain"
+    )
     assert soup.trials == {0: "s"}
-    assert soup.kept_at(0.9) == "a merge has no curve, and the first of its trials keeps 0.800 at 95 % of the best gain"
+    assert (
+        soup.kept_at(0.9)
+        == "no curve leads to what is kept, and the first of its trials keeps 0.800 at 95 % of the best gain"
+    )
     assert soup.area() == soup.kept_at(0.9)
     measure = soup.hypervolume()
     assert isinstance(measure, Measure) and measure.value == pytest.approx(0.95 * 0.8)
@@ -136,6 +143,38 @@ def test_a_merge_whose_end_was_watched_is_chosen_on_validation_data_too(tmp_path
     assert wise.paths[0].chosen == pytest.approx([1, 0.95, 0.8, 0.9])
 
 
+def test_what_keeps_an_average_stands_by_its_end_and_not_by_the_curve_of_other_weights(tmp_path: Path) -> None:
+    root = base(tmp_path)
+    folder = trial(root, "p")
+    write_curve(folder, STEPS, [1.0, 0.9, 0.8, 0.7])
+    write_scores(folder, 0.3, 0.7)
+    folder = trial(root, "e", {"kind": "ema", "decay": 0.9})
+    write_curve(folder, STEPS, [1.0, 0.9, 0.8, 0.7])
+    write_scores(folder, 0.27, 0.85)
+    stacked = {"kind": "stack", "remedies": [{"kind": "l2sp", "strength": 0.1}, {"kind": "ema", "decay": 0.9}]}
+    folder = trial(root, "s", stacked)
+    write_curve(folder, STEPS, [1.0, 0.9, 0.8, 0.7])
+    write_scores(folder, 0.3, 0.9)
+    by = found(tmp_path)
+    assert by["ema"].paths[0].gain == pytest.approx([0, 0.9]) and by["ema"].paths[0].kept == pytest.approx([1, 0.85])
+    assert by["l2sp + ema"].paths[0].kept == pytest.approx([1, 0.9])
+    assert len(by["none"].paths[0].gain) == 4
+
+
+def test_a_look_that_found_nothing_is_no_point(tmp_path: Path) -> None:
+    root = base(tmp_path)
+    folder = trial(root, "p")
+    write_curve(folder, STEPS, [1.0, 0.9, 0.8, 0.0])
+    path = folder / "trained" / "curve.json"
+    document = json.loads(path.read_text())
+    for name in ("task", "test", "validation"):
+        document["points"][3].pop(name)
+    path.write_text(json.dumps(document))
+    write_curve(trial(root, "m", {"kind": "l2sp"}), STEPS, [1.0, 0.9, 0.8, 0.7])
+    path = found(tmp_path)["none"].paths[0]
+    assert path.gain == pytest.approx([0, 1 / 3, 2 / 3]) and path.draws.shape[1] == 3 and path.chosen is not None
+
+
 def test_what_has_no_path_says_why(tmp_path: Path) -> None:
     root = base(tmp_path)
     write_curve(trial(root, "p"), STEPS, [1.0, 0.9, 0.8, 0.7])
@@ -145,7 +184,10 @@ def test_what_has_no_path_says_why(tmp_path: Path) -> None:
     by = found(tmp_path)
     assert by["l2sp"].kept_at(0.9) == "no forgetting curve was kept"
     assert by["ewc"].hypervolume() == "not trained"
-    assert by["wise"].kept_at(0.9) == "a merge without results of its task and of the general sets"
+    assert (
+        by["wise"].kept_at(0.9)
+        == "no curve leads to what is kept, and results of its task and of the general sets are missing"
+    )
 
 
 @pytest.mark.parametrize(
