@@ -102,7 +102,8 @@ class _Cell:
         test, validation = points["test"].to_numpy(), points["validation"].to_numpy()
         draws = np.full((DRAWS, len(points)), np.nan) if drawn is None else drawn[:, whole] / drawn[:, :1]
         chosen = None if np.isnan(validation).any() or validation[0] <= 0 else validation / validation[0]
-        return Path(_gained(curve)[whole] / self.best, test / test[0], draws, chosen)
+        least = 1 / (test[0] * max(1, sum(curve.sets.values())))
+        return Path(_gained(curve)[whole] / self.best, test / test[0], draws, chosen, least)
 
     def _end(self, key: str, curved: bool) -> Path | None:
         """The one point of a trial; None where nothing of it is known. curved: its own curve, if it has one, ends there."""
@@ -110,7 +111,7 @@ class _Cell:
         if curve is not None and self._speaks(curve):
             path = self._path(curve)
             chosen = None if path.chosen is None else path.chosen[-1:]
-            return Path(path.gain[-1:], path.kept[-1:], path.draws[:, -1:], chosen)
+            return Path(path.gain[-1:], path.kept[-1:], path.draws[:, -1:], chosen, path.least)
         general = self.comparison.general["zero_shot"]
         gain, kept, error = self.gains[key], float(general.gelo[key]), float(general.gelo_error[key])
         if math.isnan(gain) or math.isnan(kept) or not self.best_tested > 0:

@@ -30,5 +30,5 @@ def predicted(described: Mapping[str, Any], training: Mapping[str, Any], resourc
     sample = float(head.get("sample", 1.0)) if isinstance(head, Mapping) else 1.0
     classes = int(training.get("head_parameters") or 0) // size.dim
     where: Where = "cuda" if resources.get("gpus") else "cpu"
-    ranks = int(training.get("ranks") or 1)
+    ranks = min(training.get("ranks") or [1])  # of a training that went on with others, the fewest hold the most
     return Plan(size, adaptation, settings, classes, sample, where, ranks).footprint().peak

@@ -16,18 +16,21 @@ from gelo.analysis.resampling import Measure
 @dataclass(frozen=True)
 class Path:
     """Of one seed. gain: (points,) fraction of the best gain, the first 0. kept: (points,) on test images; draws: (DRAWS, points) the same
-    on resampled ones, NaN where their images are not known. chosen: (points,) kept on validation images; None where not measured."""
+    on resampled ones, NaN where their images are not known. chosen: (points,) kept on validation images; None where not measured. least:
+    what one test image told otherwise is worth: no error of its numbers is smaller.
+    """
 
     gain: Vector
     kept: Vector
     draws: Vector
     chosen: Vector | None
+    least: float = 0.0
 
     def also(self, other: Path) -> Path:
         """The points of both."""
         both = None if self.chosen is None or other.chosen is None else np.append(self.chosen, other.chosen)
         gain, kept = np.append(self.gain, other.gain), np.append(self.kept, other.kept)
-        return Path(gain, kept, np.hstack([self.draws, other.draws]), both)
+        return Path(gain, kept, np.hstack([self.draws, other.draws]), both, max(self.least, other.least))
 
 
 @dataclass(frozen=True)
@@ -96,4 +99,5 @@ class Contender:
         weights = {seed: weigh(path) for seed, path in paths.items()}
         known = {seed: each for seed, each in weights.items() if each is not None}
         draws = np.mean([paths[seed].draws @ each for seed, each in known.items()], axis=0)
-        return Measure({seed: float(paths[seed].kept @ each) for seed, each in known.items()}, draws)
+        values = {seed: float(paths[seed].kept @ each) for seed, each in known.items()}
+        return Measure(values, draws, max(path.least for path in paths.values()))

@@ -136,7 +136,7 @@ def _pictures(comparison: Comparison) -> list[dict[str, str]]:
         ),
         (
             "What is kept over what was gained: from the untouched backbone at gain 0, kept 1, to the end at the letter. Up and right "
-            "is better. Dashed: without a remedy; dotted: between merges, which have no curve. Mean over seeds.",
+            "is better. Dashed: without a remedy; dotted: between ends that no curve leads to. Mean over seeds.",
             pareto,
         ),
         ("What was gained on the task against what was lost elsewhere. Up is better, left is better.", plots.trade),

@@ -19,10 +19,13 @@ DRAWS, SEED = 1000, 0
 
 @dataclass(frozen=True)
 class Measure:
-    """One number of one approach. values: by seed. draws: (DRAWS,) the mean over seeds on each resample of the test images."""
+    """One number of one approach. values: by seed. draws: (DRAWS,) the mean over seeds on each resample of the test images. least: the
+    smallest standard error that it may have: where no image was told otherwise all resamples agree, and other images might not.
+    """
 
     values: Mapping[int, float]
     draws: Vector
+    least: float = 0.0
 
     @property
     def value(self) -> float:
@@ -31,7 +34,12 @@ class Measure:
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """See `interval`."""
-        return interval(list(self.values.values()), float(self.draws.std(ddof=1)), level)
+        return interval(list(self.values.values()), error_of(self.draws, self.least), level)
+
+
+def error_of(draws: Vector, least: float) -> float:
+    """Standard error of the images; NaN where it is not known which were right."""
+    return float(np.maximum(draws.std(ddof=1), least))
 
 
 def interval(values: Sequence[float], error: float, level: float = 0.95) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from gelo.analysis.equal_gain import HEADLINE, LEVELS
 from gelo.analysis.finding import signed
 from gelo.analysis.labels import NONE
 from gelo.analysis.paths import Contender
-from gelo.analysis.resampling import Measure, spanned
+from gelo.analysis.resampling import Measure, error_of, spanned
 from gelo.models.words import counted
 
 NAMED = 3  # of those that are not told apart from the first
@@ -43,7 +43,7 @@ class Contest:
         images alone.
         """
         first, second, seeds = self.measures[one], self.measures[other], self.seeds
-        error = float((first.draws - second.draws).std(ddof=1))
+        error = error_of(first.draws - second.draws, max(first.least, second.least))
         middle = first.value - second.value
         spread, freedom = 0.0, (len(self.measures) - 1) * (len(seeds) - 1)
         if freedom:

@@ -143,6 +143,14 @@ def test_a_merge_whose_end_was_watched_is_chosen_on_validation_data_too(tmp_path
     assert wise.paths[0].chosen == pytest.approx([1, 0.95, 0.8, 0.9])
 
 
+def test_where_no_image_was_told_otherwise_the_interval_is_as_wide_as_one_image(tmp_path: Path) -> None:
+    root = base(tmp_path)
+    write_curve(trial(root, "p"), STEPS, [1.0, 1.0, 1.0, 1.0])
+    measure = found(tmp_path)["none"].kept_at(0.9)
+    assert isinstance(measure, Measure) and measure.draws.std() == 0
+    assert measure.interval() == pytest.approx((1 - 1.96 / (120 * 0.8), 1 + 1.96 / (120 * 0.8)), abs=1e-4)
+
+
 def test_what_keeps_an_average_stands_by_its_end_and_not_by_the_curve_of_other_weights(tmp_path: Path) -> None:
     root = base(tmp_path)
     folder = trial(root, "p")

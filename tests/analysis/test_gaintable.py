@@ -99,7 +99,7 @@ def test_memory_is_that_which_plan_predicts(tmp_path: Path) -> None:
     for trial in trials.values():
         plan = plan_of(trial, spec.resources, 50)
         assert plan is not None
-        training = {"head_parameters": 50 * plan.size.dim, "ranks": 1}
+        training = {"head_parameters": 50 * plan.size.dim, "ranks": [1]}
         assert predicted(trial.document(), training, spec.resources.model_dump()) == plan.footprint().peak
         treated = {**trial.document(), "remedy": {"kind": "ewc"}}
         assert predicted(treated, training, {}) is None, "what a remedy holds is in no prediction"
@@ -113,4 +113,4 @@ def test_memory_is_that_which_plan_predicts(tmp_path: Path) -> None:
         expected[trial.key] = f"{plan.footprint().peak / 1e9:.2f}"
     assert {row["trial"]: row["memory_gb"] for row in rows(write_report(tmp_path, "memory"))} == expected
     assert len(set(expected.values())) == 2, "full fine-tuning needs more than LoRA"
-    assert predicted({**trials["full"].document(), "backbone": "unheard-of"}, {"ranks": 1}, {}) is None
+    assert predicted({**trials["full"].document(), "backbone": "unheard-of"}, {"ranks": [1]}, {}) is None
