@@ -82,7 +82,8 @@ def _panel(axis: Axes, members: Sequence[Contender], names: Sequence[str]) -> No
 
 
 def _line(names: Sequence[str], each: Contender) -> dict[str, Any]:
-    """Colour, and a stroke that tells: dashed without a remedy, dotted between ends that no curve leads to, dash and dot where the colours begin again."""
+    """Colour, and a stroke that tells: dashed without a remedy, dotted between ends that no curve leads to, dash and dot where the colours
+    begin again."""
     place = names.index(_name(each))
     again = "-" if place < len(COLOURS) else "-."
     stroke = (0, (5, 2)) if each.kind == NONE else (0, (1, 1.2)) if each.merged else again
