@@ -63,12 +63,6 @@ class RemedySpec(Member):
         """Itself; those of a stack, in their order."""
         return (self,)
 
-    @property
-    def curved(self) -> bool:
-        """Whether what is kept lies on the trial's forgetting curve. False where other weights than were watched are kept in the end, such
-        as an average: a report then takes the trial by its end alone."""
-        return all(each.curved for each in self.members() if each is not self)
-
     def trained(self) -> RemedySpec:
         """The part of it that acts while training: the remedy of the trial whose training this one's weights come from."""
         return self if self.trains else NoRemedy()
@@ -80,6 +74,12 @@ class RemedySpec(Member):
     def parents(self) -> Mapping[str, Mapping[str, Any]]:
         """Other trials whose towers `finish` is handed: name -> the fields in which each differs from this one without the remedy."""
         return {}
+
+    @property
+    def curved(self) -> bool:
+        """Whether what is kept lies on the trial's forgetting curve. False where other weights than were watched are kept in the end, such
+        as an average: a report then takes the trial by its end alone."""
+        return all(each.curved for each in self.members() if each is not self)
 
     def hooks(self) -> Hooks[Any]:
         """Made once a run; free to hold what it needs."""
