@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,17 +56,29 @@ class Comparison:
     baseline: Mapping[str, str]
     general: Mapping[str, General]
 
+    @cached_property
+    def _metrics(self) -> dict[tuple[str, str], tuple[float, float]]:
+        """(trial, metric) -> value and standard error, of the first result that has it."""
+        rows = self.runs.metrics
+        columns = zip(
+            rows["trial"], rows["metric"], rows["value"], (rows["high"] - rows["low"]) / (2 * Z95), strict=True
+        )
+        found: dict[tuple[str, str], tuple[float, float]] = {}
+        for trial, metric, value, error in columns:
+            found.setdefault((trial, metric), (float(value), float(error)))
+        return found
+
+    @cached_property
+    def _tasks(self) -> dict[str, str]:
+        return dict(zip(self.runs.trials["trial"], self.runs.trials["task"], strict=True))
+
     def value(self, trial: str, metric: str) -> float:
         """One metric of one trial as a fraction; NaN when it is not there."""
-        rows = self.runs.metrics
-        found = rows.loc[(rows["trial"] == trial) & (rows["metric"] == metric), "value"]
-        return float(found.iloc[0]) if len(found) else float("nan")
+        return self._metrics.get((trial, metric), (math.nan, math.nan))[0]
 
     def error(self, trial: str, metric: str) -> float:
         """Its standard error, from the 95 % interval; NaN without one."""
-        rows = self.runs.metrics
-        found = rows[(rows["trial"] == trial) & (rows["metric"] == metric)]
-        return float((found["high"] - found["low"]).mean()) / (2 * Z95)
+        return self._metrics.get((trial, metric), (math.nan, math.nan))[1]
 
     def measures(self, task: str) -> Gain:
         """What a task is measured by on this sweep's collection; nothing for an unknown one."""
@@ -85,7 +98,7 @@ class Comparison:
 
         Before is the untouched backbone: its own verification, or its text prompts where the trial trained a detector.
         """
-        task = self.runs.trials.set_index("trial")["task"].get(trial)
+        task = self._tasks.get(trial)
         gain = self.measures(str(task))
         sign = direction(gain.after[0]) if gain.after else 1
         difference = self.measured(trial, gain.after) - self.measured(self.baseline.get(trial, ""), gain.before)
@@ -93,7 +106,7 @@ class Comparison:
 
     def gain_error(self, trial: str) -> float:
         """Standard error of what the trial itself reached, in points: that of the baseline is common to all of one backbone."""
-        task = self.runs.trials.set_index("trial")["task"].get(trial)
+        task = self._tasks.get(trial)
         squares = [self.error(trial, metric) ** 2 for metric in self.measures(str(task)).after]
         return self.factor(str(task)) * math.sqrt(sum(squares)) / len(squares) if squares else math.nan
 

@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from upath import UPath
 
+from gelo.analysis.memory import predicted
 from gelo.models.faults import Fault, UserError, unknown
+from gelo.models.remedies import Remedy, RemedySpec
 from gelo.tasks.metricnames import parse_metric
 from gelo.tasks.protocols import direction, suites
 from gelo.tasks.results import Result
@@ -34,8 +36,9 @@ def read_spec(storage: UPath, root: UPath, sweep: str) -> dict[str, Any]:
     return {**spec, **inner, **scored} if isinstance(inner, dict) else spec
 
 
-def read_trial(folder: UPath, faults: list[Fault]) -> dict[str, Any] | None:
-    """One row of the trials frame, with `history` beside; None, and a fault, when trial.json is missing or broken."""
+def read_trial(folder: UPath, faults: list[Fault], resources: Mapping[str, Any]) -> dict[str, Any] | None:
+    """One row of the trials frame, with `history` beside; None, and a fault, when trial.json is missing or broken. resources: the
+    sweep's."""
     described = _json(folder / "trial.json", faults, needed=True)
     if described is None:
         return None
@@ -45,7 +48,9 @@ def read_trial(folder: UPath, faults: list[Fault]) -> dict[str, Any] | None:
         return None
     failure = _json(folder / "failure.json", faults)
     training = _json(folder / "trained" / "training.json", faults) or {}
+    sources: tuple[str, ...] = ()
     if training.get("source", described.get("key")) != described.get("key"):
+        sources = tuple(dict.fromkeys([str(training["source"]), *map(str, training.get("parents") or [])]))
         training = {"ledger": training.get("ledger")}  # merged from another trial: seconds and history are that trial's
     untouched = _kind(described["adaptation"]) == "none" and _kind(described["remedy"]) == "none"
     ledger = training.get("ledger") or []
@@ -58,6 +63,9 @@ def read_trial(folder: UPath, faults: list[Fault]) -> dict[str, Any] | None:
         "seed": int(described["seed"]),
         "settings": _flat({"head": described.get("head"), **(described.get("training") or {})}),
         "trained": bool(training),
+        "sources": sources,
+        "curved": _curved(described["remedy"]),
+        "memory_bytes": predicted(described, training, resources),
         "train_seconds": 0.0 if untouched else training.get("train_seconds"),
         "trainable_parameters": 0 if untouched else training.get("trainable_parameters"),
         "tower_parameters": sum(int(row.get("parameters", 0)) for row in ledger if isinstance(row, dict)) or None,
@@ -134,6 +142,15 @@ def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _kind(described: object) -> str:
     return str(described.get("kind", "none")) if isinstance(described, Mapping) else str(described)
+
+
+def _curved(described: object) -> bool:
+    """`RemedySpec.curved`; True for a remedy that is not known here."""
+    try:
+        remedy: RemedySpec = TypeAdapter[Any](Remedy).validate_python(described)
+    except ValidationError:
+        return True
+    return remedy.curved
 
 
 def children(folder: UPath) -> list[UPath]:

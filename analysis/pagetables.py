@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from gelo.analysis.finding import spelled
+from gelo.analysis.gaintable import NAME as EQUAL_GAIN
 from gelo.analysis.labels import NONE
 from gelo.analysis.tables import BIOMETRIC, SUMMARY, Cell, Row, Table
 from gelo.models.secrets import redacted
 from gelo.tasks.protocols import PROTOCOLS
 
+_LEVEL = re.compile(r"^(kept_at_\d+)$")
 _SHARES = "Per cent; below it the change to the trial's own baseline in points, coloured by better or worse (errors go down). "
 _TITLES = {
+    EQUAL_GAIN: (
+        "At equal gain",
+        "What each approach keeps when it has gained as much as another; below it half of the 95 % interval, from the test images and the "
+        "seeds where there are several. Gain: points on the task. Kept: accuracy over that of the untouched backbone. Kept at 90 %: "
+        "zero-shot, where 90 % of the best validation gain of the backbone and task is first crossed. Area: mean of kept over gain. "
+        "Hypervolume: what its points and settings dominate, from gain 0, kept 0. Settings are chosen on validation data. Grey: without a "
+        "remedy. Memory: predicted.",
+    ),
     "zero_shot": ("Zero-shot accuracy", "Top-1, per cent; below it the change to the trial's own baseline, in points."),
     "linear_probe": (
         "Linear probe accuracy",
@@ -56,10 +67,12 @@ def _shown(table: Table) -> dict[str, Any]:
         order.setdefault(row.identity["backbone"], []).append(row)
     shares = _widest(table, [name for name in columns if name not in table.numbers])
     widest = {name: _widest(table, [name]) if name in table.numbers else shares for name in columns}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for backbone, members in order.items():
         for row in members:
             cells = [_shown_cell(row.cells[name], widest[name], reasons, name in table.numbers) for name in columns]
+            if table.intervals:
+                cells = [cell | {"change": _margin(row.cells[name])} for cell, name in zip(cells, columns, strict=True)]
             rows.append(
                 {
                     "label": row_name(row.identity),
@@ -69,8 +82,20 @@ def _shown(table: Table) -> dict[str, Any]:
                 }
             )
         rows[-len(members)]["first"] = backbone
-    heads = [name.replace("_", " ") + (" #" if name in table.numbers else "") for name in columns]
-    return {"name": table.name, "title": title, "note": note, "heads": heads, "rows": rows, "reasons": reasons}
+    heads = [
+        _LEVEL.sub(r"\1 %", name).replace("_gb", " GB").replace("_", " ") + (" #" if name in table.numbers else "")
+        for name in columns
+    ]
+    shown = {"name": table.name, "title": title, "note": note, "heads": heads, "rows": rows, "reasons": reasons}
+    return {**shown, "coloured": any(cell["colour"] for row in rows for cell in row["cells"])}
+
+
+def _margin(cell: Cell) -> str:
+    """Half of a cell's interval, which lies evenly around its value, in as many digits: `±0.031`."""
+    if cell.low is None or cell.high is None:
+        return ""
+    digits = len(cell.text.partition(".")[2])
+    return f"±{(cell.high - cell.low) / 2:.{digits}f}"
 
 
 def _widest(table: Table, columns: list[str]) -> float:
@@ -111,4 +136,9 @@ def row_name(identity: Mapping[str, Any] | pd.Series) -> str:
         return f"{identity['backbone']} untouched"
     pieces = [identity["backbone"], identity["task"], spelled(identity["adaptation"])]
     pieces += [identity["remedy"]] if identity["remedy"] != NONE else []
-    return " · ".join([*map(str, pieces), *([f"seed {identity['seed']}"] if str(identity["seed"]) != "0" else [])])
+    return " · ".join([*map(str, pieces), *_seeds(str(identity["seed"]))])
+
+
+def _seeds(said: str) -> list[str]:
+    """`seed 1`, `seeds 0, 1, 2`; the seed 0 alone needs no word."""
+    return [] if said in ("", "0") else [f"{'seeds' if ',' in said else 'seed'} {said}"]

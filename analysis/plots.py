@@ -45,7 +45,7 @@ def retained(comparison: Comparison) -> bytes | None:
     backbones, tasks = _unique(frame["backbone"]), _unique(frame["task"])
     ways = _unique(frame["adaptation"])
     top = max(1.05, 1.14 * float(np.nanmax(frame["gelo"] + frame["margin"].fillna(0))))
-    with _drawing(comparison, (max(5.6, 1.1 + 1.1 * len(backbones) * len(tasks)), 3.7)) as (figure, out):
+    with drawing(comparison, (max(5.6, 1.1 + 1.1 * len(backbones) * len(tasks)), 3.7)) as (figure, out):
         axes = figure.subplots(1, len(backbones), sharey=True, squeeze=False)[0]
         for axis, backbone in zip(axes, backbones, strict=True):
             for place, way in enumerate(ways):
@@ -73,7 +73,7 @@ def trade(comparison: Comparison) -> bytes | None:
         return None
     tasks, ways, backbones = (_unique(frame[column]) for column in ("task", "adaptation", "backbone"))
     remedies = [remedy for remedy in _unique(frame["remedy"]) if remedy != NONE]
-    with _drawing(comparison, (6.4, max(4.4, 2.4 + 0.23 * len(remedies)))) as (figure, out):
+    with drawing(comparison, (6.4, max(4.4, 2.4 + 0.23 * len(remedies)))) as (figure, out):
         axis = figure.subplots()
         for _, row in frame.iterrows():
             colour = COLOURS[ways.index(row["adaptation"]) % len(COLOURS)]
@@ -125,17 +125,18 @@ def remedy_curve(comparison: Comparison, kind: str, field: str) -> bytes | None:
     )
     if frame["over"].nunique() < 2:
         return None
-    with _drawing(comparison, (7.0, 3.6)) as (figure, out):
+    with drawing(comparison, (7.0, 3.6)) as (figure, out):
         left, right = figure.subplots(1, 2)
         for place, (cell, rows) in enumerate(
             frame.groupby(["backbone", "task", "adaptation", "seed", "beside"], sort=False)
         ):
             rows = rows.sort_values("over")
-            backbone, task, way = (str(piece) for piece in tuple(cell)[:3])
+            backbone, task, way, seed = (str(piece) for piece in tuple(cell)[:4])
+            one = frame["seed"].nunique() == 1
             look = {
                 "color": COLOURS[place % len(COLOURS)],
                 "marker": MARKERS[place % 6],
-                "label": f"{backbone}, {task}, {spelled(way)}",
+                "label": f"{backbone}, {task}, {spelled(way)}{'' if one else f', seed {seed}'}",
             }
             left.plot(rows["over"], rows["gelo"], **look)
             right.plot(rows["over"], rows["gain"], **look)
@@ -157,7 +158,7 @@ def losses(comparison: Comparison) -> bytes | None:
     if frame.empty:
         return None
     tasks, ways, backbones = (_unique(frame[column]) for column in ("task", "adaptation", "backbone"))
-    with _drawing(comparison, (max(4.5, 2.6 * len(tasks)), 3.2)) as (figure, out):
+    with drawing(comparison, (max(4.5, 2.6 * len(tasks)), 3.2)) as (figure, out):
         axes = figure.subplots(1, len(tasks), squeeze=False)[0]
         for axis, task in zip(axes, tasks, strict=True):
             for _, row in frame[frame["task"] == task].iterrows():
@@ -181,7 +182,7 @@ def losses(comparison: Comparison) -> bytes | None:
 
 
 @contextmanager
-def _drawing(comparison: Comparison, size: tuple[float, float]) -> Iterator[tuple[Figure, io.BytesIO]]:
+def drawing(comparison: Comparison, size: tuple[float, float]) -> Iterator[tuple[Figure, io.BytesIO]]:
     """A figure in inches and the bytes that hold its SVG after the block: no date inside, fixed ids, so equal input, equal bytes."""
     out = io.BytesIO()
     with mpl.rc_context(STYLE):

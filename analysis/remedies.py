@@ -8,8 +8,10 @@ import pandas as pd
 from scipy.special import ndtri
 
 from gelo.analysis.compare import Comparison
+from gelo.analysis.contenders import contenders
 from gelo.analysis.finding import Finding, groups, signed, spelled
 from gelo.analysis.labels import NONE
+from gelo.analysis.winner import Contest, contests, told
 from gelo.models.words import counted
 
 _NAMED = 3  # of those that are not told apart from the first
@@ -19,14 +21,20 @@ TITLE = "Which remedy buys the most back?"
 def remedies(comparison: Comparison) -> list[Finding]:
     """One finding, or none for a sweep without a remedy.
 
-    Of each backbone, task and seed: the trial without a remedy that keeps most is the reference. A remedy is a candidate when it
-    gained no less, and stands first when it keeps most of the candidates. All intervals hold
-    together (Bonferroni). The test images are the same on both sides, but are taken as independent: this errs on the careful side.
+    Where forgetting curves were kept, at equal gain (`winner`). Elsewhere by where the trials ended: of each backbone, task and seed the
+    trial without a remedy that keeps most is the reference. A remedy is a candidate when it gained no less, and stands first when it keeps
+    most of the candidates. All intervals hold together (Bonferroni). The test images are the same on both sides, but are taken as
+    independent: this errs on the careful side.
     """
     frame = _measured(comparison)
     frame = frame[frame["task"] != NONE]
     if (frame["remedy_kind"] == NONE).all():
         return []
+    held = contests(contenders(comparison))
+    if any(isinstance(each, Contest) for each in held.values()):
+        won, text = told(held)
+        return [Finding(TITLE, "measured" if won else "cannot be said", text)]
+    unequal = "".join(f" Not at equal gain: {each}" for each in held.values())
     known = frame.dropna(subset=["gelo", "gain"])
     pairs = [
         (cell, rows[rows["remedy_kind"] == NONE], rows[rows["remedy_kind"] != NONE])
@@ -35,13 +43,13 @@ def remedies(comparison: Comparison) -> list[Finding]:
     pairs = [(cell, plain, treated) for cell, plain, treated in pairs if len(plain) and len(treated)]
     compared = sum(len(treated) for _, _, treated in pairs)
     if not compared:
-        return [Finding(TITLE, "cannot be said", "No remedy is complete beside a trial without one.")]
+        return [Finding(TITLE, "cannot be said", f"No remedy is complete beside a trial without one.{unequal}")]
     z = float(ndtri(1 - 0.025 / compared))
     points = {cell[1]: " points" if comparison.factor(cell[1]) == 100 else "" for cell, _, _ in pairs}
-    told = [_cell(", ".join(cell[:2]), plain, treated, z, points[cell[1]]) for cell, plain, treated in pairs]
+    said = [_cell(", ".join(cell[:2]), plain, treated, z, points[cell[1]]) for cell, plain, treated in pairs]
     together = f" for {counted(compared, 'comparison')} together" if compared > 1 else ""
-    text = f"{' '.join(text for _, text in told)} 95 % intervals{together}, from the test images alone."
-    return [Finding(TITLE, "measured" if any(found for found, _ in told) else "cannot be said", text)]
+    text = f"{' '.join(text for _, text in said)} 95 % intervals{together}, from the test images alone.{unequal}"
+    return [Finding(TITLE, "measured" if any(found for found, _ in said) else "cannot be said", text)]
 
 
 def _cell(where: str, plain: pd.DataFrame, treated: pd.DataFrame, z: float, points: str) -> tuple[bool, str]:

@@ -1,4 +1,4 @@
-"""The answer: four CSVs and one self-contained page in `<storage>/<sweep>/report/`, each file written whole or not at all."""
+"""The answer: CSVs and one self-contained page in `<storage>/<sweep>/report/`, each file written whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from upath import UPath
 
 from gelo.analysis import plots, remedies
 from gelo.analysis.compare import Comparison, compare
+from gelo.analysis.contenders import contenders
 from gelo.analysis.finding import Finding
 from gelo.analysis.findings import findings
 from gelo.analysis.folders import children
+from gelo.analysis.gaintable import NAME as EQUAL_GAIN
+from gelo.analysis.gaintable import gain_table
 from gelo.analysis.headline import headline
 from gelo.analysis.labels import IDENTITY
 from gelo.analysis.pagetables import row_name, shown_tables
+from gelo.analysis.pareto import pareto
 from gelo.analysis.published import kept
 from gelo.analysis.runs import read_runs
 from gelo.analysis.tables import Table, build, to_csv
@@ -47,23 +51,26 @@ class Report:
 
 
 def write_report(storage: UPath | Path | str, sweep: str, tracking_uri: str | None = None) -> Report:
-    """Read the sweep, write zero_shot.csv, linear_probe.csv, biometric.csv, gelo.csv and index.html; `Report.path` = folder.
+    """Read the sweep, write zero_shot.csv, linear_probe.csv, biometric.csv, gelo.csv, equal_gain.csv where forgetting curves were kept,
+    and index.html; `Report.path` = folder.
 
     With `tracking_uri` every metric is compared with MLflow, and differences are faults on the page. Raises UserError when
     the sweep is unknown or nothing has been scored, OSError when the folder cannot be written.
     """
     comparison = compare(read_runs(storage, sweep, tracking_uri))
     tables = build(comparison)
-    found = findings(comparison)
+    if found := contenders(comparison):
+        tables[EQUAL_GAIN] = gain_table(comparison, found)
+    answers = findings(comparison)
     folder = UPath(storage) / sweep / "report"
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables.values():
         publish_bytes(folder / f"{table.name}.csv", to_csv(table))
     _remove_others(folder, tables)
-    publish_bytes(folder / "index.html", page(comparison, tables, found).encode())
+    publish_bytes(folder / "index.html", page(comparison, tables, answers).encode())
     return Report(
         folder,
-        tuple(found),
+        tuple(answers),
         tuple(redacted(str(fault)) for fault in folded(comparison.runs.faults)),
         headline(comparison),
     )
@@ -118,6 +125,7 @@ def page(comparison: Comparison, tables: Mapping[str, Table], found: list[Findin
         encoders=_encoders(comparison),
         values=_values(comparison),
         published=kept(),
+        equal_gain=EQUAL_GAIN in tables,
     )
 
 
@@ -126,6 +134,11 @@ def _pictures(comparison: Comparison) -> list[dict[str, str]]:
         (
             "Zero-shot accuracy kept, by task, adaptation and backbone. Lines on bars: 95 % from the test images.",
             plots.retained,
+        ),
+        (
+            "What is kept over what was gained: from the untouched backbone at gain 0, kept 1, to the end at the letter. Up and right "
+            "is better. Dashed: without a remedy; dotted: between ends that no curve leads to. Mean over seeds.",
+            pareto,
         ),
         ("What was gained on the task against what was lost elsewhere. Up is better, left is better.", plots.trade),
         *(

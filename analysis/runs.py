@@ -10,13 +10,14 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from upath import UPath
 
+from gelo.analysis.curves import Curve, read_curve
 from gelo.analysis.folders import children, read_metrics, read_spec, read_trial
 from gelo.analysis.labels import arrange, labelled, with_settings
 from gelo.models.backbones.registry import BACKBONES
@@ -26,7 +27,8 @@ from gelo.tasks.protocols import suites
 _MEAN = re.compile(r"mean(_\d+)?/")
 TRIAL_COLUMNS = [
     "trial", "backbone", "task", "adaptation", "remedy", "seed", "adaptation_kind", "adaptation_parameters", "remedy_kind",
-    "remedy_parameters", "settings", "trained", "train_seconds", "trainable_parameters", "tower_parameters", "error", "error_kind",
+    "remedy_parameters", "settings", "trained", "sources", "curved", "memory_bytes",
+    "train_seconds", "trainable_parameters", "tower_parameters", "error", "error_kind",
 ]  # fmt: skip
 METRIC_COLUMNS = [
     "trial", "suite", "dataset", "part", "leaf", "metric", "value", "low", "high", "n", "counts", "reason", "protocol", "version",
@@ -38,9 +40,11 @@ METRIC_COLUMNS = [
 class Runs:
     """What a sweep left behind.
 
-    trials: one row per trial (`TRIAL_COLUMNS`), in table order. metrics: one row per trial x metric (`METRIC_COLUMNS`); value, low
+    trials: one row per trial (`TRIAL_COLUMNS`), in table order; sources: the trials whose training one was made from, () of one that
+    trained itself; curved: `RemedySpec.curved`. metrics: one row per trial x metric (`METRIC_COLUMNS`); value, low
     and high are shares in [0, 1], what else their metric is, or NaN, and then `reason` says why. histories: training.json's `history` by
     trial. spec: sweep.json. faults: what could not be read, or where MLflow and the files disagree. tracked: whether MLflow was compared.
+    curves: the forgetting curves by trial, of those that kept one, in table order.
     """
 
     sweep: str
@@ -50,6 +54,7 @@ class Runs:
     histories: Mapping[str, list[dict[str, Any]]]
     faults: tuple[Fault, ...] = ()
     tracked: bool = False
+    curves: Mapping[str, Curve] = field(default_factory=dict)
 
     @property
     def miniature(self) -> str:
@@ -82,12 +87,14 @@ def read_runs(storage: UPath | Path | str, sweep: str, tracking_uri: str | None 
     trial_rows: list[dict[str, Any]] = []
     metric_rows: list[dict[str, Any]] = []
     histories: dict[str, list[dict[str, Any]]] = {}
+    curves: dict[str, Curve | None] = {}
     for folder in children(root / "trials"):
-        row = read_trial(folder, faults)
+        row = read_trial(folder, faults, spec.get("resources") or {})
         if row is None:
             continue
         trial_rows.append(row)
         histories[row["trial"]] = row.pop("history")
+        curves[row["trial"]] = read_curve(folder / "trained", faults)
         metric_rows.extend(read_metrics(folder, row["trial"], faults))
     if not metric_rows and not any(row["error"] for row in trial_rows):
         found = f"{len(trial_rows)} trials, no result" if trial_rows else "no trial"
@@ -103,7 +110,8 @@ def read_runs(storage: UPath | Path | str, sweep: str, tracking_uri: str | None 
     metrics = pd.DataFrame(metric_rows, columns=METRIC_COLUMNS)
     if tracking_uri is not None:
         faults.extend(compare_with_mlflow(tracking_uri, sweep, metrics))
-    return Runs(sweep, spec, trials, metrics, histories, tuple(faults), tracking_uri is not None)
+    kept = {key: curve for key in trials["trial"] if (curve := curves[key]) is not None}
+    return Runs(sweep, spec, trials, metrics, histories, tuple(faults), tracking_uri is not None, kept)
 
 
 def compare_with_mlflow(tracking_uri: str, sweep: str, metrics: pd.DataFrame) -> list[Fault]:

@@ -48,13 +48,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table by its file name (without .csv). main: the columns that the page shows at first sight; numbers: those that are no shares."""
+    """A table by its file name (without .csv). main: the columns that the page shows at first sight; numbers: those that are no shares;
+    intervals: the page shows them below the values."""
 
     name: str
     columns: tuple[str, ...]
     main: tuple[str, ...]
     rows: tuple[Row, ...]
     numbers: frozenset[str] = frozenset()
+    intervals: bool = False
 
 
 def build(comparison: Comparison) -> dict[str, Table]:

@@ -31,6 +31,11 @@ class Budget(RemedySpec):
     kind: Literal["budget"] = "budget"
     share: float = Field(default=0.9, ge=0, le=1)
 
+    @property
+    def replaces(self) -> bool:
+        """See RemedySpec: the weights of a look that may not be the last."""
+        return self.share > 0
+
     def hooks(self) -> Within:
         """See RemedySpec."""
         return Within(self)

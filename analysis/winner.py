@@ -1,0 +1,135 @@
+"""Which remedy keeps most at equal gain: the winner of each backbone and task, or the tie that the noise leaves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gelo.analysis.equal_gain import HEADLINE, LEVELS
+from gelo.analysis.finding import signed
+from gelo.analysis.labels import NONE
+from gelo.analysis.paths import Contender
+from gelo.analysis.resampling import Measure, error_of, spanned
+from gelo.models.words import counted
+
+NAMED = 3  # of those that are not told apart from the first
+_DOWN = [level for level in sorted(LEVELS, reverse=True) if level <= HEADLINE]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """The approaches of one backbone and task that have a value at `level`, the first the one without a remedy that stands for all of
+    those; short: the names of those that have none."""
+
+    where: str
+    level: float
+    names: tuple[str, ...]
+    measures: tuple[Measure, ...]
+    short: tuple[str, ...]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Those that every one of them has."""
+        return sorted(set.intersection(*(set(measure.values) for measure in self.measures)))
+
+    def difference(self, one: int, other: int, outside: float) -> tuple[float, float, float]:
+        """(difference, low, high) of two of them, `outside` the two-sided share that the interval leaves out.
+
+        On the same seeds and the same resamples of the test images. What is left of the seeds' spread when approaches and seeds have had
+        their means is pooled over all approaches (randomised blocks), since two or three seeds say too little of one pair. One seed: the
+        images alone.
+        """
+        first, second, seeds = self.measures[one], self.measures[other], self.seeds
+        error = error_of(first.draws - second.draws, max(first.least, second.least))
+        middle = first.value - second.value
+        spread, freedom = 0.0, (len(self.measures) - 1) * (len(seeds) - 1)
+        if freedom:
+            table = np.array([[measure.values[seed] for seed in seeds] for measure in self.measures])
+            left = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
+            spread = 2 * float((left**2).sum()) / freedom / len(seeds)
+            middle = float(table[one].mean() - table[other].mean())
+        return middle, *spanned(middle, error, spread, freedom, outside)
+
+
+def contests(found: Sequence[Contender]) -> dict[tuple[str, str], Contest | str]:
+    """By (backbone, task), those with a remedy; why not, where none can be held."""
+    cells: dict[tuple[str, str], list[Contender]] = {}
+    for each in found:
+        cells.setdefault((each.backbone, each.task), []).append(each)
+    return {
+        cell: _contest(", ".join(cell), members)
+        for cell, members in cells.items()
+        if any(each.kind != NONE for each in members)
+    }
+
+
+def told(held: Mapping[tuple[str, str], Contest | str]) -> tuple[bool, str]:
+    """Whether a remedy stands out anywhere, and what is said of all.
+
+    In each contest every approach is compared with the one without a remedy and with the first. All intervals hold together (Bonferroni),
+    and a first that is found among k this way needs k - 1 comparisons, as if it had been named before (Hsu 1981).
+    """
+    fought = [each for each in held.values() if isinstance(each, Contest)]
+    compared = sum(2 * (len(each.names) - 1) for each in fought)
+    pieces = [each if isinstance(each, str) else _told(each, 0.05 / compared) for each in held.values()]
+    sentences = [piece if isinstance(piece, str) else piece[1] for piece in pieces]
+    if fought:
+        together = f" for {counted(compared, 'comparison')} together" if compared > 1 else ""
+        fewest = min(len(each.seeds) for each in fought)
+        noise = f"the test images and {fewest} seeds" if fewest > 1 else "the test images alone (one seed)"
+        sentences.append(f"95 % intervals{together}, from {noise}.")
+    return any(not isinstance(piece, str) and piece[0] for piece in pieces), " ".join(sentences)
+
+
+def _contest(where: str, members: Sequence[Contender]) -> Contest | str:
+    plain, treated = [each for each in members if each.kind == NONE], [each for each in members if each.kind != NONE]
+    for level in _DOWN:
+        references = [each for each in plain if isinstance(each.kept_at(level), Measure)]
+        known = [(each, kept) for each in treated if isinstance(kept := each.kept_at(level), Measure)]
+        if references and known:
+            reference = max(references, key=lambda each: (each.kept_on_validation(level), each.name))
+            first = reference.kept_at(level)
+            assert isinstance(first, Measure)
+            measures = (first, *(kept for _, kept in known))
+            reached = [reference, *(each for each, _ in known)]
+            short = [each for each in treated if not any(each is other for other in reached)]
+            alone = len({each.adaptation for each in members}) == 1  # then it needs no word with every name
+            names, others = (
+                tuple(each.remedy if alone and each.kind != NONE else each.name for each in those)
+                for those in (reached, short)
+            )
+            return Contest(where, level, names, measures, others)
+    why = next((f"; {each.why}" for each in members if each.why), "")
+    least = f"{100 * min(_DOWN):.0f} %"
+    return f"{where}: fine-tuning without a remedy and with one do not both reach {least} of the best gain{why}."
+
+
+def _told(contest: Contest, outside: float) -> tuple[bool, str]:
+    names, measures = contest.names, contest.measures
+    order = sorted(range(1, len(names)), key=lambda place: (measures[place].value, names[place]))
+    best = order[-1]
+    lower = " (the highest that is reached with and without a remedy)" if contest.level < HEADLINE else ""
+    many = f"of {len(order)} remedies that reach it {names[best]} keeps most, "
+    among = many if len(order) > 1 else f"{names[best]} keeps "
+    text = (
+        f"{contest.where}, at {100 * contest.level:.0f} % of the best gain{lower}: without a remedy {names[0]} keeps "
+        f"{measures[0].value:.3f}; {among}{measures[best].value:.3f}"
+    )
+    gap = contest.difference(best, 0, outside)
+    text += f" ({signed(gap[0], 3)}{'' if math.isnan(gap[1]) else f', {signed(gap[1], 3)} to {signed(gap[2], 3)}'})"
+    short = f" Without a value there: {_listed(contest.short)}." if contest.short else ""
+    if not gap[1] > 0:
+        noise = "noise not known" if math.isnan(gap[1]) else "less than without" if gap[2] < 0 else "within the noise"
+        return False, f"{text}: {noise}.{short}"
+    level = [names[place] for place in order[:-1] if not contest.difference(best, place, outside)[1] > 0]
+    if not level:
+        return True, f"{text}{', more than every other' if len(order) > 1 else ''}.{short}"
+    return True, f"{text}; not told apart from {_listed(level[::-1])}.{short}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {counted(len(names) - NAMED, 'other')}" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
