@@ -57,14 +57,14 @@ def attacked_features(
     for first in range(0, len(pixels), _AT_ONCE):
         rows = slice(first, first + _AT_ONCE)
         shares = transform.shares(torch.from_numpy(np.array(pixels[rows])).to(device))
-        truth = torch.from_numpy(np.asarray(labels[rows], np.int64)).to(device)
+        truth = torch.from_numpy(np.array(labels[rows], np.int64)).to(device)
 
         def loss(at: Tensor, truth: Tensor = truth) -> Tensor:
             logits = SCALE * F.normalize(encoder.visual(transform.standardise(at)), dim=1) @ columns
             return F.cross_entropy(logits, truth, reduction="sum")
 
         with exact(device):
-            drawn = torch.from_numpy(np.asarray(start[rows])).to(device)
+            drawn = torch.from_numpy(np.array(start[rows])).to(device)
             at = perturbed(loss, shares, drawn, epsilon=epsilon, step=step, steps=steps)
             with torch.inference_mode():
                 found.append(encoder.visual(transform.standardise(at)).float().cpu().numpy())
