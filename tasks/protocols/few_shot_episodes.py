@@ -78,15 +78,17 @@ def score(
     for number in range(tasks):
         task = drawn[number]
         heads = ensemble.fit(train[task.support], task.support_of, task.classes.size)
-        found = heads.predict(test[task.query])
-        each = (found == task.query_of).mean(axis=1)
+        predicted = heads.predict(test[task.query])
+        each = (predicted == task.query_of).mean(axis=1)
         alone += each / tasks
-        right = float(np.mean(ensemble.vote(found, task.classes.size) == task.query_of))
+        right = float(np.mean(ensemble.vote(predicted, task.classes.size) == task.query_of))
         sizes = task.classes.size, task.support.size, task.query.size
         rows.append((number, *sizes, right, float(each[ensemble.MIDDLE])))
     table = _table(rows)
     shares = table["top1"].to_numpy()
-    tally.give(dataset, "top1", float(shares.mean()), interval(shares))
+    found = interval(shares)
+    within = None if found is None else Interval(max(found.low, 0.0), min(found.high, 1.0))
+    tally.give(dataset, "top1", float(shares.mean()), within)
     tally.give(dataset, "sd", float(shares.std(ddof=1)))
     notes = {
         "heads": "visual only, frozen features; logistic regression, " + ", ".join(
