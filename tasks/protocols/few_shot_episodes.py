@@ -91,13 +91,11 @@ def score(
     tally.give(dataset, "top1", float(shares.mean()), within)
     tally.give(dataset, "sd", float(shares.std(ddof=1)))
     notes = {
-        "heads": "visual only, frozen features; logistic regression, " + ", ".join(
-            f"C {strength:g} weight shots^-{exponent:g}: {right:.4f}"
-            for (strength, exponent), right in zip(ensemble.GRID, alone, strict=True)
-        ),
+        "intervals": f"of other episodes on these images: mean +- {NORMAL:g} s / sqrt({tasks})",
+        "heads": f"visual only, frozen features; logistic regression, each alone: {_each(alone)}",
         "episodes": f"support from train, queries from test; ways {_range(table, 'ways')}, support {_range(table, 'support')}, "
         f"queries {_range(table, 'queries')}; seed {episodes.SEED}, the same for every encoder",
-    }  # fmt: skip
+    }
     return tally.result(dataset, PROTOCOL, PROTOCOL_VERSION, counts, notes, **context), table
 
 
@@ -116,6 +114,12 @@ def paired(after: pa.Table, before: pa.Table) -> tuple[float, Interval | None]:
         raise ValueError(f"{len(after)} and {len(before)} episodes that are not the same, at least 2")
     differences = pc.subtract(after["top1"], before["top1"]).to_numpy()
     return float(differences.mean()), interval(differences)
+
+
+def _each(alone: NDArray[np.floating]) -> str:
+    """What each member gets right, `C 2, weight shots^-0.5: 0.8026`."""
+    named = zip(ensemble.GRID, alone, strict=True)
+    return "; ".join(f"C {strength:g}, weight shots^-{power:g}: {right:.4f}" for (strength, power), right in named)
 
 
 def _range(table: pa.Table, column: str) -> str:
