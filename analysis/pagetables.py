@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from gelo.analysis.episodes import NAME as PAIRED
 from gelo.analysis.finding import spelled
 from gelo.analysis.labels import NONE
 from gelo.analysis.tables import BIOMETRIC, SUMMARY, Cell, Row, Table
@@ -25,6 +26,11 @@ _TITLES = {
         "Per cent; below it the change in points, coloured by better or worse (errors go down). The detectors trained with a "
         "head (mad, pad) are set against the text prompts of the untouched backbone (mad_text, pad_text). "
         "Main columns; all are in biometric.csv and under All values.",
+    ),
+    PAIRED: (
+        "Few-shot episodes, paired",
+        "Points, mean over episodes of the trial's accuracy less its own baseline's in the same episode; the interval over episodes is at "
+        "each cell and in few_shot_episodes_paired.csv.",
     ),
     SUMMARY: ("Summary", "GELO: average accuracy after / average of the own baseline; 1 = nothing lost."),
 }

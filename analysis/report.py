@@ -14,6 +14,7 @@ from upath import UPath
 
 from gelo.analysis import plots, remedies
 from gelo.analysis.compare import Comparison, compare
+from gelo.analysis.episodes import episodes_table
 from gelo.analysis.finding import Finding
 from gelo.analysis.findings import findings
 from gelo.analysis.folders import children
@@ -55,6 +56,8 @@ def write_report(storage: UPath | Path | str, sweep: str, tracking_uri: str | No
     comparison = compare(read_runs(storage, sweep, tracking_uri))
     tables = build(comparison)
     found = findings(comparison)
+    if episodes := episodes_table(comparison, UPath(storage) / sweep):
+        tables[episodes.name] = episodes
     folder = UPath(storage) / sweep / "report"
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables.values():

@@ -1,8 +1,7 @@
 """Encoders over a stream -> embedding cache: one pass over the pixels for every encoder that needs them.
 
 The cache holds one float32 file (n, d) per encoder (vision fingerprint), data set (fingerprint), split, chunk and view ("image",
-"flip" for the mirrored image of the FR protocols, or "attacked" with what it was attacked against). A chunk's file is published whole, so
-a killed pass goes on where it stopped.
+"flip" for the mirrored one of the FR protocols, "attacked" with what against). A chunk's file is published whole, so a killed pass goes on.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import numpy as np
 
 from gelo.models.backbones.transforms import Transform
 from gelo.models.durable import fetched, publish_array
-from gelo.models.faults import UserError
+from gelo.models.faults import Fault, UserError
 from gelo.tasks.data.attacked import Aim, Attacked, Banks, attacked_in
 from gelo.tasks.data.cache import touch, whole
 from gelo.tasks.data.manifest import Dataset
@@ -46,7 +45,6 @@ class EncoderRef:
     def load(self, device: str = "cpu") -> Encoder:
         """Raises UserError when the weights on disk are not those of `vision`: a stale cache entry must never be filled."""
         from gelo.models.backbones.zoo import load_backbone
-        from gelo.models.faults import Fault
         from gelo.models.trained import load_tower
 
         encoder = load_backbone(self.backbone, Path(self.weights) if self.weights else None, device=device)
@@ -113,18 +111,15 @@ def embed(
 ) -> int:
     """Fill the cache with what is missing, several encoders a pass; returns how many images were encoded (views counted).
 
-    `tick(images)` after each chunk. All encoders must share `transform`. banks: the texts of each aim of an attack; what is attacked
-    against texts that are not among them (they cannot be asked) is left out. Raises UserError (unreadable image, changed weights).
+    `tick(images)` after each chunk. All encoders must share `transform`. banks: the texts of each aim of an attack; what has none, as its
+    texts cannot be asked, is left out. Raises UserError (unreadable image, changed weights).
     """
     for vision, fingerprint in {(need.encoder.vision, need.work.fingerprint) for need in wanted}:
         touch(cache, "embeddings", vision, fingerprint)
         touch(cache, "decoded", transform.fingerprint, fingerprint)
     banks = banks or {}
-    missing = [
-        need
-        for need in dict.fromkeys(wanted)
-        if (need.attacked is None or need.attacked.aim in banks) and not need.cached(cache)
-    ]
+    asked = [need for need in dict.fromkeys(wanted) if need.attacked is None or need.attacked.aim in banks]
+    missing = [need for need in asked if not need.cached(cache)]
     if not missing:
         return 0
     by_work: dict[Work, list[Need]] = defaultdict(list)
@@ -143,8 +138,7 @@ def embed(
 def features(
     encoder: EncoderRef, dataset: Dataset, split: str, cache: Path, view: View = "image", aim: Aim | None = None
 ) -> np.ndarray:
-    """The cached features of one split, float32 (N, d), in record order; attacked: of the images that `aim` chooses. Raises
-    FileNotFoundError when a chunk is missing."""
+    """The cached ones of a split, float32 (N, d), in record order; attacked: of what `aim` chooses. FileNotFoundError for a missing chunk."""
     return np.concatenate([np.load(need.path(cache)) for need in needs(encoder, dataset, split, (view,), aim)])
 
 
