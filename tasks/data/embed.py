@@ -138,7 +138,7 @@ def embed(
 def features(
     encoder: EncoderRef, dataset: Dataset, split: str, cache: Path, view: View = "image", aim: Aim | None = None
 ) -> np.ndarray:
-    """The cached ones of a split, float32 (N, d), in record order; attacked: of what `aim` chooses. FileNotFoundError for a missing chunk."""
+    """Those of a split, cached, float32 (N, d), in record order; attacked: of what `aim` chooses. FileNotFoundError for a missing one."""
     return np.concatenate([np.load(need.path(cache)) for need in needs(encoder, dataset, split, (view,), aim)])
 
 
