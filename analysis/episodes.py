@@ -13,16 +13,17 @@ from gelo.analysis.labels import IDENTITY, is_baseline
 from gelo.analysis.tables import Cell, Row, Table
 from gelo.tasks.protocols import few_shot_episodes, suite_of
 
-NAME = f"{few_shot_episodes.NAME}_paired"
+EPISODES = few_shot_episodes.NAME
+NAME = f"{EPISODES}_paired"
 
 
 def episodes_table(comparison: Comparison, root: UPath) -> Table | None:
     """By data set the mean difference in points, after - before, and the ends of its 95 % interval; None where no trial has episodes beside
     its baseline's. root: the sweep's folder."""
     metrics = comparison.runs.metrics
-    suite = suite_of(few_shot_episodes.NAME)
+    suite = suite_of(EPISODES)
     own = metrics[(metrics["suite"] == suite.name) & (metrics["leaf"] == suite.averaged)]
-    sets = list(dict.fromkeys(own["dataset"]))
+    sets = [str(name) for name in comparison.general[suite.name].scores.columns]
     known = {(row["trial"], row["dataset"]): row for _, row in own.iterrows()}
     rows, some = [], False
     for _, trial in comparison.runs.trials.iterrows():
@@ -66,5 +67,5 @@ def _nothing(reason: str) -> tuple[Cell, Cell, Cell]:
 
 
 def _table(root: UPath, trial: str, name: str) -> pa.Table:
-    with (root / "trials" / trial / "results" / few_shot_episodes.NAME / f"{name}.parquet").open("rb") as stream:
+    with (root / "trials" / trial / "results" / EPISODES / f"{name}.parquet").open("rb") as stream:
         return pq.read_table(stream)
