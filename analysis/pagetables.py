@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from gelo.analysis.episodes import EPISODES
+from gelo.analysis.episodes import NAME as PAIRED
 from gelo.analysis.finding import spelled
 from gelo.analysis.gaintable import NAME as EQUAL_GAIN
 from gelo.analysis.labels import NONE
@@ -36,6 +38,20 @@ _TITLES = {
         "Per cent; below it the change in points, coloured by better or worse (errors go down). The detectors trained with a "
         "head (mad, pad) are set against the text prompts of the untouched backbone (mad_text, pad_text). "
         "Main columns; all are in biometric.csv and under All values.",
+    ),
+    EPISODES: (
+        "Few-shot episodes",
+        "Top-1 of nine heads that vote, per cent, mean over 600 episodes of 2 to 15 ways; below it the change to the trial's own baseline.",
+    ),
+    PAIRED: (
+        "Few-shot episodes, paired",
+        "Points: what the trial gets right in an episode less what its own baseline does, mean over episodes. Point at a number for its "
+        "95 % interval over episodes.",
+    ),
+    "robust": (
+        "Zero-shot accuracy under attack",
+        "Top-1 of images that were changed to mislead this very encoder, per cent; below it the change to the trial's own baseline, in "
+        "points. How far: under Protocols.",
     ),
     SUMMARY: ("Summary", "GELO: average accuracy after / average of the own baseline; 1 = nothing lost."),
 }

@@ -15,6 +15,7 @@ from upath import UPath
 from gelo.analysis import plots, remedies
 from gelo.analysis.compare import Comparison, compare
 from gelo.analysis.contenders import contenders
+from gelo.analysis.episodes import episodes_table
 from gelo.analysis.finding import Finding
 from gelo.analysis.findings import findings
 from gelo.analysis.folders import children
@@ -62,6 +63,8 @@ def write_report(storage: UPath | Path | str, sweep: str, tracking_uri: str | No
     if found := contenders(comparison):
         tables[EQUAL_GAIN] = gain_table(comparison, found)
     answers = findings(comparison)
+    if episodes := episodes_table(comparison, UPath(storage) / sweep):
+        tables[episodes.name] = episodes
     folder = UPath(storage) / sweep / "report"
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables.values():

@@ -94,7 +94,7 @@ class Encoder:
         batch = np.ascontiguousarray(pixels[:, :, ::-1] if flip else pixels)
         if not batch.flags.writeable:  # torch warns about arrays that Arrow or an mmap own
             batch = batch.copy()
-        with torch.inference_mode(), _exact(self.device):
+        with torch.inference_mode(), exact(self.device):
             features = tower(self.transform.normalise(torch.from_numpy(batch).to(self.device)))
         return features.float().cpu().numpy()
 
@@ -118,7 +118,7 @@ class Encoder:
         parts = [np.zeros((0, self.dim), dtype=np.float32)]
         for start in range(0, len(texts), TEXT_BATCH):
             tokens = self.tokenizer(list(texts[start : start + TEXT_BATCH])).to(self.device)
-            with torch.inference_mode(), _exact(self.device):
+            with torch.inference_mode(), exact(self.device):
                 parts.append(self.text.model.encode_text(tokens, normalize=False).float().cpu().numpy())  # type: ignore[operator]
         return np.concatenate(parts)
 
@@ -172,7 +172,7 @@ class Encoder:
 
 
 @contextmanager
-def _exact(device: torch.device) -> Iterator[None]:
+def exact(device: torch.device) -> Iterator[None]:
     """float32 means float32: on CUDA cuDNN would round the patch embedding's inputs to TF32."""
     if device.type != "cuda":
         yield

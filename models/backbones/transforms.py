@@ -82,13 +82,28 @@ class Transform(Spec):
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """uint8 (N, H, W, 3) -> float32 (N, 3, H, W), equal bit for bit to ToTensor and Normalize."""
+        mean, std = self._constants(pixels)
+        return self.shares(pixels).sub_(mean).div_(std)
+
+    def shares(self, pixels: Tensor) -> Tensor:
+        """uint8 (N, H, W, 3) -> float32 (N, 3, H, W) in [0, 1], equal bit for bit to ToTensor."""
         import torch
 
         if pixels.dtype != torch.uint8:
             raise ValueError(f"pixels are {pixels.dtype}, uint8 in 0..255 is needed")
-        mean = torch.tensor(self.mean, dtype=torch.float32, device=pixels.device).view(3, 1, 1)
-        std = torch.tensor(self.std, dtype=torch.float32, device=pixels.device).view(3, 1, 1)
-        return pixels.permute(0, 3, 1, 2).contiguous().to(torch.float32).div_(255).sub_(mean).div_(std)
+        return pixels.permute(0, 3, 1, 2).contiguous().to(torch.float32).div_(255)
+
+    def standardise(self, shares: Tensor) -> Tensor:
+        """float32 (N, 3, H, W) in [0, 1] -> the same less `mean`, by `std`, as Normalize does; a gradient goes through."""
+        mean, std = self._constants(shares)
+        return shares.sub(mean).div_(std)
+
+    def _constants(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """mean and std, (3, 1, 1) each, where `like` lies."""
+        import torch
+
+        mean, std = (torch.tensor(each, dtype=torch.float32, device=like.device) for each in (self.mean, self.std))
+        return mean.view(3, 1, 1), std.view(3, 1, 1)
 
 
 def _four_nearest(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -119,10 +119,11 @@ class RemedySpec(Member):
     def faults(self, layers: int | None, where: str = "remedy") -> list[Fault]:
         """What cannot work on a tower of so many transformer blocks (None: it has none); for the pre-flight of a sweep."""
         return []
+
     @property
     def curved(self) -> bool:
-        """Whether what is kept lies at the end of the trial's forgetting curve: a report then reads it there; else it takes the trial by its
-        results alone."""
+        """Whether what is kept lies at the end of the trial's forgetting curve: a report then reads it there; else it takes the trial by
+        its results alone."""
         return not any(each.replaces for each in self.members())
 
     def hooks(self) -> Hooks[Any]:

@@ -14,20 +14,25 @@ from gelo.models.durable import publish_bytes, stamp
 from gelo.models.faults import Fault, UserError
 from gelo.sweeps.stages.troubles import Troubles
 from gelo.sweeps.state.folder import TrialFolder
+from gelo.tasks.data.attacked import Aim, aim_of
 from gelo.tasks.data.catalogue import datasets_for, entry_of
 from gelo.tasks.data.defined import reads_of, why_not
 from gelo.tasks.data.embed import EncoderRef, Need, embed, needs
 from gelo.tasks.data.manifest import Dataset, open_dataset
 from gelo.tasks.data.stream import Executor, Work
 from gelo.tasks.data.tokens import ask
+from gelo.tasks.data.tokens import asked as texts_asked
 from gelo.tasks.ledger.owed import suites_of
 from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.protocols import PROTOCOLS, asked
 from gelo.tasks.protocols.base import Protocol
+from gelo.tasks.protocols.zeroshot import classifier
 from gelo.tasks.results import Result
 from gelo.tasks.training.preprocess import transforms
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from gelo.models.encoder import Encoder
     from gelo.sweeps.spec.sweep import SweepSpec
 
@@ -98,8 +103,12 @@ class Job:
         return all(result is not None and not stale(result, PROTOCOLS[self.protocol], now) for result in found)
 
     def needs(self) -> list[Need]:
-        reads = reads_of(self.protocol, self.dataset)
-        return [need for split, views in reads for need in needs(self.ref, self.dataset, split, views)]
+        reads, aim = reads_of(self.protocol, self.dataset), self.aim()
+        return [need for split, views in reads for need in needs(self.ref, self.dataset, split, views, aim)]
+
+    def aim(self) -> Aim | None:
+        """What its images are attacked against, where it attacks any."""
+        return aim_of(PROTOCOLS[self.protocol].attack, self.dataset, self.subject.text)
 
     def prompted(self) -> bool:
         """Whether a text tower is asked."""
@@ -208,6 +217,7 @@ def embed_jobs(
     troubles = Troubles()
     own: dict[str, Encoder] = {}
     ready: list[Job] = []
+    banks: dict[Aim, np.ndarray] = {}
     by_transform: dict[Transform, list[Job]] = defaultdict(list)
     for job in jobs:
         if lost and any(need.work in lost for need in job.needs()):
@@ -216,15 +226,18 @@ def embed_jobs(
         with troubles.of(job.label):
             if job.prompted():
                 ask(_asked(job.subject, base, own), job.dataset, cache)
+                if (aim := job.aim()) and (texts := texts_asked(job.subject.text, job.dataset, cache)[0]) is not None:
+                    banks[aim] = classifier(texts)
             by_transform[job.ref.transform or base.transform].append(job)
     for transform, group in by_transform.items():
         try:
-            embed([need for job in group for need in job.needs()], transform, cache, executor, gpus=gpus, tick=tick)
+            wanted = [need for job in group for need in job.needs()]
+            embed(wanted, transform, cache, executor, gpus=gpus, tick=tick, banks=banks)
             ready += group
         except UserError:  # of some job: each on its own, and what is cached is not done again
             for job in group:
                 with troubles.of(job.label):
-                    embed(job.needs(), transform, cache, executor, gpus=gpus, tick=tick)
+                    embed(job.needs(), transform, cache, executor, gpus=gpus, tick=tick, banks=banks)
                     ready.append(job)
     return ready, troubles.faults()
 

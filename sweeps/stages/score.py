@@ -15,6 +15,7 @@ from gelo.sweeps.stages.embed import Job
 from gelo.sweeps.stages.leaks import leak_notes
 from gelo.sweeps.stages.troubles import Troubles
 from gelo.sweeps.state.folder import TrialFolder
+from gelo.tasks.data.attacked import aim_of
 from gelo.tasks.data.defined import run
 from gelo.tasks.data.embed import EncoderRef, features
 from gelo.tasks.data.manifest import open_dataset
@@ -50,9 +51,10 @@ class Score:
 
         dataset, cache = open_dataset(Path(self.dataset)), Path(self.cache)
         texts, unasked = asked(self.text, dataset, cache) if self.prompted else (None, "")
+        aim = aim_of(PROTOCOLS[self.protocol].attack, dataset, self.text)
         scoring = Scoring(
             dataset=dataset,
-            features=lambda split, view: features(self.ref, dataset, split, cache, view),
+            features=lambda split, view: features(self.ref, dataset, split, cache, view, aim),
             texts=texts,
             logit_scale=self.logit_scale,
             head=self._head() if PROTOCOLS[self.protocol].detector in self.suites else None,

@@ -108,7 +108,7 @@ def evaluate_one(
                 lost |= undecoded(images, transform, cache)
         gpus = float(torch.cuda.is_available())
         needed = {need for job in jobs for need in job.needs() if need.work not in lost and not need.cached(cache)}
-        with _stage(display, "embed", sum(need.work.chunk.rows for need in needed), "images") as tick:
+        with _stage(display, "embed", sum(need.rows for need in needed), "images") as tick:
             ready, unembedded = embed_jobs(jobs, {backbone: base}, cache, "local", gpus=gpus, tick=tick, lost=lost)
         faults += unembedded
         with _stage(display, "score", len(ready), "results") as tick:

@@ -165,7 +165,7 @@ class Sweep:
         missing = [need for need in needed if not need.cached(self.cache)]
         gpus = self.spec.resources.gpus_of_a_rank
         if missing:
-            with self.display.stage("embed", sum(need.work.chunk.rows for need in missing), "images") as stage:
+            with self.display.stage("embed", sum(need.rows for need in missing), "images") as stage:
                 ready, faults = embed_jobs(
                     jobs, self.bases, self.cache, "ray", gpus=gpus, tick=stage.tick, lost=self.lost
                 )

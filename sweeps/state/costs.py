@@ -5,7 +5,7 @@ Counts of images are those of the prepared data sets, else the published ones (t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import pairs_of
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.memory import plan_of
+from gelo.sweeps.state.passes import attacked
 from gelo.sweeps.state.reads import classes_of, needed_datasets, taught
 from gelo.sweeps.state.status import standing
 from gelo.tasks.data.manifest import Dataset, open_dataset
@@ -150,24 +151,22 @@ def _cost(trial: Trial, spec: SweepSpec, known: Known, assumed: Assumed) -> dict
 
 
 def _embedded(
-    spec: SweepSpec, pairs: Iterable[tuple[str, str]], known: Known, assumed: Assumed, encoders: int
+    spec: SweepSpec, pairs: Sequence[tuple[str, str]], known: Known, assumed: Assumed, encoders: int
 ) -> dict[str, Any]:
-    """The pass of every encoder over what is scored: images (views counted), of the sets that are known."""
+    """The pass of every encoder over what is scored: images (views counted, attacked ones apart), of the sets that are known."""
     views = _read(pairs, known)
     counted = {place: known.images(*place) for place in views}
-    images = sum(count * len(views[place]) for place, count in counted.items() if count is not None)
+    images = sum(count * len(views[place] - {"attacked"}) for place, count in counted.items() if count is not None)
+    under_attack, passes = attacked(pairs, known.images)
     missing = sorted({name for (name, _), count in counted.items() if count is None})
     sizes = [geometry(trial.backbone) for trial in spec.trials()]
-    flops = sum(size.forward() for size in sizes if size is not None) * images
+    flops = sum(size.forward() for size in sizes if size is not None) * (images + passes)
     whole = not missing and all(sizes)
     hours = _hours(flops, assumed.tflops.get("fp32"), assumed.mfu) if whole else None
     return {
-        "images": images,
-        "encoders": encoders,
-        "flops": flops if whole else None,
-        "gpu_hours": hours,
-        "not_counted": missing,
-    }
+        "images": images, "attacked": under_attack, "passes_attacked": passes, "encoders": encoders,
+        "flops": flops if whole else None, "gpu_hours": hours, "not_counted": missing,
+    }  # fmt: skip
 
 
 def _read(pairs: Iterable[tuple[str, str]], known: Known) -> dict[tuple[str, str], set[str]]:

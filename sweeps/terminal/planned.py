@@ -44,10 +44,15 @@ def _sentences(found: dict[str, Any]) -> list[str]:
     others = totals["trials"] - totals["trained"]
     done = totals["trained"] - totals["left"]
     lacking = f", without {counted(totals['left_without_hours'], 'trial')}" if totals["left_without_hours"] else ""
+    attacked = (
+        f" and {counted(pass_['attacked'], 'attacked image')} ({pass_['passes_attacked']:,} passes)"
+        if pass_["attacked"]
+        else ""
+    )
     lines = [
         f"{counted(totals['trials'], 'trial')}: {totals['trained']:,} that train, {done:,} of them done; {others:,} that do not train",
         f"to train what is left: {_hours(totals['gpu_hours_left'])} hours of one GPU{lacking}",
-        f"to embed what is scored: {pass_['images']:,} images (views counted) by {counted(pass_['encoders'], 'encoder')}"
+        f"to embed what is scored: {pass_['images']:,} images (views counted){attacked} by {counted(pass_['encoders'], 'encoder')}"
         f"{_without(pass_['not_counted'])}: {_hours(totals['gpu_hours_embedding'])} hours of one GPU",
     ]
     unknown, unpacked = (

@@ -80,7 +80,8 @@ def remarks(results: Sequence[Result]) -> list[str]:
 
     Images that were learnt from and are scored are a warning, told once for all results that they are in.
     """
-    warnings, notes = [], []
+    warnings = []
+    notes: dict[tuple[str, str], list[str]] = defaultdict(list)
     absent: dict[str, list[str]] = defaultdict(list)
     leaks: dict[str, list[str]] = defaultdict(list)
     unchecked: dict[str, list[str]] = defaultdict(list)
@@ -97,14 +98,14 @@ def remarks(results: Sequence[Result]) -> list[str]:
             elif kind == WRAPPED:
                 wrapped[text].append(where)
             elif kind in SAID:
-                notes.append(f"{where}, {kind}: {text}")
+                notes[kind, text].append(where)
         for metric, reason in result.absent.items():
             absent[reason].append(metric)
     return [
         *_gathered("WARNING {}: {}", leaks),
         *warnings,
         *_gathered("{}: {}", wrapped),
-        *notes,
+        *(f"{', '.join(places)}, {kind}: {text}" for (kind, text), places in notes.items()),
         *_gathered("{}, leaks not checked: {}", unchecked),
         *_gathered("not given: {} ({})", absent),
     ]

@@ -1,7 +1,7 @@
 """Encoders over a stream -> embedding cache: one pass over the pixels for every encoder that needs them.
 
-The cache holds one float32 file (n, d) per encoder (vision fingerprint), data set (fingerprint), split, chunk and view ("image", or
-"flip" for the mirrored image of the FR protocols). A chunk's file is published whole, so a killed pass goes on where it stopped.
+The cache holds one float32 file (n, d) per encoder (vision fingerprint), data set (fingerprint), split, chunk and view ("image",
+"flip" for the mirrored one of the FR protocols, "attacked" with what against). A chunk's file is published whole, so a killed pass goes on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import numpy as np
 
 from gelo.models.backbones.transforms import Transform
 from gelo.models.durable import fetched, publish_array
-from gelo.models.faults import UserError
+from gelo.models.faults import Fault, UserError
+from gelo.tasks.data.attacked import Aim, Attacked, Banks, attacked_in
 from gelo.tasks.data.cache import touch, whole
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.prompts import Prompts
@@ -46,7 +47,6 @@ class EncoderRef:
     def load(self, device: str = "cpu") -> Encoder:
         """Raises UserError when the weights on disk are not those of `vision` and `text`: a stale cache entry must never be filled."""
         from gelo.models.backbones.zoo import load_backbone
-        from gelo.models.faults import Fault
         from gelo.models.trained import load_tower
 
         encoder = load_backbone(self.backbone, Path(self.weights) if self.weights else None, device=device)
@@ -69,23 +69,37 @@ class EncoderRef:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Embeddings wanted: one encoder on one Work in one view."""
+    """Embeddings wanted: one encoder on one Work in one view; attacked: of the view of that name, which images and against what."""
 
     encoder: EncoderRef
     work: Work
     view: View
+    attacked: Attacked | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many images it is of."""
+        return self.work.chunk.rows if self.attacked is None else len(self.attacked.rows)
 
     def path(self, cache: Path) -> Path:
-        return self.work.place(cache / "embeddings" / self.encoder.vision, f"-{self.view}")
+        leaf = self.view if self.attacked is None else f"{self.view}-{self.attacked.fingerprint}"
+        return self.work.place(cache / "embeddings" / self.encoder.vision, f"-{leaf}")
 
     def cached(self, cache: Path) -> bool:
         """Whether its features are there, whole."""
-        return whole(self.path(cache), self.work.chunk.rows)
+        return whole(self.path(cache), self.rows)
 
 
-def needs(encoder: EncoderRef, dataset: Dataset, split: str, views: Sequence[View]) -> list[Need]:
-    """All Needs of one encoder on one split."""
-    return [Need(encoder, work, view) for work in works(dataset, split) for view in views]
+def needs(
+    encoder: EncoderRef, dataset: Dataset, split: str, views: Sequence[View], aim: Aim | None = None
+) -> list[Need]:
+    """All Needs of one encoder on one split; of the view `attacked` those against `aim`, in the chunks that it chooses images of."""
+    found = works(dataset, split)
+    wanted = [Need(encoder, work, view) for work in found for view in views if view != "attacked"]
+    if "attacked" in views and aim is not None:
+        of = {work.chunk: work for work in found}
+        wanted += [Need(encoder, of[chunk], "attacked", each) for chunk, each in attacked_in(aim, list(of))]
+    return wanted
 
 
 def embed(
@@ -96,15 +110,19 @@ def embed(
     *,
     gpus: float = 0,
     tick: Callable[[int], None] = lambda n: None,
+    banks: Banks | None = None,
 ) -> int:
     """Fill the cache with what is missing, several encoders a pass; returns how many images were encoded (views counted).
 
-    `tick(images)` after each chunk. All encoders must share `transform`. Raises UserError (unreadable image, changed weights).
+    `tick(images)` after each chunk. All encoders must share `transform`. banks: the texts of each aim of an attack; what has none, as its
+    texts cannot be asked, is left out. Raises UserError (unreadable image, changed weights).
     """
     for vision, fingerprint in {(need.encoder.vision, need.work.fingerprint) for need in wanted}:
         touch(cache, "embeddings", vision, fingerprint)
         touch(cache, "decoded", transform.fingerprint, fingerprint)
-    missing = [need for need in dict.fromkeys(wanted) if not need.cached(cache)]
+    banks = banks or {}
+    asked = [need for need in dict.fromkeys(wanted) if need.attacked is None or need.attacked.aim in banks]
+    missing = [need for need in asked if not need.cached(cache)]
     if not missing:
         return 0
     by_work: dict[Work, list[Need]] = defaultdict(list)
@@ -112,7 +130,7 @@ def embed(
         by_work[need.work].append(need)
     todo = list(by_work)
     encoded = 0
-    for index, features in _encoded(todo, by_work, transform, cache, executor, gpus):
+    for index, features in _encoded(todo, by_work, transform, cache, executor, gpus, banks):
         for need, array in zip(by_work[todo[index]], features, strict=True):
             publish_array(need.path(cache), array)
             encoded += len(array)
@@ -120,9 +138,11 @@ def embed(
     return encoded
 
 
-def features(encoder: EncoderRef, dataset: Dataset, split: str, cache: Path, view: View = "image") -> np.ndarray:
-    """The cached features of one split, float32 (N, d), in record order. Raises FileNotFoundError when a chunk is missing."""
-    return np.concatenate([np.load(need.path(cache)) for need in needs(encoder, dataset, split, (view,))])
+def features(
+    encoder: EncoderRef, dataset: Dataset, split: str, cache: Path, view: View = "image", aim: Aim | None = None
+) -> np.ndarray:
+    """Those of a split, cached, float32 (N, d), in record order; attacked: of what `aim` chooses. FileNotFoundError for a missing one."""
+    return np.concatenate([np.load(need.path(cache)) for need in needs(encoder, dataset, split, (view,), aim)])
 
 
 def text_features(encoder: Encoder, prompts: Prompts, cache: Path) -> list[np.ndarray]:
@@ -146,11 +166,11 @@ class _Encode:
     One thread a forward pass, in the pipeline's workers and in the threads of this process alike: no feature depends on where it was made.
     """
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, banks: Banks) -> None:
         import torch
 
         torch.set_num_threads(1)
-        self._device = device
+        self._device, self._banks = device, banks
         self._encoders: dict[EncoderRef, Encoder] = {}
         self._loading = Lock()
 
@@ -158,10 +178,13 @@ class _Encode:
         """(n, d) for each Need, in order. Raises UserError for unreadable images."""
         if row["faults"]:
             raise UserError(f"data set {wanted[0].work.dataset}", row["faults"])
-        return [
-            self._encoder(n.encoder).encode_images(row["pixels"], flip=n.view == "flip", projected=n.view != "trunk")
-            for n in wanted
-        ]
+        return [self._of(need, row["pixels"]) for need in wanted]
+
+    def _of(self, need: Need, pixels: np.ndarray) -> np.ndarray:
+        encoder, attacked = self._encoder(need.encoder), need.attacked
+        if attacked is not None:
+            return attacked.features(encoder, need.work.chunk, pixels, self._banks[attacked.aim])
+        return encoder.encode_images(pixels, flip=need.view == "flip", projected=need.view != "trunk")
 
     def _encoder(self, ref: EncoderRef) -> Encoder:
         with self._loading:
@@ -187,6 +210,7 @@ def _encoded(
     cache: Path,
     executor: Executor,
     gpus: float,
+    banks: Banks,
 ) -> Iterator[tuple[int, list[np.ndarray]]]:
     """(index of a Work, its features by Need) for every Work, in any order."""
     import torch
@@ -202,7 +226,7 @@ def _encoded(
         riders = [(index, todo[index], by_work[todo[index]]) for index in left]
         stream = pipeline(riders, transform, cache, keep_pixels=True).map(
             _Encode,
-            fn_constructor_args=(device,),
+            fn_constructor_args=(device, banks),
             num_cpus=0 if gpus else 1,
             num_gpus=gpus or None,
             concurrency=min(pool, len(left)),
@@ -217,7 +241,7 @@ def _encoded(
         yield from piped(range(len(todo)))
         return
     before = torch.get_num_threads()
-    encode = _Encode(device)
+    encode = _Encode(device, banks)
 
     def run(index: int) -> tuple[int, list[np.ndarray]]:
         row = decode_row(todo[index], transform, cache, keep_pixels=True)

@@ -23,6 +23,8 @@ FILES = (
     "probe",
     "knn",
     "few_shot",
+    "few_shot_episodes",
+    "robust",
     "worst_group",
     "verification",
     "templates",

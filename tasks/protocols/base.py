@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from gelo.tasks.data.manifest import Dataset
+    from gelo.tasks.protocols.attack import Attack
     from gelo.tasks.protocols.curves import Part
     from gelo.tasks.protocols.tally import Context
     from gelo.tasks.results import Result
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
 
 Better = Literal["higher", "lower"]
 Unit = Literal["share", "number"]
-View = Literal[
-    "image", "flip", "trunk"
-]  # features of an image as it is, mirrored, and as it is but before the projection
+# features of an image as it is, mirrored, as it is but before the projection, and as an attack leaves it (of the images that it chooses)
+View = Literal["image", "flip", "trunk", "attacked"]
 Reads = tuple[tuple[str, tuple[View, ...]], ...]  # splits in order, each with its views
 
 _HOLE = re.compile(r"\\\{\w+\\\}")  # `{rate}` after re.escape
@@ -128,7 +128,8 @@ class Protocol:
     number changes; a result of another version is scored anew. says: what a result says of it. suites: in the order of the report.
     reads: splits with the views of their features; optional: splits that are read where they are there. prompted: asks the text tower;
     what a trained head gives asks nothing. learns: fits something on the train split. like: it is scored on every set that this
-    protocol is scored on, so that no table of sets need name it. source: where its definition comes from.
+    protocol is scored on, so that no table of sets need name it. source: where its definition comes from. attack: what the view `attacked`
+    is of, against the text prompts; None where it is not read.
 
     score: a `Scoring` to a result of each suite that it holds enough for (text prompts, a trained head), each with its table of what was
     scored. Raises UserError for features or tables that cannot be scored. curve: a result and its table to the error curves
@@ -151,6 +152,7 @@ class Protocol:
     group: str = ""
     curve: Callable[[Result, pa.Table], Iterator[Part]] | None = None
     file: ScoresFile | None = None
+    attack: Attack | None = None
 
     def __post_init__(self) -> None:
         wrong = [name for name in (self.name, self.asked, *(suite.name for suite in self.suites)) if not is_piece(name)]
@@ -163,6 +165,9 @@ class Protocol:
                 raise ValueError(f"protocol {self.name}: {suite.averaged} is averaged, and so a share")
         if missing := set(self.optional) - {split for split, _ in self.reads}:
             raise ValueError(f"protocol {self.name}: optional {', '.join(missing)} is not read")
+        reads_attacked = any("attacked" in views for _, views in self.reads)
+        if reads_attacked != (self.attack is not None) or (reads_attacked and not self.prompted):
+            raise ValueError(f"protocol {self.name}: the view attacked, an attack and prompts go together")
 
     @property
     def untrained(self) -> tuple[str, ...]:

@@ -68,6 +68,6 @@ def test_what_it_cannot_do_is_told() -> None:
     (fault,) = ZSCL().clashes(Binary(), settings(accumulate=2))
     assert "zscl, which compares" in fault.found and "accumulate: 1" in fault.remedy
     assert not ZSCL().clashes(Binary(), settings())
-    with pytest.raises(ValidationError, match="ema and zscl: each keeps an average"):
+    with pytest.raises(ValidationError, match="ema and zscl: each keeps other weights"):
         Stack(remedies=(EMA(), ZSCL()))
     assert Stack(remedies=(EMA(), ZSCL(every=0)))

@@ -137,3 +137,18 @@ def test_a_terminal_gets_a_table(here: Path, capsys: pytest.CaptureFixture[str])
     show(found, Console(force_terminal=True, width=180, color_system=None))
     said = capsys.readouterr().out
     assert "│" in said and "292.6 GB too much" in said and "GPU hours" in said
+
+
+def test_attacked_images_cost_a_pass_and_one_back_each_step(here: Path) -> None:
+    """10,000 test images of CIFAR-10, of which 200 are attacked in ten steps: 200 x 21 passes more."""
+    words = ("paper", "--set", "datasets=[cifar10]", "--set", "tasks={}", "--set", "backbones=[ViT-B/16]")
+    clean, found = (
+        plan(*words, "--set", f"evaluate=[{suites}]")["embedding"] for suites in ("zero_shot", "zero_shot,robust")
+    )
+    assert (clean["images"], clean["attacked"], clean["passes_attacked"]) == (10_000, 0, 0)
+    assert (found["images"], found["attacked"], found["passes_attacked"]) == (10_000, 200, 4_200)
+    assert found["flops"] / clean["flops"] == pytest.approx(14_200 / 10_000)
+    said = CliRunner().invoke(app, ["plan", *words, "--set", "evaluate=[robust]"]).stdout
+    assert "10,000 images (views counted) and 200 attacked images (4,200 passes) by 1 encoder" in said.replace(
+        "\n", " "
+    )

@@ -196,8 +196,8 @@ def test_features_that_are_no_numbers_cost_their_own_job(tmp_path: Path, monkeyp
     colours(tmp_path / "data", "mine")
     colours(tmp_path / "data", "whole")
 
-    def spoilt(encoder: Any, dataset: Dataset, split: str, cache: Path, view: Any = "image") -> Any:
-        found = embed.features(encoder, dataset, split, cache, view)
+    def spoilt(encoder: Any, dataset: Dataset, split: str, cache: Path, *more: Any) -> Any:
+        found = embed.features(encoder, dataset, split, cache, *more)
         return np.where(np.isfinite(found), np.nan, found) if (dataset.name, split) == ("mine", "train") else found
 
     monkeypatch.setattr("gelo.sweeps.stages.score.features", spoilt)
@@ -239,3 +239,37 @@ def test_a_set_that_no_suite_scores_is_named_beside_the_others(tmp_path: Path) -
         evaluate_one(
             "mini-s", ("zero_shot",), None, "miniature", settings, Display(Console(file=io.StringIO())), ("whole",)
         )
+
+
+def test_robustness_is_made_once_from_features_of_attacked_images(tmp_path: Path) -> None:
+    colours(tmp_path / "data", "mine")
+    results, faults = scored(tmp_path, "mine", suites=("zero_shot", "robust"))
+    assert not faults
+    clean = results["zero_shot/mine"].values["zero_shot/mine/top1"]
+    found = results["robust/mine"]
+    assert found.values["robust/mine/top1_clean"] == clean, "all 16 images are attacked"
+    assert 0 <= found.values["robust/mine/top1"] <= clean and found.counts["images"] == 16
+    (made,) = (tmp_path / "cache" / "embeddings").rglob("*attacked*.npy")
+    before = made.stat().st_mtime_ns
+    again, faults = scored(tmp_path, "mine", suites=("robust",))
+    assert not faults and again["robust/mine"] == found and made.stat().st_mtime_ns == before
+
+
+def test_robustness_where_texts_cannot_be_asked_is_absent_and_attacks_nothing(tmp_path: Path) -> None:
+    colours(tmp_path / "data", "same", classes=("red", "green", "green", "black"))
+    colours(tmp_path / "data", "trains", splits=("train",))
+    results, faults = scored(tmp_path, "same", "trains", suites=("robust",))
+    assert not faults and not values(results)
+    leaves = ("top1", "top1_clean")
+    assert results["robust/same"].absent == {
+        f"robust/same/{e}": "several classes have one text: 'green'" for e in leaves
+    }
+    assert results["robust/trains"].absent == {f"robust/trains/{e}": "trains has no test split" for e in leaves}
+    assert not list((tmp_path / "cache").rglob("*attacked*"))
+
+
+def test_few_shot_episodes_of_a_set(tmp_path: Path) -> None:
+    colours(tmp_path / "data", "mine")
+    results, faults = scored(tmp_path, "mine", suites=("few_shot_episodes",))
+    assert not faults and results["few_shot_episodes/mine"].values["few_shot_episodes/mine/top1"] > 0.75
+    assert results["few_shot_episodes/mine"].counts["episodes"] == 600

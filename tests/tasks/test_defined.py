@@ -58,7 +58,17 @@ def test_what_a_card_calls_undefined_is_absent_with_its_reason_in_every_protocol
 def test_the_headline_metrics_are_those_that_a_protocol_gives(tmp_path: Path) -> None:
     """Of the protocols that need no tables: what is absent in one case is given, or absent, in the other."""
     of = dataset(tmp_path)
-    for protocol in ("zero_shot", "probe", "probe_train", "knn", "few_shot", "morph", "spoof"):
+    for protocol in (
+        "zero_shot",
+        "probe",
+        "probe_train",
+        "knn",
+        "few_shot",
+        "few_shot_episodes",
+        "robust",
+        "morph",
+        "spoof",
+    ):
         declared: Any = PROTOCOLS[protocol]
         for result, _ in run(protocol, declared.untrained, scoring(of)):
             part = "mine.mean" if declared.meant else "mine"

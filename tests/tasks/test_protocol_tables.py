@@ -42,6 +42,8 @@ WIRING = {
     "probe_trunk_train": (4, ("probe_trunk_train",), "", TRUNK, False, False, ("val",)),
     "knn": (4, ("knn",), "", IMAGE, False, False, ("val",)),
     "few_shot": (2, ("few_shot",), "", IMAGE, False, False, ("val",)),
+    "few_shot_episodes": (1, ("few_shot_episodes",), "", IMAGE, False, False, ("val",)),
+    "robust": (1, ("robust",), "", (("test", ("image", "attacked")),), True, False, ()),
     "worst_group": (1, ("worst_group",), "", TEST, True, False, ()),
     "worst_group_probe": (1, ("worst_group_probe",), "", IMAGE, False, False, ("val",)),
     "verification": (3, ("fr",), "", BOTH, False, False, ()),
@@ -56,6 +58,8 @@ LEAVES = {
     "zero_shot": ["top1", "mean_per_class", "top5"],
     **{name: ["top1"] for name in ("probe", "probe_train", "probe_trunk", "probe_trunk_train", "knn")},
     "few_shot": TOP1_SD,
+    "few_shot_episodes": ["top1", "sd"],
+    "robust": ["top1", "top1_clean"],
     **{name: ["top1", "mean_per_group"] for name in ("worst_group", "worst_group_probe")},
     "verification": ["accuracy"],
     "templates": ["tar_at_far_1e-1", "tar_at_far_1e-2", "tar_at_far_1e-3", "tar_at_far_1e-4", "tar_at_far_1e-5"],
@@ -73,15 +77,17 @@ LEAVES = {
 }  # fmt: skip
 SUITES = [  # results.SUITES
     "zero_shot", "probe", "probe_train", "probe_trunk", "probe_trunk_train", "knn", "few_shot",
-    "worst_group", "worst_group_probe", "fr", "fr_1n", "mad", "mad_text", "pad", "pad_text",
+    "few_shot_episodes", "robust", "worst_group", "worst_group_probe", "fr", "fr_1n", "mad", "mad_text", "pad", "pad_text",
 ]  # fmt: skip
 PROBES = ("probe", "probe_train", "probe_trunk", "probe_trunk_train")  # catalogue.PROBES
-FITTED = (*PROBES, "knn", "few_shot", "worst_group_probe")  # catalogue.FITTED
+FITTED = (*PROBES, "knn", "few_shot", "few_shot_episodes")  # catalogue.FITTED
 ASKED = {  # catalogue.SUITES
     "zero_shot": ("zero_shot",),
     **{probe: (probe,) for probe in PROBES},
     "knn": ("knn",),
     "few_shot": ("few_shot",),
+    "few_shot_episodes": ("few_shot_episodes",),
+    "robust": ("robust",),
     "worst_group": ("worst_group",),
     "worst_group_probe": ("worst_group_probe",),
     "biometric": ("verification", "templates", "identification", "morph", "spoof"),
@@ -91,6 +97,8 @@ GIVING = {  # select.PROTOCOLS
     **{probe: ({probe}, probe) for probe in PROBES},
     "knn": ({"knn"}, "knn"),
     "few_shot": ({"few_shot"}, "few_shot"),
+    "few_shot_episodes": ({"few_shot_episodes"}, "few_shot_episodes"),
+    "robust": ({"robust"}, "robust"),
     "worst_group": ({"worst_group"}, "worst_group"),
     "worst_group_probe": ({"worst_group_probe"}, "worst_group_probe"),
     "fr": ({"verification", "templates"}, "biometric"),
@@ -123,7 +131,7 @@ DIRECTIONS = {  # results._DIRECTIONS
         1,
     ),
     **dict.fromkeys(("eer", "hter", "apcer", "bpcer", "acer"), -1),
-    "sd_": 0,
+    "sd": 0,
 }
 GAINS = {  # compare._DETECTORS and _FACES
     "faces": {
@@ -145,11 +153,11 @@ COLUMNS = {  # scorefile.COLUMNS
     "spoof": ("id", "attack", "subject", "video", "domain", "split"),
 }
 SETS = {  # the protocols of catalogue.ENTRIES
-    ("zero_shot", *FITTED[:-1], "worst_group", FITTED[-1]): [
+    ("zero_shot", *FITTED, "robust", "worst_group", "worst_group_probe"): [
         "shapes", "textures", "colours", "counts", "signs", "scripts", "scenes", "flags", "digits", "coloured", "food101", "cifar10",
         "cifar100", "sun397", "stanford_cars", "fgvc_aircraft", "dtd", "mnist", "flowers102", "stl10", "gtsrb", "country211", "sst2",
     ],
-    ("zero_shot", "worst_group"): ["shapes_shifted", "imagenet_v2", "imagenet"],
+    ("zero_shot", "robust", "worst_group"): ["shapes_shifted", "imagenet_v2", "imagenet"],
     ("reference",): ["reference"],
     ("training",): ["faces", "crowd", "ms1mv2", "casia_webface", "webface4m", "smdd", "oulu_casia_msu"],
     ("validation",): ["faces_val", "morphs_val", "spoofs_val"],
@@ -187,14 +195,15 @@ def test_names_of_suites_and_of_what_is_asked_for() -> None:
 
 
 def test_what_is_averaged_and_what_a_trained_head_gives() -> None:
-    assert averaged() == ("zero_shot", *PROBES)  # compare.GENERAL and summary.AVERAGED
+    assert averaged() == ("zero_shot", *PROBES, "few_shot_episodes", "robust")  # compare.GENERAL and summary.AVERAGED
     assert {suites()[name].averaged for name in averaged()} == {"top1"}
     assert tuple(name for name, suite in suites().items() if suite.trained) == ("mad", "pad")  # select.HEADED
 
 
 def test_tables_of_the_report() -> None:
     own = {suite: suites()[suite].table for suite in averaged()}
-    assert own == {"zero_shot": "zero_shot", **{probe: f"linear_{probe}" for probe in PROBES}}
+    episodes = {name: name for name in ("few_shot_episodes", "robust")}
+    assert own == {"zero_shot": "zero_shot", **{probe: f"linear_{probe}" for probe in PROBES}, **episodes}
     biometric = tuple(name for name, suite in suites().items() if suite.table == "biometric")
     assert biometric == ("fr", "fr_1n", "mad", "mad_text", "pad", "pad_text")  # tables.BIOMETRIC
     assert [suite.name for suite in suites().values() if not suite.table] == ["knn", "few_shot"]
