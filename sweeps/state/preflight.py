@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -43,6 +44,8 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
     faults += _shared_weights(spec)
     there: dict[str, Dataset] = {}
     trials = spec.trials()
+    shown = shown_of(trials)
+    wanted = {each.dataset for each in shown}
     trained_on = {trial.training.data for trial in trials if trial.training is not None}
     for name in needed_datasets(spec, Path(settings.data)):
         if not is_done(Path(settings.data) / name):
@@ -54,13 +57,14 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
         try:
             dataset = locate(name, Path(settings.data))
         except UserError as error:
-            faults += error.faults
+            hint = f"; the folder here is ./{name}" if name in wanted and Path(name).is_dir() else ""
+            faults += [replace(fault, remedy=f"{fault.remedy}{hint}") for fault in error.faults]
             continue
         there[name] = dataset
         if name in trained_on and "train" not in dataset.card.splits:
             faults.append(Fault(f"data: {name}", "no train split", "a data set to train on"))
     faults += _classes(trials, there)
-    pairs, shown = pairs_of(spec, Path(settings.data)), shown_of(trials)
+    pairs = pairs_of(spec, Path(settings.data))
     faults += refused(shown, {name for name, _ in pairs}, spec.collection)
     faults += shown_faults(shown, pairs, there)
     for kind in ("morph", "spoof"):
