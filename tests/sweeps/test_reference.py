@@ -233,6 +233,7 @@ def test_a_folder_that_cannot_be_prepared_is_told_with_what_to_type(
         "~/nowhere/at/all: no such folder",
         "./gone: no such folder",
     ]
+    assert {fault.where for fault in caught.value.faults} == {"tasks.faces.remedy.replay.reference"}
     asked = parse_spec(spec({"replay": {"reference": places[0]}}), "own.yaml")
     settings = Settings(storage=str(tmp_path / "out"), data=str(tmp_path / "data"), cache=str(tmp_path / "cache"))
     *_, last = preflight(asked, settings)
