@@ -22,16 +22,14 @@ _BEGINS = ("/", "./", "../", "~/")
 _FORM = "a folder with one folder of images per class, or `NAME/SPLIT` of a prepared data set"
 
 
-def with_folders(tasks: Any, found: dict[str, str], faults: list[Fault]) -> Any:
+def with_folders(tasks: Any, found: dict[str, str], faults: list[Fault], where: str = "tasks") -> Any:
     """`tasks` of a sweep's file with every folder below a `remedy` key replaced by the split it becomes; `found` takes name -> folder."""
     if isinstance(tasks, list):
-        return [with_folders(each, found, faults) for each in tasks]
+        return [with_folders(each, found, faults, where) for each in tasks]
     if not isinstance(tasks, Mapping):
         return tasks
-    return {
-        key: _settled(value, f"{key}", found, faults) if key == "remedy" else with_folders(value, found, faults)
-        for key, value in tasks.items()
-    }
+    below = {True: _settled, False: with_folders}  # a remedy's settings, and what may hold some
+    return {key: below[key == "remedy"](value, found, faults, f"{where}.{key}") for key, value in tasks.items()}
 
 
 def name_of(folder: Path) -> str:
@@ -47,11 +45,11 @@ def name_of(folder: Path) -> str:
     return f"{plain if plain[:1].isalpha() else f'images_{plain}'.rstrip('_')}_{digest.hexdigest()[:12]}"
 
 
-def _settled(value: Any, where: str, found: dict[str, str], faults: list[Fault]) -> Any:
+def _settled(value: Any, found: dict[str, str], faults: list[Fault], where: str) -> Any:
     if isinstance(value, list):
-        return [_settled(each, where, found, faults) for each in value]
+        return [_settled(each, found, faults, where) for each in value]
     if isinstance(value, Mapping):
-        return {key: _settled(each, f"{where}.{key}", found, faults) for key, each in value.items()}
+        return {key: _settled(each, found, faults, f"{where}.{key}") for key, each in value.items()}
     if not isinstance(value, str) or not value.startswith(_BEGINS):
         return value
     folder = Path(value).expanduser()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -45,6 +46,8 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
     there: dict[str, Dataset] = {}
     trials = spec.trials()
     learnt = dict.fromkeys(each for trial in trials for each in trial.learnt_from)
+    shown = shown_of(trials)
+    wanted = {each.dataset for each in shown}
     for name in needed_datasets(spec, Path(settings.data)):
         if not is_done(Path(settings.data) / name):
             if name in spec.folders:
@@ -55,14 +58,15 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
         try:
             dataset = locate(name, Path(settings.data))
         except UserError as error:
-            faults += error.faults
+            hint = f"; the folder here is ./{name}" if name in wanted and Path(name).is_dir() else ""
+            faults += [replace(fault, remedy=f"{fault.remedy}{hint}") for fault in error.faults]
             continue
         there[name] = dataset
         for split in (split for of, split in learnt if of == name and split not in dataset.card.splits):
             allowed = "a data set to train on" if split == "train" else f"one of {', '.join(dataset.card.splits)}"
             faults.append(Fault(f"data: {name}", f"no {split} split", allowed))
     faults += _classes(trials, there)
-    pairs, shown = pairs_of(spec, Path(settings.data)), shown_of(trials)
+    pairs = pairs_of(spec, Path(settings.data))
     faults += refused(shown, {name for name, _ in pairs}, spec.collection)
     faults += shown_faults(shown, pairs, there)
     faults += _looks(spec, settings, pairs, there)

@@ -221,7 +221,9 @@ def test_a_folder_is_checked_before_anything_starts_and_prepared_with_all_others
     assert preflight(asked, settings) == []
 
 
-def test_a_folder_that_cannot_be_prepared_is_told_with_what_to_type(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_prepared_is_told_with_what_to_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "flat").mkdir()
     (tmp_path / "flat" / "1.png").write_bytes(picture(1))
     places = [str(tmp_path / "flat"), "~/nowhere/at/all", "./gone"]
@@ -231,10 +233,14 @@ def test_a_folder_that_cannot_be_prepared_is_told_with_what_to_type(tmp_path: Pa
         "~/nowhere/at/all: no such folder",
         "./gone: no such folder",
     ]
+    assert {fault.where for fault in caught.value.faults} == {"tasks.faces.remedy.replay.reference"}
     asked = parse_spec(spec({"replay": {"reference": places[0]}}), "own.yaml")
     settings = Settings(storage=str(tmp_path / "out"), data=str(tmp_path / "data"), cache=str(tmp_path / "cache"))
     *_, last = preflight(asked, settings)
     assert last.remedy == f"gelo prepare NAME --from {places[0]} --reader READER, then `NAME/train` in the sweep"
+    monkeypatch.chdir(tmp_path)
+    bare = parse_spec(spec({"replay": {"reference": "flat"}}), "own.yaml")
+    assert preflight(bare, settings)[-1].remedy.endswith("; the folder here is ./flat")
     photos(tmp_path / "flat", "cats")
     ((name, folder),) = asked.folders.items()
     with pytest.raises(UserError, match="other images"):

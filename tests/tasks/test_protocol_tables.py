@@ -80,7 +80,7 @@ SUITES = [  # results.SUITES
     "few_shot_episodes", "robust", "worst_group", "worst_group_probe", "fr", "fr_1n", "mad", "mad_text", "pad", "pad_text",
 ]  # fmt: skip
 PROBES = ("probe", "probe_train", "probe_trunk", "probe_trunk_train")  # catalogue.PROBES
-FITTED = (*PROBES, "knn", "few_shot", "few_shot_episodes")  # catalogue.FITTED
+FITTED = (*PROBES, "knn", "few_shot", "few_shot_episodes", "worst_group_probe")  # catalogue.FITTED
 ASKED = {  # catalogue.SUITES
     "zero_shot": ("zero_shot",),
     **{probe: (probe,) for probe in PROBES},
@@ -153,7 +153,7 @@ COLUMNS = {  # scorefile.COLUMNS
     "spoof": ("id", "attack", "subject", "video", "domain", "split"),
 }
 SETS = {  # the protocols of catalogue.ENTRIES
-    ("zero_shot", *FITTED, "robust", "worst_group", "worst_group_probe"): [
+    ("zero_shot", *FITTED[:-1], "robust", "worst_group", "worst_group_probe"): [
         "shapes", "textures", "colours", "counts", "signs", "scripts", "scenes", "flags", "digits", "coloured", "food101", "cifar10",
         "cifar100", "sun397", "stanford_cars", "fgvc_aircraft", "dtd", "mnist", "flowers102", "stl10", "gtsrb", "country211", "sst2",
     ],
