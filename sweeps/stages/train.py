@@ -37,7 +37,7 @@ from gelo.tasks.training.preprocess import transforms
 from gelo.tasks.training.source import SplitSource
 
 STEP = 1  # raised by hand when the same trial would end on other bits
-TEXT_BASE = "base text"  # in training.json and in a checkpoint: the text tower that a trained one started from
+TEXT_BASE = "base text"  # in training.json and in a checkpoint
 DRAWN = 2  # the same of a trial whose adaptation draws random numbers: since 2 they follow from (seed, step)
 
 
@@ -221,8 +221,9 @@ def _tower(folder: TrialFolder) -> Tower:
 
 
 def text_of(trial: Trial, base: Encoder) -> dict[str, str]:
-    """What a trial with a text tower of its own is made of beside what any is: the text tower that it starts from."""
-    return {TEXT_BASE: base.text_fingerprint} if trial.adaptation.both else {}
+    """What a trial that is trained with texts is made of beside what any is: the text tower that they go through or that it starts from."""
+    asks = any(each.trains and each.texts for each in trial.remedy.members())
+    return {TEXT_BASE: base.text_fingerprint} if asks or trial.adaptation.both else {}
 
 
 def _fingerprints(tower: Tower, base: Encoder, shown: Transform) -> dict[str, str | float]:

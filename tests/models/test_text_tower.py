@@ -223,6 +223,15 @@ def test_neutral_with_both_towers_changes_no_bit(spec: AdaptationSpec, encoder: 
         assert tower.text is not None and torch.equal(tensor, tower.text[name])
 
 
+def test_bf16_is_for_the_forward_pass_of_both_towers(encoder: Encoder, tmp_path: Path) -> None:
+    full, half = (
+        trained(encoder, Full(towers="both"), tmp_path / each, FLYP(), precision=each) for each in ("fp32", "bf16")
+    )
+    assert not same(full, half) and all(tensor.dtype == torch.float32 for tensor in half.tensors().values())
+    for one, other in zip(losses(full), losses(half), strict=True):
+        assert other["loss_flyp"] == pytest.approx(one["loss_flyp"], rel=0.05)
+
+
 def test_recomputing_changes_no_number(encoder: Encoder, tmp_path: Path) -> None:
     one, two = (
         trained(encoder, Full(towers="both"), tmp_path / str(again), FLYP(), checkpointing=again)
