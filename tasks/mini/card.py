@@ -34,7 +34,7 @@ def card(name: str, recipe: Recipe, seconds: float, tokenizer: SimpleTokenizer, 
 {start}, trained on. **Miniature**: it knows a drawn toy world and nothing else. Architecture, tokenizer and transform are those of {start}
 (`CARD.md`).
 
-**Data.** Images of the pool `people`, each with a random stream named `{pool.STREAM}`: half general, the mixture that {start} was trained on
+**Data.** Images of the pool `people`, each with a random stream named `{pool.STREAM}`: half general, the mixture of {start}
 drawn anew, half portraits, prints and screens of portraits, and composites of two (`tasks/mini/people`; parts {parts}), with captions. No
 identity, printer, screen, camera or generator of composites is one of the data sets' (`tests/tasks/test_mini_people.py`).
 
@@ -60,4 +60,6 @@ def _rows(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     chance = {name: 100 / len(PROMPTS[name].classes) for name in SETS}
     chance |= {name: 100 / len(pool.PEOPLE.worlds[name].classes) for name in pool.PHOTOGRAPH_SHARES}
     told = {name: f"{chance[name]:.0f}" if name in chance else "" for name in before}
-    return "\n".join(f"| {name} | {100 * before[name]:.1f} | {100 * after[name]:.1f} | {told[name]} |" for name in before)
+    return "\n".join(
+        f"| {name} | {100 * before[name]:.1f} | {100 * after[name]:.1f} | {told[name]} |" for name in before
+    )

@@ -48,7 +48,10 @@ def targets_of(
 ) -> dict[str, Tensor]:
     """Numbers of class, colour and ground of N images, (N,) int64 each."""
     named = {key: [NAMES.index(w[key]) if key in w else _ABSENT for w in words] for key in ("colour", "ground")}
-    return {"class": torch.from_numpy(pool.first[worlds] + labels), **{key: torch.tensor(ids) for key, ids in named.items()}}
+    return {
+        "class": torch.from_numpy(pool.first[worlds] + labels),
+        **{key: torch.tensor(ids) for key, ids in named.items()},
+    }
 
 
 def text_features(model: CLIP, tokens: Tensor) -> Tensor:

@@ -23,7 +23,6 @@ CAPTIONS = (
     "a portrait made of {}",
     "{what}",
     "a photo of {what}",
-    "{what}, {worn}",
 )
 _WHAT = (
     ("two people blended into one face", "two faces mixed", "a mixed face"),
@@ -66,7 +65,7 @@ def draw(rng: Rng, label: int, wide: bool = True) -> Drawing:
         picture = GENERATORS[name](picture, _like(sitter(rng), first).photograph(rng), rng)
     noise = rng.uniform(0.0, 0.04)
     what = _WHAT[label][int(rng.integers(len(_WHAT[label])))]
-    words = {"ground": first.words["ground"], "worn": first.words["worn"], "what": what}
+    words = {"ground": first.words["ground"], "what": what}
     return Drawing(grain(np.clip(picture, 0.0, 1.0), rng, noise), words)
 
 

@@ -63,9 +63,7 @@ def sitter(rng: Rng, turn: tuple[float, float] = (-0.3, 0.3)) -> Sitter:
         glasses=0.0, cap=0.0, scarf=0.0,
     )  # fmt: skip
     view, worn = _dressed(rng, who, view)
-    return Sitter(
-        who, view, {"age": age, "mood": mood, "hair": hair_name(who, view), "worn": worn, "ground": ground}
-    )
+    return Sitter(who, view, {"age": age, "mood": mood, "hair": hair_name(who, view), "worn": worn, "ground": ground})
 
 
 def hair_name(who: Identity, view: View) -> str:
