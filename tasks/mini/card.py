@@ -31,15 +31,18 @@ def card(name: str, recipe: Recipe, seconds: float, tokenizer: SimpleTokenizer, 
     parts = ", ".join(f"{key} {share:g}" for key, share in pool.PHOTOGRAPH_SHARES.items())
     return f"""# {name}: a miniature backbone that has seen photographs of people
 
-{start}, trained on. **Miniature**: it knows a drawn toy world and nothing else. Architecture, tokenizer and transform are those of {start}
-(`CARD.md`).
+{start}, trained on. **Miniature**: it knows a drawn toy world and nothing else. Architecture, tokenizer and transform are those of
+{start} (`CARD.md`).
 
 **Data.** Images of the pool `people`, each with a random stream named `{pool.STREAM}`: half general, the mixture of {start}
-drawn anew, half portraits, prints and screens of portraits, and composites of two (`tasks/mini/people`; parts {parts}), with captions. No
-identity, printer, screen, camera or generator of composites is one of the data sets' (`tests/tasks/test_mini_people.py`).
+drawn anew, half photographs with captions (`tasks/mini/people`; {parts}): portraits, prints and screens of
+portraits, composites of two. No identity, printer, screen, camera or generator of composites is a data set's
+(`tests/tasks/test_mini_people.py`).
 
-**Training.** `python -m gelo.tasks.mini.pretrain --model {name} --steps {recipe.steps} --decay {recipe.decay} --batch {recipe.batch}
---rate {recipe.rate:g} --seed {recipe.seed}`, {seconds / 60:.0f} minutes of steps, the objective of {start}.
+**Training.** {seconds / 60:.0f} minutes of steps, the objective of {start}, which it starts from:
+
+    python -m gelo.tasks.mini.pretrain --model {name} --steps {recipe.steps} --decay {recipe.decay} \\
+        --batch {recipe.batch} --rate {recipe.rate:g} --seed {recipe.seed}
 
 **What it can do.** Zero-shot top-1 in per cent on the test splits (240 images each), and on 120 drawn photographs a world.
 
@@ -59,7 +62,7 @@ def _figures(name: str, weights: Path, tokenizer: SimpleTokenizer) -> dict[str, 
 def _rows(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     chance = {name: 100 / len(PROMPTS[name].classes) for name in SETS}
     chance |= {name: 100 / len(pool.PEOPLE.worlds[name].classes) for name in pool.PHOTOGRAPH_SHARES}
-    told = {name: f"{chance[name]:.0f}" if name in chance else "" for name in before}
+    told = {name: f" {chance[name]:.0f}" if name in chance else "" for name in before}
     return "\n".join(
-        f"| {name} | {100 * before[name]:.1f} | {100 * after[name]:.1f} | {told[name]} |" for name in before
+        f"| {name} | {100 * before[name]:.1f} | {100 * after[name]:.1f} |{told[name]} |" for name in before
     )
