@@ -65,7 +65,8 @@ def losses(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, 
         rows = histories.get(trial.key, ())
         if trial.training is None or len(rows) < EPOCHS or not math.isfinite(rows[-1]["loss"]):
             continue
-        factor = min(FACTORS, key=lambda each: abs(each * RATES["faces"][0] - trial.training.lr_backbone))
+        own = trial.training.lr_backbone / RATES["faces"][0]
+        factor = min(FACTORS, key=lambda each: abs(each - own))
         found[trial.adaptation.kind][factor] = float(rows[-1]["loss"])
     return found
 
@@ -74,7 +75,9 @@ def chosen(found: Mapping[str, Mapping[float, float]]) -> dict[str, float]:
     """The factor of the lowest loss, by adaptation; of equal losses the smaller factor. Raises UserError where an adaptation has none."""
     if lacking := [kind for kind, by_factor in found.items() if not by_factor]:
         again = "gelo status faithful-rates says what failed; the same command goes on"
-        raise UserError("faithful-rates", [Fault(kind, "no trial with a loss", "one at least", again) for kind in lacking])
+        raise UserError(
+            "faithful-rates", [Fault(kind, "no trial with a loss", "one at least", again) for kind in lacking]
+        )
     return {kind: min(sorted(by_factor), key=lambda each: by_factor[each]) for kind, by_factor in found.items()}
 
 
@@ -83,7 +86,8 @@ def written(factors: Mapping[str, float]) -> str:
     told = ", ".join(f"{kind} {factors[kind]:g}" for kind in ADAPTATIONS)
     return (
         f"# The papers' recipe in miniature (docs/miniature.md). Factor on the papers' rates: {told}, by the training loss of faces.\n"
-        "# Written by `python -m docs.faithful`.\n" + yaml.safe_dump(faithful(factors), sort_keys=False, default_flow_style=None, width=120)
+        "# Written by `python -m docs.faithful`.\n"
+        + yaml.safe_dump(faithful(factors), sort_keys=False, default_flow_style=None, width=120)
     )
 
 
@@ -109,7 +113,7 @@ def _product(factor: float, rate: float) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line."""
+    """The command line: 0 where all is done, 1 where a trial or a result lacks, 2 for a mistake."""
     parser = argparse.ArgumentParser(prog="python -m docs.faithful", description="The papers' recipe in miniature.")
     parser.add_argument("--storage", default="out/faithful")
     parser.add_argument("--rates", action="store_true", help="choose the factors, and stop")
@@ -123,13 +127,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(kind, ", ".join(f"factor {factor:g} loss {loss:.3f}" for factor, loss in sorted(found[kind].items())))
         PAGE.write_text(written(chosen(found)))
         print(PAGE)
-        if not given.rates:
-            gelo.run(PAGE, storage=given.storage)
-            gelo.run("demo", overrides=present(), storage=given.storage)
+        if given.rates:
+            return 0
+        done = [
+            gelo.run(PAGE, storage=given.storage),
+            gelo.run("demo", overrides=present(), storage=given.storage),
+        ]
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    return 0
+    return 0 if all(each.complete for each in done) else 1
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def comparisons(frame: pd.DataFrame) -> pd.DataFrame:
             difference = rival["kept"] - own["kept"]
             noise = Z95 * math.hypot(rival["error"], own["error"])
             sign = 0 if not abs(difference) > (0.0 if math.isnan(noise) else noise) else 1 if difference > 0 else -1
-            rows.append((*cell, rival["task"], difference, sign))  # type: ignore[misc]
+            rows.append((*cell, rival["task"], difference, sign))
     return pd.DataFrame(rows, columns=[*CELL, "seed", "rival", "difference", "sign"])
 
 
@@ -75,7 +75,7 @@ def unlearned(frame: pd.DataFrame) -> list[str]:
     found = []
     for cell, trials in frame.groupby([*CELL, "task"], sort=False):
         if not (trials["gain"] > 0).all():
-            found.append(" ".join(map(str, cell)))  # type: ignore[arg-type]
+            found.append(" ".join(map(str, cell)))
     return found
 
 
@@ -88,12 +88,12 @@ def told(frame: pd.DataFrame) -> Iterator[str]:
     yield f"| | {' | '.join(f'kept, {task}' for task in tasks)} | least other − faces, mean over seeds (95 %) | gain, points |"
     yield "|---" * (len(tasks) + 3) + "|"
     for cell, row in kept.iterrows():
-        own = compared[(compared["backbone"] == cell[0]) & (compared["adaptation"] == cell[1])]["difference"].tolist()  # type: ignore[index]
+        own = compared[(compared["backbone"] == cell[0]) & (compared["adaptation"] == cell[1])]["difference"].tolist()
         low, high = interval(own)
         ends = f" ({low:+.3f} to {high:+.3f})" if not math.isnan(low) else " (one seed)"
         mean = f"{sum(own) / len(own):+.3f}{ends}" if own else ""
-        gained = ", ".join(f"{task} {gains.loc[cell, task]:+.1f}" for task in tasks)  # type: ignore[index]
-        yield f"| {' '.join(map(str, cell))} | {' | '.join(f'{row[task]:.3f}' for task in tasks)} | {mean} | {gained} |"  # type: ignore[arg-type]
+        gained = ", ".join(f"{task} {gains.loc[cell, task]:+.1f}" for task in tasks)
+        yield f"| {' '.join(map(str, cell))} | {' | '.join(f'{row[task]:.3f}' for task in tasks)} | {mean} | {gained} |"
     yield ""
     yield f"All: {verdict(compared)}."
     for kind, rows in compared.groupby("adaptation", sort=False):

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -17,6 +18,7 @@ from gelo.models.faults import UserError
 from gelo.models.training.schedule import rate
 from gelo.sweeps.spec.sweep import load_spec, parse_spec
 from gelo.tasks.ledger.trial import Trial
+from gelo.tasks.training.augment import augment
 
 FACTORS = {"lora": 30.0, "full": 3.0}
 SIZES = {"mini-s-people": "ViT-B/16", "mini-l-people": "ViT-L/14"}  # which backbone of the papers each stands for
@@ -108,9 +110,11 @@ def test_the_chain_writes_the_sweep_before_it_runs_it(
 ) -> None:
     page, ran = tmp_path / "faithful.yaml", []
 
-    def run(sweep: Any, *, overrides: Any = None, storage: str) -> None:
+    def run(sweep: Any, *, overrides: Any = None, storage: str) -> SimpleNamespace:
         ran.append((sweep["name"] if isinstance(sweep, dict) else str(sweep), page.exists(), overrides))
+        return SimpleNamespace(complete=sweep != "demo" or whole)
 
+    whole = True
     histories = _histories(lambda kind, factor: abs(factor - {"lora": 10, "full": 1}[kind]))
     monkeypatch.setattr(gelo, "run", run)
     monkeypatch.setattr("gelo.analysis.runs.read_runs", lambda *_: SimpleNamespace(histories=histories))
@@ -122,6 +126,16 @@ def test_the_chain_writes_the_sweep_before_it_runs_it(
     assert [name for name, _, _ in ran[1:]] == ["faithful-rates", str(page), "demo"] and ran[2][1]
     written = load_spec(str(page))
     assert written == parse_spec(faithful.faithful({"lora": 10.0, "full": 1.0}), "faithful")
+    whole = False
+    assert faithful.main(["--storage", str(tmp_path)]) == 1, "a trial failed"
+
+
+@pytest.mark.parametrize("task", sorted(faithful.SETTINGS))
+def test_the_papers_augmentations_take_images_of_64_pixels(task: str) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (32, 64, 64, 3), dtype=np.uint8)
+    changed = augment(faithful.SETTINGS[task]["augment"], images, 64, np.random.default_rng(1))
+    assert changed.shape == images.shape and changed.dtype == np.uint8
+    assert (changed != images).any(axis=(1, 2, 3)).sum() >= 8, "half of them are mirrored at the least"
 
 
 def test_a_mistake_is_one_message(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
