@@ -111,6 +111,10 @@ BLOCKS = {
         "gelo prepare --list": "tests/e2e/test_docs_data.py",
         "gelo cache": "tests/e2e/test_docs_data.py",
     },
+    "miniature.md": {
+        "python -m gelo.tasks.mini.pretrain": "80 minutes, by hand; its parts: tests/tasks/test_mini_continued.py",
+        "python -m docs.faithful": "80 minutes, by hand; its parts: tests/test_faithful.py, tests/test_order.py",
+    },
     "models-in-and-out.md": {
         "gelo export small/KEY": "tests/e2e/test_models_out_in.py",
         "gelo import 40_backbone.pth": "tests/e2e/test_models_out_in.py",

@@ -12,22 +12,20 @@ from open_clip.model import CLIP
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gelo.tasks.mini.worlds import WORLDS
+from gelo.tasks.mini.pool import GENERAL, Pool
 from gelo.tasks.mini.worlds.palette import NAMES
 
-CLASSES = sum(len(world.classes) for world in WORLDS.values())
-FIRST = np.cumsum([0, *(len(world.classes) for world in WORLDS.values())])  # number of each world's first class
 _ABSENT = -100  # cross_entropy's own mark for "not counted"
 
 
 class AttributeHeads(nn.Module):
     """Linear heads on the image feature: which class of which world, which colour, which ground."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, classes: int = GENERAL.classes) -> None:
         super().__init__()
         self.heads = nn.ModuleDict(
             {
-                "class": nn.Linear(dim, CLASSES),
+                "class": nn.Linear(dim, classes),
                 "colour": nn.Linear(dim, len(NAMES)),
                 "ground": nn.Linear(dim, len(NAMES)),
             }
@@ -45,10 +43,15 @@ class AttributeHeads(nn.Module):
         return 1.0 if name == "class" else 0.25
 
 
-def targets_of(worlds: np.ndarray, labels: np.ndarray, words: list[dict[str, str]]) -> dict[str, Tensor]:
+def targets_of(
+    worlds: np.ndarray, labels: np.ndarray, words: list[dict[str, str]], pool: Pool = GENERAL
+) -> dict[str, Tensor]:
     """Numbers of class, colour and ground of N images, (N,) int64 each."""
     named = {key: [NAMES.index(w[key]) if key in w else _ABSENT for w in words] for key in ("colour", "ground")}
-    return {"class": torch.from_numpy(FIRST[worlds] + labels), **{key: torch.tensor(ids) for key, ids in named.items()}}
+    return {
+        "class": torch.from_numpy(pool.first[worlds] + labels),
+        **{key: torch.tensor(ids) for key, ids in named.items()},
+    }
 
 
 def text_features(model: CLIP, tokens: Tensor) -> Tensor:
@@ -65,7 +68,7 @@ def text_features(model: CLIP, tokens: Tensor) -> Tensor:
 def loss(
     model: CLIP, heads: AttributeHeads, pixels: Tensor, tokens: Tensor, bare: Tensor, targets: dict[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The three terms. pixels (N, 3, 64, 64) normalised; tokens (N, L) of their captions; bare (CLASSES, L), one a class."""
+    """The three terms. pixels (N, 3, 64, 64) normalised; tokens (N, L) of their captions; bare (classes, L), one a class."""
     raw = model.visual(pixels)
     assert isinstance(raw, Tensor)
     images = F.normalize(raw, dim=-1)

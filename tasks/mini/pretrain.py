@@ -1,5 +1,7 @@
 """Train a miniature backbone from scratch: `python -m gelo.tasks.mini.pretrain --model mini-s --steps 6000 --minutes 60`.
 
+`mini-s-people` and `mini-l-people` train on from the published mini-s and mini-l, on the pool `people` (docs/miniature.md).
+
 Every batch is a function of the seed and the step, so a run that was stopped (by --minutes, Ctrl-C or a kill) continues with
 `--resume` where its last checkpoint stands. The rate warms up, stays, and falls by a cosine over the last --decay steps; the state
 before the fall is kept, so that `--resume --steps MORE` trains on from there. Weights are published float16 at the end.
@@ -27,10 +29,11 @@ from gelo.models.backbones.transforms import Transform
 from gelo.models.backbones.zoo import build_model
 from gelo.models.durable import publish_bytes
 from gelo.tasks.mini import pool
+from gelo.tasks.mini.card import CONTINUED, card
 from gelo.tasks.mini.grow import grown
 from gelo.tasks.mini.objective import AttributeHeads, loss, targets_of
 from gelo.tasks.mini.vocabulary import MERGES
-from gelo.tasks.mini.watch import zero_shot
+from gelo.tasks.mini.watch import photographs, zero_shot
 
 WARMUP = 300
 SHIFT = 3  # pixels: pool images are moved by up to this much
@@ -61,13 +64,16 @@ class Run:
     def __init__(self, name: str, recipe: Recipe, folder: Path) -> None:
         torch.manual_seed(recipe.seed)
         self.name, self.recipe, self.folder = name, recipe, folder
+        self.pool = pool.PEOPLE if name in CONTINUED else pool.GENERAL
         config = json.loads((MINI / f"{name}.json").read_text())
         with torch.random.fork_rng(devices=[]):
             model = build_model(name, MINI / f"{name}.json")
         assert isinstance(model, CLIP)
         self.model = model.train()
         self.tokenizer = SimpleTokenizer(bpe_path=str(MERGES), context_length=config["text_cfg"]["context_length"])
-        self.heads = AttributeHeads(config["embed_dim"])
+        self.heads = AttributeHeads(config["embed_dim"], self.pool.classes)
+        if name in CONTINUED:
+            self.model.load_state_dict(safetensors.torch.load_file(MINI / f"{CONTINUED[name]}.safetensors"))
         parameters = [*self.model.parameters(), *self.heads.parameters()]
         kept = [p for p in parameters if p.ndim < 2]
         shrunk = [p for p in parameters if p.ndim >= 2]
@@ -80,8 +86,8 @@ class Run:
     def advance(self, shards: list[pool.Shard]) -> dict[str, float]:
         """One optimiser step on the batch that belongs to this step."""
         rng = np.random.Generator(np.random.PCG64([self.recipe.seed, self.step]))
-        pixels, captions, targets = _batch(rng, shards, self.recipe.batch)
-        bare, _ = pool.bare_captions(rng)
+        pixels, captions, targets = _batch(rng, shards, self.recipe.batch, self.pool)
+        bare, _ = pool.bare_captions(rng, self.pool)
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.rate_at(self.step)
         terms = loss(self.model, self.heads, pixels, self.tokenizer(captions), self.tokenizer(bare), targets)
@@ -125,10 +131,19 @@ class Run:
             grown(self.model.state_dict(), safetensors.torch.load_file(MINI / f"{smaller}.safetensors"))
         )
 
-    def publish(self) -> None:
-        """Write the weights, float16, where `load_backbone` finds them."""
+    def publish(self, folder: Path = MINI) -> None:
+        """Write the weights, float16, to `folder`: in models/mini `load_backbone` finds them. Beside those that train on, their card."""
         state = {key: tensor.detach().half().contiguous() for key, tensor in self.model.state_dict().items()}
-        publish_bytes(MINI / f"{self.name}.safetensors", safetensors.torch.save(state))
+        folder.mkdir(parents=True, exist_ok=True)
+        publish_bytes(folder / f"{self.name}.safetensors", safetensors.torch.save(state))
+        if self.name in CONTINUED:
+            text = card(self.name, self.recipe, self.seconds, self.tokenizer, folder / f"{self.name}.safetensors")
+            publish_bytes(folder / f"{self.name}.md", text.encode())
+
+    def watched(self) -> dict[str, float]:
+        """What it can do zero-shot on images that no data set holds, in [0, 1] by set."""
+        seen = photographs(self.model, self.tokenizer) if self.name in CONTINUED else {}
+        return {**zero_shot(self.model, self.tokenizer), **seen}
 
     def _fits(self, step: int) -> bool:
         """A checkpoint inside another recipe's fall is no use to a longer run: its rate had fallen already."""
@@ -158,7 +173,7 @@ def train(run: Run, shards: list[pool.Shard], minutes: float, watch: int) -> boo
         over = now - started > 60 * minutes
         if over or run.step % watch == 0 or run.step == run.recipe.steps:
             run.save()
-            scores = zero_shot(run.model, run.tokenizer)
+            scores = run.watched()
             told = (
                 " ".join(f"{k} {v:.2f}" for k, v in terms.items())
                 + " | "
@@ -172,18 +187,19 @@ def train(run: Run, shards: list[pool.Shard], minutes: float, watch: int) -> boo
 
 
 def _batch(
-    rng: np.random.Generator, shards: list[pool.Shard], size: int
+    rng: np.random.Generator, shards: list[pool.Shard], size: int, kind: pool.Pool = pool.GENERAL
 ) -> tuple[Tensor, list[str], dict[str, Tensor]]:
     rows = rng.integers(len(shards) * pool.SHARD, size=size)
     picked = [(shards[row // pool.SHARD], int(row % pool.SHARD)) for row in rows]
     worlds = np.array([shard.worlds[i] for shard, i in picked])
     labels = np.array([shard.labels[i] for shard, i in picked])
     words = [shard.words[i] for shard, i in picked]
-    captions = [pool.caption(rng, int(w), int(c), said) for w, c, said in zip(worlds, labels, words, strict=True)]
+    drawn = zip(worlds, labels, words, strict=True)
+    captions = [pool.caption(rng, int(world), int(label), said, kind) for world, label, said in drawn]
     images = np.stack([_moved(rng, shard.images[i]) for shard, i in picked])
     pixels = Transform(size=64).normalise(torch.from_numpy(images))
     gain = torch.from_numpy(rng.uniform(0.85, 1.15, size=(size, 1, 1, 1)).astype(np.float32))
-    return pixels * gain, captions, targets_of(worlds, labels, words)
+    return pixels * gain, captions, targets_of(worlds, labels, words, kind)
 
 
 def _moved(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
@@ -198,7 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m gelo.tasks.mini.pretrain", description="Train a miniature backbone."
     )
-    parser.add_argument("--model", choices=("mini-s", "mini-l"), required=True)
+    parser.add_argument("--model", choices=("mini-s", "mini-l", *CONTINUED), required=True)
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--decay", type=int, default=1200)
     parser.add_argument("--batch", type=int, default=128)
@@ -210,8 +226,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("out/pretrain"))
     parser.add_argument("--grow", choices=("mini-s",), help="start from this published backbone instead of from noise")
+    parser.add_argument("--publish", type=Path, default=MINI, help="where the weights go when all steps are done")
     parser.add_argument("--resume", action="store_true")
     given = parser.parse_args()
+    if given.grow and given.model in CONTINUED:
+        parser.error(f"--grow: {given.model} trains on from {CONTINUED[given.model]}")
     torch.set_num_threads(given.threads)
     recipe = Recipe(given.steps, given.decay, given.batch, given.rate, given.seed)
     run = Run(given.model, recipe, given.out / given.model)
@@ -219,8 +238,9 @@ def main() -> None:
         run.grow(given.grow)
     if given.resume:
         run.resume()
-    if train(run, pool.prepare(given.out / "pool", given.shards), given.minutes, given.watch):
-        run.publish()
+    kind = "people" if given.model in CONTINUED else "general"
+    if train(run, pool.prepare(given.out, given.shards, kind=kind), given.minutes, given.watch):
+        run.publish(given.publish)
     else:
         print(f"stopped at step {run.step}; the same command with --resume continues")
 
