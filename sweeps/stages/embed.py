@@ -195,8 +195,7 @@ def subject_of(
 
 def undecoded(images: Iterable[Work], transform: Transform, cache: Path) -> set[Work]:
     """What decoding has left out: chunks with an unreadable image."""
-    root = cache / "decoded" / transform.fingerprint
-    return {work for work in images if not work.decoded(root)}
+    return {work for work in images if not work.decoded(cache / "decoded" / transform.fingerprint)}
 
 
 def embed_jobs(

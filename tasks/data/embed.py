@@ -221,8 +221,7 @@ def _encoded(
         import ray
 
         quiet()
-        total = ray.cluster_resources()
-        pool = max(1, int(total.get("GPU", 0) / gpus if gpus else total.get("CPU", 1)))
+        pool = max(1, int(ray.cluster_resources().get("GPU" if gpus else "CPU", 1) / (gpus or 1)))
         riders = [(index, todo[index], by_work[todo[index]]) for index in left]
         stream = pipeline(riders, transform, cache, keep_pixels=True).map(
             _Encode,
@@ -240,12 +239,10 @@ def _encoded(
     if executor == "ray" and gpus:
         yield from piped(range(len(todo)))
         return
-    before = torch.get_num_threads()
-    encode = _Encode(device, banks)
+    before, encode = torch.get_num_threads(), _Encode(device, banks)
 
     def run(index: int) -> tuple[int, list[np.ndarray]]:
-        row = decode_row(todo[index], transform, cache, keep_pixels=True)
-        return index, encode.features(row, by_work[todo[index]])
+        return index, encode.features(decode_row(todo[index], transform, cache, keep_pixels=True), by_work[todo[index]])
 
     try:
         yield from flow(range(len(todo)), run, piped, executor)
