@@ -16,6 +16,7 @@ from gelo.models.faults import Fault, UserError
 from gelo.models.heads import HeadSpec
 from gelo.models.tower import Tower
 from gelo.models.training.watch import Seen
+from gelo.tasks.data.asking import named_prompts
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.tokens import ask, asked
 from gelo.tasks.ledger.watched import CHOSEN
@@ -28,11 +29,19 @@ from gelo.tasks.training.shown import Shown, digest, features, order, shown
 
 @dataclass(frozen=True)
 class General:
-    """One general set: its text prompts (d, K), its test images, its validation images; None where it has test images alone."""
+    """One general set: its text prompts as the base has them (d, K), its test images, its validation images (None where it has test images
+    alone), and the texts of each class."""
 
     classifier: NDArray[np.float64]
     test: Shown
     validation: Shown | None
+    prompts: Sequence[Sequence[str]] = ()
+
+    def asked(self, encoder: Encoder, base: Encoder) -> NDArray[np.float64]:
+        """`classifier` by the encoder's own text tower, where that has been trained."""
+        if encoder.text is base.text:
+            return self.classifier
+        return zeroshot.classifier([encoder.encode_texts(texts) for texts in self.prompts])
 
     def parts(self) -> list[Shown]:
         """Test first."""
@@ -85,9 +94,10 @@ class Looking:
         found, start = features(encoder, self.pixels), 0
         right: dict[str, dict[str, NDArray[np.bool_]]] = {"test": {}, "validation": {}}
         for name, each in self.sets.items():
+            classifier = each.asked(encoder, self.base)
             for kind, part in zip(("test", "validation"), each.parts(), strict=False):
                 count = len(part.labels)
-                told = np.full(count, -1) if found is None else nearest(found[start : start + count], each.classifier)
+                told = np.full(count, -1) if found is None else nearest(found[start : start + count], classifier)
                 right[kind][name] = told == part.labels
                 start += count
         correct = np.concatenate(list(right["test"].values())).astype(np.uint8)
@@ -148,10 +158,12 @@ def general(
             if texts is None or "test" not in counts:
                 raise UserError(dataset.name, Fault(dataset.name, why_not or "no test split", "a set for zero-shot"))
             rows = {s: order(dataset, s).permutation(counts[s]) for s in ("test", split) if s is not None}
+            prompts = named_prompts(dataset)
             found[dataset.name] = General(
                 zeroshot.classifier(texts),
                 shown(dataset, "test", rows["test"][:each_test], base.transform),
                 shown(dataset, split, rows[split][:each_validation], base.transform) if split is not None else None,
+                [] if prompts is None else prompts.texts(),
             )
         except UserError as error:
             lacking[dataset.name] = "; ".join(f"{each.where}: {each.found}" for each in error.faults[:3])

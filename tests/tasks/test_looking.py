@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score
 
-from gelo.models.adapt import Full, Lora
+from gelo.models.adapt import Full, Lora, adapt
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
@@ -102,12 +102,32 @@ def test_who_has_nothing_to_choose_by_is_told_once(tmp_path: Path) -> None:
     assert told.startswith("faces on crops: nothing to choose by") and "no `val` split" in told
 
 
+def test_a_text_tower_that_trains_is_asked_itself(base: Encoder, tmp_path: Path) -> None:
+    """As `encode_texts` of that encoder says, whose prompts mean other classes than the base's."""
+    own = drawn(tmp_path, "own", {"test": 60})
+    looking = Looking(base, general(base, [own], 60, tmp_path / "cache", {}), None)
+    both = adapt(base.visual, Full(towers="both"), 0, base.text)
+    assert looking(both.publish(), {}).test == looking(Tower({ENCODER: base.visual_state()}), {}).test
+    generator = torch.Generator().manual_seed(3)
+    both.load({n: t + 0.05 * torch.randn(t.shape, generator=generator) for n, t in both.state().items()})
+    tower = both.publish()
+    encoder, (each,) = tower.encoder(base), looking.sets.values()
+    texts = np.stack([encoder.encode_texts(prompts).astype(np.float64) for prompts in each.prompts])
+    texts = (texts / np.linalg.norm(texts, axis=2, keepdims=True)).mean(1)
+    images = encoder.encode_images(each.test.pixels).astype(np.float64)
+    told = (images @ (texts / np.linalg.norm(texts, axis=1, keepdims=True)).T).argmax(1)
+    assert looking(tower, {}).test == accuracy_score(each.test.labels, told)
+    apart = Tower({ENCODER: tower.weights})
+    assert looking(apart, {}).test != looking(tower, {}).test
+
+
 def test_a_tower_is_worth_its_top1_by_the_prompts_of_each_set(base: Encoder, tmp_path: Path) -> None:
     """Every image of two sets, against features and prompts multiplied by hand."""
     sets = [drawn(tmp_path, "b", {"train": 20, "test": 30}), drawn(tmp_path, "a", {"val": 24, "train": 3, "test": 25})]
     only_test = drawn(tmp_path, "c", {"test": 22})
     looking = Looking(base, general(base, [*sets, only_test], 100, tmp_path / "cache", {}), None)
-    weights = {name: tensor + 0.02 * torch.randn(tensor.shape) for name, tensor in base.visual_state().items()}
+    drawn_by = torch.Generator().manual_seed(0)
+    weights = {n: t + 0.04 * torch.randn(t.shape, generator=drawn_by) for n, t in base.visual_state().items()}
     seen, encoder = looking(Tower({ENCODER: weights}), {}), base.with_visual(weights)
     texts = [base.encode_texts([f"a photo of a {name}."])[0] for name in COLOURS.classes]
 
