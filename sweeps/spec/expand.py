@@ -15,18 +15,7 @@ from gelo.models.backbones.registry import resolve
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.spec import Spec
 from gelo.sweeps.spec import kinds
-from gelo.sweeps.spec.kinds import (
-    ADAPTATIONS,
-    HEADS,
-    LIKE,
-    REMEDIES,
-    REMEDY,
-    listed_fields,
-    of_lora,
-    unfit,
-    unfit_remedy,
-    unmet,
-)
+from gelo.sweeps.spec.kinds import ADAPTATIONS, HEADS, LIKE, REMEDIES, REMEDY, listed_fields, of_lora, unfit, unmet
 from gelo.tasks.data.catalogue import COLLECTIONS, ENTRIES
 from gelo.tasks.ledger.trial import Training, Trial
 from gelo.tasks.training import TASKS
@@ -107,8 +96,6 @@ class Expansion:
             spec: Any = ADAPTATIONS[adaptation["kind"]].model_validate(adaptation)
             for backbone in (name for name in chosen if name in known):
                 self.faults += unfit(f"{where}.adaptation ({backbone})", spec, backbone)
-                for remedy in chosen_remedies:
-                    self.faults += [f for f in unfit_remedy(where, remedy, backbone) if f not in self.faults]
             for remedy in chosen_remedies:
                 self.faults += [f for f in unmet(f"{where}.remedy", remedy, spec) if f not in self.faults]
         settings = {**task.defaults[self.collection], "data": task.data[self.collection]}
@@ -257,10 +244,7 @@ class Expansion:
             if entry["type"] == "too_short" and entry.get("input"):
                 continue  # its items were refused, each with a fault of its own
             path = ".".join([where, *(str(part) for part in entry["loc"] if part != "training")])
-            fault = Fault(
-                path,
-                "missing" if entry["type"] == "missing" else repr(entry.get("input"))[:80],
-                entry["msg"][0].lower() + entry["msg"][1:],
-            )
+            found = "missing" if entry["type"] == "missing" else repr(entry.get("input"))[:80]
+            fault = Fault(path, found, entry["msg"][0].lower() + entry["msg"][1:])
             if fault not in self.faults:
                 self.faults.append(fault)

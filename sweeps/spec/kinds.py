@@ -49,13 +49,6 @@ def unfit(where: str, adaptation: AdaptationSpec, backbone: str) -> list[Fault]:
     ]
 
 
-def unfit_remedy(where: str, remedy: Mapping[str, Any], backbone: str) -> list[Fault]:
-    """What of the remedy a backbone's tower does not have."""
-    made = REMEDY.validate_python(dict(remedy))
-    faults: list[Fault] = made.faults(vision_layers(backbone), f"{where}.remedy ({backbone})")
-    return faults
-
-
 def unmet(where: str, remedy: Mapping[str, Any], adaptation: AdaptationSpec) -> Iterator[Fault]:
     """What the remedies ask of the adaptation and it does not give."""
     for each in REMEDY.validate_python(dict(remedy)).members():
@@ -72,10 +65,11 @@ def unmet(where: str, remedy: Mapping[str, Any], adaptation: AdaptationSpec) -> 
 
 
 def clashes(where: str, trial: Trial) -> list[Fault]:
-    """What the remedies of a trial cannot do with its head and its training."""
+    """What the remedies of a trial cannot do on its tower, with its head and in its training."""
     if trial.head is None or trial.training is None:
         return []
-    return trial.remedy.clashes(trial.head, trial.training, where)
+    found: list[Fault] = trial.remedy.faults(vision_layers(trial.backbone), f"{where} ({trial.backbone})")
+    return [*found, *trial.remedy.clashes(trial.head, trial.training, where)]
 
 
 _NEEDS = {"plain": "weights that merge into plain ones", "deltas": "the distance of each weight from where it started"}
