@@ -112,6 +112,7 @@ def page(comparison: Comparison, tables: Mapping[str, Table], found: list[Findin
         faults=[redacted(str(fault)) for fault in folded(runs.faults)],
         leaks=_leaks(runs.metrics, "leak"),
         unchecked=_leaks(runs.metrics, "unchecked"),
+        wrapped=_wrapped(comparison),
         tracked=runs.tracked,
         protocols=_protocols(runs.metrics),
         encoders=_encoders(comparison),
@@ -144,6 +145,13 @@ def _pictures(comparison: Comparison) -> list[dict[str, str]]:
 
 def _curve(kind: str, field: str) -> Callable[[Comparison], bytes | None]:
     return lambda comparison: plots.remedy_curve(comparison, kind, field)
+
+
+def _wrapped(comparison: Comparison) -> list[str]:
+    """Rows whose remedy stands around the encoder at inference: their numbers are not the plain encoder's own."""
+    kinds = {kind_of(spec) for spec in REMEDIES if spec.wraps}
+    trials = comparison.runs.trials
+    return [row_name(trial) for _, trial in trials.iterrows() if kinds & set(str(trial["remedy_kind"]).split(" + "))]
 
 
 def _protocols(metrics: pd.DataFrame) -> list[dict[str, str]]:

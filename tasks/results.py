@@ -17,6 +17,7 @@ LEAK, UNCHECKED = (
     "leak",
     "leak_unchecked",
 )  # notes of a result: images that were learnt from and are scored; why nobody could look
+WRAPPED = "wrapped"  # note of a result: what a remedy put around the encoder, whose own features these are not
 NO_LEAK = "none found"
 OLD = "scored by an older gelo, which did not look for leaks"
 

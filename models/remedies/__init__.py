@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gelo.models.remedies.base import Bench, Hooks, NoRemedy, RemedySpec
+from gelo.models.remedies.counterfactual import Counterfactual
 from gelo.models.remedies.distill import Distill
 from gelo.models.remedies.ema import EMA
 from gelo.models.remedies.ewc import EWC
@@ -44,6 +45,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "EMA", "EWC", "HMA", "L2SP", "PMG", "REMEDIES", "ZSCL", "Bench", "Distill", "GroupCalibration", "Hooks", "LanguageContrast", "LwF",
-    "NoRemedy", "Remedy", "RemedySpec", "Replay", "Retrieval", "SelectiveCalibration", "Soup", "Stack", "SupCon", "Wise",
+    "EMA", "EWC", "HMA", "L2SP", "PMG", "REMEDIES", "ZSCL", "Bench", "Counterfactual", "Distill", "GroupCalibration", "Hooks",
+    "LanguageContrast", "LwF", "NoRemedy", "Remedy", "RemedySpec", "Replay", "Retrieval", "SelectiveCalibration", "Soup", "Stack", "SupCon",
+    "Wise",
 ]  # fmt: skip

@@ -58,13 +58,15 @@ class RemedySpec(Member):
     trains: False = only `finish` acts: the trial takes its training from the same trial without this remedy, so that a curve over its
     parameters costs one training. needs: what it asks of the adaptation (`AdaptationSpec.gives`), checked before anything starts. wraps:
     `finish` puts something around the tower, which then no longer merges. retrains: `finish` trains, on the task's images, through the
-    head. curve: the numeric field over which a report may draw its trials.
+    head. looks: its hooks look at the task's images before the first step (`Run.task`). curve: the numeric field over which a report may
+    draw its trials.
     """
 
     trains: ClassVar[bool] = True
     needs: ClassVar[frozenset[Offer]] = frozenset()
     wraps: ClassVar[bool] = False
     retrains: ClassVar[bool] = False
+    looks: ClassVar[bool] = False
     curve: ClassVar[str] = ""
 
     @property

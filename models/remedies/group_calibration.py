@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from gelo.models.adapt.base import Offer, without_blocks
-from gelo.models.faults import Fault
+from gelo.models.faults import Fault, UserError
 from gelo.models.remedies.base import Bench, RemedySpec
 
 if TYPE_CHECKING:
@@ -112,7 +112,11 @@ class GroupCalibration(RemedySpec):
 
         assert bench.head is not None
         tensors = {name: each.cpu().numpy() for name, each in bench.head.whole().items()}
-        weight, bias = bench.head.spec.detector(tensors)
+        try:
+            weight, bias = bench.head.spec.detector(tensors)
+        except KeyError as error:
+            found = f"a head {bench.head.spec.kind} without {error.args[0]}"
+            raise UserError("group_calibration", Fault("head", found, "one that says its logits")) from None
         unit = F.normalize(features, dim=1).cpu().numpy().astype(np.float64)
         parts = [(part @ weight.T + bias).argmax(1) for part in np.array_split(unit, -(-len(unit) // _ROWS))]
         return np.concatenate(parts)

@@ -60,10 +60,13 @@ class Guided(Hooks[PMG]):
     def losses(self, step: Step, losses: dict[str, Tensor]) -> None:
         """See Hooks."""
         now, base = self._said(step.run, step.features), self._said(step.run, step.base_features)
-        apart = self._apart(base, now)
+        apart = _apart(base, now)
         if self.spec.epsilon:
-            apart = apart + self._apart(self._said(step.run, step.run.features(self.clean)), now)
-        losses["pmg"] = self.spec.weight * apart
+            apart = apart + _apart(self._said(step.run, step.run.features(self.clean)), now)
+        images = (
+            step.run.settings.batch if self.spec.reduction == "sum" else 1
+        )  # of all parts and processes, whose losses are averaged
+        losses["pmg"] = self.spec.weight * images * apart
 
     def _said(self, run: Run, features: Tensor) -> Tensor:
         """(n, d) -> log p (n, K)."""
@@ -71,10 +74,10 @@ class Guided(Hooks[PMG]):
 
         return (run.base.logit_scale * F.normalize(features, dim=1) @ self.text).log_softmax(1)
 
-    def _apart(self, one: Tensor, two: Tensor) -> Tensor:
-        """KL(one || two) of log-probabilities."""
-        each = (one.exp() * (one - two)).sum(1)
-        return each.mean() if self.spec.reduction == "mean" else each.sum()
+
+def _apart(one: Tensor, two: Tensor) -> Tensor:
+    """KL(one || two) of log-probabilities (n, K), the mean over the images."""
+    return (one.exp() * (one - two)).sum(1).mean()
 
 
 def attacked(run: Run, batch: Batch, spec: PMG) -> Tensor:

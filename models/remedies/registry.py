@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gelo.models.members import members, union
 from gelo.models.remedies.base import NoRemedy, RemedySpec
+from gelo.models.remedies.counterfactual import Counterfactual
 from gelo.models.remedies.distill import Distill
 from gelo.models.remedies.ema import EMA
 from gelo.models.remedies.ewc import EWC
@@ -24,8 +25,8 @@ from gelo.models.remedies.wise import Wise
 from gelo.models.remedies.zscl import ZSCL
 
 OWN = (
-    NoRemedy, Distill, EMA, EWC, GroupCalibration, HMA, L2SP, LanguageContrast, LwF, PMG, Replay, Retrieval, SelectiveCalibration, Soup,
-    SupCon, Wise, ZSCL,
+    NoRemedy, Counterfactual, Distill, EMA, EWC, GroupCalibration, HMA, L2SP, LanguageContrast, LwF, PMG, Replay, Retrieval,
+    SelectiveCalibration, Soup, SupCon, Wise, ZSCL,
 )  # fmt: skip
 REMEDIES = members("gelo.remedies", OWN, RemedySpec)
 

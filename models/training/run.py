@@ -34,7 +34,8 @@ class Run:
 
     base: untouched. sources: images that remedies asked for beside the task's, by their names for them. step: optimiser steps done.
     sums: of the running epoch; history: a row for each finished one. transform: what normalises the task's images, None for the base's own.
-    ranks: sizes of the world so far, in their order.
+    task: those images as its tests show them, not augmented, for a remedy that `looks` at them before the first step. ranks: sizes of the
+    world so far, in their order.
     """
 
     base: Encoder
@@ -49,6 +50,7 @@ class Run:
     sums: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
     transform: Transform | None = None
+    task: Source | None = None
     ranks: list[int] = field(init=False)
 
     def __post_init__(self) -> None:

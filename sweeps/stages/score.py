@@ -21,6 +21,7 @@ from gelo.tasks.data.manifest import open_dataset
 from gelo.tasks.data.stream import Executor
 from gelo.tasks.data.tokens import asked
 from gelo.tasks.protocols import PROTOCOLS
+from gelo.tasks.results import WRAPPED
 from gelo.tasks.scoring import Head, Scoring
 
 
@@ -97,10 +98,16 @@ def score_of(job: Job, cache: Path, device: str) -> Score:
         cache=str(cache),
         label=job.label,
         prompted=job.prompted(),
-        notes=leak_notes(job),
+        notes=leak_notes(job) | _wrapped(job),
         device=device,
         head=subject.trial.head,
     )
+
+
+def _wrapped(job: Job) -> dict[str, str]:
+    """The note of a result whose features a remedy changes behind the encoder; {} for an encoder as it is."""
+    around = [each.label for each in job.subject.trial.remedy.members() if each.wraps]
+    return {WRAPPED: f"{' + '.join(around)} around the encoder: not the plain encoder's own"} if around else {}
 
 
 def score_jobs(

@@ -83,6 +83,8 @@ def train(
     model = adapt(base.visual, trial.adaptation, trial.seed).to(base.device)
     head = make_head(trial.head, base.dim, int(own.labels.max()) + 1, trial.seed, world).to(base.device)
     run = Run(base, model, head, settings, trial.seed, batches.steps, sources, world, transform=seen)
+    if any(each.looks for each in trial.remedy.members()):
+        run.task = SplitSource(dataset, "train", shown, cache)
     stream = Stream(own, batches, trial.seed, seen, augmented=True)
     made_from = {
         "trial": trial.key, "base weights": base.vision_fingerprint, "data": dataset.fingerprint, "transform": seen.fingerprint,

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from gelo.sweeps.terminal.listing import Listing, say
 from gelo.tasks.prepare.general.official import OFFICIAL
-from gelo.tasks.results import LEAK, UNCHECKED, Result, per_cent, shown
+from gelo.tasks.results import LEAK, UNCHECKED, WRAPPED, Result, per_cent, shown
 
 SAID = (
     "rule_of_30",
@@ -84,6 +84,7 @@ def remarks(results: Sequence[Result]) -> list[str]:
     absent: dict[str, list[str]] = defaultdict(list)
     leaks: dict[str, list[str]] = defaultdict(list)
     unchecked: dict[str, list[str]] = defaultdict(list)
+    wrapped: dict[str, list[str]] = defaultdict(list)
     for result in results:
         where = f"{result.suite}/{result.dataset}"
         for kind, text in result.notes.items():
@@ -93,6 +94,8 @@ def remarks(results: Sequence[Result]) -> list[str]:
                 leaks[text].append(where)
             elif kind == UNCHECKED:
                 unchecked[text].append(where)
+            elif kind == WRAPPED:
+                wrapped[text].append(where)
             elif kind in SAID:
                 notes.append(f"{where}, {kind}: {text}")
         for metric, reason in result.absent.items():
@@ -100,6 +103,7 @@ def remarks(results: Sequence[Result]) -> list[str]:
     return [
         *_gathered("WARNING {}: {}", leaks),
         *warnings,
+        *_gathered("{}: {}", wrapped),
         *notes,
         *_gathered("{}, leaks not checked: {}", unchecked),
         *_gathered("not given: {} ({})", absent),

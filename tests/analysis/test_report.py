@@ -110,6 +110,22 @@ def test_a_failed_trial_leaves_empty_cells_and_its_reason(tmp_path: Path, monkey
     assert "the trial failed" in page
 
 
+@pytest.mark.slow
+def test_who_is_not_the_plain_encoder_is_named_above_everything(tmp_path: Path) -> None:
+    root = write_sweep(tmp_path, backbones=["mini-s"])
+    write_trial(root, "b0", "mini-s", "none")
+    retrieval, wise = {"kind": "retrieval", "weight": 0.5}, {"kind": "wise", "alpha": 0.5}
+    for key, remedy in (("r0", retrieval), ("w0", wise), ("s0", {"kind": "stack", "remedies": [wise, retrieval]})):
+        trial = write_trial(root, key, "mini-s", "faces", "full", remedy=remedy)
+        write_result(trial, "zero_shot", "mine", {"mine/top1": 0.5})
+    page = (write_report(tmp_path, "demo").path / "index.html").read_text()
+    banner = page.partition("NOT THE PLAIN ENCODER: ")[2].partition("</div>")[0]
+    assert "retrieval" in banner and "wise + retrieval" in banner and banner.count(";") == 1
+    assert (
+        "NOT THE PLAIN" not in (write_report(demo(tmp_path / "plain").parent, "demo").path / "index.html").read_text()
+    )
+
+
 def test_secrets_are_taken_out() -> None:
     assert redacted("postgresql://user:pw@host/db") == "postgresql://***@host/db"
     assert redacted("get https://h/x?token=abc&n=1") == "get https://h/x?token=***&n=1"

@@ -105,7 +105,7 @@ def go(
     made.to(next(encoder.visual.parameters()).dtype)
     batches = Batches("shuffled", source.labels, 3, BATCH)
     sources = {name: Noise(1, side, dim, classes=4, name=place) for name, place in chosen.data().items()}
-    run = Run(encoder, model, made, optimisation, 3, batches.steps, sources, world or World())
+    run = Run(encoder, model, made, optimisation, 3, batches.steps, sources, world or World(), task=source)
     left = [stop_after if stop_after is not None else run.steps + 1]
 
     def should_stop() -> bool:

@@ -19,6 +19,7 @@ from gelo.models.remedies import (
     L2SP,
     PMG,
     ZSCL,
+    Counterfactual,
     Distill,
     LanguageContrast,
     LwF,
@@ -44,6 +45,7 @@ CASES: dict[str, tuple[AdaptationSpec, RemedySpec | None, int]] = {
         1,
     ),
     "pmg": (Lora(rank=4), PMG(reference="noise/train", epsilon=8.0, step_size=4.0), 2),
+    "counterfactual": (Lora(rank=4), Counterfactual(reference="noise/train", batch=4, grid=2, most=4), 1),
     "mean": (Lora(rank=4), EMA(rule="mean", every=2), 1),
     "zscl": (Lora(rank=4), ZSCL(reference="noise/train", batch=4, every=2, l2=0.1), 1),
     "losses": (
