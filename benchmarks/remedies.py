@@ -150,7 +150,7 @@ def measured(base: Encoder, remedy: RemedySpec, batch: int, steps: int) -> dict[
     model, head = adapt(base.visual, Full(), SEED), make_head(CosFace(), base.dim, CLASSES, SEED, world)
     order = Batches("shuffled", source.labels, SEED, batch)
     sources = {name: Images(side, 256, SEED + 1, place) for name, place in remedy.data().items()}
-    run = Run(base, model, head, settings, SEED, order.steps, sources, world)
+    run = Run(base, model, head, settings, SEED, order.steps, sources, world, task=source if remedy.looks else None)
     ends: list[tuple[float, float]] = []
     first: list[float] = []
 

@@ -24,7 +24,6 @@ from gelo.sweeps.spec.kinds import (
     odd,
     of_lora,
     unfit,
-    unfit_remedy,
     unmet,
     unwatched,
 )
@@ -101,8 +100,6 @@ class Expansion(Grids):
             spec: Any = ADAPTATIONS[adaptation["kind"]].model_validate(adaptation)
             for backbone in (name for name in chosen if name in known):
                 self.faults += unfit(f"{where}.adaptation ({backbone})", spec, backbone)
-                for remedy in chosen_remedies:
-                    self.faults += [f for f in unfit_remedy(where, remedy, backbone) if f not in self.faults]
             for remedy in chosen_remedies:
                 self.faults += [f for f in unmet(f"{where}.remedy", remedy, spec) if f not in self.faults]
         settings = {**task.defaults[self.collection], "data": task.data[self.collection]}
@@ -203,10 +200,7 @@ class Expansion(Grids):
             if entry["type"] == "too_short" and entry.get("input"):
                 continue  # its items were refused, each with a fault of its own
             path = ".".join([where, *(str(part) for part in entry["loc"] if part != "training")])
-            fault = Fault(
-                path,
-                "missing" if entry["type"] == "missing" else repr(entry.get("input"))[:80],
-                entry["msg"][0].lower() + entry["msg"][1:],
-            )
+            found = "missing" if entry["type"] == "missing" else repr(entry.get("input"))[:80]
+            fault = Fault(path, found, entry["msg"][0].lower() + entry["msg"][1:])
             if fault not in self.faults:
                 self.faults.append(fault)

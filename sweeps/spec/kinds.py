@@ -51,13 +51,6 @@ def unfit(where: str, adaptation: AdaptationSpec, backbone: str) -> list[Fault]:
     ]
 
 
-def unfit_remedy(where: str, remedy: Mapping[str, Any], backbone: str) -> list[Fault]:
-    """What of the remedy a backbone's tower does not have."""
-    made = REMEDY.validate_python(dict(remedy))
-    faults: list[Fault] = made.faults(vision_layers(backbone), f"{where}.remedy ({backbone})")
-    return faults
-
-
 def odd(where: str, kind: str, key: str, known: Mapping[str, type[Spec]]) -> Fault:
     """Of a key that a kind does not have; of `towers` with the kinds that have it."""
     fields = [field for field in known[kind].model_fields if field != "kind"]
@@ -88,10 +81,11 @@ def unmet(where: str, remedy: Mapping[str, Any], adaptation: AdaptationSpec) -> 
 
 
 def clashes(where: str, trial: Trial) -> list[Fault]:
-    """What the remedies of a trial cannot do with its head and its training."""
+    """What the remedies of a trial cannot do on its tower, with its head and in its training."""
     if trial.head is None or trial.training is None:
         return []
-    return trial.remedy.clashes(trial.head, trial.training, where)
+    found: list[Fault] = trial.remedy.faults(vision_layers(trial.backbone), f"{where} ({trial.backbone})")
+    return [*found, *trial.remedy.clashes(trial.head, trial.training, where)]
 
 
 def _of_text(where: str, members: Sequence[RemedySpec], adaptation: AdaptationSpec) -> Iterator[Fault]:
