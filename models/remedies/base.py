@@ -75,12 +75,6 @@ class RemedySpec(Member):
         """Other trials whose towers `finish` is handed: name -> the fields in which each differs from this one without the remedy."""
         return {}
 
-    @property
-    def curved(self) -> bool:
-        """Whether what is kept lies on the trial's forgetting curve. False where other weights than were watched are kept in the end, such
-        as an average: a report then takes the trial by its end alone."""
-        return all(each.curved for each in self.members() if each is not self)
-
     def hooks(self) -> Hooks[Any]:
         """Made once a run; free to hold what it needs."""
         return Hooks(self)
@@ -88,6 +82,12 @@ class RemedySpec(Member):
     def finish(self, tower: Tower, bench: Bench) -> Tower:
         """trains = False: from the tower as trained to the tower that is kept."""
         return tower
+
+    @property
+    def curved(self) -> bool:
+        """Whether what is kept lies on the trial's forgetting curve. False where other weights than were watched are kept in the end, such
+        as an average: a report then takes the trial by its end alone."""
+        return all(each.curved for each in self.members() if each is not self)
 
     def rebuild(self, network: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
         """At inference: the network of a tower that `finish` wrapped (`Tower.wrapped`)."""
