@@ -95,6 +95,20 @@ def test_seeds_are_paths_and_one_that_falls_short_leaves_no_value(tmp_path: Path
     assert low < measure.value < high
 
 
+def test_a_seed_that_is_not_there_leaves_no_mean_of_the_others(tmp_path: Path) -> None:
+    root = base(tmp_path)
+    for seed in (0, 1):
+        write_curve(trial(root, f"p{seed}", seed=seed), STEPS, [1.0, 0.9, 0.8, 0.7])
+        write_curve(trial(root, f"m{seed}", {"kind": "l2sp", "strength": 1.0}, seed=seed), STEPS, [1.0, 0.9, 0.8, 0.7])
+    write_trial(root, "p2", "mini-s", "faces", "full", seed=2)
+    write_curve(trial(root, "n0", {"kind": "l2sp", "strength": 2.0}), STEPS, [1.0, 1.0, 1.0, 1.0])
+    write_trial(root, "n1", "mini-s", "faces", "full", seed=1, remedy={"kind": "l2sp", "strength": 2.0})
+    by = found(tmp_path)
+    told = "1 of 3 seeds: not trained"
+    assert (by["none"].kept_at(0.9), by["none"].area(), by["none"].hypervolume()) == (told, told, told)
+    assert by["l2sp"].trials == {0: "m0", 1: "m1"}, "what lacks a seed is chosen last"
+
+
 def merge(root: Path, key: str, remedy: dict[str, Any], gain: float, kept: float, **more: Any) -> Path:
     folder = trial(root, key, remedy, training={"source": "p", "ledger": []}, **more)
     write_scores(folder, gain, kept)
