@@ -62,10 +62,10 @@ class Contender:
         merge, no two trials around it."""
         if self.why:
             return self.why
-        short = {seed: float(path.gain.max()) for seed, path in self.paths.items() if path.gain.max() < level}
-        if short:
-            some = f"{len(short)} of {len(self.paths)} seeds never reach" if len(self.paths) > 1 else "never reaches"
-            return f"{some} {100 * level:.0f} % of the best gain (at most {100 * min(short.values()):.0f} %)"
+        least = min((float(path.gain.max()) for path in self.paths.values()), default=level)
+        if least < level:
+            who = f"one of {len(self.paths)} seeds" if len(self.paths) > 1 else "it"
+            return f"{who} reaches {100 * least:.0f} % of the best gain at most"
         if self.merged and any(path.gain[1] > level for path in self.paths.values()):
             return self._begins()
         return self._measured(self.paths, lambda path: at_level(path.gain, level))
