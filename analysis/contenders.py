@@ -53,12 +53,11 @@ class _Cell:
     def _trained(self, adaptation: str, kind: str, rows: pd.DataFrame) -> Contender:
         """One whose trials train: of its settings the one that keeps most validation accuracy at `HEADLINE` of the best gain, of those all
         of whose seeds reach it; where none does, the one that gains most on the validation metric."""
-        settings = [
-            Contender(
-                *_place(each), adaptation, kind, remedy, _by_seed(each), False, self._paths(each), why=self._why(each)
-            )
-            for (remedy,), each in groups(rows, ["remedy"])
-        ]
+        settings = []
+        for (remedy,), each in groups(rows, ["remedy"]):
+            paths = self._paths(each)
+            why = self._lacking(each, each["seed"].isin(list(paths)).tolist(), "seeds")
+            settings.append(Contender(*_place(each), adaptation, kind, remedy, _by_seed(each), False, paths, why=why))
         chosen = max(settings, key=_standing)
         return replace(chosen, everything=_together([setting.paths for setting in settings]))
 
@@ -77,7 +76,7 @@ class _Cell:
         standing = {
             remedy: _end_standing([ends[str(key)] for key in each["trial"]]) for remedy, each in settings.items()
         }
-        why = "" if paths else self._why(rows, merged=True)
+        why = self._lacking(rows, [ends[str(key)] is not None for key in rows["trial"]], "trials")
         if len(settings) == 1:
             best = next(iter(settings))
         elif all(standing.values()):
@@ -123,20 +122,26 @@ class _Cell:
         first = curve.points.iloc[0]
         return bool(curve.metric and self.best > 0 and first["test"] > 0 and not math.isnan(first["task"]))
 
-    def _why(self, rows: pd.DataFrame, merged: bool = False) -> str:
-        """Why trials have no path, where they have none."""
-        curves = [curve for key in rows["trial"] if (curve := self.curves.get(str(key))) is not None]
-        if any(map(self._speaks, curves)):
+    def _lacking(self, rows: pd.DataFrame, known: Sequence[bool], what: str) -> str:
+        """Why those of the trials that are not known are not, "" where all are."""
+        lacking = rows[[not each for each in known]]
+        if lacking.empty:
             return ""
-        if not rows["trained"].any():
+        why = self._why(lacking)
+        return why if len(rows) == 1 or len(lacking) == len(rows) else f"{len(lacking)} of {len(rows)} {what}: {why}"
+
+    def _why(self, rows: pd.DataFrame) -> str:
+        """Why these trials have nothing to show."""
+        if not rows["trained"].all():
             return "not trained"
         if not any(curve.metric for curve in self.curves.values()):
             return "the task has no validation metric here, so no gain to be equal in"
         if not self.best > 0:
             return "no trial of this backbone gained on the task's validation metric"
-        if merged:
+        if any(len(sources) for sources in rows["sources"]) or not rows["curved"].all():
             return "no curve leads to what is kept, and results of its task and of the general sets are missing"
-        return UNWATCHED if not curves else "the untouched backbone has no value on its curve"
+        watched = all(str(key) in self.curves for key in rows["trial"])
+        return "the untouched backbone has no value on its curve" if watched else UNWATCHED
 
 
 def _gained(curve: Curve) -> Vector:
@@ -152,12 +157,17 @@ def _by_seed(rows: pd.DataFrame) -> dict[int, str]:
     return {int(row["seed"]): str(row["trial"]) for _, row in rows.iterrows()}
 
 
-def _standing(setting: Contender) -> tuple[bool, float]:
-    """By which settings are ordered: validation data alone. First those that reach `HEADLINE`, by what they keep there."""
+def _standing(setting: Contender) -> tuple[bool, bool, float]:
+    """By which settings are ordered: validation data alone. First those whose every seed is there and reaches `HEADLINE`, by what they
+    keep there."""
     kept = setting.kept_on_validation(HEADLINE)
     if kept >= 0:
-        return True, kept
-    return False, float(np.mean([path.gain.max() for path in setting.paths.values()])) if setting.paths else -1.0
+        return not setting.why, True, kept
+    return (
+        not setting.why,
+        False,
+        float(np.mean([path.gain.max() for path in setting.paths.values()])) if setting.paths else -1.0,
+    )
 
 
 def _end_standing(ends: list[Path | None]) -> tuple[bool, float] | None:

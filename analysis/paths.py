@@ -36,8 +36,10 @@ class Path:
 @dataclass(frozen=True)
 class Contender:
     """One approach on a backbone and task. remedy: with the chosen setting, or how many there are where none is chosen. trials: those of
-    that setting, a seed each, () where none is chosen. paths: theirs by seed; everything: those of all its settings. why: what it has no
-    path for."""
+    that setting, a seed each, {} where none is chosen. merged: no curve leads to what is kept: its points are the ends of trials by rising
+    gain, behind the untouched backbone. paths: by seed; everything: those of all its settings. why: what a trial of it has no path for; a
+    mean over the other seeds would be another quantity.
+    """
 
     backbone: str
     task: str
@@ -58,10 +60,12 @@ class Contender:
     def kept_at(self, level: float) -> Measure | str:
         """Zero-shot accuracy kept where `level` of the best gain is crossed; why not, where a seed of it never crosses it, or has, as a
         merge, no two trials around it."""
-        short = {seed: float(path.gain.max()) for seed, path in self.paths.items() if path.gain.max() < level}
-        if short:
-            some = f"{len(short)} of {len(self.paths)} seeds never reach" if len(self.paths) > 1 else "never reaches"
-            return f"{some} {100 * level:.0f} % of the best gain (at most {100 * min(short.values()):.0f} %)"
+        if self.why:
+            return self.why
+        least = min((float(path.gain.max()) for path in self.paths.values()), default=level)
+        if least < level:
+            who = f"one of {len(self.paths)} seeds" if len(self.paths) > 1 else "it"
+            return f"{who} reaches {100 * least:.0f} % of the best gain at most"
         if self.merged and any(path.gain[1] > level for path in self.paths.values()):
             return self._begins()
         return self._measured(self.paths, lambda path: at_level(path.gain, level))
@@ -80,6 +84,8 @@ class Contender:
 
     def area(self) -> Measure | str:
         """Mean of kept over gain, up to its own largest gain."""
+        if self.why:
+            return self.why
         if not all(len(path.gain) > 1 and path.gain.max() > 0 for path in self.paths.values()):
             return "it never gained on the validation metric, so there is nothing to average over"
         if self.merged and any(len(path.gain) < 3 for path in self.paths.values()):
@@ -88,14 +94,14 @@ class Contender:
 
     def hypervolume(self) -> Measure | str:
         """What the points of all its settings dominate, from gain 0, kept 0."""
+        if self.why:
+            return self.why
         return self._measured(
             self.everything,
             lambda path: hypervolume(path.gain, path.kept if path.chosen is None else path.chosen),
         )
 
     def _measured(self, paths: Mapping[int, Path], weigh: Callable[[Path], Vector | None]) -> Measure | str:
-        if not paths:
-            return self.why
         weights = {seed: weigh(path) for seed, path in paths.items()}
         known = {seed: each for seed, each in weights.items() if each is not None}
         draws = np.mean([paths[seed].draws @ each for seed, each in known.items()], axis=0)

@@ -60,20 +60,20 @@ def write_report(storage: UPath | Path | str, sweep: str, tracking_uri: str | No
     """
     comparison = compare(read_runs(storage, sweep, tracking_uri))
     tables = build(comparison)
-    if found := contenders(comparison):
-        tables[EQUAL_GAIN] = gain_table(comparison, found)
-    answers = findings(comparison)
+    found = findings(comparison)
     if episodes := episodes_table(comparison, UPath(storage) / sweep):
         tables[episodes.name] = episodes
     folder = UPath(storage) / sweep / "report"
     folder.mkdir(parents=True, exist_ok=True)
+    if standing := contenders(comparison):
+        tables[EQUAL_GAIN] = gain_table(comparison, standing)
     for table in tables.values():
         publish_bytes(folder / f"{table.name}.csv", to_csv(table))
     _remove_others(folder, tables)
-    publish_bytes(folder / "index.html", page(comparison, tables, answers).encode())
+    publish_bytes(folder / "index.html", page(comparison, tables, found).encode())
     return Report(
         folder,
-        tuple(answers),
+        tuple(found),
         tuple(redacted(str(fault)) for fault in folded(comparison.runs.faults)),
         headline(comparison),
     )
