@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 
-from gelo.models.adapt import AdaptationSpec, Full, Lora, LoraExperts, LpFt
+from gelo.models.adapt import AdaptationSpec, Full, LayerNorm, Lora, LoraExperts, LpFt
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.heads import AdaFace, CosFace, HeadSpec
 from gelo.models.remedies import EMA, EWC, FLYP, L2SP, Distill, RemedySpec, Replay, Stack
@@ -29,9 +29,8 @@ CASES: dict[str, tuple[AdaptationSpec, RemedySpec | None, int]] = {
         Stack(remedies=(L2SP(strength=0.1), Replay(reference="noise/train", batch=4), EMA(decay=0.5))),
         1,
     ),
-    "flyp": (Lora(rank=4), FLYP(), 1),
     "flyp both": (Full(towers="both"), FLYP(task_weight=0), 1),
-    "flyp neutral": (Full(towers="both"), FLYP(weight=0), 1),
+    "flyp neutral": (LayerNorm(towers="both"), FLYP(weight=0), 1),  # no process has a gradient of the text tower
     "accumulate": (Lora(rank=4), Replay(reference="noise/train", batch=4), 2),
 }
 # 23 classes: one process holds 12 of them, the other 11
