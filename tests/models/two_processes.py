@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 
-from gelo.models.adapt import AdaptationSpec, Full, Lora, LoraExperts, LpFt
+from gelo.models.adapt import AdaptationSpec, Full, LayerNorm, Lora, LoraExperts, LpFt
 from gelo.models.backbones.zoo import load_backbone
 from gelo.models.heads import AdaFace, CosFace, HeadSpec
 from gelo.models.remedies import (
@@ -62,9 +62,8 @@ CASES: dict[str, tuple[AdaptationSpec, RemedySpec | None, int]] = {
         ),
         1,
     ),
-    "flyp": (Lora(rank=4), FLYP(), 1),
     "flyp both": (Full(towers="both"), FLYP(task_weight=0), 1),
-    "flyp neutral": (Full(towers="both"), FLYP(weight=0), 1),
+    "flyp neutral": (LayerNorm(towers="both"), FLYP(weight=0), 1),  # no process has a gradient of the text tower
     "budget": (Full(), Budget(share=0.5), 1),
     "accumulate": (Lora(rank=4), Replay(reference="noise/train", batch=4), 2),
 }
