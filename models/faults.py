@@ -27,9 +27,10 @@ class Fault:
     remedy: str = ""
 
     def __post_init__(self) -> None:
-        """A name may have line breaks; a fault is one line, which the terminal breaks where it is full."""
-        for field in ("where", "found", "expected", "remedy"):
-            object.__setattr__(self, field, "\\n".join(getattr(self, field).splitlines()))
+        """A fault is one line, which the terminal breaks where it is full: of a name a line break is told, of a sentence it is a space."""
+        object.__setattr__(self, "where", "\\n".join(self.where.splitlines()))
+        for field in ("found", "expected", "remedy"):
+            object.__setattr__(self, field, " ".join(line.strip() for line in getattr(self, field).splitlines()))
 
     def __str__(self) -> str:
         tail = f"; {self.remedy}" if self.remedy else ""

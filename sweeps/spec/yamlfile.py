@@ -36,7 +36,7 @@ def parse_yaml(text: str, where: str, subject: str, expected: str = "a YAML mapp
         loader = _TextKeys(text)
         content = loader.get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: such as a day that no month has
-        found = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        found = "nested too deeply" if isinstance(error, RecursionError) else _told(error)
         raise UserError(subject, Fault(where, f"not YAML ({found})", expected)) from None
     if loader.odd:
         more = len(loader.odd) - _NAMED
@@ -86,3 +86,11 @@ class _TextKeys(yaml.SafeLoader):
 
 
 _TextKeys.add_constructor("tag:yaml.org,2002:int", _TextKeys.construct_yaml_int)
+
+
+def _told(error: Exception) -> str:
+    """Where in the text and what, without the lines around it."""
+    mark = getattr(error, "problem_mark", None)
+    if not isinstance(error, yaml.MarkedYAMLError) or mark is None:
+        return str(error)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
