@@ -459,7 +459,7 @@ def test_a_list_within_the_list_is_one_trial_with_all_of_them() -> None:
         ([["none", "l2sp"]], "none + l2sp", "`none` is no part of a stack"),
         ([["distil", "wise"]], "unknown remedy 'distil'", "one of "),
         ([[]], "an empty list or mapping", "at least one value"),
-        ({"ewc": {}}, "missing", "field required"),
+        ({"ewc": {"reference": ""}}, "''", "at least 1 character"),
     ],
 )
 def test_remedies_that_do_not_go_together_are_told(remedy: Any, found: str, expected: str) -> None:
