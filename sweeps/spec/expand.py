@@ -14,18 +14,7 @@ from pydantic import ValidationError
 from gelo.models.backbones.registry import resolve
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.spec import Spec
-from gelo.sweeps.spec.kinds import (
-    ADAPTATIONS,
-    HEADS,
-    LIKE,
-    REMEDIES,
-    REMEDY,
-    listed_fields,
-    of_lora,
-    unfit,
-    unfit_remedy,
-    unmet,
-)
+from gelo.sweeps.spec.kinds import ADAPTATIONS, HEADS, LIKE, REMEDIES, REMEDY, listed_fields, of_lora, unfit, unmet
 from gelo.tasks.data.catalogue import COLLECTIONS, ENTRIES
 from gelo.tasks.ledger.trial import Training, Trial
 from gelo.tasks.training import TASKS
@@ -102,14 +91,13 @@ class Expansion:
         chosen_heads = self._kinds(
             f"{where}.head", block.get("head", task.head.kind), HEADS, {task.head.kind: task.head.model_dump()}
         )
+        named = [name for name in chosen if name in known]
         for adaptation in adaptations:
             spec: Any = ADAPTATIONS[adaptation["kind"]].model_validate(adaptation)
-            for backbone in (name for name in chosen if name in known):
+            for backbone in named:
                 self.faults += unfit(f"{where}.adaptation ({backbone})", spec, backbone)
-                for remedy in chosen_remedies:
-                    self.faults += [f for f in unfit_remedy(where, remedy, backbone) if f not in self.faults]
             for remedy in chosen_remedies:
-                self.faults += [f for f in unmet(f"{where}.remedy", remedy, spec) if f not in self.faults]
+                self.faults += [f for f in unmet(f"{where}.remedy", remedy, spec, named) if f not in self.faults]
         settings = {**task.defaults[self.collection], "data": task.data[self.collection]}
         settings |= {key: block[key] for key in block if key in Training.model_fields}
         otherwise = task.by_adaptation.get(self.collection, {})
@@ -121,7 +109,6 @@ class Expansion:
                 continue
             if data in ENTRIES and not set(ENTRIES[data].protocols) & {"training", "probe"}:
                 self.faults.append(Fault(f"{where}.data", f"{data} has no training split", "a data set to train on"))
-            named = [name for name in chosen if name in known]
             for backbone, adaptation, remedy, head in itertools.product(
                 named, adaptations, chosen_remedies, chosen_heads
             ):

@@ -48,16 +48,14 @@ def unfit(where: str, adaptation: AdaptationSpec, backbone: str) -> list[Fault]:
     ]
 
 
-def unfit_remedy(where: str, remedy: Mapping[str, Any], backbone: str) -> list[Fault]:
-    """What of the remedy a backbone's tower does not have."""
+def unmet(
+    where: str, remedy: Mapping[str, Any], adaptation: AdaptationSpec, backbones: Iterable[str]
+) -> Iterator[Fault]:
+    """What the remedies ask of the adaptation and it does not give, and of the towers of these backbones."""
     made = REMEDY.validate_python(dict(remedy))
-    faults: list[Fault] = made.faults(vision_layers(backbone), f"{where}.remedy ({backbone})")
-    return faults
-
-
-def unmet(where: str, remedy: Mapping[str, Any], adaptation: AdaptationSpec) -> Iterator[Fault]:
-    """What the remedies ask of the adaptation and it does not give."""
-    for each in REMEDY.validate_python(dict(remedy)).members():
+    for backbone in backbones:
+        yield from made.faults(vision_layers(backbone), f"{where} ({backbone})")
+    for each in made.members():
         lacking = each.needs - adaptation.gives
         if lacking:
             able = [
