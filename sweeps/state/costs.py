@@ -221,14 +221,12 @@ def _unknown(spec: SweepSpec, trials: Iterable[Trial], known: Known, embedded: M
     }
     said |= {f"size of {name}" for name in spec.backbones if geometry(name) is None}
     said |= {f"images of {name}" for name in embedded["not_counted"]}
-    extra = {
-        each.label.partition("(")[0]
+    said |= {
+        f"what {each.kind} {'takes after training' if each.retrains else 'adds to a step'}"
         for trial in trials
-        if trial.trains
         for each in trial.remedy.members()
-        if each.label
+        if each.label and (trial.trains or each.retrains)
     }
-    said |= {f"what {name} adds to a step" for name in extra}
     return sorted(said)
 
 

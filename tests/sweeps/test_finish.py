@@ -34,10 +34,12 @@ from gelo.models.remedies import (
 )
 from gelo.models.tower import Tower
 from gelo.models.training.run import Run
+from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import Subject, jobs_of
 from gelo.sweeps.stages.score import score_of
 from gelo.sweeps.stages.train import finish
+from gelo.sweeps.state.costs import Assumed, planned
 from gelo.sweeps.state.folder import TrialFolder
 from gelo.sweeps.terminal.results import remarks
 from gelo.tasks.ledger.trial import Trial
@@ -220,3 +222,16 @@ def test_a_remedy_that_looks_at_the_tasks_images_sees_them_as_tests_do(
     assert (plain / "trained" / "encoder.safetensors").read_bytes() != (
         tmp_path / "trained" / "encoder.safetensors"
     ).read_bytes()
+
+
+def test_a_plan_says_what_it_cannot_count_of_them(tmp_path: Path) -> None:
+    tasks = {"faces": {"remedy": ["wise", "hma", [{"l2sp": {}}, "group_calibration"]]}}
+    spec = SweepSpec.model_validate({"name": "s", "backbones": ["mini-s"], "tasks": tasks})
+    said = {
+        text
+        for text in planned(spec, Settings(data=str(tmp_path)), Assumed({}, 0.3, None))["unknown"]
+        if text.startswith("what ")
+    }
+    assert said == {f"what {kind} takes after training" for kind in ("hma", "group_calibration")} | {
+        "what l2sp adds to a step"
+    }
