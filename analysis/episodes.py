@@ -38,7 +38,7 @@ def episodes_table(comparison: Comparison, root: UPath) -> Table | None:
             cells |= dict(zip((name, f"{name}_low", f"{name}_high"), found, strict=True))
         rows.append(Row({name: str(trial[name]) for name in IDENTITY}, False, cells))
     columns = tuple(column for name in sets for column in (name, f"{name}_low", f"{name}_high"))
-    return Table(NAME, columns, tuple(sets), tuple(rows)) if some else None
+    return Table(NAME, columns, tuple(sets), tuple(rows), intervals=True) if some else None
 
 
 def _compared(root: UPath, name: str, after: pd.Series | None, before: pd.Series | None) -> tuple[Cell, Cell, Cell]:

@@ -84,23 +84,22 @@ def attacked(run: Run, batch: Batch, spec: PMG) -> Tensor:
     """x_adv (n, 3, H, W), normalised. The start of each image's attack is a function of (seed, step, its row), whatever the process."""
     import torch
 
+    from gelo.models.pgd import perturbed
+
     transform, pixels = run.transform or run.base.transform, batch.pixels
-    mean, std = (
-        torch.tensor(each, dtype=pixels.dtype, device=pixels.device).view(3, 1, 1)
-        for each in (transform.mean, transform.std)
-    )
-    radius, stride, low, high = spec.epsilon / 255 / std, spec.step_size / 255 / std, -mean / std, (1 - mean) / std
+    mean, std = (torch.tensor(each, device=pixels.device).view(3, 1, 1) for each in (transform.mean, transform.std))
     running = {name: buffer.clone() for name, buffer in run.head.named_buffers()}
-    now = (pixels + radius * _noise(run, batch)).clamp(low, high)
-    for _ in range(spec.steps):
-        now = now.detach().requires_grad_(True)
-        loss = run.head.loss(run.features(now), batch.labels)
-        (gradient,) = torch.autograd.grad(loss, now)
-        moved = (now.detach() + stride * gradient.sign()).clamp(pixels - radius, pixels + radius)
-        now = moved.clamp(low, high)
+    at = perturbed(
+        lambda shares: run.head.loss(run.features((shares - mean) / std), batch.labels),
+        pixels * std + mean,
+        spec.epsilon / 255 * _noise(run, batch),
+        epsilon=spec.epsilon / 255,
+        step=spec.step_size / 255,
+        steps=spec.steps,
+    )
     for name, buffer in run.head.named_buffers():
         buffer.copy_(running[name])  # a head's running statistics are of what is trained on
-    return now.detach()
+    return (at - mean) / std
 
 
 def _noise(run: Run, batch: Batch) -> Tensor:
