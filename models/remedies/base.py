@@ -124,7 +124,7 @@ class RemedySpec(Member):
     def curved(self) -> bool:
         """Whether what is kept lies at the end of the trial's forgetting curve: a report then reads it there; else it takes the trial by
         its results alone."""
-        return not any(each.replaces for each in self.members())
+        return all(each.curved for each in self.members() if each is not self)
 
     def hooks(self) -> Hooks[Any]:
         """Made once a run; free to hold what it needs."""
@@ -176,6 +176,10 @@ class Hooks(Generic[S]):
 
     def updated(self, run: Run) -> None:
         """After the optimiser's step, which run.step counts. Alike on every rank."""
+
+    def kept(self, run: Run) -> Mapping[str, Tensor] | None:
+        """What `ended` would put into the model if the run ended now, for a look at it; None: the weights that train."""
+        return None
 
     def watched(self, run: Run, row: Mapping[str, Any]) -> bool:
         """After a look of the watch: at step 0, at points evenly spaced, at the end. row: step, images, and where they are there `task`

@@ -36,6 +36,11 @@ class Budget(RemedySpec):
         """See RemedySpec: the weights of a look that may not be the last."""
         return self.share > 0
 
+    @property
+    def curved(self) -> bool:
+        """See RemedySpec: the curve goes on to the look that was too much."""
+        return not self.share
+
     def hooks(self) -> Within:
         """See RemedySpec."""
         return Within(self)
@@ -45,11 +50,11 @@ class Within(Hooks[Budget]):
     """Its state is what was found at step 0, and the last weights that were within."""
 
     first: float | None = None
-    kept: dict[str, Tensor]  # of the tower under "tower.", of the head under "head."
+    within: dict[str, Tensor]  # of the tower under "tower.", of the head under "head."
 
     def prepare(self, run: Run) -> None:
         """See Hooks."""
-        self.kept = {}
+        self.within = {}
 
     def watched(self, run: Run, row: Mapping[str, Any]) -> bool:
         """See Hooks. Raises UserError where the watch has no zero-shot accuracy on validation images."""
@@ -67,12 +72,12 @@ class Within(Hooks[Budget]):
         if row["validation"] < self.spec.share * self.first:
             return True
         tensors = {f"head.{name}": tensor.detach().clone() for name, tensor in head.items()}
-        self.kept = {f"tower.{name}": tensor for name, tensor in run.model.state().items()} | tensors
+        self.within = {f"tower.{name}": tensor for name, tensor in run.model.state().items()} | tensors
         return False
 
     def ended(self, run: Run) -> None:
         """See Hooks."""
-        kept = run.world.share(self.kept)  # of a head that lies on several processes rank 0 has all
+        kept = run.world.share(self.within)  # of a head that lies on several processes rank 0 has all
         if kept:
             run.model.load(_group(kept, "tower."))
             run.head.load(_group(kept, "head."))
@@ -82,12 +87,12 @@ class Within(Hooks[Budget]):
         import torch
 
         first = {} if self.first is None else {"first": torch.tensor(self.first, dtype=torch.float64)}
-        return first | self.kept
+        return first | self.within
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """See Hooks."""
         self.first = float(state["first"]) if "first" in state else None
-        self.kept = {name: tensor for name, tensor in state.items() if name != "first"}
+        self.within = {name: tensor for name, tensor in state.items() if name != "first"}
 
 
 def _group(tensors: Mapping[str, Tensor], beginning: str) -> dict[str, Tensor]:

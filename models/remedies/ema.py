@@ -59,6 +59,10 @@ class Average(Hooks[EMA]):
         """See Hooks."""
         self.trajectory.updated(run)
 
+    def kept(self, run: Run) -> Mapping[str, Tensor] | None:
+        """See Hooks."""
+        return self.trajectory.kept()
+
     def ended(self, run: Run) -> None:
         """See Hooks."""
         self.trajectory.ended(run)

@@ -156,6 +156,11 @@ class Together(Hooks[Stack]):
             run.reseed("updated", place, alike=True)
             hooks.updated(_seen(run, place))
 
+    def kept(self, run: Run) -> Mapping[str, Tensor] | None:
+        """See Hooks; of the one that keeps other weights."""
+        found = (hooks.kept(_seen(run, place)) for place, hooks in enumerate(self.each))
+        return next((each for each in found if each is not None), None)
+
     def watched(self, run: Run, row: Mapping[str, Any]) -> bool:
         """See Hooks: all are shown it, one is enough."""
         said = []

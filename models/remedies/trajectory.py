@@ -43,6 +43,10 @@ class Trajectory:
         kept = 1 - 1 / points if self.decay is None else self.decay
         self.average = {name: tensor.lerp(self.average[name], kept) for name, tensor in now.items()}
 
+    def kept(self) -> Mapping[str, Tensor] | None:
+        """The average, None before the first point."""
+        return self.average or None
+
     def ended(self, run: Run) -> None:
         """The average into the model."""
         run.model.load(self.average)

@@ -97,6 +97,10 @@ class Ensemble(Hooks[ZSCL]):
         if self.mean:
             self.mean.updated(run)
 
+    def kept(self, run: Run) -> Mapping[str, Tensor] | None:
+        """See Hooks."""
+        return self.mean.kept() if self.mean else None
+
     def ended(self, run: Run) -> None:
         """See Hooks."""
         if self.mean:

@@ -62,7 +62,13 @@ def train(
         run.head.train()
 
         def looked() -> bool:
+            kept, now = hooks.kept(run), {}
+            if kept is not None:
+                now = run.model.state()
+                run.model.load(kept)
             shown = watch.look(run)
+            if kept is not None:
+                run.model.load(now)
             run.reseed("watched", alike=True)
             return run.world.any(hooks.watched(run, shown))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from gelo.models.durable import is_done
@@ -50,3 +51,10 @@ def _build(name: str, data: str, folder: str | None) -> None:
         locate(name, Path(data), build=True)
     else:
         prepare_folder(name, Path(folder), Path(data))
+
+
+def found_in(datasets: Mapping[str, Dataset], name: str) -> Dataset:
+    """The data set of this name. Raises UserError where it is none of those that are whole."""
+    if name not in datasets:
+        raise UserError(f"data set {name}", Fault(name, "not whole, as told before", "a whole data set"))
+    return datasets[name]

@@ -1,4 +1,4 @@
-"""A trial to its training run, and what was trained to what is kept: builds the parts, calls the loop, publishes `trained/`."""
+"""A trial to its training run: builds the parts, calls the loop, publishes `trained/`."""
 
 from __future__ import annotations
 
@@ -8,20 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import save_file
 
 from gelo.models.adapt import adapt
 from gelo.models.adapt.parameters import table
 from gelo.models.backbones.transforms import Transform
-from gelo.models.durable import fetched, publish_folder
+from gelo.models.durable import publish_folder
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
-from gelo.models.heads.head import Head, make_head
-from gelo.models.remedies import Bench
+from gelo.models.heads.head import make_head
 from gelo.models.tower import Tower
-from gelo.models.trained import load_tower
-from gelo.models.training import checkpoint, loop
+from gelo.models.training import loop
 from gelo.models.training.keeper import Keeper
 from gelo.models.training.run import Run
 from gelo.models.training.sampling import Batches
@@ -127,7 +124,7 @@ def train(
         "sources": {source.name: source.fingerprint for source in sources.values()},
         "step": version_of(trial),
         "ranks": run.ranks,
-        **_fingerprints(tower, base, shown),
+        **fingerprints_of(tower, base, shown),
         "source": trial.key,
         **eye.told(run.curve),
     }
@@ -142,82 +139,10 @@ def train(
     return True
 
 
-def finish(
-    trial: Trial,
-    base: Encoder,
-    folders: Callable[[Trial], TrialFolder],
-    sources: Mapping[str, Source] | None = None,
-    *,
-    dataset: Dataset | None = None,
-    cache: Path | None = None,
-    validated: Callable[[Tower, Mapping[str, Tensor]], float] | None = None,
-) -> None:
-    """Publish `trained/` of a trial whose remedy makes it from what others trained. The head is its source's.
-
-    folders: of any trial. dataset, cache: of the task's images, which a remedy that `retrains` trains on. validated: the task's validation
-    metric of a tower with a head. Raises UserError where one of those was trained from other base weights, where a remedy cannot make a
-    tower of them, and KeyError where the images are not there.
-    """
-    source, sources = folders(trial.source), sources or {}
-    now = {"base weights": base.vision_fingerprint, **text_of(trial, base)}
-    for each in trial.made_of:
-        told = folders(each).training()
-        made = {"base weights": told.get("base", ""), **({TEXT_BASE: told[TEXT_BASE]} if TEXT_BASE in told else {})}
-        checkpoint.refuse_other(
-            f"{trial.label}, made of {folders(each).root.name}",
-            made,
-            now,
-            "bring the old weights back, or give the sweep a new name",
-        )
-    with fetched(source.trained) as place:
-        tower, head = load_tower(place), load_file(place / "head.safetensors")
-    assert trial.training is not None
-    shown = transforms(trial.training.preprocess, base.transform).test
-    bench = Bench(
-        base, {name: _tower(folders(parent)) for name, parent in trial.parents.items()}, sources, seed=trial.seed
-    )
-    if any(each.retrains for each in trial.remedy.members()):
-        if dataset is None or cache is None:
-            raise KeyError(trial.training.data)
-        own = part_of(SplitSource(dataset, "train", shown, cache), trial.training.classes)
-        bench = replace(bench, head=_head(trial, base, own, head), task=own, transform=shown)
-    if validated is not None:
-        bench = replace(bench, score=lambda each: validated(each, head))
-    try:
-        tower = trial.remedy.finish(tower, bench)
-    except UserError as error:
-        raise UserError(f"trial {trial.label}, {error.subject}", error.faults) from None
-    document = {
-        **source.training(),
-        "step": version_of(trial),
-        **_fingerprints(tower, base, shown),
-        "source": source.root.name,
-        "parents": [folders(parent).root.name for parent in trial.parents.values()],
-        "sources": source.training().get("sources", {}) | {s.name: s.fingerprint for s in sources.values()},
-    }
-    with publish_folder(folders(trial).trained) as place:
-        tower.save(place)
-        save_file(head, place / "head.safetensors")
-        (place / "training.json").write_text(json.dumps(document))
-
-
 def sources_of(trial: Trial, locate: Callable[[str], Dataset], transform: Transform, cache: Path) -> dict[str, Source]:
     """What the trial's remedy asks for beside the task's images, behind the backbone's own transform."""
     named = {name: split_of(place) for name, place in trial.remedy.data().items()}
     return {name: SplitSource(locate(dataset), split, transform, cache) for name, (dataset, split) in named.items()}
-
-
-def _head(trial: Trial, base: Encoder, own: Source, kept: Mapping[str, Tensor]) -> Head:
-    """The head that was trained, which trains no more."""
-    assert trial.head is not None
-    head = make_head(trial.head, base.dim, int(own.labels.max()) + 1, trial.seed, World())
-    head.load(kept)
-    return head.to(base.device).eval().requires_grad_(False)
-
-
-def _tower(folder: TrialFolder) -> Tower:
-    with fetched(folder.trained) as place:
-        return load_tower(place)
 
 
 def text_of(trial: Trial, base: Encoder) -> dict[str, str]:
@@ -226,7 +151,7 @@ def text_of(trial: Trial, base: Encoder) -> dict[str, str]:
     return {TEXT_BASE: base.text_fingerprint} if asks or trial.adaptation.both else {}
 
 
-def _fingerprints(tower: Tower, base: Encoder, shown: Transform) -> dict[str, str | float]:
+def fingerprints_of(tower: Tower, base: Encoder, shown: Transform) -> dict[str, str | float]:
     """`vision` behind the backbone's own transform, `detector` behind the one that the trained head is tested with; `text` and
     `logit_scale` of a text tower of its own."""
     trained = tower.encoder(base)

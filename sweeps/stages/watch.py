@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
@@ -33,11 +33,13 @@ Locate = Callable[[str], Dataset]
 
 @dataclass(frozen=True)
 class Eye:
-    """A trial's watch, and on rank 0 what it looks at. lacking: why something is not looked at, by set. decided_by: the fingerprint of what
-    the trial's remedy decides by; "" for one that decides by nothing."""
+    """A trial's watch, and on rank 0 what it looks at. over: images that the tower trains on, from which follows how many these are.
+    lacking: why something is not looked at, by set. decided_by: the fingerprint of what the trial's remedy decides by; "" for one that
+    decides by nothing."""
 
     watch: Watch
     looking: Looking | None = None
+    over: int = 0
     lacking: Mapping[str, str] = field(default_factory=dict)
     decided_by: str = ""
 
@@ -49,12 +51,21 @@ class Eye:
         if curve.correct:
             save_file({"correct": np.stack(curve.correct), "set": self.looking.numbers()}, place / CORRECT)
 
+    def ended(self, curve: Curve, tower: Tower, head: Mapping[str, Tensor]) -> Curve:
+        """Of what was made of a trained trial, whose curve is given: that one's start, and a look at what was made in place of its end."""
+        assert self.looking is not None
+        seen, last = self.looking(tower, head), curve.points[-1]
+        points = [curve.points[0], {"step": last["step"], "images": last["images"], **seen.numbers()}]
+        both = [curve.correct[0], seen.correct] if curve.correct and seen.correct is not None else []
+        return Curve(curve.of, points, both)
+
     def told(self, curve: Curve) -> dict[str, object]:
         """What training.json says of it."""
         if self.looking is None:
             return {}
         parts = self.looking.parts("test", "validation", "own")
-        told = {
+        told: dict[str, object] = {
+            "watched_over": self.over,
             "watched": {part.place: part.fingerprint for part in parts},
             "watch_seconds": curve.seconds,
             "not_watched": dict(self.lacking),
@@ -95,7 +106,7 @@ def eye_of(
         ]
     number, of, headed, decided_by = world.tell(told)
     measure = looking if looking is not None else Watch().measure
-    return Eye(Watch(measure, number, of, headed), looking, lacking, decided_by)
+    return Eye(Watch(measure, number, of, headed), looking, trained, lacking, decided_by)
 
 
 def own_of(trial: Trial, base: Encoder, locate: Locate, count: int, lacking: dict[str, str]) -> Own | None:
@@ -114,6 +125,16 @@ def own_of(trial: Trial, base: Encoder, locate: Locate, count: int, lacking: dic
         lacking[trial.task] = f"{error.faults[0].where}: {error.faults[0].found}"
         return None
     return Own(shown, transform, validation, trial.head)
+
+
+def read_curve(trained: Path) -> Curve | None:
+    """What `Eye.write` wrote; None where there is none, or nothing after its start."""
+    if not (trained / CURVE).is_file():
+        return None
+    points = json.loads((trained / CURVE).read_text())["points"]
+    whole = trained / CORRECT
+    correct = list(load_file(whole)["correct"]) if whole.is_file() else []
+    return Curve(points=points, correct=correct) if len(points) > 1 else None
 
 
 def validated(trial: Trial, base: Encoder, locate: Locate) -> Callable[[Tower, Mapping[str, Tensor]], float]:

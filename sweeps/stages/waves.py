@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,18 @@ from gelo.sweeps.engine.tune import train_all
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.shown import shown_of
 from gelo.sweeps.spec.sweep import SweepSpec
-from gelo.sweeps.stages.data import opened
+from gelo.sweeps.stages.data import found_in, opened
 from gelo.sweeps.stages.decode import decode_images
 from gelo.sweeps.stages.embed import Subject, embed_jobs, jobs_of, pairs_of, subject_of
+from gelo.sweeps.stages.finish import finish
 from gelo.sweeps.stages.leaks import leaks_told
 from gelo.sweeps.stages.origin import training_of
 from gelo.sweeps.stages.outcome import Outcome, tags_of
 from gelo.sweeps.stages.pack import pack_all
 from gelo.sweeps.stages.score import score_jobs
 from gelo.sweeps.stages.stop import stops_on_signals
-from gelo.sweeps.stages.train import finish, sources_of
-from gelo.sweeps.stages.watch import validated
+from gelo.sweeps.stages.train import sources_of
+from gelo.sweeps.stages.watch import eye_of, validated
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.origins import refuse_others
 from gelo.sweeps.state.shown import shown_faults
@@ -149,12 +151,11 @@ class Sweep:
     def _finish(self, trial: Trial) -> None:
         base, failure = self.bases[trial.backbone], None
         try:
-            sources = sources_of(trial, lambda name: self.datasets[name], base.transform, self.cache)
-            own = self.datasets.get(trial.training.data) if trial.training else None
-            score = validated(trial, base, lambda name: self.datasets[name])
-            finish(trial, base, self.folder.trial, sources, dataset=own, cache=self.cache, validated=score)
-        except KeyError as error:
-            failure = {"kind": "user", "error": f"data set {error.args[0]}: not whole, as told before"}
+            find = partial(found_in, self.datasets)
+            sources = sources_of(trial, find, base.transform, self.cache)
+            own, score = self.datasets.get(trial.learnt_from[0][0]), validated(trial, base, find)
+            look = partial(eye_of, trial, base, general_sets(self.pairs), find, self.cache)
+            finish(trial, base, self.folder.trial, sources, dataset=own, cache=self.cache, validated=score, look=look)
         except UserError as error:
             failure = {"kind": "user", "error": str(error)}
         self._keep(trial, failure)

@@ -165,21 +165,21 @@ def test_where_no_image_was_told_otherwise_the_interval_is_as_wide_as_one_image(
     assert measure.interval() == pytest.approx((1 - 1.96 / (120 * 0.8), 1 + 1.96 / (120 * 0.8)), abs=1e-4)
 
 
-def test_what_keeps_an_average_stands_by_its_end_and_not_by_the_curve_of_other_weights(tmp_path: Path) -> None:
+def test_what_keeps_other_weights_than_the_last_look_saw_stands_by_its_results(tmp_path: Path) -> None:
     root = base(tmp_path)
     folder = trial(root, "p")
     write_curve(folder, STEPS, [1.0, 0.9, 0.8, 0.7])
     write_scores(folder, 0.3, 0.7)
-    folder = trial(root, "e", {"kind": "ema", "decay": 0.9})
+    folder = trial(root, "b", {"kind": "budget", "share": 0.8})
     write_curve(folder, STEPS, [1.0, 0.9, 0.8, 0.7])
     write_scores(folder, 0.27, 0.85)
-    stacked = {"kind": "stack", "remedies": [{"kind": "l2sp", "strength": 0.1}, {"kind": "ema", "decay": 0.9}]}
+    stacked = {"kind": "stack", "remedies": [{"kind": "l2sp", "strength": 0.1}, {"kind": "budget", "share": 0.8}]}
     folder = trial(root, "s", stacked)
     write_curve(folder, STEPS, [1.0, 0.9, 0.8, 0.7])
     write_scores(folder, 0.3, 0.9)
     by = found(tmp_path)
-    assert by["ema"].paths[0].gain == pytest.approx([0, 0.9]) and by["ema"].paths[0].kept == pytest.approx([1, 0.85])
-    assert by["l2sp + ema"].paths[0].kept == pytest.approx([1, 0.9])
+    assert by["budget"].paths[0].gain == pytest.approx([0, 0.9]) and by["budget"].paths[0].kept == pytest.approx([1, 0.85])
+    assert by["l2sp + budget"].paths[0].kept == pytest.approx([1, 0.9])
     assert len(by["none"].paths[0].gain) == 4
 
 

@@ -37,8 +37,8 @@ from gelo.models.training.run import Run
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import Subject, jobs_of
+from gelo.sweeps.stages.finish import finish
 from gelo.sweeps.stages.score import score_of
-from gelo.sweeps.stages.train import finish
 from gelo.sweeps.state.costs import Assumed, planned
 from gelo.sweeps.state.folder import TrialFolder
 from gelo.sweeps.terminal.results import remarks
@@ -101,7 +101,7 @@ def test_images_that_are_not_there_are_told(
     tmp_path: Path,
 ) -> None:
     made = TrialFolder(UPath(tmp_path))
-    with pytest.raises(KeyError, match="faces"):
+    with pytest.raises(UserError, match="faces: not whole"):
         finish(trial(Full(), remedy=Asks()), world.base, folders(whole, made))
     finish(trial(Full(), remedy=Wise()), world.base, folders(whole, made))
     assert made.is_trained(), "who does not train needs none"

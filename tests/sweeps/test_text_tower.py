@@ -29,8 +29,9 @@ from gelo.sweeps.exchange.export import export
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import parse_spec
 from gelo.sweeps.stages.embed import Subject, embed_jobs, jobs_of, subject_of
+from gelo.sweeps.stages.finish import finish
 from gelo.sweeps.stages.score import score_jobs
-from gelo.sweeps.stages.train import finish, train
+from gelo.sweeps.stages.train import train
 from gelo.sweeps.state.folder import TrialFolder
 from gelo.sweeps.state.preflight import preflight
 from gelo.tasks.data.asking import named_prompts

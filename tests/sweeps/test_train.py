@@ -31,7 +31,8 @@ from gelo.models.heads import CosFace
 from gelo.models.remedies import L2SP, Remedy, Soup, Wise
 from gelo.models.training.loop import DivergedError
 from gelo.models.training.schedule import rate
-from gelo.sweeps.stages.train import finish, train
+from gelo.sweeps.stages.finish import finish
+from gelo.sweeps.stages.train import train
 from gelo.sweeps.state.folder import TrialFolder
 from gelo.tasks.data.manifest import Dataset, read_chunk
 from gelo.tasks.data.records import Record

@@ -21,7 +21,8 @@ from gelo.models.remedies import Bench, Budget, NoRemedy, RemedySpec, Wise
 from gelo.models.training.world import World
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import parse_spec
-from gelo.sweeps.stages.train import finish, train
+from gelo.sweeps.stages.finish import finish
+from gelo.sweeps.stages.train import train
 from gelo.sweeps.stages.watch import eye_of, validated
 from gelo.sweeps.state.folder import TrialFolder
 from gelo.sweeps.state.preflight import preflight
