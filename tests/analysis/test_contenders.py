@@ -170,7 +170,7 @@ def test_what_keeps_other_weights_than_the_last_look_saw_stands_by_its_results(t
     folder = trial(root, "p")
     write_curve(folder, STEPS, [1.0, 0.9, 0.8, 0.7])
     write_scores(folder, 0.3, 0.7)
-    folder = trial(root, "b", {"kind": "budget", "share": 0.8})
+    folder = trial(root, "k", {"kind": "budget", "share": 0.8})
     write_curve(folder, STEPS, [1.0, 0.9, 0.8, 0.7])
     write_scores(folder, 0.27, 0.85)
     stacked = {"kind": "stack", "remedies": [{"kind": "l2sp", "strength": 0.1}, {"kind": "budget", "share": 0.8}]}
