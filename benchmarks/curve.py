@@ -14,12 +14,14 @@ import torch
 from upath import UPath
 
 from benchmarks.line import finish, note
+from benchmarks.train_bits import noise
 from gelo.models.adapt import AdaptationSpec, Full, Lora
 from gelo.models.backbones.zoo import load_backbone
 from gelo.sweeps.stages.train import train
 from gelo.sweeps.stages.watch import eye_of
 from gelo.sweeps.state.folder import TrialFolder
 from gelo.tasks.data.catalogue import datasets_for, locate
+from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.ledger.trial import Training, Trial
 from gelo.tasks.training import TASKS
 
@@ -40,17 +42,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         find = partial(locate, data=place / "data", build=True)
-        for name in (*sets, asked.task, f"{asked.task}_val"):
+        for name in (*sets, f"{asked.task}_val", *([] if asked.smoke else [asked.task])):
             find(name)
-        for number in range(-1, rounds):
+        own = noise(place, 64) if asked.smoke else find(asked.task)
+
+        def opened(name: str) -> Dataset:
+            return own if name == asked.task else find(name)
+
+        for number in range(0 if asked.smoke else -1, rounds):
             for way, adaptation in WAYS.items():
                 trial = _trial(asked.task, adaptation, asked.smoke)
-                look = partial(eye_of, trial, base, sets, find, place / "cache")
+                look = partial(eye_of, trial, base, sets, opened, place / "cache")
                 ends = {}
                 for side in sorted(("ours", "theirs"), reverse=number % 2 == 1):
                     folder = TrialFolder(UPath(place / f"{way} {number} {side}"))
                     started = time.perf_counter()
-                    train(trial, base, find(asked.task), place / "cache", folder, look=look if side == "ours" else None)
+                    train(trial, base, own, place / "cache", folder, look=look if side == "ours" else None)
                     if number >= 0:
                         seconds[way][side].append(time.perf_counter() - started)
                     ends[side] = (folder.trained / "encoder.safetensors").read_bytes()

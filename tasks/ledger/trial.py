@@ -24,7 +24,7 @@ class Looks(Spec):
 
     points: looks after that at the untouched tower, evenly spaced, the last at the end; 0: none at all. images: of each look, so many
     validation images of the general sets, so many of their test images, and at most so many of the task's validation images; 0: as many as
-    keep all looks within 5 % of the training's arithmetic, from 8 to 666. validation: of the task, "data set/split" (`val` where no split
+    keep all looks within 4 % of the training's arithmetic, from 8 to 666. validation: of the task, "data set/split" (`val` where no split
     is named), never a test split; none: gelo's own where the task's data are, else the `val` split of the training set.
     """
 

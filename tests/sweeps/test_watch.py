@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from gelo.sweeps.spec.sweep import parse_spec
 from gelo.sweeps.stages.finish import finish
 from gelo.sweeps.stages.train import train
 from gelo.sweeps.stages.watch import eye_of, validated
-from gelo.sweeps.state.folder import TrialFolder
+from gelo.sweeps.state.folder import SweepFolder, TrialFolder
+from gelo.sweeps.state.origins import refuse_others
 from gelo.sweeps.state.preflight import preflight
 from gelo.sweeps.tracking.summary import WHOLE, metrics_of
 from gelo.sweeps.tracking.tracker import Tracker
@@ -32,6 +34,7 @@ from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.write import write_dataset
 from gelo.tasks.ledger.trial import Training, Trial
+from gelo.tasks.ledger.watched import decided_by
 from gelo.tasks.mini.worlds import WORLDS
 from gelo.tasks.mini.worlds.canvas import encode, generator, quantise
 from gelo.tasks.training import TASKS
@@ -187,6 +190,21 @@ def test_a_half_trained_trial_with_a_budget_does_not_go_on_from_other_images_to_
     assert [point["step"] for point in curve_of(tmp_path / "plain")["points"]] == [4, 6, 8], (
         "points of other sets stay behind"
     )
+
+
+def test_a_trained_trial_with_a_budget_is_refused_once_its_images_to_decide_by_are_others(
+    house: House, tmp_path: Path
+) -> None:
+    folder, wanted, pairs = SweepFolder(UPath(tmp_path), "s"), trial(Budget()), [("one", "zero_shot"), ("two", "probe")]
+    place = Path(str(folder.trial(wanted).trained))
+    place.mkdir(parents=True)
+    (place / "DONE").touch()
+    now = decided_by(wanted, pairs, house.sets)
+    assert now.keys() == {"watched one/val", "watched one/train"} and decided_by(trial(), pairs, house.sets) == {}
+    for watched, refused in ((house.sets["one"].fingerprint, False), ("old", True)):
+        (place / "training.json").write_text(json.dumps({"watched": {"one/train": watched}}))
+        with pytest.raises(UserError, match="watched one/train old; expected") if refused else nullcontext():
+            refuse_others(folder, [wanted], {}, lambda each: now)
 
 
 class Asking(Wise):

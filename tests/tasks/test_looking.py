@@ -63,17 +63,19 @@ def base() -> Encoder:
 
 @pytest.mark.parametrize(("adaptation", "cost"), [(Full(), 3), (Lora(rank=4), 2)], ids=["full", "lora"])
 @pytest.mark.parametrize("points", [1, 5, 12])
-def test_by_default_all_looks_cost_at_most_a_twentieth_of_the_training(adaptation: Any, cost: int, points: int) -> None:
+def test_by_default_all_looks_cost_at_most_a_twentyfifth_of_the_training(
+    adaptation: Any, cost: int, points: int
+) -> None:
     trained = 5 * 37 * 32
     found = images_of(trial(adaptation=adaptation, watch={"points": points}), trained)
-    spent, allowed = (points + 1) * 3 * found, 0.05 * trained * cost
+    spent, allowed = (points + 1) * 3 * found, 0.04 * trained * cost
     assert spent <= allowed < spent + (points + 1) * 3, "the most that stays within it"
 
 
 def test_a_short_training_is_looked_at_by_a_few_images_and_a_long_one_by_no_more_than_a_bound() -> None:
     assert images_of(trial(), 100) == 8 and images_of(trial(), 10**9) == 666
     assert images_of(trial(watch={"images": 40}), 10**9) == 40
-    assert images_of(trial(backbone="RN50:openai", collection="paper"), 10_000) == int(0.05 * 10_000 * 2 / 6 / 3)
+    assert images_of(trial(backbone="RN50:openai", collection="paper"), 10_000) == int(0.04 * 10_000 * 2 / 6 / 3)
 
 
 def test_what_the_task_is_chosen_by_is_named_or_gelos_own_or_a_val_split() -> None:

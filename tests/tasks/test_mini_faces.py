@@ -74,7 +74,14 @@ def test_sizes(built: dict[str, Dataset]) -> None:
 def test_no_identity_is_in_two_sets() -> None:
     people = [
         person(name, i).vector().tobytes()
-        for name, count in (("faces", 150), ("pairs", 100), ("pose", 100), ("age", 100), ("templates", 40))
+        for name, count in (
+            ("faces", 150),
+            ("faces_val", 80),
+            ("pairs", 100),
+            ("pose", 100),
+            ("age", 100),
+            ("templates", 40),
+        )
         for i in range(count)
     ]
     assert len(set(people)) == len(people)
@@ -147,6 +154,18 @@ def test_spoof_labels_videos_and_domains(built: dict[str, Dataset]) -> None:
         }
         subjects.append(set(dataset.column(split, "subject")))
     assert not (subjects[0] & subjects[1] or subjects[0] & subjects[2] or subjects[1] & subjects[2])
+
+
+def test_what_is_chosen_by_shows_other_people_generators_and_cameras(built: dict[str, Dataset]) -> None:
+    for name, column in (("morphs", "attack"), ("spoofs", "domain")):
+        chosen, others = built[f"{name}_val"], [(split, built[name]) for split in built[name].card.splits]
+        assert chosen.card.counts() == {"val": 300} and chosen.card.classes == built[name].card.classes
+        assert np.array_equal(chosen.labels("val") == 1, chosen.column("val", "attack") == "bona_fide")
+        own = {part for subject in chosen.column("val", "subject") for part in subject.split("+")}
+        seen = {part for split, of in others for subject in of.column(split, "subject") for part in subject.split("+")}
+        assert not own & seen
+        kinds = {kind for split, of in others for kind in of.column(split, column)}
+        assert set(chosen.column("val", column)) & kinds <= {"bona_fide"}
 
 
 def test_traits_stay_in_range_and_the_average_lies_between() -> None:
