@@ -47,7 +47,7 @@ SEED, CLASSES, WARM = 7, 16, 2
 FIELDS: dict[str, dict[str, Any]] = {  # for a run of a few steps
     "zscl": {"every": 2},
     "ewc": {"images": 16},
-    "counterfactual": {"images": 32, "most": 2},
+    "counterfactual": {"images": 16, "batch": 4},
 }
 MORE: dict[str, RemedySpec] = {
     "distill of inner layers": Distill(layers="inner"),
