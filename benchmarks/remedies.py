@@ -44,7 +44,11 @@ from gelo.models.training.stream import Stream
 from gelo.models.training.world import World
 
 SEED, CLASSES, WARM = 7, 16, 2
-FIELDS: dict[str, dict[str, Any]] = {"zscl": {"every": 2}, "ewc": {"images": 16}}  # for a run of a few steps
+FIELDS: dict[str, dict[str, Any]] = {  # for a run of a few steps
+    "zscl": {"every": 2},
+    "ewc": {"images": 16},
+    "counterfactual": {"images": 16, "batch": 4},
+}
 MORE: dict[str, RemedySpec] = {
     "distill of inner layers": Distill(layers="inner"),
     "distill on reference images": Distill(on="reference"),
@@ -55,7 +59,7 @@ AIMS = {"distill": 1.35, "l2sp": 1.05, "ewc": 1.05}
 
 @dataclass
 class Images:
-    """A source of noise in memory."""
+    """A source of noise in memory; its class is where an image is white, in a grid of 4 x 4, so that there is something to recognise."""
 
     side: int
     count: int
@@ -67,7 +71,11 @@ class Images:
     def __post_init__(self) -> None:
         rng = np.random.default_rng(self.seed)
         self.labels = np.arange(self.count) % CLASSES
-        self.pixels = rng.integers(0, 256, (self.count, self.side, self.side, 3), dtype=np.uint8)
+        self.pixels = rng.integers(0, 128, (self.count, self.side, self.side, 3), dtype=np.uint8)
+        part = self.side // 4
+        for image, label in zip(self.pixels, self.labels, strict=True):
+            top, left = label // 4 * part, label % 4 * part
+            image[top : top + part, left : left + part] = 255
 
     def take(self, rows: Any, draws: np.random.Generator | None = None, own: slice = slice(None)) -> Any:
         return self.pixels[rows[own]]

@@ -149,10 +149,9 @@ class Hooks(Generic[S]):
     and a run that goes on from a checkpoint draws the same.
     """
 
-    inner = False  # whether it wants `step.inner`
-
     def __init__(self, spec: S) -> None:
         self.spec = spec
+        self.inner = False  # whether it wants `step.inner`
 
     def prepare(self, run: Run) -> None:
         """Once, at the start weights, also when a run goes on (before `load`): what it makes is in no checkpoint. Alike on every rank."""
