@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # the same as `_PLACES`: tests/test_facade.py compares them
         HMA,
         L2SP,
         PMG,
+        Counterfactual,
         Distill,
         GroupCalibration,
         NoRemedy,
@@ -47,9 +48,10 @@ if TYPE_CHECKING:  # the same as `_PLACES`: tests/test_facade.py compares them
     __version__: str
 
 __all__ = [
-    "EMA", "EWC", "HMA", "L2SP", "PMG", "Binary", "CosFace", "Distill", "Encoder", "Fault", "Full", "GroupCalibration", "Lora",
-    "LoraExperts", "NoAdaptation", "NoRemedy", "Replay", "Result", "Retrieval", "Run", "Soup", "Stack", "SweepSpec", "Training", "Trial",
-    "UserError", "Wise", "__version__", "analysis", "evaluate", "load", "metrics", "models", "results", "run", "sweeps", "tasks",
+    "EMA", "EWC", "HMA", "L2SP", "PMG", "Binary", "CosFace", "Counterfactual", "Distill", "Encoder", "Fault", "Full",
+    "GroupCalibration", "Lora", "LoraExperts", "NoAdaptation", "NoRemedy", "Replay", "Result", "Retrieval", "Run", "Soup", "Stack",
+    "SweepSpec", "Training", "Trial", "UserError", "Wise", "__version__", "analysis", "evaluate", "load", "metrics", "models",
+    "results", "run", "sweeps", "tasks",
 ]  # fmt: skip
 
 _PLACES = {
@@ -65,6 +67,7 @@ _PLACES = {
             "HMA",
             "L2SP",
             "PMG",
+            "Counterfactual",
             "Distill",
             "GroupCalibration",
             "NoRemedy",
