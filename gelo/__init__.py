@@ -28,17 +28,24 @@ if TYPE_CHECKING:  # the same as `_PLACES`: tests/test_facade.py compares them
     from gelo.models.remedies import (
         EMA,
         EWC,
+        FLYP,
         HMA,
         L2SP,
         PMG,
+        ZSCL,
         Budget,
+        Counterfactual,
         Distill,
         GroupCalibration,
+        LanguageContrast,
+        LwF,
         NoRemedy,
         Replay,
         Retrieval,
+        SelectiveCalibration,
         Soup,
         Stack,
+        SupCon,
         Wise,
     )
     from gelo.sweeps.spec.sweep import SweepSpec
@@ -48,9 +55,10 @@ if TYPE_CHECKING:  # the same as `_PLACES`: tests/test_facade.py compares them
     __version__: str
 
 __all__ = [
-    "EMA", "EWC", "HMA", "L2SP", "PMG", "Binary", "Budget", "CosFace", "Distill", "Encoder", "Fault", "Full", "GroupCalibration", "Lora",
-    "LoraExperts", "NoAdaptation", "NoRemedy", "Replay", "Result", "Retrieval", "Run", "Soup", "Stack", "SweepSpec", "Training", "Trial",
-    "UserError", "Wise", "__version__", "analysis", "evaluate", "load", "metrics", "models", "results", "run", "sweeps", "tasks",
+    "EMA", "EWC", "FLYP", "HMA", "L2SP", "PMG", "ZSCL", "Binary", "Budget", "CosFace", "Counterfactual", "Distill", "Encoder", "Fault",
+    "Full", "GroupCalibration", "LanguageContrast", "Lora", "LoraExperts", "LwF", "NoAdaptation", "NoRemedy", "Replay", "Result",
+    "Retrieval", "Run", "SelectiveCalibration", "Soup", "Stack", "SupCon", "SweepSpec", "Training", "Trial", "UserError", "Wise",
+    "__version__", "analysis", "evaluate", "load", "metrics", "models", "results", "run", "sweeps", "tasks",
 ]  # fmt: skip
 
 _PLACES = {
@@ -63,17 +71,24 @@ _PLACES = {
         (
             "EMA",
             "EWC",
+            "FLYP",
             "HMA",
             "L2SP",
             "PMG",
+            "ZSCL",
             "Budget",
+            "Counterfactual",
             "Distill",
             "GroupCalibration",
+            "LanguageContrast",
+            "LwF",
             "NoRemedy",
             "Replay",
             "Retrieval",
+            "SelectiveCalibration",
             "Soup",
             "Stack",
+            "SupCon",
             "Wise",
         ),
         "gelo.models.remedies",
