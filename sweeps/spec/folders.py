@@ -28,8 +28,10 @@ def with_folders(tasks: Any, found: dict[str, str], faults: list[Fault], where: 
         return [with_folders(each, found, faults, where) for each in tasks]
     if not isinstance(tasks, Mapping):
         return tasks
-    below = {True: _settled, False: with_folders}  # a remedy's settings, and what may hold some
-    return {key: below[key == "remedy"](value, found, faults, f"{where}.{key}") for key, value in tasks.items()}
+    return {
+        key: (_settled if key == "remedy" else with_folders)(value, found, faults, f"{where}.{key}")
+        for key, value in tasks.items()
+    }
 
 
 def name_of(folder: Path) -> str:
