@@ -20,6 +20,7 @@ from gelo.analysis.paths import Contender
 from gelo.analysis.plots import COLOURS, FAINT, INK, drawing
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_SPAN = 0.1  # of what is kept, at the least: where nothing was lost, noise shall not fill the panel
 _ONES = 2  # up to so many panels stand below each other, in full width
 
 
@@ -69,6 +70,9 @@ def _panel(axis: Axes, members: Sequence[Contender], names: Sequence[str]) -> No
     for each, x, y in drawn:
         axis.plot(x, y, marker=".", markersize=5, alpha=0.9, zorder=2, **_line(names, each))
     axis.margins(0.05)
+    low, high = axis.get_ylim()
+    if high - low < _SPAN:
+        axis.set_ylim((low + high - _SPAN) / 2, (low + high + _SPAN) / 2)
     places = _apart([(float(item[1][-1]), float(item[2][-1])) for item in drawn], axis)
     for (each, *_), (across, up) in zip(drawn, places, strict=True):
         colour, place = _line(names, each)["color"], names.index(_name(each))
