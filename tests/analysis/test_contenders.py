@@ -178,7 +178,9 @@ def test_what_keeps_other_weights_than_the_last_look_saw_stands_by_its_results(t
     write_curve(folder, STEPS, [1.0, 0.9, 0.8, 0.7])
     write_scores(folder, 0.3, 0.9)
     by = found(tmp_path)
-    assert by["budget"].paths[0].gain == pytest.approx([0, 0.9]) and by["budget"].paths[0].kept == pytest.approx([1, 0.85])
+    assert by["budget"].paths[0].gain == pytest.approx([0, 0.9]) and by["budget"].paths[0].kept == pytest.approx(
+        [1, 0.85]
+    )
     assert by["l2sp + budget"].paths[0].kept == pytest.approx([1, 0.9])
     assert len(by["none"].paths[0].gain) == 4
 
