@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gelo.models.adapt import AdaptationSpec, Full, Lora
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
-from gelo.models.remedies import Budget, Hooks, RemedySpec, Stack
+from gelo.models.remedies import EMA, Budget, Distill, Hooks, RemedySpec, Stack
 from gelo.models.tower import ENCODER, Tower
 from gelo.models.training.watch import Curve, Seen, Watch
 from tests.models.toy_run import STEPS, Ended, go, watching
@@ -73,6 +73,28 @@ def test_the_first_point_is_the_untouched_tower_and_the_last_the_one_that_is_kep
     assert all(torch.equal(tensor, kept[name]) for name, tensor in last.weights.items())
     assert [(point["step"], point["images"]) for point in ended.run.curve.points] == [(0, 0), (3, 24), (6, 48)]
     assert ended.run.curve.points[0] == {"step": 0, "images": 0, "sets": {}}, "what there is none of is absent, not 0"
+
+
+@pytest.mark.parametrize(
+    "remedy",
+    [EMA(decay=0.5), EMA(rule="mean", every=2, start=0.5), Stack(remedies=(Distill(), EMA(decay=0.5)))],
+    ids=str,
+)
+@pytest.mark.parametrize("adaptation", WAYS, ids=str)
+def test_what_would_be_kept_is_looked_at_where_that_is_an_average(
+    remedy: RemedySpec, adaptation: AdaptationSpec, encoder: Encoder, tmp_path: Path
+) -> None:
+    seen: list[Tower] = []
+
+    def measure(tower: Tower, head: Mapping[str, Tensor]) -> Seen:
+        seen.append(tower)
+        return Seen()
+
+    plain = go(encoder, adaptation, tmp_path / "a", remedy)
+    watched = go(encoder, adaptation, tmp_path / "b", remedy, watch=Watch(measure, 3, "weights"))
+    assert same(plain, watched), "it changes no bit either"
+    kept, last = watched.model.publish().weights, seen[-1].weights
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in last.items())
 
 
 @pytest.mark.parametrize(

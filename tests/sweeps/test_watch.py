@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
@@ -225,10 +226,43 @@ def test_what_finishes_a_tower_may_ask_for_the_tasks_validation_metric(house: Ho
     assert notes["tuned"] == curve_of(tmp_path / "source")["points"][-1]["task"], (
         "all 24 images, as the last look saw them"
     )
-    assert not (tmp_path / "merged" / "trained" / "curve.json").exists(), "a merged trial has no curve of its own"
+    assert not (tmp_path / "merged" / "trained" / "curve.json").exists(), "nobody looked"
     without = validated(trial(watch={"validation": "lost"}), house.base, lambda name: house.sets["one"])
     with pytest.raises(LookupError, match="no validation metric"):
         without(None, {})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("alpha", "like"), [(0.0, 0), (1.0, -1)])
+def test_what_is_made_after_training_is_looked_at_by_the_images_of_its_source(
+    alpha: float, like: int, house: House, tmp_path: Path
+) -> None:
+    """The base and the tuned weights are worth what the source's first and last look found, image by image."""
+    source = trial()
+    merged = source.model_copy(update={"remedy": Wise(alpha=alpha)})
+    folders = {each.key: TrialFolder(UPath(tmp_path / name)) for each, name in ((source, "source"), (merged, "merged"))}
+    assert house.train(source, tmp_path / "source")
+
+    def made(sets: tuple[str, ...]) -> None:
+        look = partial(eye_of, merged, house.base, sets, house.find, house.cache)
+        finish(merged, house.base, lambda each: folders[each.key], look=look)
+
+    made(("one", "two"))
+    before, after = curve_of(tmp_path / "source"), curve_of(tmp_path / "merged")
+    assert after["points"][0] == before["points"][0] and len(after["points"]) == 2
+    end = before["points"][-1]
+    general = {name: before["points"][like][name] for name in ("validation", "test", "sets")}
+    assert after["points"][1].items() >= {"step": end["step"], "images": end["images"], **general}.items()
+    assert (after["points"][1]["task"] == end["task"]) or alpha == 0, (
+        "of the base the trained head tells something else"
+    )
+    assert {name: after[name] for name in ("task", "general")} == {name: before[name] for name in ("task", "general")}
+    one, two = (load_file(tmp_path / name / "trained" / "curve.safetensors") for name in ("source", "merged"))
+    assert np.array_equal(two["correct"], one["correct"][[0, like]]) and np.array_equal(two["set"], one["set"])
+    shutil.rmtree(tmp_path / "merged" / "trained")
+    made(("one",))
+    assert folders[merged.key].is_trained() and not (tmp_path / "merged" / "trained" / "curve.json").exists(), (
+        "other images are no curve beside the source's"
+    )
 
 
 @pytest.mark.slow
