@@ -13,6 +13,7 @@ import yaml
 from safetensors.torch import load_file
 
 from gelo.models.backbones.registry import MINI
+from gelo.sweeps.spec.sweep import parse_spec
 from tests.e2e.conftest import Gelo
 from tests.models.paper_files import header, published, save
 
@@ -23,7 +24,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "models-in-and-out.md"
 
 def test_the_commands_of_the_page(gelo: Gelo, tmp_path: Path) -> None:
     """The sweep without what it trains, which others test."""
-    out, into, spec = re.findall(r"(?:^    .+\n)+", PAGE.read_text(), flags=re.MULTILINE)
+    out, both, into, spec = re.findall(r"(?:^    .+\n)+", PAGE.read_text(), flags=re.MULTILINE)
+    trials = parse_spec({"name": "both", "backbones": ["mini-s"], **yaml.safe_load(both)}, "the page").trials()
+    assert len([trial for trial in trials if trial.adaptation.both]) == 2
     model = _mini()
     save(header(128), tmp_path / "40_header.pth")
     for command in _lines(into):

@@ -226,8 +226,8 @@ def test_a_text_tower_that_nothing_trains_is_refused_before_anything_starts() ->
         first = faults({"full": BOTH}, remedy)[0]
         assert "nothing would train the text tower" in first and "flyp" in first and "add one" in first
     assert faults({"full": BOTH}, "flyp") == faults({"lora": BOTH}, [["flyp", "distill", {"wise": {}}]]) == []
-    (fault,) = faults({"full": BOTH}, [["flyp", {"memory": {"reference": "shapes/train"}}]])
-    assert "memory, which changes the vision tower alone, with full of both towers" in fault
+    (fault,) = faults({"full": BOTH}, [["flyp", "retrieval"]])
+    assert "retrieval, which changes the vision tower alone, with full of both towers" in fault
     assert faults("full", "flyp") == []
 
 
