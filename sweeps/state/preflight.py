@@ -45,7 +45,7 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
     faults += [*_shared_weights(spec), *_texts(spec)]
     there: dict[str, Dataset] = {}
     trials = spec.trials()
-    learnt = dict.fromkeys(each for trial in trials for each in trial.learnt_from)
+    trained_on = {trial.training.data for trial in trials if trial.training is not None}
     shown = shown_of(trials)
     wanted = {each.dataset for each in shown}
     for name in needed_datasets(spec, Path(settings.data)):
@@ -62,9 +62,8 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
             faults += [replace(fault, remedy=f"{fault.remedy}{hint}") for fault in error.faults]
             continue
         there[name] = dataset
-        for split in (split for of, split in learnt if of == name and split not in dataset.card.splits):
-            allowed = "a data set to train on" if split == "train" else f"one of {', '.join(dataset.card.splits)}"
-            faults.append(Fault(f"data: {name}", f"no {split} split", allowed))
+        if name in trained_on and "train" not in dataset.card.splits:
+            faults.append(Fault(f"data: {name}", "no train split", "a data set to train on"))
     faults += _classes(trials, there)
     pairs = pairs_of(spec, Path(settings.data))
     faults += refused(shown, {name for name, _ in pairs}, spec.collection)

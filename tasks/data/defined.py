@@ -22,7 +22,7 @@ def why_not(protocol: str, dataset: Dataset) -> str:
     declared, card = PROTOCOLS[protocol], dataset.card
     missing = [split for split, _ in declared.reads if split not in card.splits and split not in declared.optional]
     lacks = f"{dataset.name} has no {' and no '.join(missing)} split" if missing else ""
-    return card.undefined.get(protocol, "") or lacks
+    return card.undefined.get(protocol, "") or card.undefined.get(declared.like, "") or lacks
 
 
 def reads_of(protocol: str, dataset: Dataset) -> list[tuple[str, tuple[View, ...]]]:
@@ -31,8 +31,9 @@ def reads_of(protocol: str, dataset: Dataset) -> list[tuple[str, tuple[View, ...
 
 
 def prompted(protocols: Iterable[str], undefined: Container[str]) -> bool:
-    """Whether any of the protocols asks a text tower, but for those that are undefined here."""
-    return any(each.prompted for name, each in PROTOCOLS.items() if name in protocols and name not in undefined)
+    """Whether any of the protocols asks a text tower, but for those that are undefined here, or that are like one that is."""
+    chosen = [each for name, each in PROTOCOLS.items() if name in protocols]
+    return any(each.prompted and each.name not in undefined and each.like not in undefined for each in chosen)
 
 
 def prompts_asked(dataset: Dataset) -> Prompts | None:

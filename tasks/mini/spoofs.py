@@ -78,8 +78,8 @@ DOMAINS: dict[str, Domain] = {
 }
 
 VAL_DOMAINS: dict[str, Domain] = {
-    "e": Domain(0.6, 0.050, 0.10, 0.15, (0.96, 1.02, 1.04), (0.35, 0.80), (0.25, 0.50), 3),  # shop, built-in camera
-    "f": Domain(0.9, 0.035, -0.08, 0.30, (1.05, 1.00, 0.90), (0.15, 0.60), (0.35, 0.70), 6),  # corridor, door camera
+    "e": Domain(0.6, 0.052, 0.10, 0.15, (0.96, 1.03, 1.04), (0.35, 0.80), (0.25, 0.50), 3),  # shop, built-in camera
+    "f": Domain(0.9, 0.035, -0.08, 0.28, (1.05, 1.00, 0.90), (0.15, 0.60), (0.35, 0.70), 6),  # corridor, door camera
 }
 
 

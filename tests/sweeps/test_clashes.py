@@ -68,7 +68,10 @@ def test_a_batch_that_comes_with_no_step_need_not_divide(tmp_path: Path) -> None
     places = {"storage": str(tmp_path / "out"), "data": str(tmp_path), "cache": str(tmp_path / "cache")}
     found = {}
     for on in ("task", "reference"):
-        remedies = [{"distill": {"on": on, "batch": 15}}, {"lwf": {"on": on, "batch": 15, "reference": "reference/train"}}]
+        remedies = [
+            {"distill": {"on": on, "batch": 15}},
+            {"lwf": {"on": on, "batch": 15, "reference": "reference/train"}},
+        ]
         spec = parse_spec({**sweep(remedy=remedies), "resources": {"workers": 2}}, "own.yaml")
         faults = [fault for fault in preflight(spec, Settings(cpus=2, **places)) if "multiple" in fault.expected]
         found[on] = {fault.where.rpartition(": ")[2] for fault in faults}

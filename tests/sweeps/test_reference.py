@@ -64,13 +64,13 @@ def _parsed(remedy: Any) -> list[Fault]:
 
 def test_every_fault_is_told_at_once_within_stacks_too() -> None:
     remedy = [
-        {"replay": {"reference": "shapes/test"}}, {"memory": {"reference": "spoofs/dev"}},
+        {"replay": {"reference": "shapes/test"}}, {"retrieval": {"reference": "spoofs/dev"}},
         [{"ewc": {"reference": "digits"}}, "wise"], {"replay": {"reference": ["reference/test", "flags/val"]}},
     ]  # fmt: skip
     found = {(fault.where.split(".")[3], fault.found) for fault in told(remedy)}
     assert found == {
         ("replay", "shapes/test: a split test, which is scored, of shapes, a data set that this sweep scores"),
-        ("memory", "spoofs/dev: a split dev, which is scored"),
+        ("retrieval", "spoofs/dev: a split dev, which is scored"),
         ("ewc", "digits/train: of digits, a data set that this sweep scores"),
         ("replay", "reference/test: a split test, which is scored"),
         ("replay", "flags/val: of flags, a data set that this sweep scores"),

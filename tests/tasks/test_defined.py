@@ -10,7 +10,7 @@ import pytest
 from upath import UPath
 
 from gelo.sweeps.state.folder import TrialFolder
-from gelo.tasks.data.defined import reads_of, run, why_not
+from gelo.tasks.data.defined import prompted, reads_of, run, why_not
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.records import Record
 from gelo.tasks.data.write import write_dataset
@@ -53,6 +53,15 @@ def test_what_a_card_calls_undefined_is_absent_with_its_reason_in_every_protocol
         folder = TrialFolder(UPath(tmp_path / "trial"))
         folder.save_result(result, table)
         assert folder.results() == [result] if len(suites) == 1 else result in folder.results()
+
+
+def test_what_is_like_a_protocol_is_undefined_where_that_is(tmp_path: Path) -> None:
+    """Classes that are numbers have no prompts, whoever would ask them."""
+    of = dataset(tmp_path, undefined={"zero_shot": "labels without names"})
+    alike = [name for name, each in PROTOCOLS.items() if each.like == "zero_shot"]
+    assert {"robust", "worst_group"} <= set(alike)
+    assert {why_not(name, of) for name in alike} == {"labels without names"}
+    assert why_not("probe", of) == "" and not prompted([*alike, "zero_shot", "probe"], of.card.undefined)
 
 
 def test_the_headline_metrics_are_those_that_a_protocol_gives(tmp_path: Path) -> None:

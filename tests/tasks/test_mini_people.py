@@ -113,12 +113,19 @@ def test_no_random_stream_and_no_image_is_shared(streams: list[str]) -> None:
     assert hashlib.sha256(png(np.zeros((64, 64, 3)))).hexdigest() not in new
 
 
+DOMAINS = {**spoofs.DOMAINS, **spoofs.VAL_DOMAINS}
+
+
 def _people_of_data_sets() -> list[Identity]:
-    counts = {"faces": 150, "pairs": 100, "pose": 100, "age": 100, "templates": 40}
+    counts = {"faces": 150, "faces_val": 80, "crowd": 1000, "pairs": 100, "pose": 100, "age": 100, "templates": 40}
     found = [person(name, who) for name, count in counts.items() for who in range(count)]
-    found += [person("morphs", split, who) for split, count in (("train", 200), ("test", 50)) for who in range(count)]
+    found += [
+        person("morphs", split, who)
+        for split, count in (("train", 200), ("test", 50), ("val", 60))
+        for who in range(count)
+    ]
     for split, count in spoofs.SUBJECTS.items():
-        found += [person("spoofs", domain, f"{split}{who:02d}") for domain in spoofs.DOMAINS for who in range(count)]
+        found += [person("spoofs", domain, f"{split}{who:02d}") for domain in DOMAINS for who in range(count)]
     return found
 
 
@@ -135,7 +142,7 @@ def test_nobody_of_a_data_set_sits_for_the_pool(monkeypatch: pytest.MonkeyPatch)
         blends._like(portraits.sitter(generator("pretrain-people", index)), portraits.sitter(generator(index)))
     span = np.array([high - low for low, high in TRAITS.values()])
     own, theirs = (np.stack([who.vector() for who in some]) / span for some in (sat, _people_of_data_sets()))
-    assert len(own) == 300 and len(theirs) == 872
+    assert len(own) == 300 and len(theirs) == 2138
     assert len(np.unique(own, axis=0)) == 300
     apart = np.sqrt(((own[:, None] - theirs[None]) ** 2).sum(axis=2))
     assert apart.min() > 1.0, "two of 37 independent traits are about 3 apart"
@@ -143,7 +150,7 @@ def test_nobody_of_a_data_set_sits_for_the_pool(monkeypatch: pytest.MonkeyPatch)
 
 def test_no_device_is_one_of_the_spoofs() -> None:
     for camera in devices.CAMERAS.values():
-        for domain in spoofs.DOMAINS.values():
+        for domain in DOMAINS.values():
             shared = {each.name for each in fields(camera)} & {each.name for each in fields(domain)}
             assert shared == {"blur", "noise", "bend", "block", "cast"}
             assert all(getattr(camera, name) != getattr(domain, name) for name in shared)
