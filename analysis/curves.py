@@ -16,6 +16,7 @@ from safetensors.numpy import load
 from upath import UPath
 
 from gelo.models.faults import Fault
+from gelo.tasks.protocols.zeroshot import watched
 
 COLUMNS = ["trial", "step", "images", "name", "value"]
 _NAMES = {
@@ -75,7 +76,7 @@ def tidy(curves: Mapping[str, Curve]) -> pd.DataFrame:
     for trial, curve in curves.items():
         for place, point in curve.points.iterrows():
             named = {f"forgetting/{_NAMES[name]}": float(point[name]) for name in _SHARES}
-            named |= {f"forgetting/{name}/top1": float(value) for name, value in curve.by_set.loc[place].items()}
+            named |= {watched(name): float(value) for name, value in curve.by_set.loc[place].items()}
             told = (trial, int(point["step"]), int(point["images"]))
             rows += [(*told, name, value) for name, value in named.items() if not math.isnan(value)]
     return pd.DataFrame(rows, columns=COLUMNS)

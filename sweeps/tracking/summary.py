@@ -22,6 +22,7 @@ from gelo.tasks.ledger.retention import average as mean_over
 from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.metricnames import MEAN, metric_name
 from gelo.tasks.protocols import PROTOCOLS, averaged, suites
+from gelo.tasks.protocols.zeroshot import watched
 from gelo.tasks.results import Result
 
 WHOLE = (*(f"{suite}/" for suite in suites()), "gelo/")  # beginnings of the names that `metrics_of` says all of
@@ -109,7 +110,7 @@ def _looks(points: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
     """The forgetting curve by step; what a look lacks is not there."""
     for point in points:
         named = {f"forgetting/{name}": point[key] for key, name in _LOOKS.items() if key in point}
-        named |= {f"forgetting/{name}/top1": value for name, value in point["sets"].items()}
+        named |= {watched(name): value for name, value in point["sets"].items()}
         yield from (Metric(name, value, int(point["step"])) for name, value in named.items())
 
 

@@ -34,6 +34,11 @@ LEAVES = leaves_of(METRICS)
 SCALE = 100.0
 
 
+def watched(dataset: str) -> str:
+    """What a forgetting curve calls a data set's top-1."""
+    return f"forgetting/{dataset}/{METRICS[0].leaf}"
+
+
 def classifier(text_features: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
     """(d, K) from one (T, d) block of prompt embeddings per class: normalise each, mean, normalise.
 
