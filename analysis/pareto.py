@@ -21,6 +21,7 @@ from gelo.analysis.plots import COLOURS, FAINT, INK, drawing
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _SPAN = 0.1  # of what is kept, at the least: where nothing was lost, noise shall not fill the panel
+Drawn = tuple[Contender, Vector, Vector]  # with its gain and kept, point by point
 _ONES = 2  # up to so many panels stand below each other, in full width
 
 
@@ -37,9 +38,18 @@ def pareto(comparison: Comparison) -> bytes | None:
     rows = -(-(len(names) + 2) // columns)
     with drawing(comparison, (8.2 if across == 1 else 9.6, 4.3 * down + 0.2 * rows)) as (figure, out):
         axes = figure.subplots(down, across, squeeze=False, sharey=True)
-        for axis, cell in zip(axes.flat, cells, strict=False):
-            _panel(axis, [each for each in found if (each.backbone, each.task) == cell], names)
+        panels = [
+            (axis, _drawn([each for each in found if (each.backbone, each.task) == cell]))
+            for axis, cell in zip(axes.flat, cells, strict=False)
+        ]
+        for (axis, drawn), cell in zip(panels, cells, strict=True):
+            _lines(axis, drawn, names)
             axis.set_title(", ".join(cell), fontsize=11, fontweight="bold")
+        low, high = axes[0, 0].get_ylim()  # of all panels: once all is drawn
+        if high - low < _SPAN:
+            axes[0, 0].set_ylim((low + high - _SPAN) / 2, (low + high + _SPAN) / 2)
+        for axis, drawn in panels:
+            _letters(axis, drawn, names)
         for axis in axes.flat[len(cells) :]:
             axis.set_visible(False)
         for axis in axes[:, 0]:
@@ -57,9 +67,12 @@ def pareto(comparison: Comparison) -> bytes | None:
     return out.getvalue()
 
 
-def _panel(axis: Axes, members: Sequence[Contender], names: Sequence[str]) -> None:
-    """Every point of an approach, and its letter where it ends."""
-    drawn = [(each, *_mean(each)) for each in members]
+def _drawn(members: Sequence[Contender]) -> list[Drawn]:
+    return [(each, *_mean(each)) for each in members]
+
+
+def _lines(axis: Axes, drawn: Sequence[Drawn], names: Sequence[str]) -> None:
+    """Every point of an approach, and the front of all."""
     gain, kept = (np.concatenate([item[place] for item in drawn]) for place in (1, 2))
     best = front(gain, kept)
     order = np.argsort(gain[best])
@@ -70,9 +83,12 @@ def _panel(axis: Axes, members: Sequence[Contender], names: Sequence[str]) -> No
     for each, x, y in drawn:
         axis.plot(x, y, marker=".", markersize=5, alpha=0.9, zorder=2, **_line(names, each))
     axis.margins(0.05)
-    low, high = axis.get_ylim()
-    if high - low < _SPAN:
-        axis.set_ylim((low + high - _SPAN) / 2, (low + high + _SPAN) / 2)
+    axis.set_xlabel("gain, share of the best validation gain")
+    axis.grid(color=FAINT, linewidth=0.5)
+
+
+def _letters(axis: Axes, drawn: Sequence[Drawn], names: Sequence[str]) -> None:
+    """An approach's letter where it ends."""
     places = _apart([(float(item[1][-1]), float(item[2][-1])) for item in drawn], axis)
     for (each, *_), (across, up) in zip(drawn, places, strict=True):
         colour, place = _line(names, each)["color"], names.index(_name(each))
@@ -81,8 +97,6 @@ def _panel(axis: Axes, members: Sequence[Contender], names: Sequence[str]) -> No
         axis.text(
             across, up, letter, size=8, weight="bold", color=colour, ha="center", va="center", bbox=round_it, zorder=4
         )
-    axis.set_xlabel("gain, share of the best validation gain")
-    axis.grid(color=FAINT, linewidth=0.5)
 
 
 def _line(names: Sequence[str], each: Contender) -> dict[str, Any]:
