@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,12 +25,11 @@ SIZES = {"mini-s-people": "ViT-B/16", "mini-l-people": "ViT-L/14"}  # which back
 
 
 @pytest.fixture(autouse=True)
-def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {**registry._config_files(), **{name: registry.MINI / f"{name}.json" for name in faithful.BACKBONES}}
+    monkeypatch.setattr(registry, "_config_files", lambda: files)
     for name in faithful.BACKBONES:
         monkeypatch.setitem(registry.BACKBONES, name, registry._mini(name))
-    registry._config_files.cache_clear()
-    yield
-    registry._config_files.cache_clear()
 
 
 def _tuned(spec: dict[str, Any]) -> list[Trial]:
@@ -141,8 +140,7 @@ def test_the_papers_augmentations_take_images_of_64_pixels(task: str) -> None:
 def test_a_mistake_is_one_message(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     """As before the weights are there: both names are unknown to the registry."""
     monkeypatch.setattr(registry, "BACKBONES", {})
+    monkeypatch.setattr(registry, "_config_files", dict)
     monkeypatch.setattr(gelo, "run", lambda sweep, **_: parse_spec(sweep, "faithful-rates"))
-    for name in faithful.BACKBONES:
-        registry.BACKBONES.pop(name, None)
     assert faithful.main([]) == 2
     assert "mini-s-people" in capsys.readouterr().err

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +77,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(shards: list[pool.Shard], tmp_pa
 
 
 @pytest.fixture
-def registered(shards: list[pool.Shard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def registered(shards: list[pool.Shard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """mini-s-people after a step, published to a folder; the one line of the registry is that of the two others."""
     run = pretrain.Run("mini-s-people", RECIPE, tmp_path / "run")
     run.advance(shards)
@@ -87,10 +86,10 @@ def registered(shards: list[pool.Shard], tmp_path: Path, monkeypatch: pytest.Mon
     own = registry._mini("mini-s-people").model_copy(
         update={"file": tmp_path / "published" / "mini-s-people.safetensors"}
     )
+    files = {**registry._config_files(), own.architecture: registry.MINI / f"{own.architecture}.json"}
+    monkeypatch.setattr(registry, "_config_files", lambda: files)
     monkeypatch.setitem(registry.BACKBONES, own.name, own)
-    registry._config_files.cache_clear()
-    yield tmp_path / "published"
-    registry._config_files.cache_clear()
+    return tmp_path / "published"
 
 
 def test_a_published_one_loads_by_its_name_and_its_card_tells_its_figures(registered: Path) -> None:
