@@ -46,7 +46,7 @@ class Stack(RemedySpec):
         kept = [kind for kind, each in zip(kinds, self.remedies, strict=True) if each.replaces]
         if len(kept) > 1:
             raise ValueError(
-                f"{' and '.join(kept)}: each keeps other weights in place of the last, and one alone can be kept"
+                f"one of {' and '.join(kept)}: each keeps other weights in place of the last, and one alone can be kept"
             )
         return self
 

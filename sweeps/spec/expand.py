@@ -20,6 +20,7 @@ from gelo.sweeps.spec.kinds import (
     LIKE,
     REMEDIES,
     REMEDY,
+    allowed,
     listed_fields,
     odd,
     of_lora,
@@ -177,7 +178,7 @@ class Expansion(Grids):
                     )
                 except ValidationError as error:
                     self.faults += [
-                        Fault(where, " + ".join(r["kind"] for r in together), each["msg"].removeprefix("Value error, "))
+                        Fault(where, " + ".join(r["kind"] for r in together), allowed(each["msg"]))
                         for each in error.errors()
                     ]
                 else:
@@ -201,6 +202,6 @@ class Expansion(Grids):
                 continue  # its items were refused, each with a fault of its own
             path = ".".join([where, *(str(part) for part in entry["loc"] if part != "training")])
             found = "missing" if entry["type"] == "missing" else repr(entry.get("input"))[:80]
-            fault = Fault(path, found, entry["msg"][0].lower() + entry["msg"][1:])
+            fault = Fault(path, found, allowed(entry["msg"]))
             if fault not in self.faults:
                 self.faults.append(fault)

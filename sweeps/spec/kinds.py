@@ -114,4 +114,10 @@ def unwatched(where: str, remedy: Mapping[str, Any], watch: Mapping[str, Any] | 
                 yield Fault(f"{where}.watch.points", found, "at least 1")
 
 
+def allowed(message: str) -> str:
+    """What pydantic says of a value, as what is expected: its own name for an error of ours left out."""
+    said = message.removeprefix("Value error, ")
+    return said[:1].lower() + said[1:]
+
+
 _NEEDS = {"plain": "weights that merge into plain ones", "deltas": "the distance of each weight from where it started"}

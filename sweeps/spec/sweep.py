@@ -19,6 +19,7 @@ from gelo.sweeps.spec.chosen import SUITES, choice_faults, listed, scored_names
 from gelo.sweeps.spec.expand import Expansion
 from gelo.sweeps.spec.folders import with_folders
 from gelo.sweeps.spec.imported import IMPORTED, apart, filled, imported_trials
+from gelo.sweeps.spec.kinds import allowed
 from gelo.sweeps.spec.shown import refused, shown_of
 from gelo.sweeps.spec.yamlfile import LARGEST, parse_yaml, read_yaml
 from gelo.tasks.data.catalogue import COLLECTIONS
@@ -199,7 +200,7 @@ def validation_faults(error: ValidationError, prefix: str = "") -> list[Fault]:
             continue  # its items were refused, each with a fault of its own
         where = ".".join([prefix, *map(str, entry["loc"])] if prefix else map(str, entry["loc"])) or "file"
         found = "missing" if entry["type"] == "missing" else repr(entry.get("input"))[:80]
-        out.append(Fault(where, found, entry["msg"][0].lower() + entry["msg"][1:]))
+        out.append(Fault(where, found, allowed(entry["msg"])))
     return out
 
 

@@ -36,7 +36,7 @@ class Looks(Spec):
     @classmethod
     def _no_test_split(cls, value: str | None) -> str | None:
         if value is not None and value.partition("/")[2] == "test":
-            raise ValueError("what is chosen by test images says nothing on them: another split")
+            raise ValueError("a split other than test: what is chosen by test images says nothing on them")
         return value
 
 
