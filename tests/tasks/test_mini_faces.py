@@ -32,7 +32,7 @@ GOLDEN: dict[str, str] = {
     "morphs": "1e8db86df7b0f144",
     "morphs_val": "63a330385d635118",
     "spoofs": "64c380a01a177153",
-    "spoofs_val": "fa76ea8c3df1e841",
+    "spoofs_val": "a8b202b406fbd11e",
 }
 
 
