@@ -38,7 +38,7 @@ STYLE: dict[Any, Any] = {
 
 def retained(comparison: Comparison) -> bytes | None:
     """Bars: retained zero-shot accuracy (GELO) by task x adaptation, one panel per backbone, the baseline a line at 1."""
-    frame = _measured(comparison)
+    frame = measured(comparison)
     frame = frame[(frame["task"] != NONE) & (frame["remedy_kind"] == NONE)]
     if frame["gelo"].isna().all():
         return None
@@ -68,7 +68,7 @@ def retained(comparison: Comparison) -> bytes | None:
 
 def trade(comparison: Comparison) -> bytes | None:
     """Scatter: biometric gain (points) against general loss (points of the zero-shot average), one mark per trial."""
-    frame = _measured(comparison).dropna(subset=["loss", "gain"])
+    frame = measured(comparison).dropna(subset=["loss", "gain"])
     if frame.empty:
         return None
     tasks, ways, backbones = (_unique(frame[column]) for column in ("task", "adaptation", "backbone"))
@@ -116,7 +116,7 @@ def trade(comparison: Comparison) -> bytes | None:
 
 def remedy_curve(comparison: Comparison, kind: str, field: str) -> bytes | None:
     """Curve over a field of a remedy (`RemedySpec.curve`): zero-shot kept and biometric gain; None below two values of it."""
-    frame = _measured(comparison)
+    frame = measured(comparison)
     frame = frame[frame["remedy_kind"] == kind].dropna(subset=["gelo"])
     told = list(frame["remedy_parameters"])
     frame = frame.assign(
@@ -225,7 +225,7 @@ def _bars(axis: Axes, cell: pd.DataFrame, tasks: Sequence[str], place: int, ways
                   bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6}, zorder=4)  # fmt: skip
 
 
-def _measured(comparison: Comparison) -> pd.DataFrame:
+def measured(comparison: Comparison) -> pd.DataFrame:
     """The trials with gelo, its 95 % margin, general loss (points) and biometric gain (points, + is better; none of a
     task that is measured otherwise), NaN if unknown."""
     general = comparison.general["zero_shot"]

@@ -27,6 +27,7 @@ from gelo.analysis.pagetables import row_name, shown_tables
 from gelo.analysis.pareto import pareto
 from gelo.analysis.published import kept
 from gelo.analysis.runs import read_runs
+from gelo.analysis.swept import swept
 from gelo.analysis.tables import Table, build, to_csv
 from gelo.models.durable import publish_bytes
 from gelo.models.faults import folded
@@ -152,6 +153,8 @@ def _pictures(comparison: Comparison) -> list[dict[str, str]]:
         ("Training loss by epoch.", plots.losses),
     ]
     pictures = [(caption, draw(comparison)) for caption, draw in drawn]
+    over = "What is kept and gained over {}. Lines: mean over seeds; dots: trials; dashed across: trials that have no such setting."
+    pictures[-1:-1] = [(over.format(name), svg) for name, svg in swept(comparison).items()]
     return [
         {"caption": caption, "source": f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"}
         for caption, svg in pictures
