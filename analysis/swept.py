@@ -37,22 +37,27 @@ def swept(comparison: Comparison) -> dict[str, bytes]:
 
     Lines are means over seeds, a dot is a trial. Dashed across: trials of the same backbone and task that have no such setting.
     """
-    frame = measured(comparison)
-    frame = frame[(frame["task"] != NONE) & (frame["remedy_kind"] == NONE)].dropna(subset=["gelo"])
-    frame = frame.assign(
-        own=[
-            {**settings, **way} for settings, way in zip(frame["settings"], frame["adaptation_parameters"], strict=True)
-        ]
-    )
+    frame = described(comparison)
     names = sorted({name for own in frame["own"] for name, value in own.items() if _is_number(value)})
     found = {name: lines(frame, name) for name in names}
     return {name: _picture(comparison, frame, name, drawn) for name, drawn in found.items() if drawn}
 
 
+def described(comparison: Comparison) -> pd.DataFrame:
+    """`measured` of the trials without a remedy whose zero-shot average is known, with `own`: their settings by name."""
+    frame = measured(comparison)
+    frame = frame[(frame["task"] != NONE) & (frame["remedy_kind"] == NONE)].dropna(subset=["gelo"])
+    return frame.assign(
+        own=[
+            {**settings, **way} for settings, way in zip(frame["settings"], frame["adaptation_parameters"], strict=True)
+        ]
+    )
+
+
 def lines(frame: pd.DataFrame, name: str) -> list[Line]:
     """The lines over one setting: every group of trials that are else alike, where some group of its backbone and task is long enough.
 
-    frame: of `measured`, with `own`, the settings by name.
+    frame: of `described`.
     """
     has = frame[[_is_number(own.get(name)) for own in frame["own"]]]
     has = has.assign(

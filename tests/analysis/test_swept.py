@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 
 from gelo.analysis.compare import compare
-from gelo.analysis.plots import measured
 from gelo.analysis.runs import read_runs
-from gelo.analysis.swept import Line, labels, lines, swept
+from gelo.analysis.swept import Line, described, labels, lines, swept
 from tests.analysis.sweeps import write_result, write_sweep, write_trial
 
 SETS = ("shapes", "textures")
@@ -40,10 +39,7 @@ def _storage(tmp_path: Path, *, rates: tuple[float, ...] = (1e-5, 1e-4, 1e-3)) -
 
 
 def _frame(storage: Path) -> pd.DataFrame:
-    frame = measured(compare(read_runs(storage, "varied")))
-    frame = frame[frame["task"] != "none"]
-    pairs = zip(frame["settings"], frame["adaptation_parameters"], strict=True)
-    return frame.assign(own=[{**settings, **way} for settings, way in pairs])
+    return described(compare(read_runs(storage, "varied")))
 
 
 def test_a_setting_with_three_values_is_a_picture_and_no_other(tmp_path: Path) -> None:
