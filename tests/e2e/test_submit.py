@@ -132,7 +132,7 @@ def test_without_its_token_nobody_submits(cluster: Cluster, laptop: Path) -> Non
 
 
 def test_a_job_s_own_mistake_is_followed_to_its_exit_code(cluster: Cluster, laptop: Path) -> None:
-    """The tracking server is away: `gelo run` says so on the cluster, and the laptop has its words and its code; attach says them again."""
+    """The tracking server is away: `gelo run` says so on the cluster, the laptop has its words and its code, and attach says them again."""
     done = cluster.gelo("submit", "small.yaml", "--address", cluster.address, *_places(laptop), cwd=laptop)
     assert done.returncode == 2, done.stdout + done.stderr
     (job,) = set(re.findall(r"gelo-small-[0-9a-f]{6}", done.stdout))
