@@ -88,9 +88,13 @@ class Jobs:
         if before:
             fault = Fault(self.address, f"job {before[0].id} runs it", "one job a sweep", f"gelo attach {before[0].id}")
             raise UserError(f"sweep {name}", fault)
+        return self.start(["run", sweep, "--address", "auto", *options], name, sweep, project)
+
+    def start(self, words: Sequence[str], name: str, sweep: str | None, project: Path | None = None) -> Job:
+        """Have the cluster's head run `gelo words`. sweep: see `submit`, as it stands in words. Raises UserError."""
         chosen = f"gelo-{name}-{uuid.uuid4().hex[:6]}"
-        with _shipped(sweep, project) as (folder, given):
-            command = ["python", "-m", "gelo", "run", given, "--address", "auto", *options]
+        with _shipped(sweep or "", project) as (folder, given):
+            command = ["python", "-m", "gelo", *(given if word == sweep else word for word in words)]
             environment: dict[str, Any] = {
                 "env_vars": {"PYTHONUNBUFFERED": "1", "RAY_JOB_STOP_WAIT_TIME_S": str(SAVES)}
             }

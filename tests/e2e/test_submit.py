@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import re
 import secrets
 import signal
@@ -145,9 +147,22 @@ def test_a_job_s_own_mistake_is_followed_to_its_exit_code(cluster: Cluster, lapt
     assert wrong.returncode == 2 and "nearest: small" in wrong.stderr
 
 
+def test_every_machine_is_looked_at_before_money_is_spent(cluster: Cluster, laptop: Path) -> None:
+    """Through the dashboard, as from a laptop; the one machine has a storage, an encoder, and no tracking server to talk to."""
+    words = ["doctor", "small.yaml", "--address", cluster.address, *_places(laptop), "--json"]
+    done = cluster.gelo(*words, cwd=laptop)
+    assert done.returncode == 2, done.stdout + done.stderr
+    told = json.loads(re.findall(r"^\{\n.*?^\}", done.stdout, re.MULTILINE | re.DOTALL)[0])
+    (machine,) = told["machines"]
+    assert machine["encode"]["mini-s"] > 0 and len(machine["fingerprints"]["weights of mini-s"]) == 16
+    assert machine["versions"]["python"] == platform.python_version()
+    (lack,) = told["lacks"]
+    assert lack["where"].startswith("--tracking") and "Connection refused" in lack["found"]
+
+
 @pytest.mark.long
 def test_the_job_goes_on_without_the_laptop(cluster: Cluster, laptop: Path) -> None:
-    """Killed while it follows; attach has every line from the first, the sweep ends, and what was asked for again has nothing left to do."""
+    """Killed while it follows: attach has every line from the first, the sweep ends, and what is asked for again has nothing left to do."""
     port = _port()
     server = ["mlflow", "server", "--backend-store-uri", f"sqlite:///{laptop}/mlflow.db", "--artifacts-destination", f"{laptop}/artifacts",
               "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]  # fmt: skip
