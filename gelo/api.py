@@ -1,6 +1,7 @@
 """What notebooks call: the same code, defaults and checks as the commands of the same names. A mistake is raised as `UserError`.
 
-Folders count from the working folder, as on the command line; `GELO_DATA`, `GELO_CACHE` and `GELO_CACHE_LIMIT` hold where nothing is given.
+Folders count from the working folder, as on the command line; `GELO_STORAGE`, `GELO_TRACKING`, `GELO_DATA`, `GELO_CACHE` and
+`GELO_CACHE_LIMIT` hold where nothing is given.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def load(
     name: str | Path,
     weights: str | Path | None = None,
     device: str | torch.device = "cpu",
-    storage: str | Path = "out",
+    storage: str | Path | None = None,
 ) -> Encoder:
     """The encoder of a name, float32, in eval mode, frozen.
 
@@ -122,7 +123,7 @@ def evaluate(
     return found
 
 
-def results(*sweeps: str, storage: str | Path = "out") -> pd.DataFrame:
+def results(*sweeps: str, storage: str | Path | None = None) -> pd.DataFrame:
     """Every number of one or several sweeps as a tidy frame: one row a trial and metric, read from the result files; no MLflow.
 
     sweeps: their names. storage: where they are kept, a folder or a URI.

@@ -104,6 +104,7 @@ BLOCKS = {
         "gelo run SWEEP --set resources.gpus=4": "needs four GPUs; the same on CPUs: tests/e2e/test_two_ranks.py",
         "pip install 'ray[default]==": "needs an account of AWS; the cluster's own command: tests/e2e/test_clusters.py",
         "aws iam put-role-policy": "needs an account of AWS",
+        "gelo doctor my.yaml": "tests/e2e/test_submit.py, with a folder in place of S3",
         "pip install -c constraints.txt mlflow": "needs a server of PostgreSQL; done by hand with Debian's PostgreSQL 15",
         "kubectl apply": "needs a cluster of Kubernetes",
     },

@@ -26,9 +26,15 @@ _SHARED = "a URI, or a path from / that every machine of the cluster has"
 def submit(
     sweep: Sweep,
     storage: Annotated[
-        str, typer.Option(help="Where the cluster keeps sweeps: a URI, or a folder that all its machines have.")
-    ],
-    tracking: Annotated[str, typer.Option(help="The MLflow server's address, as the cluster reaches it.")],
+        str | None,
+        typer.Option(
+            help="Where the cluster keeps sweeps: a URI, or a folder that all its machines have. [default: its GELO_STORAGE]"
+        ),
+    ] = None,
+    tracking: Annotated[
+        str | None,
+        typer.Option(help="The MLflow server's address, as the cluster reaches it. [default: its GELO_TRACKING]"),
+    ] = None,
     address: Dashboard = "http://127.0.0.1:8265",
     data: Annotated[
         str | None, typer.Option(help="Folder of data sets on the cluster. [default: its GELO_DATA]")
@@ -51,7 +57,7 @@ def submit(
 
     What is called .git, .venv or out, and what .gitignore names, stays here.
 
-    Example: `gelo submit my.yaml --address http://HOST:8265 --storage s3://bucket/gelo --tracking http://HOST:5000`
+    Example: `gelo submit my.yaml --address http://HOST:8265`
     """
     from gelo.sweeps.launch.jobs import Jobs
     from gelo.sweeps.spec.sweep import load_spec
@@ -66,18 +72,18 @@ def submit(
         for option, place in places.items()
         if place is not None and "://" not in place and not Path(place).is_absolute()
     ]
-    if not tracking.startswith(("http://", "https://")):
+    if tracking is not None and not tracking.startswith(("http://", "https://")):
         faults.append(Fault(f"--tracking {tracking}", "no server", "an MLflow server's address", "http://HOST:5000"))
     if faults:
         raise UserError(f"submit {spec.name}", faults)
-    options = ["--storage", storage, "--tracking", tracking]
-    for option, value in (("--data", data), ("--cache", cache), ("--cache-limit", cache_limit)):
-        options += [option, str(value)] if value is not None else []
+    given = {**places, "--tracking": tracking, "--cache-limit": cache_limit}
+    options = [word for option, value in given.items() if value is not None for word in (option, str(value))]
     options += ["--verify"] if verify else []
     options += [part for each in set_ or () for part in ("--set", each)]
     here = Path()
     jobs = Jobs(address)
-    job = jobs.submit(sweep, spec.name, options, project or (here if (here / "pyproject.toml").exists() else None))
+    own = [option for option in ("--storage", "--tracking") if given[option] is None]
+    job = jobs.submit(sweep, spec.name, options, own, project or (here if (here / "pyproject.toml").exists() else None))
     say(
         console,
         f"job {job.id} at {jobs.address}; it goes on when this machine does not. To see it again: {_again(jobs, job)}",

@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_message,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_fixed,
+    wait_random_exponential,
+)
 
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.secrets import redacted
@@ -26,8 +34,10 @@ LEFT_HERE = (
     ".git", ".venv", "venv", "out", "site", "**/__pycache__", "**/*.egg-info", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis",
 )  # fmt: skip
 SAVES = 600  # seconds that a job which is told to stop has for its checkpoints
+STARTS = 120.0  # seconds that a cluster which has just been started may take until it takes jobs
 PATIENCE = 300.0  # seconds that a cluster may not answer while a job is followed
 _TOLD = 3  # attempts after which a silence is said
+_YOUNG = "(?s).*No available agent"  # what the job server answers until then
 _OVER = ("SUCCEEDED", "FAILED", "STOPPED")
 _START = "start one (docs/cluster.md), or open a way to it: `ray dashboard cluster.yaml`, then --address http://127.0.0.1:8265"
 
@@ -81,17 +91,30 @@ class Jobs:
             raise UserError("jobs", unknown(self.address, name, list(dict.fromkeys(known)), "job"))
         return chosen[-1]
 
-    def submit(self, sweep: str, name: str, options: Sequence[str], project: Path | None) -> Job:
-        """Start `gelo run sweep options` on the cluster. sweep: a preset's name or a file; name: the sweep's own; project: a folder whose
-        files go along, code in it before what the cluster has installed. Raises UserError, also while a job of this sweep runs."""
+    def submit(self, sweep: str, name: str, options: Sequence[str], own: Sequence[str], project: Path | None) -> Job:
+        """Start `gelo run sweep options` on the cluster. sweep: a preset's name or a file; name: the sweep's own; own: options whose value
+        the cluster's environment has to have (--storage: GELO_STORAGE); project: a folder whose files go along, code in it before what
+        the cluster has installed. Raises UserError, also while a job of this sweep runs."""
         before = [job for job in self.all() if job.sweep == name and not job.over]
         if before:
             fault = Fault(self.address, f"job {before[0].id} runs it", "one job a sweep", f"gelo attach {before[0].id}")
             raise UserError(f"sweep {name}", fault)
-        return self.start(["run", sweep, "--address", "auto", *options], name, sweep, project)
+        variables = {option: f"GELO_{option.strip('-').upper()}" for option in own}
+        theirs = [
+            f'{option} "${{{name}:?is not set on the cluster; say {option}}}"' for option, name in variables.items()
+        ]
+        return self.start(["run", sweep, "--address", "auto", *options], name, sweep, project, theirs)
 
-    def start(self, words: Sequence[str], name: str, sweep: str | None, project: Path | None = None) -> Job:
-        """Have the cluster's head run `gelo words`. sweep: see `submit`, as it stands in words. Raises UserError."""
+    def start(
+        self,
+        words: Sequence[str],
+        name: str,
+        sweep: str | None,
+        project: Path | None = None,
+        theirs: Sequence[str] = (),
+    ) -> Job:
+        """Have the cluster's head run `gelo words`. sweep: see `submit`, as it stands in words; theirs: what
+        the cluster's shell is to read behind them. Raises UserError."""
         chosen = f"gelo-{name}-{uuid.uuid4().hex[:6]}"
         with _shipped(sweep or "", project) as (folder, given):
             command = ["python", "-m", "gelo", *(given if word == sweep else word for word in words)]
@@ -100,9 +123,16 @@ class Jobs:
             }
             if folder is not None:
                 environment |= {"working_dir": str(folder), "excludes": list(LEFT_HERE)}
+            young = Retrying(
+                retry=retry_if_exception_message(match=_YOUNG),
+                stop=stop_after_delay(STARTS),
+                wait=wait_fixed(2),
+                reraise=True,
+            )
             with self._answered():
-                self.client.submit_job(
-                    entrypoint=shlex.join(command),
+                young(
+                    self.client.submit_job,
+                    entrypoint=" ".join([shlex.join(command), *theirs]),
                     submission_id=chosen,
                     runtime_env=environment,
                     metadata={SWEEP: name},
@@ -156,6 +186,8 @@ class Jobs:
 
     @contextmanager
     def _answered(self) -> Iterator[None]:
+        from ray.exceptions import RayError
+
         try:
             yield
         except OSError as error:
@@ -163,7 +195,7 @@ class Jobs:
             raise UserError(
                 "jobs", Fault(f"--address {self.address}", found, "a Ray cluster's dashboard", _START)
             ) from None
-        except (RuntimeError, ValueError) as error:  # what the job server answers, or what cannot be packed
+        except (RuntimeError, ValueError, RayError) as error:  # what the job server answers, or what cannot be packed
             raise UserError("jobs", Fault(f"--address {self.address}", _first(error), "a job that is taken")) from None
 
 

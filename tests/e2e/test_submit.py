@@ -83,10 +83,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     place = tmp_path_factory.mktemp("head")
     made = Cluster(place, place / "data")
     try:
-        for _ in range(240):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", made.dashboard)) == 0:
-                    break
+        for _ in range(240):  # until it lists its jobs: before, it takes none
+            asked = f"from ray.job_submission import JobSubmissionClient as C; C({made.address!r}).list_jobs()"
+            if not subprocess.run([sys.executable, "-c", asked], env=made.environment, capture_output=True).returncode:
+                break
             time.sleep(0.5)
         yield made
     finally:
@@ -137,7 +137,7 @@ def test_a_job_s_own_mistake_is_followed_to_its_exit_code(cluster: Cluster, lapt
     """The tracking server is away: `gelo run` says so on the cluster, the laptop has its words and its code, and attach says them again."""
     done = cluster.gelo("submit", "small.yaml", "--address", cluster.address, *_places(laptop), cwd=laptop)
     assert done.returncode == 2, done.stdout + done.stderr
-    (job,) = set(re.findall(r"gelo-small-[0-9a-f]{6}", done.stdout))
+    (job,) = set(re.findall(r"gelo-small-[0-9a-f]{6}", done.stdout)) or [done.stderr]
     assert done.stdout.count("MLflow server at 127.0.0.1") == 1
     again = cluster.gelo("attach", job, "--address", cluster.address, cwd=laptop)
     assert again.returncode == 2 and again.stdout.count("MLflow server at 127.0.0.1") == 1
@@ -147,12 +147,21 @@ def test_a_job_s_own_mistake_is_followed_to_its_exit_code(cluster: Cluster, lapt
     assert wrong.returncode == 2 and "nearest: small" in wrong.stderr
 
 
+def test_what_neither_side_says_is_told_by_the_cluster(cluster: Cluster, laptop: Path) -> None:
+    (laptop / "other.yaml").write_text(SPEC.replace("name: small", "name: other"))
+    done = cluster.gelo(
+        "submit", "other.yaml", "--address", cluster.address, "--tracking", "http://127.0.0.1:9", cwd=laptop
+    )
+    assert done.returncode == 2 and "GELO_STORAGE: is not set on the cluster; say --storage" in done.stdout, done.stderr
+
+
 def test_every_machine_is_looked_at_before_money_is_spent(cluster: Cluster, laptop: Path) -> None:
     """Through the dashboard, as from a laptop; the one machine has a storage, an encoder, and no tracking server to talk to."""
     words = ["doctor", "small.yaml", "--address", cluster.address, *_places(laptop), "--json"]
     done = cluster.gelo(*words, cwd=laptop)
     assert done.returncode == 2, done.stdout + done.stderr
-    told = json.loads(re.findall(r"^\{\n.*?^\}", done.stdout, re.MULTILINE | re.DOTALL)[0])
+    (found,) = re.findall(r"^\{\n.*?^\}", done.stdout, re.MULTILINE | re.DOTALL) or [done.stdout + done.stderr]
+    told = json.loads(found)
     (machine,) = told["machines"]
     assert machine["encode"]["mini-s"] > 0 and len(machine["fingerprints"]["weights of mini-s"]) == 16
     assert machine["versions"]["python"] == platform.python_version()
