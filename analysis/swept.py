@@ -82,7 +82,11 @@ def _picture(comparison: Comparison, frame: pd.DataFrame, name: str, drawn: Sequ
         values = sorted({value for line in drawn for value in line.rows["over"]})
         handles = []
         for place, (line, label) in enumerate(zip(drawn, names, strict=True)):
-            look = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % 6], "markersize": 5}
+            look: dict[str, Any] = {
+                "color": COLOURS[place % len(COLOURS)],
+                "marker": MARKERS[place % 6],
+                "markersize": 5,
+            }
             look |= {"linewidth": 1.6, "linestyle": ("-", (0, (5, 1.5)), (0, (1, 1)))[place // 6 % 3]}
             handles.append(Line2D([], [], label=label, **look))
             for axis, (column, _) in zip(axes, sides, strict=True):

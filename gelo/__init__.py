@@ -18,36 +18,15 @@ if not (_HERE / "models").is_dir():  # not a wheel: a checkout, whose packages l
 
 from gelo._lazy import lazy as _lazy  # noqa: E402
 
-if TYPE_CHECKING:  # the same as `_PLACES`: tests/test_facade.py compares them
+if TYPE_CHECKING:  # the same as `_PLACES` and `_FAMILIES`: tests/test_facade.py compares them
     from gelo import analysis, metrics, models, sweeps, tasks
     from gelo.api import Run, evaluate, load, results, run
-    from gelo.models.adapt import Full, Lora, LoraExperts, NoAdaptation
+    from gelo.models.adapt import *  # noqa: F403
     from gelo.models.encoder import Encoder
     from gelo.models.faults import Fault, UserError
-    from gelo.models.heads import Binary, CosFace
-    from gelo.models.remedies import (
-        EMA,
-        EWC,
-        FLYP,
-        HMA,
-        L2SP,
-        PMG,
-        ZSCL,
-        Budget,
-        Counterfactual,
-        Distill,
-        GroupCalibration,
-        LanguageContrast,
-        LwF,
-        NoRemedy,
-        Replay,
-        Retrieval,
-        SelectiveCalibration,
-        Soup,
-        Stack,
-        SupCon,
-        Wise,
-    )
+    from gelo.models.heads import *  # noqa: F403
+    from gelo.models.remedies import Stack
+    from gelo.models.remedies.registry import *  # noqa: F403
     from gelo.sweeps.spec.sweep import SweepSpec
     from gelo.tasks.ledger.trial import Training, Trial
     from gelo.tasks.results import Result
@@ -55,50 +34,26 @@ if TYPE_CHECKING:  # the same as `_PLACES`: tests/test_facade.py compares them
     __version__: str
 
 __all__ = [
-    "EMA", "EWC", "FLYP", "HMA", "L2SP", "PMG", "ZSCL", "Binary", "Budget", "CosFace", "Counterfactual", "Distill", "Encoder", "Fault",
-    "Full", "GroupCalibration", "LanguageContrast", "Lora", "LoraExperts", "LwF", "NoAdaptation", "NoRemedy", "Replay", "Result",
-    "Retrieval", "Run", "SelectiveCalibration", "Soup", "Stack", "SupCon", "SweepSpec", "Training", "Trial", "UserError", "Wise",
-    "__version__", "analysis", "evaluate", "load", "metrics", "models", "results", "run", "sweeps", "tasks",
+    "Encoder", "Fault", "Result", "Run", "Stack", "SweepSpec", "Training", "Trial", "UserError", "__version__", "analysis", "evaluate",
+    "load", "metrics", "models", "results", "run", "sweeps", "tasks",
 ]  # fmt: skip
 
 _PLACES = {
     **{name: f"gelo.{name}" for name in ("analysis", "metrics", "models", "sweeps", "tasks")},
     **dict.fromkeys(("Run", "evaluate", "load", "results", "run"), "gelo.api"),
-    **dict.fromkeys(("Full", "Lora", "LoraExperts", "NoAdaptation"), "gelo.models.adapt"),
     **dict.fromkeys(("Fault", "UserError"), "gelo.models.faults"),
-    **dict.fromkeys(("Binary", "CosFace"), "gelo.models.heads"),
-    **dict.fromkeys(
-        (
-            "EMA",
-            "EWC",
-            "FLYP",
-            "HMA",
-            "L2SP",
-            "PMG",
-            "ZSCL",
-            "Budget",
-            "Counterfactual",
-            "Distill",
-            "GroupCalibration",
-            "LanguageContrast",
-            "LwF",
-            "NoRemedy",
-            "Replay",
-            "Retrieval",
-            "SelectiveCalibration",
-            "Soup",
-            "Stack",
-            "SupCon",
-            "Wise",
-        ),
-        "gelo.models.remedies",
-    ),
     **dict.fromkeys(("Training", "Trial"), "gelo.tasks.ledger.trial"),
     "Encoder": "gelo.models.encoder",
     "Result": "gelo.tasks.results",
+    "Stack": "gelo.models.remedies",
     "SweepSpec": "gelo.sweeps.spec.sweep",
 }
-_get, __dir__ = _lazy(__name__, {**_PLACES, "__version__": "gelo._version"})
+_FAMILIES = (
+    "gelo.models.adapt",
+    "gelo.models.heads",
+    "gelo.models.remedies.registry",
+)  # each class of their `OWN` by its name
+_get, __dir__ = _lazy(__name__, {**_PLACES, "__version__": "gelo._version"}, _FAMILIES)
 
 
 def __getattr__(name: str) -> Any:

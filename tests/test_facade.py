@@ -68,12 +68,20 @@ def test_importing_it_is_quick_and_loads_nothing_heavy(tmp_path: Path) -> None:
 def test_what_type_checkers_are_told_is_what_there_is(module: ModuleType) -> None:
     """Names and the modules they come from stand twice: for mypy, and for `__getattr__`."""
     assert module.__file__ is not None
-    told = {}
+    told, stars = {}, []
     for node in ast.parse(Path(module.__file__).read_text()).body:
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             for line in (line for line in node.body if isinstance(line, ast.ImportFrom)):
+                if line.names[0].name == "*":
+                    stars.append(line.module)
+                    continue
                 told |= {n.name: f"gelo.{n.name}" if line.module == "gelo" else line.module for n in line.names}
     assert told == module._PLACES
+    assert tuple(stars) == getattr(module, "_FAMILIES", ())
+    for family in map(importlib.import_module, stars):
+        for each in family.OWN:
+            assert getattr(module, each.__name__) is each is getattr(family, each.__name__)
+            assert each.__name__ in dir(module)
     assert {*told, "__version__"} - {"__version__"} == {*module.__all__} - {"__version__"}
     assert len(module.__all__) == len(set(module.__all__)) and set(module.__all__) <= set(dir(module))
     for name, place in told.items():
