@@ -84,14 +84,14 @@ def _cluster(sweep: str | None, address: str, given: dict[str, str | None], as_j
     from gelo.sweeps.spec.sweep import load_spec
 
     spec = load_spec(sweep) if sweep is not None else None
-    settings = settings_of(**given, address=address)
+    settings = settings_of(None, **given, address=address)
     if address.startswith(("http://", "https://")):
         from gelo.sweeps.launch.jobs import Jobs
 
         words = ["doctor", *([sweep] if sweep else []), "--address", "auto", *(["--json"] if as_json else [])]
         words += [word for name, place in given.items() if place is not None for word in (f"--{name}", place)]
         jobs = Jobs(address)
-        ended = jobs.follow(jobs.start(words, "doctor", sweep), sys.stdout.write, lambda text: say(errors, text))
+        ended = jobs.follow(jobs.start(words, "doctor", sweep), _write, lambda text: say(errors, text))
         return ended.code if ended.code is not None else int(ended.state != "SUCCEEDED")
     from gelo.sweeps.engine.cluster import started
     from gelo.sweeps.launch.nodes import Asked, everywhere, listing
@@ -113,3 +113,8 @@ def _cluster(sweep: str | None, address: str, given: dict[str, str | None], as_j
     elif not as_json:
         say(console, f"{sweep or 'the cluster'}: nothing lacks on {len(seen)} of {len(seen)} machines")
     return 2 if faults else 0
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

@@ -76,7 +76,7 @@ def submit(
         faults.append(Fault(f"--tracking {tracking}", "no server", "an MLflow server's address", "http://HOST:5000"))
     if faults:
         raise UserError(f"submit {spec.name}", faults)
-    given = {**places, "--tracking": tracking, "--cache-limit": cache_limit}
+    given: dict[str, str | float | None] = {**places, "--tracking": tracking, "--cache-limit": cache_limit}
     options = [word for option, value in given.items() if value is not None for word in (option, str(value))]
     options += ["--verify"] if verify else []
     options += [part for each in set_ or () for part in ("--set", each)]
