@@ -21,18 +21,22 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from upath import UPath
 
 from gelo.models.durable import is_done, publish_bytes, stamp
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.secrets import redacted
+from gelo.models.untrusted import read_json, read_model
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import NAME, SweepSpec, validation_faults
+from gelo.sweeps.state.changes import refuse_change
 from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.protocols.curves import curves_of
 from gelo.tasks.protocols.tally import per_class
 from gelo.tasks.results import Result
+
+_ANEW = "delete the trial's `trained`, and resume: it is trained again"
 
 
 @dataclass(frozen=True)
@@ -53,17 +57,18 @@ class TrialFolder:
         return is_done(self.trained)
 
     def training(self) -> dict[str, Any]:
-        """training.json of a trained trial; {} before."""
-        return json.loads((self.trained / "training.json").read_bytes()) if self.is_trained() else {}
+        """training.json of a trained trial; {} before. Raises UserError for one that cannot be read."""
+        return read_json(self.trained / "training.json", remedy=_ANEW) if self.is_trained() else {}
 
     def curve(self) -> list[dict[str, Any]]:
-        """The points of curve.json of a trial that was looked at while it trained; [] of any other."""
+        """The points of curve.json of a trial that was looked at while it trained; [] of any other. Raises UserError."""
         path = self.trained / "curve.json"
-        return list(json.loads(path.read_bytes())["points"]) if self.is_trained() and path.exists() else []
+        return read_model(path, _Curve, remedy=_ANEW).points if self.is_trained() and path.exists() else []
 
     def failure(self) -> dict[str, Any] | None:
-        path = self.root / "failure.json"
-        return json.loads(path.read_bytes()) if path.exists() else None
+        """Its kind, error and what else was told; None where it did not fail. A damaged one counts as none: the trial is tried again."""
+        found = read_model(self.root / "failure.json", _Failure, missing_ok=True, lenient=True)
+        return found.model_dump() if found is not None else None
 
     def set_failure(self, failure: Mapping[str, Any] | None) -> None:
         path = self.root / "failure.json"
@@ -77,8 +82,8 @@ class TrialFolder:
         """The saved result, or None where there is none. A damaged one counts as none: it is scored again."""
         path = self.root / "results" / suite / f"{dataset}.json"
         try:
-            return Result.model_validate_json(path.read_bytes())
-        except (FileNotFoundError, ValidationError, ValueError):
+            return read_model(path, Result)
+        except (FileNotFoundError, UserError):
             return None
 
     def results(self) -> list[Result]:
@@ -104,6 +109,20 @@ class TrialFolder:
                 pq.write_table(table, buffer, compression="zstd")
                 publish_bytes(place / f"{result.dataset}{kind}.parquet", buffer.getvalue())
         publish_bytes(place / f"{result.dataset}.json", result.model_dump_json().encode())
+
+
+class _Curve(BaseModel):
+    """curve.json, as far as it is read here."""
+
+    points: list[dict[str, Any]]
+
+
+class _Failure(BaseModel):
+    """failure.json."""
+
+    model_config = ConfigDict(extra="allow")
+    kind: str
+    error: str
 
 
 class _Saved(BaseModel):
@@ -141,14 +160,15 @@ class SweepFolder:
         path = self.root / "sweep.json"
         again = "delete this file, and run the sweep's YAML again"
         try:
-            document = json.loads(path.read_bytes())
-            settings = _Saved.model_validate(document).settings
+            document = read_json(path, "sweep", again)
+            saved = _Saved.model_validate(document)
         except ValidationError as error:
             flaws = ", ".join(f"{fault.where}: {fault.found}" for fault in validation_faults(error))
             raise UserError("sweep", Fault(str(path), f"not whole ({flaws})", "a saved sweep", again)) from None
-        except ValueError as error:
-            raise UserError("sweep", Fault(str(path), f"not JSON ({error})", "a saved sweep", again)) from None
-        return {**document, "settings": asdict(settings)}
+        if saved.spec.name != self.name:
+            found, remedy = f"the sweep {saved.spec.name!r}", f"name the folder {saved.spec.name}, or {again}"
+            raise UserError("sweep", Fault(str(path), found, f"the folder's own name, {self.name!r}", remedy))
+        return {**document, "settings": asdict(saved.settings)}
 
     def spec(self) -> SweepSpec:
         """The saved spec. Raises UserError."""
@@ -160,7 +180,7 @@ class SweepFolder:
         Backbones whose file is not on this machine are left out.
         """
         path = self.root / "bases.json"
-        saved: dict[str, dict[str, str]] = json.loads(path.read_bytes()) if path.exists() else {}
+        saved: dict[str, dict[str, str]] = read_json(path, remedy="delete it") if path.exists() else {}
         found = {}
         for name, each in saved.items():
             file = Path(each["file"])
@@ -200,42 +220,3 @@ class SweepFolder:
             "name": spec.name,
         }
         publish_bytes(self.root / "sweep.json", json.dumps(document, indent=1).encode())
-
-
-def refuse_change(old: SweepSpec, new: SweepSpec) -> None:
-    """A spec under a used name may add trials, suites and resources; taking one away or altering it is an error that shows both."""
-    was, now = {t.key: t for t in old.trials()}, {t.key: t for t in new.trials()}
-    labels = Trial.labels(list(was.values()))
-    gone, added = [t for key, t in was.items() if key not in now], [t for key, t in now.items() if key not in was]
-    faults = []
-    for trial in gone:
-        twin = next(
-            (
-                t
-                for t in added
-                if (t.backbone, t.task, t.adaptation.kind) == (trial.backbone, trial.task, trial.adaptation.kind)
-            ),
-            None,
-        )
-        found = f"now {_difference(trial, twin)}" if twin else "is missing from the new spec"
-        faults.append(
-            Fault(labels[trial.key], found, "every trial of the saved sweep unchanged", "give the sweep a new name")
-        )
-    for suite in old.evaluate:
-        if suite not in new.evaluate:
-            faults.append(
-                Fault(
-                    "evaluate",
-                    f"{suite} was taken away",
-                    "at least the suites of the saved sweep",
-                    "give the sweep a new name",
-                )
-            )
-    if faults:
-        raise UserError(f"sweep {new.name} was run with another spec", faults)
-
-
-def _difference(old: Trial, new: Trial) -> str:
-    before, after = old.flat(), new.flat()
-    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-    return ", ".join(f"{key} {before.get(key)} -> {after.get(key)}" for key in keys)

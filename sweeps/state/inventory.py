@@ -18,11 +18,15 @@ def sweeps_in(storage: UPath) -> list[dict[str, Any]]:
 
     state: complete, or how many trials are in which state; of a sweep that cannot be read, why.
     """
+    rows = [_row(SweepFolder(storage, name)) for name in names_in(storage)]
+    return sorted(rows, key=lambda row: (row["touched"], row["name"]), reverse=True)
+
+
+def names_in(storage: UPath) -> list[str]:
+    """Of all sweeps there, sorted."""
     if not storage.exists():
         return []
-    found = [entry.name for entry in storage.iterdir() if (entry / "sweep.json").exists()]
-    rows = [_row(SweepFolder(storage, name)) for name in found]
-    return sorted(rows, key=lambda row: (row["touched"], row["name"]), reverse=True)
+    return sorted(entry.name for entry in storage.iterdir() if (entry / "sweep.json").exists())
 
 
 def _row(folder: SweepFolder) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from gelo.models.durable import sha256_of
 from gelo.models.faults import Fault, UserError, unknown
+from gelo.models.untrusted import read_json
 from gelo.tasks.data import contents
 from gelo.tasks.data.card import Card, FileEntry
 from gelo.tasks.data.elsewhere import opened
@@ -149,7 +150,7 @@ def open_dataset(root: Path, *, verify: bool = False) -> Dataset:
             Fault(str(path), "missing", "a prepared data set", f"gelo prepare {root.name} --from DIR"),
         )
     try:
-        card = Card.model_validate_json(path.read_bytes())
+        card = Card.model_validate(read_json(path, f"data set {root.name}"))
     except ValidationError as error:
         faults = [
             Fault(f"{path}: {'.'.join(map(str, e['loc']))}", str(e.get("input", ""))[:60], e["msg"])
