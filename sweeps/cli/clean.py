@@ -32,7 +32,7 @@ def clean(
     Example: `gelo clean demo`, `gelo clean demo --yes`, `gelo clean --all`
     """
     from gelo.sweeps.state import cleaning
-    from gelo.sweeps.state.inventory import names_in
+    from gelo.sweeps.state.folder import names_in
     from gelo.sweeps.terminal.litter import show
     from gelo.tasks.data.cache import drop
 

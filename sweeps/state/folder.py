@@ -153,10 +153,7 @@ class SweepFolder:
     def read(self) -> dict[str, Any]:
         """sweep.json, checked. Raises UserError, with the nearest name when there is no such sweep."""
         if not self.exists():
-            known = (
-                [e.name for e in self.storage.iterdir() if (e / "sweep.json").exists()] if self.storage.exists() else []
-            )
-            raise UserError("sweep", unknown(f"{self.storage}", self.name, known, "sweep"))
+            raise UserError("sweep", unknown(f"{self.storage}", self.name, names_in(self.storage), "sweep"))
         path = self.root / "sweep.json"
         again = "delete this file, and run the sweep's YAML again"
         try:
@@ -220,3 +217,10 @@ class SweepFolder:
             "name": spec.name,
         }
         publish_bytes(self.root / "sweep.json", json.dumps(document, indent=1).encode())
+
+
+def names_in(storage: UPath) -> list[str]:
+    """Of all sweeps there, sorted."""
+    if not storage.exists():
+        return []
+    return sorted(entry.name for entry in storage.iterdir() if (entry / "sweep.json").exists())

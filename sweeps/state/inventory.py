@@ -8,7 +8,7 @@ from typing import Any
 from upath import UPath
 
 from gelo.models.faults import UserError
-from gelo.sweeps.state.folder import SweepFolder
+from gelo.sweeps.state.folder import SweepFolder, names_in
 from gelo.sweeps.state.status import standing
 from gelo.sweeps.terminal.listing import Listing
 
@@ -20,13 +20,6 @@ def sweeps_in(storage: UPath) -> list[dict[str, Any]]:
     """
     rows = [_row(SweepFolder(storage, name)) for name in names_in(storage)]
     return sorted(rows, key=lambda row: (row["touched"], row["name"]), reverse=True)
-
-
-def names_in(storage: UPath) -> list[str]:
-    """Of all sweeps there, sorted."""
-    if not storage.exists():
-        return []
-    return sorted(entry.name for entry in storage.iterdir() if (entry / "sweep.json").exists())
 
 
 def _row(folder: SweepFolder) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from upath import UPath
 
 from gelo.models.faults import Fault, UserError, unknown
-from gelo.sweeps.state.folder import SweepFolder
-from gelo.sweeps.state.inventory import names_in
+from gelo.sweeps.state.folder import SweepFolder, names_in
 from gelo.sweeps.state.logs import DRIVER, name_of, ranks_of, read_log
 from gelo.tasks.ledger.trial import Trial
 

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from gelo.models.durable import sha256_of
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.untrusted import read_json
-from gelo.tasks.data import contents
+from gelo.tasks.data import bounded, contents
 from gelo.tasks.data.card import Card, FileEntry
 from gelo.tasks.data.elsewhere import opened
 from gelo.tasks.data.records import PROTOCOL_COLUMNS, schema_for
@@ -195,7 +195,7 @@ def _check_files(dataset: Dataset, verify: bool) -> Iterator[Fault]:
             yield from changed
             continue
         try:
-            file = pq.ParquetFile(path)
+            file = bounded.parquet(path, whole=expected is None)
         except (pa.ArrowInvalid, OSError) as error:
             yield Fault(str(path), f"not a Parquet file ({error})", "a Parquet shard", again)
             continue
