@@ -114,7 +114,7 @@ def test_a_finished_sweep_run_again_does_nothing(left_alone: Place) -> None:
     assert left_alone.metrics() == before
     assert left_alone.tables() == tables
     assert left_alone.parent() == parent
-    kept = ("sweep.json", ".lock")
+    kept = ("sweep.json", ".lock", "driver.json", "driver.log")
     assert all(path.stat().st_mtime_ns == at for path, at in files.items() if path.name not in kept)
 
 
@@ -138,7 +138,7 @@ def test_results_of_something_else_are_stale_and_scored_again(left_alone: Place)
     def standing() -> dict[str, tuple[str, str]]:
         marker = len(left_alone.log())
         assert left_alone.gelo("status", "small", "--json") == 0
-        return {row["key"]: (row["state"], row["note"]) for row in json.loads(left_alone.log()[marker:])}
+        return {row["key"]: (row["state"], row["note"]) for row in json.loads(left_alone.log()[marker:])["trials"]}
 
     before, complete = left_alone.metrics(), standing()
     assert {state for state, _ in complete.values()} == {"complete"}
@@ -257,7 +257,7 @@ def test_the_commands_of_the_readme_do_what_they_say(left_alone: Place) -> None:
         os.killpg(process.pid, signal.SIGINT)
         process.wait(LIMIT)
     assert codes.pop("doctor paper") == 2, "nothing of the paper's is here"
-    assert len(codes) == 6 and set(codes.values()) == {0}, (codes, left_alone.log())
+    assert len(codes) == 8 and set(codes.values()) == {0}, (codes, left_alone.log())
 
 
 def _answers() -> bool:
