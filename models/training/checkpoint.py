@@ -84,12 +84,12 @@ def load(folder: UPath | Path) -> TrainingState:
                 fault = Fault(str(folder), f"format {document.get('format')}", f"format {FORMAT}", remedy)
                 raise UserError(where, fault)
             parts = {part: _decode(document[part], _read(local / f"{part}.safetensors")) for part in PARTS}
+            kept = {name: document[name] for name in ("step", "history", "made_from")}
         except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             fault = Fault(
                 str(folder), f"damaged ({type(error).__name__}: {error})", "a whole checkpoint", "delete this folder"
             )
             raise UserError(where, fault) from error
-    kept = {name: document[name] for name in ("step", "history", "made_from")}
     return TrainingState(**kept, ranks=document.get("ranks", []), curve=document.get("curve", {}), **parts)
 
 

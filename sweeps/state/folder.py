@@ -21,7 +21,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 from upath import UPath
 
 from gelo.models.durable import is_done, publish_bytes, stamp
@@ -111,6 +111,17 @@ class TrialFolder:
         publish_bytes(place / f"{result.dataset}.json", result.model_dump_json().encode())
 
 
+class _Base(BaseModel):
+    vision: str
+    text: str
+    file: str
+    stamp: str
+
+
+class _Bases(RootModel[dict[str, _Base]]):
+    """bases.json."""
+
+
 class _Curve(BaseModel):
     """curve.json, as far as it is read here."""
 
@@ -177,13 +188,13 @@ class SweepFolder:
         Backbones whose file is not on this machine are left out.
         """
         path = self.root / "bases.json"
-        saved: dict[str, dict[str, str]] = read_json(path, remedy="delete it") if path.exists() else {}
+        saved = read_model(path, _Bases, missing_ok=True, remedy="delete it")
         found = {}
-        for name, each in saved.items():
-            file = Path(each["file"])
+        for name, each in saved.root.items() if saved is not None else ():
+            file = Path(each.file)
             if file.exists():
                 changed = f"of {file}, which has changed since"
-                found[name] = (each["vision"], each["text"]) if stamp(file) == each["stamp"] else (changed, changed)
+                found[name] = (each.vision, each.text) if stamp(file) == each.stamp else (changed, changed)
         return found
 
     def save_bases(self, bases: Mapping[str, tuple[str, str, Path]], notes: Mapping[str, list[str]]) -> None:

@@ -8,7 +8,6 @@ the first line names.
 
 from __future__ import annotations
 
-import io
 import os
 import socket
 import sys
@@ -18,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 from upath import UPath
 
@@ -83,8 +82,8 @@ class Log:
             self._lines, self._size = [kept], len(kept)
 
 
-class _Both(io.TextIOBase):
-    """A stream that goes on to where it went, and whose whole lines also go to a log."""
+class _Both:
+    """A stream that goes on to where it went, and whose whole lines also go to a log; else it is that stream."""
 
     def __init__(self, log: Log, before: TextIO) -> None:
         self._log, self._before, self._rest = log, before, ""
@@ -97,14 +96,12 @@ class _Both(io.TextIOBase):
             self._log.line(line.rpartition("\r")[2])
         return len(text)
 
-    def flush(self) -> None:
-        self._before.flush()
-
     def isatty(self) -> bool:
+        """No bars and colours in a log."""
         return False
 
-    def fileno(self) -> int:
-        return self._before.fileno()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._before, name)
 
 
 @contextmanager

@@ -22,7 +22,10 @@ from gelo.tasks.data.cache import drop, entries, using
 SPEC = {
     "name": "mine",
     "backbones": ["mini-s"],
-    "tasks": {"morphs": {"adaptation": "lora", "remedy": ["none", {"wise": {"alpha": 0.5}}]}, "faces": {}},
+    "tasks": {
+        "morphs": {"adaptation": "lora", "remedy": ["none", {"wise": {"alpha": 0.5}}]},
+        "faces": {"adaptation": "lora"},
+    },
 }
 
 
@@ -84,7 +87,11 @@ def test_litter_goes_and_nothing_else(kind: str, tmp_path: Path) -> None:
 def test_a_trial_that_others_are_made_from_is_no_orphan(tmp_path: Path) -> None:
     """The wise trial alone: its source is trained under a key that the spec's own trials do not have."""
     folder = SweepFolder(UPath(tmp_path), "mine")
-    folder.save(parse_spec({**SPEC, "tasks": {"morphs": {"remedy": {"wise": {"alpha": 0.5}}}}}, ""), {}, [])
+    folder.save(
+        parse_spec({**SPEC, "tasks": {"morphs": {"adaptation": "lora", "remedy": {"wise": {"alpha": 0.5}}}}}, ""),
+        {},
+        [],
+    )
     (merged,) = [trial for trial in folder.spec().trials() if trial.training]
     assert merged.source.key not in {trial.key for trial in folder.spec().trials()}
     put(folder.trial(merged.source).root, "trained/encoder.safetensors", "trained/DONE")

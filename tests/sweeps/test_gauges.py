@@ -43,6 +43,7 @@ with recorded(folder.root, display) as record, display.stage("train", 4, "trials
         own.step(0, 100, 32)
         own.now.began -= 10
         own.step(20, 100, 32)
+        own.write()
         stage.running, stage.failed, stage.cut = ("a",), 1, 1
         stage.tick(3)
         with gauged(folder, record):

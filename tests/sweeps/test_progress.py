@@ -22,7 +22,7 @@ from gelo.sweeps.state.progress import Hours, Progress, Resume, StageProgress, T
 from gelo.sweeps.state.record import DriverRun, DriverRuns, StageRow
 from gelo.sweeps.terminal import standing
 
-NOW = 1_800_000_000.0
+NOW = 1_700_000_000.0
 SPEC = {
     "name": "mine",
     "backbones": ["mini-s"],
@@ -49,6 +49,7 @@ def folder(tmp_path: Path) -> Iterator[SweepFolder]:
     trained, runs, failed, _, merged = folder.spec().trials()[1:]
 
     def note(key: str, *attempts: Attempt) -> None:
+        (folder.root / "trials" / key).mkdir(exist_ok=True)
         (folder.root / "trials" / key / "attempts.json").write_text(Attempts(attempts=list(attempts)).model_dump_json())
 
     twice = {"cpus": 4, "gpus": 2, "ranks": 2}
@@ -131,14 +132,14 @@ def test_the_terminal_says_it_and_watching_ends_with_the_sweep(
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     for terminal in (False, True):
         out, left = io.StringIO(), iter(looks)
-        console = Console(file=out, force_terminal=terminal, width=120)
+        console = Console(file=out, force_terminal=terminal, width=300)
         standing.watch(lambda left=left: next(left), console, 5)  # type: ignore[misc]
         said = out.getvalue()
         assert next(left, None) is None
         for words in (
             "trains 60 %",
             "were done twice",
-            "2 trainings went on from a checkpoint",
+            "3 trainings went on from a checkpoint",
             "try 1 that failed again",
         ):
             assert words in said, said
