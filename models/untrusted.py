@@ -60,7 +60,7 @@ def read_json(path: UPath | Path, subject: str = "", remedy: str = "") -> dict[s
     try:
         found = parse_json(_bounded(path))
         if not isinstance(found, dict):
-            raise UntrustedError(f"{type(found).__name__}, no object")
+            raise UntrustedError(f"not whole: a {type(found).__name__}, no object")
     except UntrustedError as error:
         raise UserError(
             subject or path.name, Fault(str(path), str(error), "a JSON object that gelo wrote", remedy)

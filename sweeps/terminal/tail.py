@@ -11,6 +11,7 @@ from gelo.sweeps.state.beat import pause_of
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.reading import Named
 from gelo.sweeps.state.running import holder
+from gelo.sweeps.terminal.listing import say
 
 
 def tail(folder: SweepFolder, logs: Sequence[Named], console: Console, *, follow: bool) -> None:
@@ -39,4 +40,4 @@ def _added(before: bytes, now: bytes) -> bytes:
 def _print(data: bytes, before: str, console: Console) -> None:
     for line in data.decode("utf-8", "replace").splitlines():
         clean = "".join(sign for sign in line if sign.isprintable() or sign == "\t")  # no commands to a terminal
-        console.print(before + clean, markup=False, highlight=False, soft_wrap=True)
+        say(console, before + clean)

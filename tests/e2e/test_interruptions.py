@@ -72,6 +72,23 @@ def test_signals_and_a_kill_change_no_digit_and_no_metric(
     assert {k: v for k, v in same.items() if k not in timed} == {k: v for k, v in other.items() if k not in timed}
     assert place.runs() == left_alone.runs()
     assert all(status == "FINISHED" for _, status in place.runs())
+    _says_what_happened(place)
+
+
+def _says_what_happened(place: Place) -> None:
+    """Four that were ended and one that came to its end; every training has a journal and a log of the steps that it made."""
+    marker = len(place.log())
+    assert place.gelo("status", "small", "--json") == 0
+    document = json.loads(place.log()[marker:])
+    assert (document["state"], document["holder"], document["starts"]) == ("complete", "", 5)
+    trained = [row for row in (*document["trials"], *document["sources"]) if row["starts"]]
+    assert len(trained) == 2 and all(row["step"] == row["steps"] > 0 for row in trained)
+    assert document["hours"]["cpu"] > document["hours"]["cpu_repeated"] >= 0
+    marker = len(place.log())
+    assert place.gelo("logs", "driver", "small") == place.gelo("logs", trained[0]["key"]) == 0
+    said = place.log()[marker:]
+    assert "SIGTERM: the running trials save a checkpoint" in said and "start of rank 0 of 1" in said
+    assert place.gelo("clean", "small", "--yes") == 0 and place.gelo("status", "small") == 0
 
 
 def test_a_run_whose_ray_is_gone_ends_and_says_how_to_go_on(small_world: Path, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_models_and_objects_are_asked_for(tmp_path: Path) -> None:
     path.write_text('{"x": 3, "y": 4}')
     assert read_model(path, Point) == Point(x=3)
     for text, said in (
-        ("[]", "list, no object"),
+        ("[]", "a list, no object"),
         ('{"x": "no"}', "x: Input should be a valid integer"),
         ("{", "not JSON"),
     ):

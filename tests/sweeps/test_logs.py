@@ -116,7 +116,12 @@ def test_what_is_added_is_followed_over_a_cut_and_carries_no_commands(
     monkeypatch.setattr("gelo.sweeps.terminal.tail.holder", lambda folder: next(runs, ""))
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     out = io.StringIO()
-    tail(SweepFolder(UPath(tmp_path), "x"), [Named(UPath(tmp_path), "driver")], Console(file=out), follow=True)
+    tail(
+        SweepFolder(UPath(tmp_path), "x"),
+        [Named(UPath(tmp_path), "driver")],
+        Console(file=out, soft_wrap=True),
+        follow=True,
+    )
     assert out.getvalue().splitlines() == ["a", "b", "c", "d [2Jx"]
 
 
