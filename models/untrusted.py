@@ -40,10 +40,10 @@ def below(folder: Path, name: str, what: str) -> Path:
     return folder / name
 
 
-def parse_json(data: bytes, most: int = MOST_BYTES) -> Any:
-    """The content. Raises UntrustedError for what is no JSON, longer than `most` bytes or nested deeper than `MOST_DEPTH`."""
-    if len(data) > most:
-        raise UntrustedError(f"{len(data):,} bytes, more than {most:,}")
+def parse_json(data: bytes) -> Any:
+    """The content. Raises UntrustedError for what is no JSON, longer than `MOST_BYTES` or nested deeper than `MOST_DEPTH`."""
+    if len(data) > MOST_BYTES:
+        raise UntrustedError(f"{len(data):,} bytes, more than {MOST_BYTES:,}")
     try:
         content = json.loads(data)
     except RecursionError:

@@ -19,7 +19,6 @@ from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.running import refuse_running
 from gelo.tasks.data.cache import Entry, entries
 from gelo.tasks.data.manifest import open_dataset
-from gelo.tasks.ledger.trial import Trial
 
 PARTIAL = ".partial-"
 _KEPT = (
@@ -44,7 +43,7 @@ def litter_of(folder: SweepFolder) -> list[Litter]:
     spec = folder.spec()
     refuse_running(folder)
     sizes = _sizes(folder.root)
-    ledger = {each.key for trial in spec.trials() for each in (trial, *trial.made_of)} | _planned(folder)
+    ledger = {trial.key for trial in spec.trials()} | _planned(folder)
     there = {parts[1] for parts in sizes if parts[0] == "trials" and len(parts) > 2}
     if there and not there & ledger:
         found, expected = f"{len(there)} trials, none of them one of sweep.json's", "trials of its spec"
@@ -93,7 +92,7 @@ def cache_litter(cache: Path, data: Path, sweeps: Sequence[SweepFolder]) -> list
     for sweep in sweeps:
         encoders |= {each["vision"] for each in read_or(sweep.root / "bases.json", _rows, [])}
         away = not Path(str(sweep.read()["settings"]["data"])).is_dir()
-        for trial in _all_of(sweep.spec().trials()):
+        for trial in sweep.spec().trials():
             place = sweep.trial(trial)
             made = place.training()
             encoders |= {str(made[name]) for name in ("vision", "detector") if name in made}
@@ -168,7 +167,3 @@ def _sets(data: Path) -> Iterator[str]:
 
 def _rows(bases: dict[str, dict[str, str]]) -> list[dict[str, str]]:
     return [row for row in bases.values() if "vision" in row]
-
-
-def _all_of(trials: Iterable[Trial]) -> list[Trial]:
-    return list({each.key: each for trial in trials for each in (trial, *trial.made_of)}.values())

@@ -81,8 +81,10 @@ class Journal:
     """What rank 0 notes of the attempt that runs."""
 
     def __init__(self, root: UPath, now: Attempt) -> None:
-        self.path, self.now = root / FILE, now
-        self._before = read_attempts(root)[-_MOST + 1 :]
+        self.root, self.now = root, now
+        self._before: list[Attempt] | None = (
+            None  # read with the first write: a store that is away must not lose them, nor be waited for
+        )
 
     def step(self, step: int, steps: int, batch: int) -> None:
         """After a step, or where nothing is left to do: `step` of `steps` are done, each of `batch` images."""
@@ -92,9 +94,11 @@ class Journal:
 
     def write(self) -> None:
         """Raises OSError."""
+        if self._before is None:
+            self._before = read_attempts(self.root)[-_MOST + 1 :]
         if self.now.ended is None:
             self.now.seen = time.time()
-        publish_bytes(self.path, Attempts(attempts=[*self._before, self.now]).model_dump_json().encode())
+        publish_bytes(self.root / FILE, Attempts(attempts=[*self._before, self.now]).model_dump_json().encode())
 
 
 @contextmanager
@@ -114,7 +118,7 @@ def journal(root: UPath, *, ranks: int, cpus: float, gpus: float) -> Iterator[Jo
 
 
 def read_attempts(root: UPath) -> list[Attempt]:
-    """Of the trial at `root`, oldest first; [] where there is none, or none that can be read."""
+    """Of the trial at `root`, oldest first; [] where there is none, or a damaged one. Raises OSError where the store is away."""
     found = read_model(root / FILE, Attempts, missing_ok=True, lenient=True)
     return found.attempts if found is not None else []
 

@@ -12,14 +12,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gelo.models.training.checkpoint import latest
 from gelo.sweeps.state.beat import pause_of
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.journal import Attempt, read_attempts, repeated
 from gelo.sweeps.state.record import DriverRun, StageRow, read_runs
 from gelo.sweeps.state.running import holder
 from gelo.sweeps.state.status import standing
-from gelo.tasks.ledger.trial import Trial
 
 _HOUR = 3600.0
 
@@ -103,9 +101,6 @@ class Progress(BaseModel):
     resumed: int = Field(description="sum over trials: kills and stops that they survived")
     resume: Resume
     trials: list[TrialProgress]
-    sources: list[TrialProgress] = Field(
-        description="trainings that trials are made from and that are no trials themselves"
-    )
 
     @property
     def running(self) -> bool:
@@ -118,16 +113,15 @@ def progress(folder: SweepFolder, resume: str, now: float | None = None) -> Prog
     rows, planned = standing(folder), folder.spec().trials()
     now, who, runs = time.time() if now is None else now, holder(folder), read_runs(folder.root)
     pause = pause_of(folder.root)
-    trains = {each.key: each for trial in planned for each in (trial, *trial.made_of) if each.trains}
-    hidden = [_hidden(folder, trial) for key, trial in trains.items() if key not in {row["key"] for row in rows}]
+    trains = {trial.key for trial in planned if trial.trains}
     journals = {key: read_attempts(folder.root / "trials" / key) for key in trains}
 
     def told(row: Mapping[str, object]) -> TrialProgress:
         made = journals.get(str(row["key"]), [])
         return _trial(row, made, bool(who and made and made[-1].alive(now, pause)))
 
-    trials, sources = [told(row) for row in rows], [told(row) for row in hidden]
-    trainings = [each for each in (*trials, *sources) if each.key in trains]
+    trials = [told(row) for row in rows]
+    trainings = [each for each in trials if each.key in trains]
     stages = runs[-1].stages if runs else []
     stage = runs[-1].stage if who and runs else ""
     counts = dict(Counter(trial.state for trial in trials))
@@ -147,16 +141,7 @@ def progress(folder: SweepFolder, resume: str, now: float | None = None) -> Prog
         resumed=sum(each.resumed for each in trainings),
         resume=_resume(trials, trainings, resume),
         trials=trials,
-        sources=sources,
     )
-
-
-def _hidden(folder: SweepFolder, trial: Trial) -> dict[str, object]:
-    """The row of a training that is no trial of the sweep, though trials of it are made from it."""
-    place = folder.trial(trial)
-    state = "trained" if place.is_trained() else "half-trained" if latest(place.checkpoints) is not None else "waiting"
-    state = "failed" if state != "trained" and place.failure() is not None else state
-    return {"key": trial.key, "label": trial.label, "state": state, "results": 0, "expected": 0, "note": ""}
 
 
 def _trial(row: Mapping[str, object], attempts: Sequence[Attempt], running: bool) -> TrialProgress:

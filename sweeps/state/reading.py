@@ -50,10 +50,8 @@ def named_logs(storage: UPath, trial: str, sweep: str | None, rank: int | None) 
 
 
 def _labels(folder: SweepFolder) -> dict[str, str]:
-    """Of every trial and every training that one is made from, by key."""
-    trials = folder.spec().trials()
-    made = {each.key: each.label for trial in trials for each in trial.made_of}
-    return made | Trial.labels(trials)
+    """Of every trial, by key."""
+    return Trial.labels(folder.spec().trials())
 
 
 def _keys(folder: SweepFolder, trial: str) -> list[str]:

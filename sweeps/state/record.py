@@ -78,8 +78,8 @@ class Record:
 
     def __init__(self, root: UPath) -> None:
         at = time.time()
-        self.path = root / FILE
-        self._before = read_runs(root)[-_MOST + 1 :]
+        self.root = root
+        self._before: list[DriverRun] | None = None  # as in a journal
         self.run = DriverRun(started=at, seen=at, host=socket.gethostname(), pid=os.getpid())
         self._rows: dict[str, StageRow] = {}
         self._now: Stage | None = None
@@ -101,12 +101,14 @@ class Record:
 
     def write(self) -> None:
         """Raises OSError."""
+        if self._before is None:
+            self._before = read_runs(self.root)[-_MOST + 1 :]
         run = self.run
         if run.ended is None:
             run.seen = time.time()
         run.stage, run.stages = (self._now.title if self._now is not None else ""), self.rows()
         run.running = list(self.running())
-        publish_bytes(self.path, DriverRuns(runs=[*self._before, run]).model_dump_json().encode())
+        publish_bytes(self.root / FILE, DriverRuns(runs=[*self._before, run]).model_dump_json().encode())
 
     def _with(self, stage: Stage) -> StageRow:
         row = self._rows.get(stage.title) or StageRow(title=stage.title, unit=stage.unit)
@@ -142,6 +144,6 @@ def recorded(root: UPath, display: Display) -> Iterator[Record]:
 
 
 def read_runs(root: UPath) -> list[DriverRun]:
-    """Of the sweep at `root`, oldest first; [] where there is no record, or none that can be read."""
+    """Of the sweep at `root`, oldest first; [] where there is no record, or a damaged one. Raises OSError where the store is away."""
     found = read_model(root / FILE, DriverRuns, missing_ok=True, lenient=True)
     return found.runs if found is not None else []

@@ -84,20 +84,6 @@ def test_litter_goes_and_nothing_else(kind: str, tmp_path: Path) -> None:
     assert litter_of(folder) == []
 
 
-def test_a_trial_that_others_are_made_from_is_no_orphan(tmp_path: Path) -> None:
-    """The wise trial alone: its source is trained under a key that the spec's own trials do not have."""
-    folder = SweepFolder(UPath(tmp_path), "mine")
-    folder.save(
-        parse_spec({**SPEC, "tasks": {"morphs": {"adaptation": "lora", "remedy": {"wise": {"alpha": 0.5}}}}}, ""),
-        {},
-        [],
-    )
-    (merged,) = [trial for trial in folder.spec().trials() if trial.training]
-    assert merged.source.key not in {trial.key for trial in folder.spec().trials()}
-    put(folder.trial(merged.source).root, "trained/encoder.safetensors", "trained/DONE")
-    assert litter_of(folder) == []
-
-
 def test_a_sweep_that_runs_is_left_alone(tmp_path: Path) -> None:
     folder, *_ = sweep(UPath(tmp_path))
     with (tmp_path / "mine" / ".lock").open("w") as lock:

@@ -43,13 +43,12 @@ def at(first: int, last: int, start: float, end: float | None, seen: float, **mo
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[SweepFolder]:
-    """Four trainings: one trained after two kills, one that runs, one that failed, one that waits; and one behind a merged trial."""
+    """Trainings: one done after two kills, one that runs, one that failed, one that waits, one stopped before its first checkpoint."""
     folder = SweepFolder(UPath(tmp_path), "mine")
     folder.save(parse_spec(SPEC, ""), {"data": str(tmp_path / "data")}, [])
-    trained, runs, failed, _, merged = folder.spec().trials()[1:]
+    trained, runs, failed, _, source, _ = folder.spec().trials()[1:]
 
     def note(key: str, *attempts: Attempt) -> None:
-        (folder.root / "trials" / key).mkdir(exist_ok=True)
         (folder.root / "trials" / key / "attempts.json").write_text(Attempts(attempts=list(attempts)).model_dump_json())
 
     twice = {"cpus": 4, "gpus": 2, "ranks": 2}
@@ -66,7 +65,7 @@ def folder(tmp_path: Path) -> Iterator[SweepFolder]:
     (folder.trial(runs).checkpoints / "epoch-0001" / "DONE").write_text("")
     note(failed.key, at(0, 5, -500, -400, -400, how="failed"))
     folder.trial(failed).set_failure({"kind": "out of memory", "error": "CUDA out of memory\nand more"})
-    note(merged.source.key, at(0, 20, -5000, -4000, -4000, how="stopped"))
+    note(source.key, at(0, 20, -5000, -4000, -4000, how="stopped"))
     (folder.root / "driver.json").write_text(
         DriverRuns(
             runs=[
@@ -85,7 +84,7 @@ def folder(tmp_path: Path) -> Iterator[SweepFolder]:
 
 def test_hours_pace_and_what_is_left(folder: SweepFolder) -> None:
     found = progress(folder, "gelo resume mine", NOW)
-    _, trained, runs, failed, _, merged = found.trials
+    _, trained, runs, failed, _, source, merged = found.trials
     assert found.state == "running" and "process 42" in found.holder and found.stage == "train" and found.starts == 2
     assert (trained.starts, trained.resumed, trained.steps_repeated) == (3, 2, 10 + 20)
     # 510 + 210 + 610 s on two GPUs and four CPUs; steps take 10 s: 10 and 20 of them were done again
@@ -96,7 +95,6 @@ def test_hours_pace_and_what_is_left(folder: SweepFolder) -> None:
     assert runs.running and not trained.running and not merged.running
     assert (runs.step, runs.steps, runs.state) == (60, 100, "half-trained")
     assert runs.images_per_second == found.images_per_second == pytest.approx(16 * 30 / 299)
-    (source,) = found.sources
     assert (source.state, source.step) == ("waiting", 20)
     assert found.hours.cpu == pytest.approx(trained.hours.cpu + (309 + 100 + 1000) / 3600)
     paces = [600 / 60 * 100, 299 / 30 * 100, 90 / 5 * 100, 990 / 20 * 100]  # s of each whole training so far
