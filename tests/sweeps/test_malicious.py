@@ -191,11 +191,11 @@ def test_a_table_that_becomes_too_large_is_not_unpacked(tmp_path: Path, monkeypa
     table = pa.table({"x": np.zeros(20_000_000, np.int64)})
     pq.write_table(table, tmp_path / "bomb", use_dictionary=False, compression="zstd")
     assert (tmp_path / "bomb").stat().st_size < 200_000
+    dataset = write(tmp_path / "mine")
     monkeypatch.setattr(bounded, "MOST_BYTES", 10_000_000)
     with pytest.raises(pa.ArrowInvalid, match="unpacks to"):
         bounded.parquet(tmp_path / "bomb", whole=True)
     monkeypatch.setattr(bounded, "MOST_ROWS", 4)
-    dataset = write(tmp_path / "mine")
     error = fails(lambda: open_dataset(dataset.root))
     assert isinstance(error, UserError) and all(isinstance(f, Fault) and "unpacks to" in f.found for f in error.faults)
 

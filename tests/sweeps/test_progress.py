@@ -88,10 +88,8 @@ def test_hours_pace_and_what_is_left(folder: SweepFolder) -> None:
     assert found.state == "running" and "process 42" in found.holder and found.stage == "train" and found.starts == 2
     assert (trained.starts, trained.resumed, trained.steps_repeated) == (3, 2, 10 + 20)
     # 510 + 210 + 610 s on two GPUs and four CPUs; steps take 10 s: 10 and 20 of them were done again
-    assert trained.hours == Hours(
-        cpu=pytest.approx(4 * 1330 / 3600), gpu=pytest.approx(2 * 1330 / 3600),
-        cpu_repeated=pytest.approx(4 * 300 / 3600), gpu_repeated=pytest.approx(2 * 300 / 3600),
-    )  # fmt: skip
+    seconds = {"cpu": 4 * 1330, "gpu": 2 * 1330, "cpu_repeated": 4 * 300, "gpu_repeated": 2 * 300}
+    assert trained.hours.model_dump() == pytest.approx({name: held / 3600 for name, held in seconds.items()})
     assert runs.running and not trained.running and not merged.running
     assert (runs.step, runs.steps, runs.state) == (60, 100, "half-trained")
     assert runs.images_per_second == found.images_per_second == pytest.approx(16 * 30 / 299)
