@@ -112,7 +112,7 @@ def logged(root: UPath, rank: int, told: str = "") -> Iterator[None]:
     """
     with Log(root, name_of(rank)) as log:
         log.line(f"--- start{f' of {told}' if told else ''}, process {_process()}")
-        with redirect_stdout(_Both(log, sys.stdout)), redirect_stderr(_Both(log, sys.stderr)):  # type: ignore[type-var]
+        with redirect_stdout(_Both(log, sys.stdout)), redirect_stderr(_Both(log, sys.stderr)):
             try:
                 yield
             except BaseException:
