@@ -57,8 +57,8 @@ def clean(
         if len(readable) == len(folders):  # who is not read may name what is in the cache
             stale = cleaning.cache_litter(Path(settings.cache), Path(settings.data), readable)
     size = show(found, stale, console)
-    for error in left:
-        print_faults(UserError(f"left alone: {error.subject}", error.faults), errors)
+    for each in left:
+        print_faults(UserError(f"left alone: {each.subject}", each.faults), errors)
     if left:
         say(errors, "the cache is left alone too: what these sweeps need of it is not known")
     if not size:

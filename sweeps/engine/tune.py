@@ -129,8 +129,7 @@ def _run(config: dict[str, Any], kept: Journal) -> None:
     try:
         folder_of(config).set_failure(None)
         with gang(config["ranks"], config["cpus"], config["gpus"], partial(work, config)) as world:
-            told = {"should_stop": should_stop, "report": lambda row: tune.report({"state": "running", **row})}
-            finished = work(config, world, **told, noted=kept.step)
+            finished = work(config, world, should_stop, lambda row: tune.report({"state": "running", **row}), kept.step)
         kept.now.how = "trained" if finished else "stopped"
         tune.report({"state": kept.now.how})
     except UserError as error:

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from safetensors.torch import save_file
@@ -104,10 +103,10 @@ def train(
     keeper = Keeper(folder.checkpoints, made_from, trial.label, checkpoint_minutes)
     try:
         hooks = trial.remedy.hooks()
-        told = partial(noted, steps=run.steps, batch=settings.batch)
         finished = loop.train(
-            run, hooks, stream, keeper, watch=eye.watch, should_stop=should_stop, report=report, noted=told
-        )
+            run, hooks, stream, keeper, watch=eye.watch, should_stop=should_stop, report=report,
+            noted=lambda step: noted(step, run.steps, settings.batch),
+        )  # fmt: skip
     except loop.DivergedError as error:
         raise loop.DivergedError(f"trial {trial.label}", error.faults) from None
     if not finished:

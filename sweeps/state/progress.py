@@ -154,7 +154,7 @@ def _trial(row: Mapping[str, object], attempts: Sequence[Attempt], running: bool
     )
     last = attempts[-1] if attempts else None
     return TrialProgress(
-        **{name: row[name] for name in ("key", "label", "state", "results", "expected", "note")},  # type: ignore[arg-type]
+        **{name: row[name] for name in ("key", "label", "state", "results", "expected", "note")},
         running=running,
         step=last.to_step if last is not None else 0,
         steps=max((each.steps for each in attempts), default=0),
