@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from upath import UPath
 from gelo.analysis.memory import predicted
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.remedies import Remedy, RemedySpec
+from gelo.models.untrusted import parse_json, read_model
 from gelo.tasks.metricnames import parse_metric
 from gelo.tasks.protocols import direction, suites
 from gelo.tasks.results import Result
@@ -24,7 +24,7 @@ def read_spec(storage: UPath, root: UPath, sweep: str) -> dict[str, Any]:
         known = [folder.name for folder in children(storage) if (folder / "sweep.json").is_file()]
         raise UserError(f"report {sweep}: nothing has run yet", unknown(str(storage), sweep, known, "sweep"))
     try:
-        spec = json.loads(path.read_bytes())
+        spec = parse_json(path.read_bytes())
     except ValueError as error:
         raise UserError(
             f"report {sweep}", Fault(str(path), f"not JSON ({error})", "the resolved spec of a sweep")
@@ -81,10 +81,10 @@ def read_metrics(folder: UPath, key: str, faults: list[Fault]) -> list[dict[str,
     for suite in suites():
         for path in (file for file in children(folder / "results" / suite) if file.name.endswith(".json")):
             try:
-                result = Result.model_validate_json(path.read_bytes())
-            except (ValidationError, OSError) as error:
-                if isinstance(error, ValidationError):
-                    found, remedy = f"not a result ({error.errors()[0]['msg']})", "delete it and gelo resume the sweep"
+                result = read_model(path, Result)
+            except (UserError, OSError) as error:
+                if isinstance(error, UserError):
+                    found, remedy = f"not a result ({error.faults[0].found})", "delete it and gelo resume the sweep"
                 else:
                     found, remedy = f"cannot be read now ({error})", "gelo report once the storage answers"
                 faults.append(Fault(str(path), found, "a Result", remedy))
@@ -115,7 +115,7 @@ def _row(result: Result, key: str, metric: str) -> dict[str, Any]:
 def _json(path: UPath, faults: list[Fault], *, needed: bool = False) -> dict[str, Any] | None:
     """A JSON object; None when absent (a fault if `needed`) or broken (always a fault)."""
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         if needed:
             faults.append(Fault(str(path), "missing", "a trial's description", "gelo resume the sweep"))

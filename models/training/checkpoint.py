@@ -25,6 +25,7 @@ from upath import UPath
 
 from gelo.models.durable import DONE, fetched, is_done, is_local, publish_folder
 from gelo.models.faults import Fault, UserError
+from gelo.models.untrusted import parse_json
 
 FORMAT = 3  # 3: no random states, since a step's random numbers follow from (seed, step)
 STATE = "state.json"
@@ -77,18 +78,18 @@ def load(folder: UPath | Path) -> TrainingState:
         raise UserError(where, Fault(str(folder), "no finished checkpoint", "a folder with DONE in it"))
     with fetched(folder) as local:
         try:
-            document = json.loads((local / STATE).read_text())
+            document = parse_json((local / STATE).read_bytes())
             if document.get("format") != FORMAT:
                 remedy = f"remove {UPath(folder).parent}: the trial is then trained from its start"
                 fault = Fault(str(folder), f"format {document.get('format')}", f"format {FORMAT}", remedy)
                 raise UserError(where, fault)
             parts = {part: _decode(document[part], _read(local / f"{part}.safetensors")) for part in PARTS}
-        except (FileNotFoundError, ValueError, KeyError, SafetensorError) as error:
+            kept = {name: document[name] for name in ("step", "history", "made_from")}
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             fault = Fault(
                 str(folder), f"damaged ({type(error).__name__}: {error})", "a whole checkpoint", "delete this folder"
             )
             raise UserError(where, fault) from error
-    kept = {name: document[name] for name in ("step", "history", "made_from")}
     return TrainingState(**kept, ranks=document.get("ranks", []), curve=document.get("curve", {}), **parts)
 
 

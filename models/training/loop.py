@@ -35,12 +35,14 @@ def train(
     watch: Watch = NEVER,
     should_stop: Callable[[], bool] = lambda: False,
     report: Callable[[dict[str, float]], None] = lambda row: None,
+    noted: Callable[[int], None] = lambda step: None,
 ) -> bool:
     """From the last checkpoint to the end; False when stopped on request, after saving.
 
     The end is the last step, or the first look of `watch` after which a hook says that it is enough. report(row) after each epoch: epoch,
     step, seconds (looks not counted), images_per_second, loss (the task's, mean over steps) and loss_NAME of each that a remedy adds;
-    of the last look `zero_shot` and `task`, where they are there. Raises DivergedError, UserError, OSError (disk), and what a source or the
+    of the last look `zero_shot` and `task`, where they are there. noted(step) once the last checkpoint is taken up and after each step.
+    Raises DivergedError, UserError, OSError (disk), and what a source or the
     watch raises.
     """
     settings, world = run.settings, run.world
@@ -59,6 +61,7 @@ def train(
         beside = hooks.streams(run)
         run.curve.of = watch.of
         keeper.resume(run, hooks, optimizers)
+        noted(run.step)
         run.head.train()
 
         def looked() -> bool:
@@ -98,6 +101,7 @@ def train(
             now = time.perf_counter()
             for name, value in {**losses, "steps": 1.0, "seconds": now - started}.items():
                 run.sums[name] = run.sums.get(name, 0.0) + value
+            noted(run.step)
             started, ended = now, run.step % run.steps_per_epoch == 0
             if watch.due(run.step, run.steps):
                 cut = looked()

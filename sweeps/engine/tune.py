@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,8 @@ from gelo.sweeps.engine.gang import bundles, gang
 from gelo.sweeps.engine.watcher import StopFlag, Watcher, WhenSaved
 from gelo.sweeps.spec.sweep import Resources
 from gelo.sweeps.state.folder import SweepFolder
+from gelo.sweeps.state.journal import Journal, journal
+from gelo.sweeps.state.logs import logged
 from gelo.sweeps.state.memory import out_of_memory
 from gelo.sweeps.terminal.progress import Stage
 from gelo.tasks.ledger.trial import Trial
@@ -96,7 +99,17 @@ def train_all(
 
 
 def run_trial(config: dict[str, Any]) -> None:
-    """What one Tune trial runs, its rank 0. Failures that trying again cannot mend are reported, others raised for Tune to retry."""
+    """What one Tune trial runs, its rank 0, with its log and its journal. Failures that trying again cannot mend are reported, others
+    raised for Tune to retry."""
+    from gelo.sweeps.stages.rank import folder_of
+
+    root, ranks = folder_of(config).root, config["ranks"]
+    held = {"ranks": ranks, "cpus": ranks * config["cpus"], "gpus": ranks * config["gpus"]}
+    with logged(root, 0, f"rank 0 of {ranks}"), journal(root, **held) as kept:
+        _run(config, kept)
+
+
+def _run(config: dict[str, Any], kept: Journal) -> None:
     import torch
 
     from gelo.sweeps.stages.rank import folder_of, work
@@ -110,19 +123,26 @@ def run_trial(config: dict[str, Any]) -> None:
         return bool(asked["answer"])
 
     if should_stop():
+        kept.now.how = "stopped"
         tune.report({"state": "stopped"})
         return
     try:
         folder_of(config).set_failure(None)
         with gang(config["ranks"], config["cpus"], config["gpus"], partial(work, config)) as world:
-            finished = work(config, world, should_stop, lambda row: tune.report({"state": "running", **row}))
-        tune.report({"state": "trained" if finished else "stopped"})
+            finished = work(config, world, should_stop, lambda row: tune.report({"state": "running", **row}), kept.step)
+        kept.now.how = "trained" if finished else "stopped"
+        tune.report({"state": kept.now.how})
     except UserError as error:
-        tune.report({"state": "failed", "failure": {"kind": error.kind, "error": str(error)}})
+        _failed(error.kind, str(error))
     except (MemoryError, torch.cuda.OutOfMemoryError) as error:
-        tune.report({"state": "failed", "failure": {"kind": "out of memory", "error": out_of_memory(error, config)}})
+        _failed("out of memory", out_of_memory(error, config))
     except Exception as error:
         if not (is_full(error) or (isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES))):
             raise
-        told = f"{error}; free some room or choose another --storage, then resume"
-        tune.report({"state": "failed", "failure": {"kind": "storage", "error": told}})
+        _failed("storage", f"{error}; free some room or choose another --storage, then resume")
+
+
+def _failed(kind: str, error: str) -> None:
+    """End the trial for good, and say so in its log."""
+    print(f"failed, {kind}: {error}", file=sys.stderr)
+    tune.report({"state": "failed", "failure": {"kind": kind, "error": error}})

@@ -83,6 +83,7 @@ class Watcher(tune.Callback):
         self._show()
 
     def _show(self) -> None:
+        self.stage.running = tuple(self.running)
         self.stage.describe(", ".join(f"{self.labels[key]} {state}" for key, state in self.running.items()))
 
 

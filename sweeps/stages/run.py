@@ -16,6 +16,7 @@ from gelo.models.durable import is_local
 from gelo.models.faults import Fault, UserError
 from gelo.models.words import counted
 from gelo.sweeps.engine.cluster import must_grant, started, unshared
+from gelo.sweeps.engine.gauges import gauged
 from gelo.sweeps.exchange.brought import bring_in
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
@@ -25,6 +26,7 @@ from gelo.sweeps.stages.waves import Sweep
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.preflight import preflight
 from gelo.sweeps.state.reads import needed_datasets
+from gelo.sweeps.state.record import recorded
 from gelo.sweeps.terminal.progress import Display, waiting
 from gelo.sweeps.tracking.tracker import Tracker
 from gelo.tasks.data.cache import using
@@ -38,7 +40,7 @@ def run_sweep(spec: SweepSpec, settings: Settings, display: Display) -> Outcome:
         raise UserError(f"sweep {spec.name}", faults)
     folder = SweepFolder(settings.place(), spec.name)
     trials = spec.trials()
-    with _only_one(folder):
+    with _only_one(folder), recorded(folder.root, display) as record:
         scored = list(dict.fromkeys(name for name, _ in pairs_of(spec, Path(settings.data))))
         folder.save(spec, asdict(settings), needed_datasets(spec, Path(settings.data)), scored)
         bring_in(trials, folder)
@@ -51,8 +53,9 @@ def run_sweep(spec: SweepSpec, settings: Settings, display: Display) -> Outcome:
             must_grant(spec.resources, settings.address, display)
             unshared(folder.storage, settings.tracking, settings.data)
             sweep = Sweep(spec, settings, folder, display, tracker, parent, trials)
-            with using(Path(settings.cache).absolute(), settings.cache_limit) as trim:
+            with using(Path(settings.cache).absolute(), settings.cache_limit) as trim, gauged(folder, record):
                 outcome = sweep.run(trim)
+            record.run.how = "stopped" if outcome.stopped else "ended"
         if not outcome.stopped:
             tracker.finish(parent, "FAILED" if outcome.failures or outcome.faults else "FINISHED")
     return outcome

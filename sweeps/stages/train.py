@@ -65,12 +65,14 @@ def train(
     checkpoint_minutes: float = 10,
     world: World | None = None,
     look: Callable[[int, World], Eye] | None = None,
+    noted: Callable[[int, int, int], None] = lambda step, steps, batch: None,
 ) -> bool:
     """Train `trial` from its last checkpoint to the end and publish `trained/`; False when stopped on request, after saving.
 
     sources: what its remedy's `data` names. report: see `gelo.models.training.loop.train`. world: of this process, where several train the
     trial: each calls this with the same arguments, and rank 0 writes. look: (images that the tower trains on, world) -> what is looked at
-    while it trains; nothing where nothing is said. Raises DivergedError, UserError (data), OSError (disk).
+    while it trains; nothing where nothing is said. noted: hears after the resume and after each step how many steps are done, of how many,
+    each of how many images. Raises DivergedError, UserError (data), OSError (disk).
     """
     entered = time.time()
     world = replace(world or World(), device=base.device)
@@ -101,7 +103,10 @@ def train(
     keeper = Keeper(folder.checkpoints, made_from, trial.label, checkpoint_minutes)
     try:
         hooks = trial.remedy.hooks()
-        finished = loop.train(run, hooks, stream, keeper, watch=eye.watch, should_stop=should_stop, report=report)
+        finished = loop.train(
+            run, hooks, stream, keeper, watch=eye.watch, should_stop=should_stop, report=report,
+            noted=lambda step: noted(step, run.steps, settings.batch),
+        )  # fmt: skip
     except loop.DivergedError as error:
         raise loop.DivergedError(f"trial {trial.label}", error.faults) from None
     if not finished:

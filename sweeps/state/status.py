@@ -124,14 +124,6 @@ def machine() -> dict[str, Any]:
     return facts | {name: version(name) for name in _PACKAGES}
 
 
-def status_table(name: str, rows: list[dict[str, Any]]) -> Listing:
-    """The rows of `standing` for a terminal."""
-    table = Listing(f"sweep {name}", ("key", "trial", "state", "results", "note"))
-    for row in rows:
-        table.add(row["key"], row["label"], row["state"], f"{row['results']} of {row['expected']}", row["note"])
-    return table
-
-
 def machine_table(facts: dict[str, Any]) -> Listing:
     """The facts of `machine` for a terminal."""
     table = Listing("this machine", ("what", "here"))

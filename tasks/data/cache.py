@@ -12,7 +12,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,12 +97,27 @@ def using(cache: Path, limit: float | None) -> Iterator[Callable[[], list[Entry]
 
 def prune(cache: Path, limit: float) -> list[Entry]:
     """Remove entries until the cache holds at most `limit` bytes; returns what went. Raises UserError while a run holds the cache."""
+    with _own(cache):
+        return _remove(cache, limit, math.inf)
+
+
+def drop(cache: Path, gone: Iterable[Entry]) -> None:
+    """Remove these entries. Raises UserError while a run holds the cache."""
+    with _own(cache):
+        for entry in gone:
+            shutil.rmtree(entry.path, ignore_errors=True)
+        _tidy(cache)
+
+
+@contextmanager
+def _own(cache: Path) -> Iterator[None]:
+    """The cache for this process alone. Raises UserError while a run holds it."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / ".in-use").open("w") as lock:
         if not _alone(lock):
             fault = Fault(str(cache), "in use by another gelo", "a cache that no run reads", "wait for its end")
             raise UserError("cache", fault)
-        return _remove(cache, limit, math.inf)
+        yield
 
 
 def _alone(lock: IO[str]) -> bool:
@@ -126,11 +141,16 @@ def _remove(cache: Path, limit: float, since: float) -> list[Entry]:
         shutil.rmtree(entry.path)
         total -= entry.bytes
         gone.append(entry)
+    _tidy(cache)
+    return gone
+
+
+def _tidy(cache: Path) -> None:
+    """Folders that nothing is in any more go."""
     for kind in KINDS:
         for place in (cache / kind).glob("*"):
             if place.is_dir() and not any(place.iterdir()):
                 place.rmdir()
-    return gone
 
 
 def _found(cache: Path) -> Iterator[Entry]:
