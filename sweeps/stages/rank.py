@@ -33,7 +33,7 @@ def work(
     config: dict[str, Any],
     world: World,
     should_stop: Callable[[], bool] = lambda: False,
-    report: Callable[[dict[str, float]], None] = lambda row: None,
+    report: Callable[[dict[str, Any]], None] = lambda row: None,
 ) -> bool:
     """Train the trial as this rank; see `gelo.sweeps.stages.train.train`."""
     torch.set_num_threads(config["cpus"])

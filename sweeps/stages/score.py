@@ -73,7 +73,7 @@ class Score:
         from safetensors.numpy import load_file
 
         assert self.ref.trained is not None
-        with fetched(UPath(self.ref.trained)) as place:
+        with fetched(UPath(self.ref.trained), ("head.safetensors",)) as place:
             tensors = load_file(place / "head.safetensors")
         assert self.head is not None
         try:
