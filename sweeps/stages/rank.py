@@ -19,13 +19,15 @@ from gelo.models.training.world import World
 from gelo.sweeps.stages.train import sources_of, train
 from gelo.sweeps.stages.watch import eye_of
 from gelo.sweeps.state.folder import TrialFolder
+from gelo.sweeps.state.lease import follow
 from gelo.tasks.data.catalogue import locate
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.ledger.trial import Trial
 
 
 def folder_of(config: dict[str, Any]) -> TrialFolder:
-    """The folder of the trial that a Tune config names."""
+    """The folder of the trial that a Tune config names; written to only while the driver that made the config leads the sweep."""
+    follow(UPath(config["root"]), config.get("lead"))
     return TrialFolder(UPath(config["root"]) / "trials" / config["key"])
 
 

@@ -69,7 +69,8 @@ def train(
 ) -> bool:
     """Train `trial` from its last checkpoint to the end and publish `trained/`; False when stopped on request, after saving.
 
-    sources: what its remedy's `data` names. report: see `gelo.models.training.loop.train`; {"note": a line for the user} too. world: of this process, where several train the
+    sources: what its remedy's `data` names. report: see `gelo.models.training.loop.train`; it gets {"note": a line for
+    the user} too. world: of this process, where several train the
     trial: each calls this with the same arguments, and rank 0 writes. look: (images that the tower trains on, world) -> what is looked at
     while it trains; nothing where nothing is said. Raises DivergedError, UserError (data), OSError (disk).
     """

@@ -56,6 +56,7 @@ class Sweep:
     tracker: Tracker
     parent: str
     trials: Sequence[Trial]
+    lead: Mapping[str, Any]
 
     def __post_init__(self) -> None:
         self.labels = Trial.labels(self.trials)
@@ -126,9 +127,12 @@ class Sweep:
             else:
                 todo.append(trial)
         if todo:
+            for trial in todo:
+                self.folder.trial(trial).shared()
             with self.display.stage("train", len(todo), "trials") as stage:
                 cache, data = str(self.cache), str(Path(self.settings.data).absolute())
                 given = {"cache": cache, "data": data, "weights": self.weights, "general": general_sets(self.pairs)}
+                given["lead"] = self.lead
                 failures = train_all(todo, self.labels, self.folder, self.spec.resources, given, self.stop, stage)
             for trial in wave:
                 for each in trial.made_of:
@@ -175,8 +179,10 @@ class Sweep:
                 ready, faults = embed_jobs(jobs, self.bases, self.cache, "ray", lost=self.lost)
         self._trouble(faults)
         if ready:
+            for job in ready:
+                job.subject.folder.shared()
             with self.display.stage("score", len(ready), "results") as stage:
-                self._trouble(score_jobs(ready, self.cache, "ray", stage.tick, gpus=gpus))
+                self._trouble(score_jobs(ready, self.cache, "ray", stage.tick, gpus=gpus, lead=self.lead))
 
     def _trouble(self, faults: Sequence[Fault]) -> None:
         """Say what keeps results from being there, once, and go on with the others; all of it is told again at the end."""

@@ -24,9 +24,10 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ValidationError
 from upath import UPath
 
-from gelo.models.durable import is_done, publish_bytes, stamp
+from gelo.models.durable import is_done, is_local, publish_bytes, remove, stamp
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.secrets import redacted
+from gelo.models.storage import scan
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import NAME, SweepSpec, validation_faults
 from gelo.tasks.ledger.trial import Trial
@@ -48,6 +49,11 @@ class TrialFolder:
     @property
     def trained(self) -> UPath:
         return self.root / "trained"
+
+    def shared(self) -> None:
+        """From now on other processes write here too: nothing is taken for known."""
+        if not is_local(self.root):
+            scan.forget(self.root.path)
 
     def is_trained(self) -> bool:
         return is_done(self.trained)
@@ -71,7 +77,7 @@ class TrialFolder:
             told = {name: redacted(value) if isinstance(value, str) else value for name, value in failure.items()}
             publish_bytes(path, json.dumps(told).encode())
         elif path.exists():
-            path.unlink()
+            remove(path)
 
     def result(self, suite: str, dataset: str) -> Result | None:
         """The saved result, or None where there is none. A damaged one counts as none: it is scored again."""
@@ -97,7 +103,7 @@ class TrialFolder:
             tables[".classes"] = per_class(per_item)
         for kind in (".classes", ".curves"):  # of an older result that had them
             if tables.get(kind) is None:
-                (place / f"{result.dataset}{kind}.parquet").unlink(missing_ok=True)
+                remove(place / f"{result.dataset}{kind}.parquet")
         for kind, table in tables.items():
             if table is not None:
                 buffer = io.BytesIO()
@@ -133,15 +139,19 @@ class SweepFolder:
 
     def read(self) -> dict[str, Any]:
         """sweep.json, checked. Raises UserError, with the nearest name when there is no such sweep."""
-        if not self.exists():
+        path = self.root / "sweep.json"
+        try:
+            content = path.read_bytes() if re.fullmatch(NAME, self.name) else None
+        except (FileNotFoundError, NotADirectoryError):
+            content = None
+        if content is None:
             known = (
                 [e.name for e in self.storage.iterdir() if (e / "sweep.json").exists()] if self.storage.exists() else []
             )
             raise UserError("sweep", unknown(f"{self.storage}", self.name, known, "sweep"))
-        path = self.root / "sweep.json"
         again = "delete this file, and run the sweep's YAML again"
         try:
-            document = json.loads(path.read_bytes())
+            document = json.loads(content)
             settings = _Saved.model_validate(document).settings
         except ValidationError as error:
             flaws = ", ".join(f"{fault.where}: {fault.found}" for fault in validation_faults(error))

@@ -19,7 +19,7 @@ from gelo.models.storage import fence
 
 @dataclass(frozen=True)
 class Holder:
-    """Who leads a sweep. number: of the lease; owner: of this run alone; since: ISO 8601, UTC, by its own clock; beat: how often it said so.
+    """Who leads a sweep. number: of the lease; owner: this run alone; since: ISO 8601, UTC, by its own clock; beat: how often it said so.
 
     node, began: what tells whether its process lives, to processes of the same machine.
     """

@@ -1,4 +1,4 @@
-"""One driver a sweep, wherever its storage is: who leads it says so there, again and again, and who has fallen silent is followed by another.
+"""One driver a sweep, wherever its storage is: who leads it says so there again and again; who has fallen silent is followed by another.
 
 <sweep>/.lease/00000003.json     who leads; a driver that takes over makes the next number, which only one can (If-None-Match, or a link)
 
