@@ -38,7 +38,8 @@ class Door:
     @property
     def environment(self) -> dict[str, str]:
         return {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}", "AWS_ACCESS_KEY_ID": "testing-id", "AWS_SECRET_ACCESS_KEY": "testing-secret",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+            "AWS_ACCESS_KEY_ID": "testing-id", "AWS_SECRET_ACCESS_KEY": "testing-secret",
             "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
         }  # fmt: skip
 
@@ -64,9 +65,17 @@ class Door:
                 if ill == "cut":
                     self.rfile.read(length // 2)
                     return
-                body = self._chunks() if "chunked" in self.headers.get("transfer-encoding", "") else self.rfile.read(length)
+                body = (
+                    self._chunks()
+                    if "chunked" in self.headers.get("transfer-encoding", "")
+                    else self.rfile.read(length)
+                )
                 if ill == "503":
-                    self._answer(503, {"content-type": "application/xml"}, b"<Error><Code>SlowDown</Code><Message>slow</Message></Error>")
+                    self._answer(
+                        503,
+                        {"content-type": "application/xml"},
+                        b"<Error><Code>SlowDown</Code><Message>slow</Message></Error>",
+                    )
                     return
                 passed = {name: value for name, value in self.headers.items() if name.lower() not in _PASSED}
                 behind = http.client.HTTPConnection("127.0.0.1", door.behind, timeout=60)
@@ -77,7 +86,7 @@ class Door:
                 if ill != "lost":
                     self._answer(found.status, dict(found.getheaders()), content)
 
-            do_PUT = do_POST = do_DELETE = do_HEAD = do_GET
+            do_PUT = do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815
 
             def _chunks(self) -> bytes:
                 parts = []
@@ -139,7 +148,9 @@ class Door:
 def _door() -> Iterator[Door]:
     pytest.importorskip("moto", reason="moto[server] is not installed")
     pytest.importorskip("s3fs", reason="s3fs is not installed")
-    with subprocess.Popen([sys.executable, "-c", _SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        [sys.executable, "-c", _SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
         assert server.stdout is not None and server.stdin is not None
         door = Door(int(server.stdout.readline()))
         yield door

@@ -214,9 +214,7 @@ def test_no_pickle_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["local", "memory"])
-def test_a_damaged_checkpoint_falls_back_to_the_one_before(
-    place: str, tmp_path: Path
-) -> None:
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(place: str, tmp_path: Path) -> None:
     root = UPath(tmp_path) / "c" if place == "local" else UPath("memory://damaged/c")
     for epoch in (1, 2, 3):
         save(root / f"epoch-{epoch:04d}", TrainingState(epoch, {"head": {"w": torch.full((64,), float(epoch))}}))

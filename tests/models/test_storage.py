@@ -16,7 +16,7 @@ from gelo.models import durable
 from gelo.models.durable import DONE, DamagedError, fetched, is_done, publish_bytes, publish_folder, remove
 from gelo.models.storage import away, fence, scan
 from gelo.models.storage.away import StorageAwayError, is_outage, waits
-from tests.s3 import Door, _door, bucket, door  # noqa: F401
+from tests.s3 import Door
 
 
 def test_one_request_in_ten_failing_costs_nothing_but_time(door: Door, bucket: UPath) -> None:
@@ -108,9 +108,20 @@ def test_answers_are_not_asked_for_again(door: Door, bucket: UPath) -> None:
     with pytest.raises(FileNotFoundError):
         publish_bytes(UPath("s3://gelo-no-such-bucket/a.json"), b"1")
     door.ill = lambda method, path, number: "denied"
-    for error in (PermissionError("x"), FileExistsError("x"), IsADirectoryError("x"), ValueError("x"), OSError(28, "full")):
+    for error in (
+        PermissionError("x"),
+        FileExistsError("x"),
+        IsADirectoryError("x"),
+        ValueError("x"),
+        OSError(28, "full"),
+    ):
         assert not is_outage(error)
-    for passing in (ConnectionResetError(), TimeoutError(), OSError(113, "no route"), StorageAwayError("s3://a", 1, "x")):
+    for passing in (
+        ConnectionResetError(),
+        TimeoutError(),
+        OSError(113, "no route"),
+        StorageAwayError("s3://a", 1, "x"),
+    ):
         assert is_outage(passing)
     assert time.monotonic() - began < 20
 
@@ -199,11 +210,21 @@ def test_a_scan_sees_what_others_changed_and_what_it_wrote(door: Door, bucket: U
         publish_bytes(root / f"{n % 3}" / f"{n}.json", str(n).encode())
 
     def look() -> dict[str, bytes]:
-        return {each.name: each.read_bytes() for folder in root.iterdir() if folder.name != scan.KEPT for each in folder.iterdir()}
+        return {
+            each.name: each.read_bytes()
+            for folder in root.iterdir()
+            if folder.name != scan.KEPT
+            for each in folder.iterdir()
+        }
 
     plain = look()
     with scan.scanned(root.fs, root.path):
-        assert look() == plain and not (root / "none.json").exists() and (root / "1").is_dir() and not (root / "1.json").is_file()
+        assert (
+            look() == plain
+            and not (root / "none.json").exists()
+            and (root / "1").is_dir()
+            and not (root / "1.json").is_file()
+        )
     door.counted()
     with scan.scanned(root.fs, root.path):
         assert {folder.name: sorted(e.name for e in folder.iterdir()) for folder in root.iterdir() if folder.is_dir()}
@@ -217,7 +238,9 @@ def test_a_scan_sees_what_others_changed_and_what_it_wrote(door: Door, bucket: U
         publish_bytes(root / "new.json", b"1")
         assert (root / "new.json").read_bytes() == b"1"
         made.forget((root / "1").path)
-        other = threading.Thread(target=lambda: durable.UPath(f"{root}/1/1.json").fs.inner.pipe_file((root / "1/1.json").path, b"worker"))
+        other = threading.Thread(
+            target=lambda: durable.UPath(f"{root}/1/1.json").fs.inner.pipe_file((root / "1/1.json").path, b"worker")
+        )
         other.start()
         other.join()
         assert (root / "1" / "1.json").read_bytes() == b"worker"

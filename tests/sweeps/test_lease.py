@@ -20,7 +20,7 @@ from gelo.models.faults import UserError
 from gelo.sweeps.state import lease
 from gelo.sweeps.state.holder import Files, Holder, holder
 from gelo.sweeps.state.lease import LeaseLostError, follow, leading
-from tests.s3 import Door, _door, bucket, door  # noqa: F401
+from tests.s3 import Door
 
 SILENCE = 6.0  # seconds, of a lease in these tests
 
@@ -64,9 +64,9 @@ def test_a_second_driver_is_refused_and_told_who_leads(root: UPath) -> None:
         led = holder(root)
         assert led is not None and led.pid == os.getpid() and led.process() == "running"
         told: list[str] = []
-        with pytest.raises(UserError, match=f"process {os.getpid()} on .*, since 20.*one at a time; gelo status mine"):
-            with leading(root, "mine", told.append):
-                raise AssertionError
+        refused = f"process {os.getpid()} on .*, since 20.*one at a time; gelo status mine"
+        with pytest.raises(UserError, match=refused), leading(root, "mine", told.append):
+            raise AssertionError
         deadline = time.monotonic() + 60
         while (now := holder(root)) is None or now.beat == 0:
             assert time.monotonic() < deadline, "no beat"
@@ -117,7 +117,9 @@ def test_clocks_that_are_off_change_nothing(root: UPath, skew: float) -> None:
 
 
 @both
-def test_of_a_killed_driver_the_lease_is_free_at_once_here_and_later_elsewhere(root: UPath, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_killed_driver_the_lease_is_free_at_once_here_and_later_elsewhere(
+    root: UPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
     driver = Driver(root, "first")
     assert driver.line() == "leads"
     driver.process.kill()
