@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from upath import UPath
 
-import gelo.models.storage.steady  # noqa: F401  paths elsewhere are steady from here on
+import gelo.models.storage.paths  # noqa: F401  paths elsewhere are steady from here on
 from gelo.models.faults import Fault, UserError
 from gelo.models.storage import fence, scan
 

@@ -1,37 +1,25 @@
 """Every request to storage elsewhere passes through `Steady`: tried again in an outage, whole or absent, and refused where another driver
 has taken over.
 
-Importing this makes it so: the paths of `UPath` for such storage get their file system here. Decisions: nothing is kept of listings between
-requests but by a `scan`, since other machines write too; a file that is opened for writing is sent when it is closed, in parts where it is
-large, and not at all where the block raised.
+Decisions: nothing is kept of listings between requests but by a `scan`, since other machines write too; a file that is opened for writing
+is sent when it is closed, in parts where it is large, and not at all where the block raised.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import fsspec
-from fsspec.config import conf
 from fsspec.spec import AbstractFileSystem
-from upath.implementations.cloud import AzurePath, GCSPath, S3Path
-from upath.implementations.memory import MemoryPath
-from upath.implementations.sftp import SFTPPath
-from upath.implementations.smb import SMBPath
-from upath.implementations.webdav import WebdavPath
-from upath.registry import get_upath_class, register_implementation
 
 from gelo.models.secrets import redacted
 from gelo.models.storage import fence, scan
 from gelo.models.storage.away import steadily
 
 _FLAT = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "adl", "az"}  # stores of objects: a folder is there with its files
-_OPTIONS: dict[str, dict[str, Any]] = {  # the client's own tries are for parts of a file; waiting is done here
-    each: {"config_kwargs": {"retries": {"mode": "standard", "max_attempts": 2}}} for each in ("s3", "s3a")
-}
 
 
 class Steady(AbstractFileSystem):
@@ -42,7 +30,9 @@ class Steady(AbstractFileSystem):
     def __init__(self, inner: AbstractFileSystem) -> None:
         super().__init__(use_listings_cache=False)
         self.inner, self.protocol = inner, inner.protocol
-        self._flat = bool(_FLAT & {inner.protocol, *inner.protocol})
+        kinds = {inner.protocol} if isinstance(inner.protocol, str) else set(inner.protocol)
+        self._flat = bool(_FLAT & kinds)
+        self._whole = {"max_concurrency": 1} if {"s3", "s3a"} & kinds else {}  # s3fs would ask for the size first
 
     def __reduce__(self) -> tuple[type[Steady], tuple[AbstractFileSystem]]:
         return Steady, (self.inner,)
@@ -91,7 +81,7 @@ class Steady(AbstractFileSystem):
         if start is not None or end is not None:
             return bytes(self._do("cat_file", path, start=start, end=end, **kwargs))
         if (kept := scan.content(path)) is None:
-            kept = bytes(self._do("cat_file", path, **kwargs))
+            kept = bytes(self._do("cat_file", path, **self._whole, **kwargs))
             scan.keep(path, kept)
         return kept
 
@@ -204,47 +194,3 @@ class _Sent(io.BytesIO):
         if kind is not None:
             self._send = None
         self.close()
-
-
-class _Held:
-    """What makes a path's requests steady."""
-
-    @classmethod
-    def _fs_factory(cls, urlpath: str, protocol: str, storage_options: Mapping[str, Any]) -> AbstractFileSystem:
-        options = {**_OPTIONS.get(protocol, {}), **conf.get(protocol, {}), **storage_options}
-        return Steady(fsspec.filesystem(protocol, **{"use_listings_cache": False, **options}))
-
-
-class S3(_Held, S3Path): ...
-
-
-class Google(_Held, GCSPath): ...
-
-
-class Azure(_Held, AzurePath): ...
-
-
-class Memory(_Held, MemoryPath): ...
-
-
-class Sftp(_Held, SFTPPath): ...
-
-
-class Smb(_Held, SMBPath): ...
-
-
-class Webdav(_Held, WebdavPath): ...
-
-
-for _kind, _protocols in {
-    S3: ("s3", "s3a"),
-    Google: ("gs", "gcs"),
-    Azure: ("abfs", "abfss", "adl", "az"),
-    Memory: ("memory",),
-    Sftp: ("sftp", "ssh"),
-    Smb: ("smb",),
-    Webdav: ("webdav", "webdav+http", "webdav+https"),
-}.items():
-    for _protocol in _protocols:
-        register_implementation(_protocol, _kind, clobber=True)
-get_upath_class.cache_clear()  # it may have been asked before

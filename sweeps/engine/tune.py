@@ -56,6 +56,8 @@ def train_all(
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     class_cache.ENV_VARS_TO_PROPAGATE -= _SECRETS  # Ray logs what it hands to workers; they have their machine's own
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what fails is said below, once
+    for trial in trials:
+        folder.trial(trial).shared()
     watcher = Watcher(stage, labels, stop)
     config = {
         "key": tune.grid_search([trial.key for trial in trials]),

@@ -136,6 +136,8 @@ def score_jobs(
     troubles = Troubles()
     if executor == "ray" and gpus:
         gpus = gpus if _gpus_here() >= gpus else 0  # the cache is on this machine; the GPUs may be on others
+    for job in jobs:
+        job.subject.folder.shared()
     scores = [score_of(job, cache, "cuda" if gpus else "cpu", lead) for job in jobs]
     if executor == "local":
         for score in scores:

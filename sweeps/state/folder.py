@@ -15,6 +15,7 @@ import io
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -139,11 +140,9 @@ class SweepFolder:
 
     def read(self) -> dict[str, Any]:
         """sweep.json, checked. Raises UserError, with the nearest name when there is no such sweep."""
-        path = self.root / "sweep.json"
-        try:
+        path, content = self.root / "sweep.json", None
+        with suppress(FileNotFoundError, NotADirectoryError):
             content = path.read_bytes() if re.fullmatch(NAME, self.name) else None
-        except (FileNotFoundError, NotADirectoryError):
-            content = None
         if content is None:
             known = (
                 [e.name for e in self.storage.iterdir() if (e / "sweep.json").exists()] if self.storage.exists() else []
