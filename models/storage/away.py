@@ -35,7 +35,14 @@ _PASSING = {
     *(errno.EREMOTEIO, errno.EBUSY),  # what s3fs makes of 500 and of 503, "slow down" and a conflict
 }
 _NAMES = {  # of the classes of clients that need not be installed: botocore, aiohttp, urllib3, Google's, Azure's, paramiko
-    *("HTTPClientError", "ResponseParserError", "IncompleteReadError", "IncompleteRead", "ClientConnectionError"),
+    *(
+        "ConnectionError",
+        "HTTPClientError",
+        "ResponseParserError",
+        "IncompleteReadError",
+        "IncompleteRead",
+        "ClientConnectionError",
+    ),
     *("ClientPayloadError", "ServerDisconnectedError", "TransportError", "ServiceRequestError", "ServiceResponseError"),
     *("ProtocolError", "SSHException"),
 }

@@ -17,7 +17,7 @@ from typing import Any
 from fsspec.spec import AbstractFileSystem
 
 KEPT = ".scan"
-_SMALL, _ALL = 256 << 10, 128 << 20  # bytes of one file that is kept, and of all
+_SMALL, _ALL = 8 << 20, 128 << 20  # bytes of one file that is kept, a report's page included, and of all
 _scans: dict[str, Scan] = {}
 
 
@@ -47,7 +47,7 @@ class Scan:
 
     def knows(self, path: str) -> bool:
         """Whether nobody has written there since it was listed. Hidden folders, such as the lease's, are always asked for."""
-        if not path.startswith(f"{self.root}/") or path[len(self.root) + 1 :].startswith("."):
+        if path != self.root and (not path.startswith(f"{self.root}/") or path[len(self.root) + 1 :].startswith(".")):
             return False
         while self.live and path != self.root:
             if path in self.live:

@@ -150,6 +150,12 @@ class Steady(AbstractFileSystem):
     def modified(self, path: str) -> Any:
         return self._do("modified", path)
 
+    def open(self, path: str, mode: str = "rb", *args: Any, **kwargs: Any) -> Any:
+        if "b" in mode:
+            return super().open(path, mode, *args, **kwargs)
+        text = {name: kwargs[name] for name in ("encoding", "errors", "newline") if name in kwargs}
+        return _Text(self._open(path, f"{mode.replace('t', '')}b"), **text)
+
     def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> io.BytesIO:
         if "r" in mode:
             return io.BytesIO(self.cat_file(path))
@@ -193,4 +199,13 @@ class _Sent(io.BytesIO):
     def __exit__(self, kind: Any, *others: Any) -> None:
         if kind is not None:
             self._send = None
+        self.close()
+
+
+class _Text(io.TextIOWrapper):
+    """The same as text."""
+
+    def __exit__(self, kind: Any, *others: Any) -> None:
+        if kind is not None and isinstance(self.buffer, _Sent):
+            self.buffer._send = None
         self.close()

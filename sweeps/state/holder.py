@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
 from upath import UPath
 
 from gelo.models.durable import is_local, publish_bytes, remove
@@ -75,8 +76,8 @@ class Files:
     def read(self, number: int) -> Holder | None:
         """None where it is gone, or cannot be what a gelo wrote."""
         try:
-            return Holder(**json.loads(self._at(number).read_bytes()))
-        except (FileNotFoundError, ValueError, TypeError):
+            return TypeAdapter(Holder).validate_json(self._at(number).read_bytes())
+        except (FileNotFoundError, ValidationError):
             return None
 
     def create(self, holder: Holder) -> bool:
@@ -93,9 +94,11 @@ class Files:
             else:
                 path.fs.pipe_file(path.path, data, mode="create")
         except FileExistsError:
-            found = self.read(holder.number)
-            return found is not None and found.owner == holder.owner  # its own answer may have been lost
-        return True
+            pass  # it may be its own, the answer to which was lost
+        found = self.read(
+            holder.number
+        )  # asked for in any case: some stores do not know If-None-Match, and the last one wins
+        return found is not None and found.owner == holder.owner
 
     def write(self, holder: Holder) -> None:
         publish_bytes(self._at(holder.number), json.dumps(asdict(holder)).encode())

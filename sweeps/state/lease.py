@@ -181,7 +181,8 @@ class _Lease:
     def release(self) -> None:
         """Give the lease up, where it is still this driver's and storage answers."""
         with suppress(OSError, UserError), away.waits(min(away.BRIEF, away.longest())):
-            self._confirm()
+            if _clock() - self.confirmed > self.trusts:
+                self._confirm()
             self.files.remove(self.mine.number)
 
 
