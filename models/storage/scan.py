@@ -27,6 +27,7 @@ class Scan:
     def __init__(self, files: AbstractFileSystem, root: str) -> None:
         self.files, self.root = files, root
         self.live: set[str] = set()  # files and folders that may be other than listed
+        self.above: set[str] = set()  # and the folders that they lie in, which may hold others
         self.contents: dict[str, bytes] = {}
         self._list()
         kept = f"{root}/{KEPT}"
@@ -93,6 +94,8 @@ class Scan:
         for each in gone:
             self._bytes -= len(self.contents.pop(each, b""))
         self.live.add(path)
+        while path != self.root and (path := path.rpartition("/")[0]) not in self.above:
+            self.above.add(path)
 
     def save(self) -> None:
         """Write `.scan` anew, where it would be another; what is there now is listed first where anything was written."""
@@ -121,12 +124,13 @@ def scanned(files: AbstractFileSystem, root: str) -> Iterator[Scan]:
 
 
 def of(path: str) -> Scan | None:
-    """The scan that knows what is at `path`."""
-    return next((each for each in _scans.values() if each.knows(path)), None)
+    """The scan that knows what is at `path`, and below."""
+    return next((each for each in _scans.values() if path not in each.above and each.knows(path)), None)
 
 
 def content(path: str) -> bytes | None:
-    known = of(path)
+    """See `Scan.content`."""
+    known = next((each for each in _scans.values() if each.knows(path)), None)
     return known.content(path) if known else None
 
 

@@ -22,6 +22,7 @@ from gelo.models.storage import fence
 class Holder:
     """Who leads a sweep. number: of the lease; owner: this run alone; since: ISO 8601, UTC, by its own clock; beat: how often it said so.
 
+    ended: given up; the file stays where it was taken over from another, who then sees that somebody came.
     node, began: what tells whether its process lives, to processes of the same machine.
     """
 
@@ -33,12 +34,15 @@ class Holder:
     node: str = ""
     began: str = ""
     beat: int = 0
+    ended: bool = False
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, since {self.since}"
 
     def process(self) -> str:
-        """ "running", "stopped" or "gone"; "elsewhere" where this process cannot tell."""
+        """How its process fares: running, stopped or gone; elsewhere, where this process cannot tell."""
+        if self.ended:
+            return "gone"
         if self.node != node() or not self.began:
             return "elsewhere"
         state, began = _state(self.pid)
@@ -51,7 +55,8 @@ def holder(root: UPath) -> Holder | None:
     """Who leads the sweep in the folder `root`, or led it and did not say that it ended; None where nobody does."""
     files = Files(root)
     numbers = files.numbers()
-    return files.read(numbers[-1]) if numbers else None
+    found = files.read(numbers[-1]) if numbers else None
+    return None if found is None or found.ended else found
 
 
 class Files:

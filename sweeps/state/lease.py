@@ -94,13 +94,13 @@ def follow(root: UPath, token: Mapping[str, Any] | None) -> None:
 
 
 class _Lease:
-    """One driver's, or as its worker knows it."""
+    """One driver's, or as its worker knows it. first: whether it took it over from nobody."""
 
     def __init__(self, root: UPath, name: str, seconds: float, mine: Holder | None = None) -> None:
         self.files, self.name, self.takeover, self.trusts = Files(root), name, seconds, seconds / 2
         now, pid = datetime.now(UTC).isoformat(timespec="seconds"), os.getpid()
         self.mine = mine or Holder(0, uuid.uuid4().hex, socket.gethostname(), pid, now, node(), began_at(pid))
-        self.leads = mine is None
+        self.leads = self.first = mine is None
         self.confirmed = float("-inf")
         self._turn = threading.Lock()
 
@@ -112,7 +112,7 @@ class _Lease:
             before = _clock()
             self.mine = replace(self.mine, number=numbers[-1] + 1 if numbers else 1)
             if self.files.create(self.mine):
-                self.confirmed = before
+                self.confirmed, self.first = before, not numbers
                 for number in numbers:
                     self.files.remove(number)
                 return
@@ -158,9 +158,8 @@ class _Lease:
             before = self._confirm()
             self.mine = replace(self.mine, beat=self.mine.beat + 1)
             self.files.write(self.mine)
-            if _clock() - before > self.takeover:  # stopped in between: another may have come, and gone
-                self.files.remove(self.mine.number)
-                raise self._lost(None)
+            if _clock() - before > self.trusts:  # stopped in between: another may have come, and even have gone again
+                before = self._confirm()
             self.confirmed = before
 
     def _confirm(self) -> float:
@@ -173,7 +172,7 @@ class _Lease:
         return before
 
     def _lost(self, by: Holder | None) -> LeaseLostError:
-        found = f"led by another gelo now ({by})" if by else "led by this gelo no longer: its lease is gone"
+        found = f"led by another gelo {'since' if by.ended else 'now'} ({by})" if by else "its lease is gone"
         expected = f"a driver that is heard of at least every {self.takeover:.0f} s"
         remedy = f"nothing more is written from here; gelo status {self.name}"
         return LeaseLostError(f"sweep {self.name}", Fault(str(self.files.root), found, expected, remedy))
@@ -183,7 +182,10 @@ class _Lease:
         with suppress(OSError, UserError), away.waits(min(away.BRIEF, away.longest())):
             if _clock() - self.confirmed > self.trusts:
                 self._confirm()
-            self.files.remove(self.mine.number)
+            if self.first:
+                self.files.remove(self.mine.number)
+            else:
+                self.files.write(replace(self.mine, ended=True))
 
 
 def _key(root: UPath) -> str:

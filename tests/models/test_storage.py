@@ -243,6 +243,11 @@ def test_a_scan_sees_what_others_changed_and_what_it_wrote(door: Door, bucket: U
         assert (root / "0" / "3.json").read_bytes() == b"by hand"
         publish_bytes(root / "new.json", b"1")
         assert (root / "new.json").read_bytes() == b"1"
+        publish_bytes(root / "deep" / "er" / "a.json", b"2")
+        assert [each.name for each in (root / "deep" / "er").iterdir()] == ["a.json"] and (root / "deep").is_dir()
+        with fetched(root / "deep") as place:
+            assert (place / "er" / "a.json").read_bytes() == b"2"
+        assert "new.json" in {each.name for each in root.iterdir()}
         made.forget((root / "1").path)
         other = threading.Thread(
             target=lambda: durable.UPath(f"{root}/1/1.json").fs.inner.pipe_file((root / "1/1.json").path, b"worker")

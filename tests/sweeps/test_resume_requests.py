@@ -84,7 +84,7 @@ def test_a_resume_with_nothing_to_do_asks_little(
 ) -> None:
     seeds = 40
     spec, settings = finished(UPath(tmp_path), seeds)
-    bucket.fs.put(str(tmp_path / "mine"), bucket.path, recursive=True)
+    bucket.fs.put(str(tmp_path / "mine"), (bucket / "mine").path, recursive=True)
     settings = Settings(**{**asdict(settings), "storage": str(bucket)})
     nothing_left(spec, settings)
     door.counted()
