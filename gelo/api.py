@@ -228,10 +228,11 @@ def run(
         raise UserError(f"sweep {spec.name}", faults)
     from gelo.analysis.report import write_report
     from gelo.sweeps.engine.signals import lent
-    from gelo.sweeps.stages.run import run_sweep
+    from gelo.sweeps.stages.run import led, run_sweep
 
-    with lent():
-        outcome = run_sweep(spec, settings, display_of(show, out=True))
+    display = display_of(show, out=True)
+    with lent(), led(spec.name, settings, display) as lead:
+        outcome = run_sweep(spec, settings, display, lead)
         if outcome.stopped == signal.SIGINT:
             raise KeyboardInterrupt(f"sweep {spec.name}: the running trials saved a checkpoint; the same call goes on")
         if outcome.stopped:

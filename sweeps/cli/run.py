@@ -90,8 +90,10 @@ def resume(
         "cpus": cpus, "verify": verify,
     }  # fmt: skip
     settings_of(**given)  # what is wrong with them is told before anything is read
-    folder = folder_of(storage, name)
-    _run(folder.spec(), settings_of(folder.read()["settings"], **given))
+    from gelo.sweeps.spec.sweep import SweepSpec
+
+    document = folder_of(storage, name).read()
+    _run(SweepSpec.model_validate(document["spec"]), settings_of(document["settings"], **given))
 
 
 def _run(spec: Any, settings: Any) -> None:
@@ -100,19 +102,21 @@ def _run(spec: Any, settings: Any) -> None:
     faults = preflight(spec, settings)  # before the slow imports below
     if faults:
         raise UserError(f"sweep {spec.name}", faults)
-    from gelo.sweeps.stages.run import run_sweep
+    from gelo.sweeps.stages.run import led, run_sweep
     from gelo.sweeps.terminal.progress import Display, waiting
 
     resume = settings.resume(spec.name)
     RESUME["hint"] = f"; go on with: {resume}"
     display = Display(console)
-    outcome = run_sweep(spec, settings, display)
+    with led(spec.name, settings, display) as lead:
+        outcome = run_sweep(spec, settings, display, lead)
+        if not outcome.stopped:
+            written = write(outcome.folder, settings.tracking)
+            with waiting("MLflow to take the report", lambda text: say(errors, text)):
+                outcome.keep(written.path, written.headline)
     if outcome.stopped:
         say(errors, f"stopped; the running trials saved a checkpoint. Go on with: {resume}")
         sys.exit(128 + outcome.stopped)
-    written = write(outcome.folder, settings.tracking)
-    with waiting("MLflow to take the report", lambda text: say(errors, text)):
-        outcome.keep(written.path, written.headline)
     if outcome.faults:
         print_faults(UserError("not scored, the others are", list(outcome.faults)), errors)
         say(errors, f"after mending, go on with: {resume}")

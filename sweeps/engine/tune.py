@@ -20,8 +20,11 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune.execution import class_cache
+from upath import UPath
 
+from gelo.models.durable import is_local, remove
 from gelo.models.faults import UserError, is_full
+from gelo.models.storage.away import StorageAwayError
 from gelo.sweeps.engine.gang import bundles, gang
 from gelo.sweeps.engine.watcher import StopFlag, Watcher, WhenSaved
 from gelo.sweeps.spec.sweep import Resources
@@ -32,6 +35,7 @@ from gelo.sweeps.state.memory import out_of_memory
 from gelo.sweeps.terminal.progress import Stage
 from gelo.tasks.ledger.trial import Trial
 
+TUNE = ".tune"  # a folder of the sweep's, while it trains; on this machine where that is local
 _POLL_SECONDS = 0.5
 _SECRETS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"}
 
@@ -55,6 +59,8 @@ def train_all(
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     class_cache.ENV_VARS_TO_PROPAGATE -= _SECRETS  # Ray logs what it hands to workers; they have their machine's own
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what fails is said below, once
+    for trial in trials:
+        folder.trial(trial).shared()
     watcher = Watcher(stage, labels, stop)
     config = {
         "key": tune.grid_search([trial.key for trial in trials]),
@@ -73,7 +79,7 @@ def train_all(
             tune_config=tune.TuneConfig(reuse_actors=True, trial_name_creator=lambda t: t.config["key"]),
             run_config=tune.RunConfig(
                 name=folder.name,
-                storage_path=scratch if folder.root.protocol in ("", "file", "local") else str(folder.root / ".tune"),
+                **({"storage_path": scratch} if is_local(folder.root) else _elsewhere(folder.root / TUNE)),
                 failure_config=tune.FailureConfig(max_failures=resources.retries),
                 callbacks=[watcher],
                 stop=WhenSaved(watcher),
@@ -81,6 +87,8 @@ def train_all(
             ),
         )
         outcome = tuner.fit()
+        if not is_local(folder.root):
+            remove(folder.root / TUNE)  # gelo reads nothing of it, and listings would be longer
     failures = dict(watcher.failures)
     by_key = {trial.key: trial for trial in trials}
     for result in outcome:
@@ -96,6 +104,13 @@ def train_all(
         except OSError:
             stage.display.say(f"the failure of {labels[key]} could not be written to {folder.root}")
     return failures
+
+
+def _elsewhere(place: UPath) -> dict[str, Any]:
+    """Where Tune keeps what it knows of trials, behind gelo's own file system: Arrow's would not wait in an outage."""
+    from pyarrow.fs import FSSpecHandler, PyFileSystem
+
+    return {"storage_path": place.path, "storage_filesystem": PyFileSystem(FSSpecHandler(place.fs))}
 
 
 def run_trial(config: dict[str, Any]) -> None:
@@ -132,7 +147,7 @@ def _run(config: dict[str, Any], kept: Journal) -> None:
             finished = work(config, world, should_stop, lambda row: tune.report({"state": "running", **row}), kept.step)
         kept.now.how = "trained" if finished else "stopped"
         tune.report({"state": kept.now.how})
-    except UserError as error:
+    except (UserError, StorageAwayError) as error:  # storage was waited for already
         _failed(error.kind, str(error))
     except (MemoryError, torch.cuda.OutOfMemoryError) as error:
         _failed("out of memory", out_of_memory(error, config))

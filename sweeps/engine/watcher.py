@@ -12,6 +12,7 @@ from ray import tune
 from ray.tune.stopper import Stopper
 from rich.markup import escape
 
+from gelo.models.secrets import redacted
 from gelo.sweeps.terminal.progress import Stage
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Watcher(tune.Callback):
             self.failures[key] = result["failure"]
             first = result["failure"]["error"].splitlines()[0]
             self.stage.display.say(f"[red]failed[/red] {self.labels[key]}: {escape(first)}")
+        elif "note" in result:
+            self.stage.display.say(escape(f"{self.labels[key]}: {redacted(result['note'])}"))
         elif result.get("state") == "running":
             kept = f" zero-shot {100 * result['zero_shot']:.0f} %" if "zero_shot" in result else ""
             self.running[key] = f"epoch {result['epoch']:.0f} loss {result['loss']:.3f}{kept}"

@@ -19,6 +19,7 @@ from gelo.models.untrusted import read_json
 from gelo.sweeps.stages.train import sources_of, train
 from gelo.sweeps.stages.watch import eye_of
 from gelo.sweeps.state.folder import TrialFolder
+from gelo.sweeps.state.lease import follow
 from gelo.sweeps.state.logs import logged
 from gelo.tasks.data.catalogue import locate
 from gelo.tasks.data.manifest import Dataset
@@ -26,7 +27,8 @@ from gelo.tasks.ledger.trial import described
 
 
 def folder_of(config: dict[str, Any]) -> TrialFolder:
-    """The folder of the trial that a Tune config names."""
+    """The folder of the trial that a Tune config names; written to only while the driver that made the config leads the sweep."""
+    follow(UPath(config["root"]), config.get("lead"))
     return TrialFolder(UPath(config["root"]) / "trials" / config["key"])
 
 
@@ -34,7 +36,7 @@ def work(
     config: dict[str, Any],
     world: World,
     should_stop: Callable[[], bool] = lambda: False,
-    report: Callable[[dict[str, float]], None] = lambda row: None,
+    report: Callable[[dict[str, Any]], None] = lambda row: None,
     noted: Callable[[int, int, int], None] = lambda step, steps, batch: None,
 ) -> bool:
     """Train the trial as this rank; see `gelo.sweeps.stages.train.train`. What a peer prints goes to a log of its own; rank 0's is its
@@ -49,7 +51,7 @@ def _work(
     config: dict[str, Any],
     world: World,
     should_stop: Callable[[], bool],
-    report: Callable[[dict[str, float]], None],
+    report: Callable[[dict[str, Any]], None],
     noted: Callable[[int, int, int], None],
 ) -> bool:
     torch.set_num_threads(config["cpus"])

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save_file
 
 from gelo.models.adapt import adapt
 from gelo.models.adapt.parameters import table
 from gelo.models.backbones.transforms import Transform
-from gelo.models.durable import publish_folder
+from gelo.models.durable import publish_folder, remove
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
 from gelo.models.heads.head import make_head
@@ -61,7 +62,7 @@ def train(
     *,
     sources: Mapping[str, Source] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-    report: Callable[[dict[str, float]], None] = lambda row: None,
+    report: Callable[[dict[str, Any]], None] = lambda row: None,
     checkpoint_minutes: float = 10,
     world: World | None = None,
     look: Callable[[int, World], Eye] | None = None,
@@ -69,7 +70,8 @@ def train(
 ) -> bool:
     """Train `trial` from its last checkpoint to the end and publish `trained/`; False when stopped on request, after saving.
 
-    sources: what its remedy's `data` names. report: see `gelo.models.training.loop.train`. world: of this process, where several train the
+    sources: what its remedy's `data` names. report: see `gelo.models.training.loop.train`; it gets {"note": a line for
+    the user} too. world: of this process, where several train the
     trial: each calls this with the same arguments, and rank 0 writes. look: (images that the tower trains on, world) -> what is looked at
     while it trains; nothing where nothing is said. noted: hears after the resume and after each step how many steps are done, of how many,
     each of how many images. Raises DivergedError, UserError (data), OSError (disk).
@@ -100,7 +102,7 @@ def train(
         **text_of(trial, base),
         **({"images that the remedy decides by": eye.decided_by} if eye.decided_by else {}),
     }  # fmt: skip
-    keeper = Keeper(folder.checkpoints, made_from, trial.label, checkpoint_minutes)
+    keeper = Keeper(folder.checkpoints, made_from, trial.label, checkpoint_minutes, lambda text: report({"note": text}))
     try:
         hooks = trial.remedy.hooks()
         finished = loop.train(
@@ -133,14 +135,13 @@ def train(
         "source": trial.key,
         **eye.told(run.curve),
     }
-    with publish_folder(folder.trained) as place:
+    with publish_folder(folder.trained, summed=True) as place:
         tower.save(place)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
         save_file(weights, place / "head.safetensors")
         (place / "training.json").write_text(json.dumps(document))
         eye.write(run.curve, place)
-    if folder.checkpoints.exists():
-        folder.checkpoints.fs.rm(folder.checkpoints.path, recursive=True)
+    remove(folder.checkpoints)
     return True
 
 

@@ -56,6 +56,7 @@ class Sweep:
     tracker: Tracker
     parent: str
     trials: Sequence[Trial]
+    lead: Mapping[str, Any]
 
     def __post_init__(self) -> None:
         self.labels = Trial.labels(self.trials)
@@ -76,8 +77,7 @@ class Sweep:
                 self.bases[name] = load_backbone(name, self._weights(name))
         notes = {name: notes_for(name, self._weights(name)) for name in self.bases}
         self._notes(note for of_one in notes.values() for note in of_one)
-        data = Path(self.settings.data)
-        self.pairs = pairs_of(self.spec, data)
+        self.pairs = pairs_of(self.spec, Path(self.settings.data))
         self.datasets = self._opened()
         refuse_others(self.folder, self.trials, self.labels, self._now)
         self.folder.save_bases(
@@ -127,8 +127,8 @@ class Sweep:
                 todo.append(trial)
         if todo:
             with self.display.stage("train", len(todo), "trials") as stage:
-                cache, data = str(self.cache), str(Path(self.settings.data).absolute())
-                given = {"cache": cache, "data": data, "weights": self.weights, "general": general_sets(self.pairs)}
+                given: dict[str, Any] = {"cache": str(self.cache), "data": str(Path(self.settings.data).absolute())}
+                given |= {"weights": self.weights, "general": general_sets(self.pairs), "lead": self.lead}
                 failures = train_all(todo, self.labels, self.folder, self.spec.resources, given, self.stop, stage)
             for trial in wave:
                 for each in trial.made_of:
@@ -176,7 +176,7 @@ class Sweep:
         self._trouble(faults)
         if ready:
             with self.display.stage("score", len(ready), "results") as stage:
-                self._trouble(score_jobs(ready, self.cache, "ray", stage.tick, gpus=gpus))
+                self._trouble(score_jobs(ready, self.cache, "ray", stage.tick, gpus=gpus, lead=self.lead))
 
     def _trouble(self, faults: Sequence[Fault]) -> None:
         """Say what keeps results from being there, once, and go on with the others; all of it is told again at the end."""

@@ -15,6 +15,7 @@ from gelo.models.backbones.geometry import geometry
 from gelo.models.backbones.registry import resolve
 from gelo.models.backbones.transforms import Transform
 from gelo.models.faults import UserError
+from gelo.models.training.checkpoint import KEPT
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import pairs_of
@@ -140,7 +141,7 @@ def _cost(trial: Trial, spec: SweepSpec, known: Known, assumed: Assumed) -> dict
         return {**row, "trains": True, "bytes_kept": kept}
     head = 4 * size.dim * classes
     peak = plan.footprint().peak
-    row |= {"at_once": plan.micro, "bytes_checkpoint": 12 * plan.trained + 3 * head}
+    row |= {"at_once": plan.micro, "bytes_checkpoint": KEPT * (12 * plan.trained + 3 * head)}
     if classes or trial.head is None:
         row |= {"memory_bytes": peak, "memory_fits": None if assumed.memory is None else peak <= assumed.memory}
     if an_epoch is not None:

@@ -15,6 +15,7 @@ import io
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,10 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 from upath import UPath
 
-from gelo.models.durable import is_done, publish_bytes, stamp
+from gelo.models.durable import is_done, is_local, publish_bytes, remove, stamp
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.secrets import redacted
+from gelo.models.storage import scan
 from gelo.models.untrusted import read_json, read_model
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import NAME, SweepSpec, validation_faults
@@ -53,6 +55,11 @@ class TrialFolder:
     def trained(self) -> UPath:
         return self.root / "trained"
 
+    def shared(self) -> None:
+        """From now on other processes write here too: nothing is taken for known."""
+        if not is_local(self.root):
+            scan.forget(self.root.path)
+
     def is_trained(self) -> bool:
         return is_done(self.trained)
 
@@ -76,7 +83,7 @@ class TrialFolder:
             told = {name: redacted(value) if isinstance(value, str) else value for name, value in failure.items()}
             publish_bytes(path, json.dumps(told).encode())
         elif path.exists():
-            path.unlink()
+            remove(path)
 
     def result(self, suite: str, dataset: str) -> Result | None:
         """The saved result, or None where there is none. A damaged one counts as none: it is scored again."""
@@ -102,7 +109,7 @@ class TrialFolder:
             tables[".classes"] = per_class(per_item)
         for kind in (".classes", ".curves"):  # of an older result that had them
             if tables.get(kind) is None:
-                (place / f"{result.dataset}{kind}.parquet").unlink(missing_ok=True)
+                remove(place / f"{result.dataset}{kind}.parquet")
         for kind, table in tables.items():
             if table is not None:
                 buffer = io.BytesIO()
@@ -163,12 +170,13 @@ class SweepFolder:
 
     def read(self) -> dict[str, Any]:
         """sweep.json, checked. Raises UserError, with the nearest name when there is no such sweep."""
-        if not self.exists():
-            raise UserError("sweep", unknown(f"{self.storage}", self.name, names_in(self.storage), "sweep"))
-        path = self.root / "sweep.json"
+        path, document = self.root / "sweep.json", None
         again = "delete this file, and run the sweep's YAML again"
+        with suppress(FileNotFoundError, NotADirectoryError):
+            document = read_json(path, "sweep", again) if re.fullmatch(NAME, self.name) else None
+        if document is None:
+            raise UserError("sweep", unknown(f"{self.storage}", self.name, names_in(self.storage), "sweep"))
         try:
-            document = read_json(path, "sweep", again)
             saved = _Saved.model_validate(document)
         except ValidationError as error:
             flaws = ", ".join(f"{fault.where}: {fault.found}" for fault in validation_faults(error))

@@ -1,8 +1,8 @@
 """What the cache holds, and how it is kept within a size: whole entries go, those that were used longest ago first.
 
 An entry is what one pass made: the decoded images of a data set under one transform, its packs (the images as they are stored, for
-training), or its features by one encoder. All of it can be made again. Whoever reads the cache holds a shared lock on it (`using`), and
-pruning wants it alone: a training run never loses the images that it has open.
+training), its features by one encoder, or a file of what a text tower was asked. All of it can be made again. Whoever reads the cache
+holds a shared lock on it (`using`), and pruning wants it alone: a training run never loses the images that it has open.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ import numpy as np
 
 from gelo.models.faults import Fault, UserError
 
-PACKS, STORED = "packs", "stored"
-KINDS = ("decoded", PACKS, "embeddings")  # <cache>/<kind>/<transform, encoder or "stored">/<data set>
+PACKS, STORED, TEXT = "packs", "stored", "text"
+# <cache>/<kind>/<transform, encoder, text tower or "stored">/<data set, or a file of prompts>
+KINDS = ("decoded", PACKS, "embeddings", TEXT)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry. made_by: a fingerprint of a transform or an encoder, or `stored`; dataset: the data set's; used: seconds since 1970."""
+    """One entry. made_by: a fingerprint of a transform, an encoder or a text tower, or `stored`; dataset: the data set's, or the
+    file of prompts; used: seconds since 1970."""
 
     kind: str
     made_by: str
@@ -68,7 +70,7 @@ def whole(path: Path, rows: int | None = None) -> bool:
 def touch(cache: Path, kind: str, made_by: str, dataset: str) -> None:
     """Note that an entry is used now."""
     place = cache / kind / made_by / dataset
-    if place.is_dir():
+    if place.exists():
         os.utime(place)
 
 
@@ -138,7 +140,7 @@ def _remove(cache: Path, limit: float, since: float) -> list[Entry]:
     for entry in known:
         if total <= limit or entry.used >= since:
             break
-        shutil.rmtree(entry.path)
+        shutil.rmtree(entry.path) if entry.path.is_dir() else entry.path.unlink()
         total -= entry.bytes
         gone.append(entry)
     _tidy(cache)
@@ -156,7 +158,7 @@ def _tidy(cache: Path) -> None:
 def _found(cache: Path) -> Iterator[Entry]:
     for kind in KINDS:
         for place in (cache / kind).glob("*/*"):
-            stats = [file.stat() for file in place.rglob("*") if file.is_file()]
+            stats = [file.stat() for file in (place, *place.rglob("*")) if file.is_file()]
             if stats:
                 size, used = sum(s.st_size for s in stats), max(s.st_mtime for s in [place.stat(), *stats])
                 yield Entry(kind, place.parent.name, place.name, place, size, len(stats), used)
