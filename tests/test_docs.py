@@ -104,7 +104,7 @@ BLOCKS = {
         "gelo run SWEEP --set resources.gpus=4": "needs four GPUs; the same on CPUs: tests/e2e/test_two_ranks.py",
         "pip install 'ray[default]==": "needs an account of AWS; the cluster's own command: tests/e2e/test_clusters.py",
         "aws iam put-role-policy": "needs an account of AWS",
-        "pip install -c constraints.txt mlflow": "needs a server of PostgreSQL; done by hand with Debian's PostgreSQL 15",
+        "pip install -c constraints.txt mlflow": "tests/sweeps/test_postgres.py: all but the first line",
         "kubectl apply": "needs a cluster of Kubernetes",
     },
     "data.md": {
