@@ -26,7 +26,9 @@ KEY = r"^[\w-]{1,64}$"  # of a trial; a file is called after it
 _Point = (
     tuple[int, float | None] | tuple[int, float | None, int]
 )  # step, value (None: NaN), timestamp where it is not start + step
-_LINE = TypeAdapter(dict[Literal["results", "curves"], dict[str, list[_Point]]])
+# What is asked, as results (at whatever step they stand) or by step; and what a run had that nobody asked for.
+_Kind = Literal["results", "curves", "found"]
+_LINE = TypeAdapter(dict[_Kind, dict[str, list[_Point]]])
 
 
 class Head(BaseModel):
@@ -74,19 +76,28 @@ class RunLog:
             row.name: row for row in sorted(rows, key=lambda row: (row.step, row.timestamp))
         }  # as MLflow shows them
         new = new_rows(wanted, last.values(), rows, self.head.started, self.head.whole)
-        return self._with(new, {name for name, step in wanted if step is not None})
+        curves = {name for name, step in wanted if step is not None}
+        return self._with((row, "curves" if row.name in curves else "results") for row in new)
 
     def adopted(self, start: int, there: Iterable[Row]) -> RunLog:
         """The same numbers over what a run that this log knows nothing of has already: its rows as the first line, what they lack as the
         next. start: of that run, in ms."""
-        wanted, curves = self.wanted(), {name for name, step in self.wanted() if step is not None}
-        base = RunLog(self.head.model_copy(update={"started": start}))._with(there, curves, empty=True)
+        wanted = self.wanted()
+        curves = {name for name, step in wanted if step is not None}
+        marked: list[tuple[Row, _Kind]] = []
+        for row in there:
+            curve = row.name in curves
+            asked = wanted.get((row.name, row.step if curve else None)) == row.value
+            marked.append((row, "found" if not asked else "curves" if curve else "results"))
+        base = RunLog(self.head.model_copy(update={"started": start}))._with(marked, empty=True)
         return base.grown(wanted)
 
     def wanted(self) -> dict[tuple[str, int | None], float]:
         """The values as they stand last, by name and step; None as the step of a result. Without those that are defined no more."""
-        rows = sorted(self._rows(), key=lambda pair: pair[0].timestamp)
-        found = {(row.name, row.step if curve else None): row.value for row, curve in rows}
+        rows = sorted(
+            ((row, kind) for row, kind in self._rows() if kind != "found"), key=lambda each: each[0].timestamp
+        )
+        found = {(row.name, row.step if kind == "curves" else None): row.value for row, kind in rows}
         return {place: value for place, value in found.items() if not math.isnan(value)}
 
     @cached_property
@@ -114,21 +125,21 @@ class RunLog:
         head = hashlib.sha256(self.head.model_dump_json(include={"params", "tags", "inputs"}).encode()).hexdigest()[:8]
         return f"{count}-{rows}-{head}"
 
-    def _rows(self, since: int = 0) -> Iterable[tuple[Row, bool]]:
-        """Each row, and whether it is of a curve."""
+    def _rows(self, since: int = 0) -> Iterable[tuple[Row, _Kind]]:
         for line in self.lines[since:]:
             for kind, named in _LINE.validate_json(line).items():
                 for name, points in named.items():
                     for step, value, *at in points:
                         timestamp = at[0] if at else self.head.started + step
-                        yield Row(name, math.nan if value is None else value, timestamp, step), kind == "curves"
+                        yield Row(name, math.nan if value is None else value, timestamp, step), kind
 
-    def _with(self, rows: Iterable[Row], curves: set[str], empty: bool = False) -> RunLog:
-        line: dict[str, dict[str, list[list[float | None]]]] = {}
-        for name, value, timestamp, step in rows:
+    def _with(self, rows: Iterable[tuple[Row, _Kind]], empty: bool = False) -> RunLog:
+        """With these as a line more, where there are any, or `empty`."""
+        line: dict[_Kind, dict[str, list[list[float | None]]]] = {}
+        for (name, value, timestamp, step), kind in rows:
             point = [step, None if math.isnan(value) else value]
-            kind = line.setdefault("curves" if name in curves else "results", {})
-            kind.setdefault(name, []).append(point if timestamp == self.head.started + step else [*point, timestamp])
+            at = [] if timestamp == self.head.started + step else [timestamp]
+            line.setdefault(kind, {}).setdefault(name, []).append([*point, *at])
         if not line and not empty:
             return self
         return RunLog(self.head, (*self.lines, json.dumps(line, separators=(",", ":"), allow_nan=False).encode()))

@@ -72,7 +72,7 @@ def logged(box: Outbox, *runs: Asked) -> int:
     return sent
 
 
-@pytest.mark.parametrize("stride", [pytest.param(7), pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("stride", [pytest.param(13), pytest.param(1, marks=pytest.mark.long)])
 def test_kill_9_at_any_write_then_a_replay_gives_what_an_unharmed_run_gives(
     tmp_path: Path, empty: Path, stride: int
 ) -> None:

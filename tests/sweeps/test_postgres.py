@@ -16,16 +16,16 @@ import pytest
 import requests
 from upath import UPath
 
+from benchmarks.served import Postgres, free_port, mlflow_server, no_postgres, postgres
 from gelo.models.faults import UserError
 from gelo.sweeps.tracking.logged import Metric
 from gelo.sweeps.tracking.outbox import Outbox
 from gelo.sweeps.tracking.spool import Spool
 from gelo.sweeps.tracking.store import AwayError
 from tests.sweeps.killed import ROWS, RUNS, asked, by_experiment, metrics
-from tests.sweeps.served import Postgres, free_port, mlflow_server, postgres
 
 psycopg = pytest.importorskip("psycopg")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(no_postgres()), reason=no_postgres())]
 ROOT = Path(__file__).parents[2]
 
 

@@ -83,7 +83,10 @@ def sqlite_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def http_store(sqlite_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    from tests.sweeps.served import free_port, mlflow_server  # this file is a script too, which finds no tests
+    from benchmarks.served import (
+        free_port,
+        mlflow_server,
+    )  # this file is a script too, which has no root to find it below
 
     folder, port = tmp_path_factory.mktemp("server"), free_port()
     database = folder / "mlflow.db"

@@ -1,4 +1,4 @@
-"""Real servers on loopback for tests: MLflow's, and PostgreSQL from Debian's packages."""
+"""Real servers on loopback, for benchmarks and tests: MLflow's, and PostgreSQL from Debian's packages."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
+_INITDB = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))[-1:]
 
-POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))[-1:]
-NO_POSTGRES = "no PostgreSQL of Debian's packages in /usr/lib/postgresql, or no user postgres to run it as"
+
+def no_postgres() -> str:
+    """Why there is no PostgreSQL on this machine; "" where there is one."""
+    if not _INITDB:
+        return "no PostgreSQL of Debian's packages in /usr/lib/postgresql"
+    return "no runuser: PostgreSQL does not run as root" if os.geteuid() == 0 and not shutil.which("runuser") else ""
 
 
 def free_port() -> int:
@@ -28,7 +32,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def mlflow_server(folder: Path, command: Sequence[str], port: int, seconds: int = 300) -> Iterator[subprocess.Popen]:
+def mlflow_server(
+    folder: Path, command: Sequence[str], port: int, seconds: int = 300
+) -> Iterator[subprocess.Popen[bytes]]:
     """An MLflow server that answers at 127.0.0.1:port, in a session of its own; killed with its workers at the end."""
     quiet = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "log").open("w") as log:
@@ -39,13 +45,14 @@ def mlflow_server(folder: Path, command: Sequence[str], port: int, seconds: int 
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
                 break
             except OSError:
-                assert server.poll() is None, (folder / "log").read_text()
+                if server.poll() is not None:
+                    raise RuntimeError((folder / "log").read_text()) from None
                 time.sleep(0.2)
         else:
-            pytest.fail(f"no server within {seconds} s: {(folder / 'log').read_text()}")
+            raise RuntimeError(f"no server within {seconds} s: {(folder / 'log').read_text()}")
         yield server
     finally:
-        with suppress(ProcessLookupError):  # a test may have killed it
+        with suppress(ProcessLookupError):  # it may have been killed
             os.killpg(server.pid, signal.SIGKILL)
         server.wait()
 
@@ -54,7 +61,7 @@ class Postgres:
     """A cluster of databases in a folder of its own; `stop` as a power cut does."""
 
     def __init__(self) -> None:
-        self.bin, self.port, self.password = POSTGRES[0].parent, free_port(), secrets.token_hex(12)
+        self.bin, self.port, self.password = _INITDB[0].parent, free_port(), secrets.token_hex(12)
         self.folder = Path(tempfile.mkdtemp(prefix="gelo-postgres-"))
         (self.folder / "password").write_text(self.password)
         if os.geteuid() == 0:
@@ -68,7 +75,8 @@ class Postgres:
             command = ["runuser", "-u", "postgres", "--", "env", f"PGPASSWORD={self.password}", *command]
         environment = {**os.environ, "PGPASSWORD": self.password}
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, env=environment)
-        assert done.returncode == 0, done.stdout + done.stderr
+        if done.returncode != 0:
+            raise RuntimeError(done.stdout + done.stderr)
         return done.stdout
 
     def make(self) -> None:
@@ -94,15 +102,13 @@ class Postgres:
 
 @contextmanager
 def postgres() -> Iterator[Postgres]:
-    """Skips the test where there is none."""
-    if not POSTGRES or (os.geteuid() == 0 and shutil.which("runuser") is None):
-        pytest.skip(NO_POSTGRES)
+    """A new one, until the end of the block; where `no_postgres` says nothing."""
     made = Postgres()
     try:
         made.make()
         made.start()
         yield made
     finally:
-        with suppress(AssertionError):  # a test may have stopped it
+        with suppress(RuntimeError):  # it may have been stopped
             made.stop()
         shutil.rmtree(made.folder, ignore_errors=True)
