@@ -9,6 +9,7 @@ retired it. A sweep's trials come here through `sweeps.tracking.outbox`, which k
 from __future__ import annotations
 
 import hashlib
+import threading
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -45,6 +46,7 @@ class Tracker:
 
     def __init__(self, uri: str, experiment: str, artifacts: str | None = None) -> None:
         self.uri = resolve_uri(uri)
+        self._naming = threading.Lock()  # of two runs that name a new data set at once MLflow refuses one
         before_import()
         if self.uri.startswith(SQLITE):
             database = Path(self.uri.removeprefix(SQLITE))
@@ -140,7 +142,8 @@ class Tracker:
         from mlflow.entities import RunTag
 
         if inputs:
-            self.client_of.log_inputs(run_id, [input_of(each) for each in inputs])
+            with self._naming:
+                self.client_of.log_inputs(run_id, [input_of(each) for each in inputs])
         last = [RunTag(tag, value) for tag, value in (tags or {}).items()]
         whole = [*batches([Entry(*row) for row in rows], _METRICS_PER_BATCH - len(last))] or [[]]
         for number, batch in enumerate(whole, 1):  # of one request MLflow writes the metrics first

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -70,7 +71,7 @@ def sweep(uri: str, root: Path, name: str) -> None:
         for key in ("first", "second"):
             box.put(asked(key, list(results.values())))
         box.put(Asked("third", "a trial that failed", {"rank": 4}, "FAILED"))
-        box.send()
+        box.send(patience=60)
         assert box.away is None, box.away
     box.end("FINISHED")
 
@@ -108,6 +109,8 @@ def _child(at: int | None, *given: Any) -> int:
             for _ in range(2):
                 sweep(*given)
             code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(code)
     return os.waitpid(child, 0)[1]
