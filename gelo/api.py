@@ -162,7 +162,8 @@ class Run:
     """How a sweep ended. name, storage: as it is found again; folder: where its files lie; trials: how many it has.
 
     failures: by the key of a trial that failed, its `label`, `kind` ("user", "storage", "fault") and `error`; faults: what kept single
-    results from being there, all others being saved; report: the page.
+    results from being there, all others being saved; report: the page; unlogged: what MLflow, which was away, lacks:
+    the same call brings it.
     """
 
     name: str
@@ -172,6 +173,7 @@ class Run:
     failures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     report: Path | str = ""
+    unlogged: str = ""
 
     @property
     def complete(self) -> bool:
@@ -241,5 +243,5 @@ def run(
         outcome.keep(written.path, written.headline)
     return Run(
         spec.name, settings.storage, outcome.folder.root, len(spec.trials()), dict(outcome.failures), tuple(outcome.faults),
-        written.path / "index.html",
+        written.path / "index.html", outcome.unlogged,
     )  # fmt: skip

@@ -105,7 +105,7 @@ BLOCKS = {
         "pip install 'ray[default]==": "needs an account of AWS; the cluster's own command: tests/e2e/test_clusters.py",
         "aws iam put-role-policy": "needs an account of AWS",
         "gelo doctor my.yaml": "tests/e2e/test_submit.py, with a folder in place of S3",
-        "pip install -c constraints.txt mlflow": "needs a server of PostgreSQL; done by hand with Debian's PostgreSQL 15",
+        "pip install -c constraints.txt mlflow": "tests/sweeps/test_postgres.py: all but the first line",
         "kubectl apply": "needs a cluster of Kubernetes",
     },
     "data.md": {

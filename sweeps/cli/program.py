@@ -1,6 +1,7 @@
 """The program: a command is run, and whatever ends it becomes words and an exit code.
 
-0 success, 2 a user's mistake (no traceback), 1 a fault of gelo or of the machine, 130 Ctrl-C, 143 SIGTERM and 129 SIGHUP, after saving.
+0 success, 2 a user's mistake (no traceback), 1 a fault of gelo or of the machine, 130 Ctrl-C, 143 SIGTERM and 129 SIGHUP, after saving;
+75 a sweep whose results are whole while MLflow, which was away, lacks some: a resume brings it those.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from gelo.sweeps.stages.troubles import print_faults
 from gelo.sweeps.terminal.listing import say
 
 _FEW = 5  # trials that failed alike and are named
+UNLOGGED = 75  # the results are whole, MLflow was away: what sysexits.h calls EX_TEMPFAIL
 
 
 @app.command()
@@ -120,6 +121,8 @@ def _run(spec: Any, settings: Any) -> None:
     if outcome.faults:
         print_faults(UserError("not scored, the others are", list(outcome.faults)), errors)
         say(errors, f"after mending, go on with: {resume}")
+    if outcome.unlogged:
+        say(errors, f"not logged, all results are saved: {outcome.unlogged}; when it is back, go on with: {resume}")
     if outcome.failures:
         alike: dict[str, list[str]] = {}
         for key, failure in outcome.failures.items():
@@ -136,6 +139,8 @@ def _run(spec: Any, settings: Any) -> None:
         )
     if outcome.faults:
         sys.exit(2)
+    if outcome.unlogged:
+        sys.exit(UNLOGGED)
 
 
 def _in_short(failure: dict[str, Any]) -> str:

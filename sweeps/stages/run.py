@@ -33,7 +33,8 @@ from gelo.sweeps.state.preflight import preflight
 from gelo.sweeps.state.reads import needed_datasets
 from gelo.sweeps.state.record import recorded
 from gelo.sweeps.terminal.progress import Display, waiting
-from gelo.sweeps.tracking.tracker import Tracker
+from gelo.sweeps.tracking.outbox import Outbox
+from gelo.sweeps.tracking.spool import Spool
 from gelo.tasks.data.cache import using
 from gelo.tasks.data.catalogue import COLLECTIONS
 
@@ -51,20 +52,26 @@ def run_sweep(spec: SweepSpec, settings: Settings, display: Display, lead: Mappi
         scored = list(dict.fromkeys(name for name, _ in pairs_of(spec, Path(settings.data))))
         folder.save(spec, asdict(settings), needed_datasets(spec, Path(settings.data)), scored)
         bring_in(trials, folder)
+        spool, tell = Spool(folder.root / "tracking"), lambda text: display.say(escape(text))
+        outbox = Outbox(spool, settings.tracking, spec.name, spec.model_dump_json(indent=1), tags_of(spec), tell)
         with waiting("MLflow", display.say):
-            tracker = Tracker(settings.tracking, spec.name)
-        parent = tracker.ensure_sweep(spec.name, spec.model_dump_json(indent=1), tags_of(spec))
+            behind = outbox.open()
+        if behind:
+            display.say(f"log: {counted(behind, 'metric')} that waited written to MLflow")
+        if waits := outbox.waits():
+            tell(f"NOTE not logged: {waits}; asked again later")
         where = f"on {COLLECTIONS[spec.collection]} data, results in {folder.root}"
         display.say(f"sweep [bold]{spec.name}[/bold]: {counted(len(trials), 'trial')} {where}")
         with started(settings.address, settings.cpus, display, settings.resume(spec.name)):
             must_grant(spec.resources, settings.address, display)
             unshared(folder.storage, settings.tracking, settings.data)
-            sweep = Sweep(spec, settings, folder, display, tracker, parent, trials, lead)
+            sweep = Sweep(spec, settings, folder, display, outbox, trials, lead)
             with using(Path(settings.cache).absolute(), settings.cache_limit) as trim, gauged(folder, record):
                 outcome = sweep.run(trim)
             record.run.how = "stopped" if outcome.stopped else "ended"
         if not outcome.stopped:
-            tracker.finish(parent, "FAILED" if outcome.failures or outcome.faults else "FINISHED")
+            with waiting("MLflow to take the numbers", display.say):
+                outbox.end("FAILED" if outcome.failures or outcome.faults else "FINISHED")
     return outcome
 
 

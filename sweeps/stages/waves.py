@@ -27,7 +27,7 @@ from gelo.sweeps.stages.data import found_in, opened
 from gelo.sweeps.stages.decode import decode_images
 from gelo.sweeps.stages.embed import Subject, embed_jobs, jobs_of, pairs_of, subject_of
 from gelo.sweeps.stages.finish import finish
-from gelo.sweeps.stages.leaks import leaks_told
+from gelo.sweeps.stages.log import failed, scored
 from gelo.sweeps.stages.origin import training_of
 from gelo.sweeps.stages.outcome import Outcome, tags_of
 from gelo.sweeps.stages.pack import pack_all
@@ -39,8 +39,8 @@ from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.origins import refuse_others
 from gelo.sweeps.state.shown import shown_faults
 from gelo.sweeps.terminal.progress import Display, waiting
-from gelo.sweeps.tracking.summary import WHOLE, inputs_of, is_complete, metrics_of, not_averaged, results_of
-from gelo.sweeps.tracking.tracker import Tracker
+from gelo.sweeps.tracking.outbox import Outbox
+from gelo.sweeps.tracking.summary import not_averaged
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.stream import Work
 from gelo.tasks.ledger.trial import Trial
@@ -53,8 +53,7 @@ class Sweep:
     settings: Settings
     folder: SweepFolder
     display: Display
-    tracker: Tracker
-    parent: str
+    outbox: Outbox
     trials: Sequence[Trial]
     lead: Mapping[str, Any]
 
@@ -62,7 +61,7 @@ class Sweep:
         self.labels = Trial.labels(self.trials)
 
     def run(self, trim: Callable[[], object]) -> Outcome:
-        self.outcome = Outcome(self.folder, self.tracker, self.parent)
+        self.outcome = Outcome(self.folder, self.outbox)
         self.lost: set[Work] = set()
         self.cache = Path(self.settings.cache).absolute()
         given = {name: resolve(name).weights_path(self._given(name)) for name in self.spec.backbones}
@@ -144,8 +143,7 @@ class Sweep:
         ready = [t for t in wave if not t.tuned or self.folder.trial(t).is_trained()]
         subjects = [self._subject(trial) for trial in ready]
         self._score(subjects)
-        with waiting("MLflow to take the numbers", self.display.say):
-            self._log(subjects)
+        self._log(subjects)
         self.stop.graceful = True
 
     def _finish(self, trial: Trial) -> None:
@@ -186,35 +184,22 @@ class Sweep:
 
     def _log(self, subjects: Sequence[Subject]) -> None:
         baselines = {t.backbone: self._subject(t) for t in self.trials if t.task == "none"}
-        written = 0
+        tags = tags_of(self.spec)
         for subject in subjects:
-            trial, results = subject.trial, results_of(subject, self.pairs)
-            tags = {
-                **tags_of(self.spec),
-                "gelo.vision": subject.ref.vision,
-                "gelo.text": subject.text,
-                "gelo.leaks": leaks_told(results),
-            }
-            made = subject.folder.training() if trial.trains else {}
-            ended = made.get("ended")
-            started = None if ended is None else ended - made["train_seconds"]
-            label = self.labels[trial.key]
-            run = self.tracker.ensure_trial(self.parent, trial.key, trial.flat(), tags, name=label, started=started)
-            metrics = metrics_of(subject, baselines[trial.backbone], self.pairs)
-            written += self.tracker.log(run, metrics, WHOLE, inputs_of(subject, self.datasets, results))
-            self.tracker.finish(run, "FINISHED" if is_complete(trial, results, self.pairs) else "FAILED", ended)
+            self.outbox.put(scored(subject, baselines[subject.trial.backbone], self.pairs, self.datasets, tags))
         for line in not_averaged(subjects, self.pairs):
             self.display.say(escape(line))
-        self.display.say(f"log: {counted(written, 'metric')} of {counted(len(subjects), 'trial')} written to MLflow")
         for trial in self.trials:
-            failed = (self.folder.trial(each).failure() for each in trial.made_of)
-            failure = next((each for each in failed if each is not None), None)
+            told = (self.folder.trial(each).failure() for each in trial.made_of)
+            failure = next((each for each in told if each is not None), None)
             if failure is not None and not self.folder.trial(trial).is_trained():
                 self._failed(trial, failure)
-                run = self.tracker.ensure_trial(
-                    self.parent, trial.key, trial.flat(), tags_of(self.spec), name=self.labels[trial.key]
-                )
-                self.tracker.finish(run, "FAILED")
+                self.outbox.put(failed(trial, self.labels[trial.key], tags))
+        with waiting("MLflow to take the numbers", self.display.say):
+            written = self.outbox.send()
+        self.display.say(f"log: {counted(written, 'metric')} of {counted(len(subjects), 'trial')} written to MLflow")
+        if waits := self.outbox.waits():
+            self.display.say(escape(f"NOTE not logged: {waits}; asked again later"))
 
     def _keep(self, trial: Trial, failure: Mapping[str, Any] | None) -> None:
         """Where `status` reads it, and where the next attempt removes it."""
