@@ -23,7 +23,7 @@ from ray.tune.execution import class_cache
 from gelo.models.faults import UserError, is_full
 from gelo.sweeps.engine.gang import bundles, gang
 from gelo.sweeps.engine.watcher import StopFlag, Watcher, WhenSaved
-from gelo.sweeps.spec.sweep import Resources
+from gelo.sweeps.spec.resources import Resources
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.memory import out_of_memory
 from gelo.sweeps.terminal.progress import Stage

@@ -6,7 +6,7 @@ Every rank of a trial calls `work` with the same config; nothing but gradients a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ def work(
     world: World,
     should_stop: Callable[[], bool] = lambda: False,
     report: Callable[[dict[str, float]], None] = lambda row: None,
+    judge: Callable[[Sequence[Mapping[str, Any]], int], bool] = lambda points, steps: False,
 ) -> bool:
     """Train the trial as this rank; see `gelo.sweeps.stages.train.train`."""
     torch.set_num_threads(config["cpus"])
@@ -56,6 +57,7 @@ def work(
         sources=sources_of(trial, find, base.transform, cache),
         should_stop=should_stop,
         report=report,
+        judge=judge,
         checkpoint_minutes=config["minutes"],
         world=world,
         look=partial(eye_of, trial, base, config.get("general", ()), find, cache),

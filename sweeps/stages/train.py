@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save_file
 
@@ -62,15 +63,16 @@ def train(
     sources: Mapping[str, Source] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     report: Callable[[dict[str, float]], None] = lambda row: None,
+    judge: Callable[[Sequence[Mapping[str, Any]], int], bool] = lambda points, steps: False,
     checkpoint_minutes: float = 10,
     world: World | None = None,
     look: Callable[[int, World], Eye] | None = None,
 ) -> bool:
     """Train `trial` from its last checkpoint to the end and publish `trained/`; False when stopped on request, after saving.
 
-    sources: what its remedy's `data` names. report: see `gelo.models.training.loop.train`. world: of this process, where several train the
-    trial: each calls this with the same arguments, and rank 0 writes. look: (images that the tower trains on, world) -> what is looked at
-    while it trains; nothing where nothing is said. Raises DivergedError, UserError (data), OSError (disk).
+    sources: what its remedy's `data` names. report, judge: see `gelo.models.training.loop.train`. world: of this process, where several
+    train the trial: each calls this with the same arguments, and rank 0 writes. look: (images that the tower trains on, world) -> what is
+    looked at while it trains; nothing where nothing is said. Raises DivergedError, UserError (data), OSError (disk).
     """
     entered = time.time()
     world = replace(world or World(), device=base.device)
@@ -101,7 +103,9 @@ def train(
     keeper = Keeper(folder.checkpoints, made_from, trial.label, checkpoint_minutes)
     try:
         hooks = trial.remedy.hooks()
-        finished = loop.train(run, hooks, stream, keeper, watch=eye.watch, should_stop=should_stop, report=report)
+        finished = loop.train(
+            run, hooks, stream, keeper, watch=eye.watch, should_stop=should_stop, report=report, judge=judge
+        )
     except loop.DivergedError as error:
         raise loop.DivergedError(f"trial {trial.label}", error.faults) from None
     if not finished:

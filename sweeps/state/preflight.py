@@ -44,7 +44,7 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
             faults.append(Fault(where, "probe_trunk of a tower without one", allowed, "leave the suite out"))
     faults += [*_shared_weights(spec), *_texts(spec)]
     there: dict[str, Dataset] = {}
-    trials = spec.trials()
+    trials = spec.possible()
     trained_on = {trial.training.data for trial in trials if trial.training is not None}
     shown = shown_of(trials)
     wanted = {each.dataset for each in shown}
@@ -111,7 +111,7 @@ def _looks(
     spec: SweepSpec, settings: Settings, pairs: Sequence[tuple[str, str]], there: Mapping[str, Dataset]
 ) -> Iterator[Fault]:
     """What trials are to be looked at by and is not there, each once. there: data sets that are on this machine."""
-    trials = [trial for trial in spec.trials() if trial.training is not None]
+    trials = [trial for trial in spec.possible() if trial.training is not None]
     for name, split in dict.fromkeys(filter(None, map(named_validation, trials))):
         if name in there and split not in there[name].card.splits:
             allowed = f"one of {', '.join(each for each in there[name].card.splits if each != 'test') or '(none)'}"
@@ -145,7 +145,7 @@ def _texts(spec: SweepSpec) -> Iterator[Fault]:
     fault's matter."""
     wanted = {
         trial.backbone: f"{trial.adaptation.kind} of both towers" if trial.adaptation.both else each.kind
-        for trial in spec.trials()
+        for trial in spec.possible()
         for each in trial.remedy.members()
         if trial.adaptation.both or (each.texts and each.trains)
     }
@@ -161,7 +161,7 @@ def _texts(spec: SweepSpec) -> Iterator[Fault]:
 
 def _switches(spec: SweepSpec) -> Iterator[Fault]:
     """Fields of a training that this sweep's resources, a tower or this machine cannot do, each once."""
-    trials = [trial for trial in spec.trials() if trial.training is not None]
+    trials = [trial for trial in spec.possible() if trial.training is not None]
     for precision, why in (("bf16", "bf16 on CPUs, where it is slower"), ("tf32", "tf32 on CPUs, which have none")):
         rounded = [trial.label for trial in trials if trial.training and trial.training.precision == precision]
         if rounded and not spec.resources.gpus:
