@@ -238,6 +238,6 @@ def run(
         written = write_report(outcome.folder.storage, spec.name, settings.tracking)
         outcome.keep(written.path, written.headline)
     return Run(
-        spec.name, settings.storage, outcome.folder.root, len(spec.trials()), dict(outcome.failures), tuple(outcome.faults),
-        written.path / "index.html",
+        spec.name, settings.storage, outcome.folder.root, len(outcome.folder.spec().trials()), dict(outcome.failures),
+        tuple(outcome.faults), written.path / "index.html",
     )  # fmt: skip

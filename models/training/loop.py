@@ -41,10 +41,10 @@ def train(
     """From the last checkpoint to the end; False when stopped on request, after saving.
 
     The end is the last step, or the first look of `watch` after which a hook says that it is enough. report(row) after each epoch: epoch,
-    step, seconds (looks not counted), images_per_second, loss (the task's, mean over steps) and loss_NAME of each that a remedy adds;
-    of the last look `zero_shot` and `task`, where they are there. judge(points, steps): asked on rank 0 after each look but the first, with
-    all looks so far and the steps of the whole run; True stops the run there, unless it is at its end. Raises DivergedError, UserError, OSError (disk), and what a source or the
-    watch raises.
+    step, seconds (looks not counted), images_per_second, loss (the task's, mean over steps) and loss_NAME of each that a remedy adds; of
+    the last look `zero_shot` and `task`, where they are there. judge(points, steps): asked on rank 0 after each look but the first, with
+    all looks so far and the steps of the whole run; True stops the run there, unless it is at its end. Raises DivergedError, UserError,
+    OSError (disk), and what a source or the watch raises.
     """
     settings, world = run.settings, run.world
     with own_generators(world.device), arithmetic(settings, world.device):

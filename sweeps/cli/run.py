@@ -80,10 +80,16 @@ def resume(
     address: Address = None,
     cpus: Cpus = None,
     verify: Verify = None,
+    finish: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A trial that was cut, to train to its end: its key, the beginning of it, or its label; several times."
+        ),
+    ] = None,
 ) -> None:
     """Continue a sweep after any interruption, with its saved spec; options given here win.
 
-    Example: `gelo resume demo`
+    Example: `gelo resume demo`, `gelo resume mine --finish 3f9c0a`
     """
     given: dict[str, Any] = {
         "storage": storage, "tracking": tracking, "data": data, "cache": cache, "cache_limit": cache_limit, "address": address,
@@ -91,10 +97,10 @@ def resume(
     }  # fmt: skip
     settings_of(**given)  # what is wrong with them is told before anything is read
     folder = folder_of(storage, name)
-    _run(folder.spec(), settings_of(folder.read()["settings"], **given))
+    _run(folder.spec(), settings_of(folder.read()["settings"], **given), tuple(finish or ()))
 
 
-def _run(spec: Any, settings: Any) -> None:
+def _run(spec: Any, settings: Any, finish: tuple[str, ...] = ()) -> None:
     from gelo.sweeps.state.preflight import preflight
 
     faults = preflight(spec, settings)  # before the slow imports below
@@ -106,7 +112,7 @@ def _run(spec: Any, settings: Any) -> None:
     resume = settings.resume(spec.name)
     RESUME["hint"] = f"; go on with: {resume}"
     display = Display(console)
-    outcome = run_sweep(spec, settings, display)
+    outcome = run_sweep(spec, settings, display, finish)
     if outcome.stopped:
         say(errors, f"stopped; the running trials saved a checkpoint. Go on with: {resume}")
         sys.exit(128 + outcome.stopped)

@@ -17,8 +17,8 @@ _ONE_SEED = "search with one, and give what it found a sweep with several seeds"
 
 
 class Scheduler(BaseModel):
-    """What ends a trial before its end; `scheduler: asha` or `scheduler: {asha: {grace: 2}}`. Trials of one backbone, task, training set and
-    number of looks are compared with each other, at each look of their `watch`, on validation images.
+    """What ends a trial before its end; `scheduler: asha` or `scheduler: {asha: {grace: 2}}`. Trials of one backbone, task, training set
+    and number of looks are compared with each other, at each look of their `watch`, on validation images.
 
     kind: `asha` ends a trial whose metric is not among the best 1 / reduction of those that came so far, at the looks grace, grace x
     reduction, grace x reduction^2 ... (asynchronous successive halving, arXiv 1810.05934: Tune's AsyncHyperBandScheduler, one bracket);

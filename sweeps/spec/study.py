@@ -25,8 +25,8 @@ _ONE = "give each alternative a block of its own, or let the search choose: {cho
 
 @dataclass(frozen=True)
 class Study:
-    """where: of the block in the sweep's file. block: its plain data. make(where, task, block, backbone) -> the trials it means, and what is
-    wrong with it. seed: of its draws. samples: choices in all, of which `startup` are drawn at random."""
+    """where: of the block in the sweep's file. block: its plain data. make(where, task, block, backbone) -> the trials it means, and what
+    is wrong with it. seed: of its draws. samples: choices in all, of which `startup` are drawn at random."""
 
     where: str
     task: str
@@ -90,6 +90,10 @@ class Study:
         """Choices in which every option comes up, and both bounds."""
         number = max((len(each.options) or 2 for each in self.space.values()), default=0)
         return [{path: _corner(each, turn) for path, each in self.space.items()} for turn in range(number)]
+
+    def stand_ins(self) -> list[Trial]:
+        """Trials in which every option comes up: what a check of all that may be suggested looks at."""
+        return [trial for values in self.corners() if (trial := self.trial(values)) is not None]
 
     def first(self) -> list[Values]:
         """The choices that are drawn at random: a function of the sweep's file alone."""

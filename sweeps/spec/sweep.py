@@ -47,9 +47,9 @@ class SweepSpec(BaseModel):
     where nothing else is said; empty in sweeps that were saved before there was such a key. folders: those that remedies' settings name,
     each by the data set that it is prepared as: filled in when the file is read.
 
-    search: how distributions become trials: `random` draws them `samples` times; `optuna` makes each block of `tasks` that has one, with each
-    backbone, a study of `samples` trials, in rounds of `per_round`: the first is drawn at random, each later one suggested by Optuna's TPE
-    from what all rounds before it measured, by one or two `objectives`: `gain` (the task's validation metric since step 0) and `kept`
+    search: how distributions become trials: `random` draws them `samples` times; `optuna` makes each block of `tasks` that has one, with
+    each backbone, a study of `samples` trials, in rounds of `per_round`: the first is drawn at random, each later one suggested by Optuna's
+    TPE from what all rounds before it measured, by one or two `objectives`: `gain` (the task's validation metric since step 0) and `kept`
     (zero-shot accuracy on the general sets' validation images, of what there was at step 0), both at the trial's last look; with two, what
     is sought is their Pareto front. A round waits for the one before it to end, so that the same sweep ends on the same trials however
     often it was interrupted. suggested: by study, what has been suggested so far: filled in by the run. scheduler: below.
@@ -88,8 +88,8 @@ class SweepSpec(BaseModel):
     def possible(self) -> list[Trial]:
         """`trials`, and such as stand for all that a search may still suggest: for whoever checks a sweep before it runs."""
         trials, studies = self._expanded()
-        corners = [trial for study in studies for values in study.corners() if (trial := study.trial(values))]
-        both = [*trials, *(each for trial in corners for each in (*trial.made_of, trial))]
+        stand_ins = [trial for study in studies for trial in study.stand_ins()]
+        both = [*trials, *(each for trial in stand_ins for each in (*trial.made_of, trial))]
         return list({trial.key: trial for trial in both}.values())
 
     def _expanded(self) -> tuple[list[Trial], list[Study]]:
@@ -180,9 +180,9 @@ def parse_spec(raw: object, source: str) -> SweepSpec:
     imported_trials(brought, backbones, "miniature", expansion.faults)
     faults += expansion.faults
     if spec is not None:
-        corners = [trial for study in expansion.studies for v in study.corners() if (trial := study.trial(v))]
+        stand_ins = [trial for study in expansion.studies for trial in study.stand_ins()]
         given = "objectives" in body and tuple(spec.objectives)
-        faults += search_faults(spec.search, spec.objectives, spec.scheduler, spec.seeds, trials, corners)
+        faults += search_faults(spec.search, spec.objectives, spec.scheduler, spec.seeds, trials, stand_ins)
         if spec.search != "optuna" and given:
             found = f"{', '.join(given)} with search: {spec.search}"
             faults.append(Fault("objectives", found, "search: optuna", "or leave it out"))

@@ -7,10 +7,12 @@ pass, many encoders), score, log (MLflow).
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+
+from rich.markup import escape
 
 from gelo.models.durable import is_local
 from gelo.models.faults import Fault, UserError
@@ -21,7 +23,9 @@ from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import pairs_of
 from gelo.sweeps.stages.outcome import Outcome, tags_of
+from gelo.sweeps.stages.suggest import known
 from gelo.sweeps.stages.waves import Sweep
+from gelo.sweeps.state.cuts import finish as let_go_on
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.preflight import preflight
 from gelo.sweeps.state.reads import needed_datasets
@@ -29,19 +33,24 @@ from gelo.sweeps.terminal.progress import Display, waiting
 from gelo.sweeps.tracking.tracker import Tracker
 from gelo.tasks.data.cache import using
 from gelo.tasks.data.catalogue import COLLECTIONS
+from gelo.tasks.ledger.trial import Trial
 
 
-def run_sweep(spec: SweepSpec, settings: Settings, display: Display) -> Outcome:
-    """Run or continue. Raises UserError (every fault of the check in one), KeyboardInterrupt outside training."""
+def run_sweep(spec: SweepSpec, settings: Settings, display: Display, finish: Sequence[str] = ()) -> Outcome:
+    """Run or continue. finish: cut trials that are to go on (`state.cuts.finish`). Raises UserError (every fault of the check in one),
+    KeyboardInterrupt outside training."""
     faults = preflight(spec, settings)
     if faults:
         raise UserError(f"sweep {spec.name}", faults)
     folder = SweepFolder(settings.place(), spec.name)
+    spec = known(spec, folder)
     trials = spec.trials()
     with _only_one(folder):
         scored = list(dict.fromkeys(name for name, _ in pairs_of(spec, Path(settings.data))))
         folder.save(spec, asdict(settings), needed_datasets(spec, Path(settings.data)), scored)
         bring_in(trials, folder)
+        for label in let_go_on(finish, trials, Trial.labels(trials), folder):
+            display.say(f"to be finished: {escape(label)}")
         with waiting("MLflow", display.say):
             tracker = Tracker(settings.tracking, spec.name)
         parent = tracker.ensure_sweep(spec.name, spec.model_dump_json(indent=1), tags_of(spec))
@@ -53,6 +62,8 @@ def run_sweep(spec: SweepSpec, settings: Settings, display: Display) -> Outcome:
             sweep = Sweep(spec, settings, folder, display, tracker, parent, trials)
             with using(Path(settings.cache).absolute(), settings.cache_limit) as trim:
                 outcome = sweep.run(trim)
+        if sweep.spec is not spec:  # a search made it grow
+            tracker.ensure_sweep(spec.name, sweep.spec.model_dump_json(indent=1), tags_of(spec))
         if not outcome.stopped:
             tracker.finish(parent, "FAILED" if outcome.failures or outcome.faults else "FINISHED")
     return outcome

@@ -16,6 +16,7 @@ from gelo.models.backbones.check import faults_for, notes_for, vision_alone
 from gelo.models.backbones.registry import Backbone, resolve, vision_layers
 from gelo.models.durable import is_done
 from gelo.models.faults import Fault, UserError
+from gelo.sweeps.spec.search import wanted_of
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.shown import refused, shown_of
 from gelo.sweeps.spec.sweep import SweepSpec
@@ -30,7 +31,7 @@ from gelo.sweeps.state.shown import shown_faults
 from gelo.tasks.data.catalogue import ENTRIES, entry_of, locate
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.ledger.trial import Trial
-from gelo.tasks.ledger.watched import CHOSEN, general_sets, named_validation
+from gelo.tasks.ledger.watched import CHOSEN, general_sets, named_validation, unvalidated
 
 
 def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
@@ -123,9 +124,15 @@ def _looks(
         for name in general_sets(pairs)
         if (set(CHOSEN) & set(there[name].card.splits) if name in there else "probe" in entry_of(name, data).protocols)
     ]
-    if deciding is not None and not seen:
-        found = f"no zero-shot set with validation images, which {deciding.label} decides by"
+    wanted = wanted_of(spec.search, spec.objectives, spec.scheduler)
+    who = deciding.label if deciding is not None else "the search" if "kept" in spec.objectives else "the scheduler"
+    if (deciding is not None or "kept" in wanted) and not seen:
+        found = f"no zero-shot set with validation images, which {who} decides by"
         yield Fault("evaluate", found, f"zero_shot, and a set with one of the splits {', '.join(CHOSEN)}")
+    if "gain" in wanted:
+        searched = [trial for study in spec.studies() for trial in study.stand_ins()]
+        for told in unvalidated(trials if spec.scheduler.acts else searched, there):
+            yield Fault("watch.validation", told, "validation images, which the search decides by")
 
 
 def weights_told(spec: SweepSpec) -> list[str]:

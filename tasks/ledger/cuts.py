@@ -46,7 +46,9 @@ def read_cut(root: UPath) -> Cut | None:
         return Cut.model_validate_json(content)
     except ValidationError as error:
         found = f"not whole ({error.errors()[0]['msg']})"
-        raise UserError("cut trial", Fault(str(path), found, "what gelo wrote", "delete it: the trial goes on")) from None
+        raise UserError(
+            "cut trial", Fault(str(path), found, "what gelo wrote", "delete it: the trial goes on")
+        ) from None
 
 
 def held(root: UPath) -> Cut | None:
