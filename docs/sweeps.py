@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from gelo.sweeps.spec.kinds import ADAPTATIONS, HEADS, REMEDIES
 from gelo.sweeps.spec.resources import Resources
+from gelo.sweeps.spec.search import Scheduler
 from gelo.sweeps.spec.sweep import SweepSpec, load_spec, presets
 from gelo.tasks.ledger.trial import Looks, Training
 from gelo.tasks.training import TASKS

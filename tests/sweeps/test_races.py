@@ -87,7 +87,7 @@ def rays(asked: Scheduler) -> Any:
     named: dict[str, Any] = {"time_attr": "look", "metric": "gain", "mode": "max", "grace_period": asked.grace}
     if asked.kind == "asha":
         return AsyncHyperBandScheduler(max_t=POINTS, reduction_factor=asked.reduction, **named)
-    return MedianStoppingRule(min_time_slice=10**9, **named)
+    return MedianStoppingRule(min_time_slice=float("inf"), **named)
 
 
 def save(folder: SweepFolder, key: str, points: list[dict[str, Any]]) -> None:
@@ -166,7 +166,7 @@ def test_trials_of_another_task_or_backbone_are_another_race(tmp_path: Path) -> 
     assert not any(told)
     for trial in trained:
         if trial not in firsts.values():
-            first = list(firsts.values())[0]
+            first = next(iter(firsts.values()))
             alike = (trial.backbone, trial.task) == (first.backbone, first.task)
             assert races.told(trial.key, bad, STEPS) == alike
 
@@ -183,7 +183,7 @@ def test_a_cut_trial_is_finished_by_its_key_its_beginning_or_its_label(tmp_path:
     assert len(cut) > 3 and TRIALS[0] not in cut
     with pytest.raises(UserError) as refused:
         finish([TRIALS[0].key, "zzz", ""], SPEC.trials(), labels, folder)
-    assert [fault.found for fault in refused.value.faults][0] == f"{labels[TRIALS[0].key]} was not cut"
+    assert refused.value.faults[0].found == f"{labels[TRIALS[0].key]} was not cut"
     assert len(refused.value.faults) == 3
     assert all(cut_of(trial, folder) is not None for trial in cut), "one was let go on beside a fault"
     told = finish([cut[0].key[:8], labels[cut[1].key]], SPEC.trials(), labels, folder)

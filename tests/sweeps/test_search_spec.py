@@ -43,22 +43,32 @@ def test_all_that_is_wrong_with_a_search_is_told_at_once() -> None:
     assert found["tasks.morphs.watch.points"].expected == "at least 1"
 
 
+def morphs(**settings: Any) -> dict[str, Any]:
+    return {"tasks": {"morphs": settings}}
+
+
+_POINTS, _TWO = "tasks.morphs.watch.points", morphs(epochs={"choice": [1, 2]})
+
+
 @pytest.mark.parametrize(
     ("changes", "where", "said"),
     [
-        ({"tasks": {"morphs": {"epochs": 2}}}, "search", "no distribution in any block"), ({"search": "grid", "tasks": {"morphs": {}},
-        "objectives": ["kept"]}, "objectives", "with search: grid"), ({"objectives": ["gain", "gain"]}, "objectives", "gain, gain"),
-        ({"objectives": ["gian"]}, "objectives.0", "gian"), ({"samples": 3, "tasks": {"morphs": {"epochs": {"choice": [1, 2]}}}}, "samples
-        (tasks.morphs mini-s)", "2 configurations"), ({"tasks": {"morphs": {**OPEN, "remedy": "budget"}}}, "tasks.morphs.remedy", "budget
-        with search: optuna"), ({"scheduler": "ahsa"}, "scheduler.kind", "ahsa"), ({"scheduler": {"asha": {"grce": 1}}}, "scheduler.grce",
-        "1"), ({"scheduler": {"asha": {"grace": 5}}}, "tasks.morphs.watch.points", "grace of 5"), ({"scheduler": "median", "search": "grid",
-        "tasks": {"morphs": {"watch": {"points": 0}}}}, "tasks.morphs.watch.points", "0 with scheduler: median"), ({"tasks": {"morphs":
-        {"epochs": {"choice": [1, {"uniform": [1, 2]}]}}}}, "tasks.morphs.epochs", "within the options"), ({"tasks": {"morphs":
-        {"lr_backbone": {"loguniform": [0, 1]}}}}, "tasks.morphs.lr_backbone", "loguniform"), ({"tasks": {"morphs": {**OPEN, "epochs":
-        {"choice": [1, 0]}}}}, "tasks.morphs.epochs", "0"), ({"suggested": {"tasks.faces mini-s": []}}, "suggested.tasks.faces mini-s",
-        "unknown study"),
+        (morphs(epochs=2), "search", "no distribution in any block"),
+        ({"search": "grid", **morphs(), "objectives": ["kept"]}, "objectives", "with search: grid"),
+        ({"objectives": ["gain", "gain"]}, "objectives", "gain, gain"),
+        ({"objectives": ["gian"]}, "objectives.0", "gian"),
+        ({"samples": 3, **_TWO}, "samples (tasks.morphs mini-s)", "2 configurations"),
+        (morphs(**OPEN, remedy="budget"), "tasks.morphs.remedy", "budget with search: optuna"),
+        ({"scheduler": "ahsa"}, "scheduler.kind", "ahsa"),
+        ({"scheduler": {"asha": {"grce": 1}}}, "scheduler.grce", "1"),
+        ({"scheduler": {"asha": {"grace": 5}}}, _POINTS, "grace of 5"),
+        ({"scheduler": "median", "search": "grid", **morphs(watch={"points": 0})}, _POINTS, "0 with scheduler: median"),
+        (morphs(epochs={"choice": [1, {"uniform": [1, 2]}]}), "tasks.morphs.epochs", "within the options"),
+        (morphs(lr_backbone={"loguniform": [0, 1]}), "tasks.morphs.lr_backbone", "loguniform"),
+        (morphs(**OPEN, epochs={"choice": [1, 0]}), "tasks.morphs.epochs", "0"),
+        ({"suggested": {"tasks.faces mini-s": []}}, "suggested.tasks.faces mini-s", "unknown study"),
     ],
-)  # fmt: skip
+)
 def test_what_means_nothing_is_refused(changes: dict[str, Any], where: str, said: str) -> None:
     found = refused(**changes)
     assert said in found[where].found, found
@@ -106,7 +116,9 @@ def test_a_distribution_may_stand_for_any_value_and_every_configuration_is_one_t
 
 
 def test_a_finite_space_is_taken_whole_without_a_repeat() -> None:
-    asked = spec(tasks={"morphs": {"epochs": {"choice": [1, 2, 3]}, "batch": {"choice": [16, 32]}}}, samples=6, per_round=6)
+    asked = spec(
+        tasks={"morphs": {"epochs": {"choice": [1, 2, 3]}, "batch": {"choice": [16, 32]}}}, samples=6, per_round=6
+    )
     (study,) = asked.studies()
     assert len({json.dumps(values, sort_keys=True) for values in study.first()}) == study.size == 6
 
