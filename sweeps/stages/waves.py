@@ -93,18 +93,17 @@ class Sweep:
 
     def _suggested(self) -> list[Trial]:
         """What a search tries next, in the ledger before any of it starts; [] where it is at its end."""
-        spec = next_round(self.spec, self.folder)
-        if spec is None:
-            return []
-        before = set(self.labels)
-        saved = self.folder.read()
-        self.folder.save(spec, saved["settings"], saved["datasets"], saved["evaluated"])
-        self.spec, self.trials = spec, spec.trials()
-        self.labels = Trial.labels(self.trials)
-        new = [trial for trial in self.trials if trial.key not in before]
-        self.display.say(f"search: {counted(len(new), 'trial')} suggested, {len(self.trials):,} in all")
-        pack_all(new, self.folder, self.datasets, self.cache, self.display)
-        return new
+        while (spec := next_round(self.spec, self.folder)) is not None:
+            before, saved = set(self.labels), self.folder.read()
+            self.folder.save(spec, saved["settings"], saved["datasets"], saved["evaluated"])
+            self.spec, self.trials = spec, spec.trials()
+            self.labels = Trial.labels(self.trials)
+            new = [trial for trial in self.trials if trial.key not in before]
+            self.display.say(f"search: {counted(len(new), 'trial')} suggested, {len(self.trials):,} in all")
+            if new:  # else all are sources of others, trained before
+                pack_all(new, self.folder, self.datasets, self.cache, self.display)
+                return new
+        return []
 
     def _notes(self, notes: Iterable[str]) -> None:
         for note in notes:

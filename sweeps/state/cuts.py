@@ -63,8 +63,8 @@ def finish(asked: Iterable[str], trials: Sequence[Trial], labels: Mapping[str, s
         elif len(fitting) > 1:
             named = ", ".join(f"{t.key} ({labels[t.key]})" for t in fitting[:_NAMED])
             faults.append(Fault("--finish", f"{word!r} begins the keys of {counted(len(fitting), 'trial')}", named))
-        elif not (own := [each for each in fitting[0].made_of if read_cut(folder.trial(each).root) is not None]):
-            faults.append(Fault("--finish", f"{labels[fitting[0].key]} was not cut", "a trial whose state is cut"))
+        elif not (own := [each for each in fitting[0].made_of if _waits(folder.trial(each))]):
+            faults.append(Fault("--finish", f"{labels[fitting[0].key]} is not cut", "a trial whose state is cut"))
         else:
             chosen |= {each.key: each for each in own}
     if faults:
@@ -74,3 +74,7 @@ def finish(asked: Iterable[str], trials: Sequence[Trial], labels: Mapping[str, s
         if cut is not None and not cut.go_on:
             set_cut(folder.trial(trial), cut.model_copy(update={"go_on": True}))
     return [labels.get(key, trial.label) for key, trial in chosen.items()]
+
+
+def _waits(folder: TrialFolder) -> bool:
+    return not folder.is_trained() and read_cut(folder.root) is not None

@@ -183,7 +183,7 @@ def test_a_cut_trial_is_finished_by_its_key_its_beginning_or_its_label(tmp_path:
     assert len(cut) > 3 and TRIALS[0] not in cut
     with pytest.raises(UserError) as refused:
         finish([TRIALS[0].key, "zzz", ""], SPEC.trials(), labels, folder)
-    assert refused.value.faults[0].found == f"{labels[TRIALS[0].key]} was not cut"
+    assert refused.value.faults[0].found == f"{labels[TRIALS[0].key]} is not cut"
     assert len(refused.value.faults) == 3
     assert all(cut_of(trial, folder) is not None for trial in cut), "one was let go on beside a fault"
     told = finish([cut[0].key[:8], labels[cut[1].key]], SPEC.trials(), labels, folder)

@@ -14,7 +14,11 @@ from gelo.models.faults import Fault, UserError
 from gelo.sweeps.spec.search import Scheduler
 from gelo.sweeps.spec.sweep import SweepSpec, parse_spec
 from gelo.sweeps.stages.suggest import known
+from gelo.sweeps.state.cuts import set_cut
 from gelo.sweeps.state.folder import SweepFolder
+from gelo.sweeps.state.searching import searching, told
+from gelo.sweeps.state.status import standing
+from gelo.tasks.ledger.cuts import Cut
 
 OPEN = {"lr_backbone": {"loguniform": [1e-6, 1e-3]}}
 BASE: dict[str, Any] = {"name": "mine", "backbones": ["mini-s"], "tasks": {"morphs": OPEN}, "search": "optuna"}
@@ -151,3 +155,31 @@ def test_what_was_suggested_is_read_from_the_saved_sweep_and_makes_the_same_tria
 def test_a_suggestion_that_the_block_cannot_have_is_refused() -> None:
     found = refused(suggested={"tasks.morphs mini-s": [{"lr_head": 1e-3}]})
     assert "cannot have" in found["suggested.tasks.morphs mini-s"].found
+
+
+def test_the_plan_says_how_many_are_planned_and_what_is_not_known() -> None:
+    asked = spec(samples=12, per_round=5, scheduler="asha")
+    found = searching(asked)
+    assert found["studies"] == [{"name": "tasks.morphs mini-s", "samples": 12, "known": 5}]
+    assert (found["unknown"], found["scheduler"]) == (7, "asha")
+    first, second = told(found)
+    assert "1 study of 12 configurations in all, 5 of them known" in first and "asha may cut" in second
+    grown = asked.model_copy(update={"suggested": {"tasks.morphs mini-s": ({"lr_backbone": 1e-5},)}})
+    assert searching(grown)["studies"][0]["known"] == 6
+    assert told(searching(parse_spec({**BASE, "search": "grid", "tasks": {"morphs": {}}}, "mine.yaml"))) == []
+
+
+def test_status_tells_a_cut_trial_from_one_that_waits(tmp_path: Path) -> None:
+    folder, asked = SweepFolder(UPath(tmp_path), "mine"), spec(samples=2)
+    folder.save(asked, {"storage": str(tmp_path), "data": str(tmp_path / "data")}, ["morphs"])
+    one, other = (trial for trial in asked.trials() if trial.trains)
+    cut = Cut(by="asha", metric="gain", look=2, step=120, steps=400)
+    set_cut(folder.trial(one), cut)
+    rows = {row["key"]: row for row in standing(folder)}
+    assert (rows[one.key]["state"], rows[one.key]["note"]) == (
+        "cut",
+        "cut at step 120 of 400 (asha, by gain at look 2)",
+    )
+    assert rows[other.key]["state"] == "waiting"
+    set_cut(folder.trial(one), cut.model_copy(update={"go_on": True}))
+    assert {row["key"]: row["state"] for row in standing(folder)}[one.key] == "waiting"
