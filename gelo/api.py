@@ -160,8 +160,9 @@ def results(*sweeps: str, storage: str | Path = "out") -> pd.DataFrame:
 class Run:
     """How a sweep ended. name, storage: as it is found again; folder: where its files lie; trials: how many it has.
 
-    failures: by the key of a trial that failed, its `label`, `kind` ("user", "storage", "fault") and `error`; faults: what kept single
-    results from being there, all others being saved; report: the page.
+    failures: by the key of a trial that failed, its `label`, `kind` ("user", "storage", "fault") and `error`; cut: by the key of a trial
+    that a scheduler ended, where (docs/searches.md); faults: what kept single results from being there, all others being saved; report: the
+    page.
     """
 
     name: str
@@ -171,11 +172,12 @@ class Run:
     failures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     report: Path | str = ""
+    cut: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
         """Whether every trial and every result is there."""
-        return not self.failures and not self.faults
+        return not self.failures and not self.faults and not self.cut
 
     def results(self) -> pd.DataFrame:
         """See `gelo.results`."""
@@ -239,5 +241,5 @@ def run(
         outcome.keep(written.path, written.headline)
     return Run(
         spec.name, settings.storage, outcome.folder.root, len(outcome.folder.spec().trials()), dict(outcome.failures),
-        tuple(outcome.faults), written.path / "index.html",
+        tuple(outcome.faults), written.path / "index.html", dict(outcome.cut),
     )  # fmt: skip

@@ -21,13 +21,15 @@ from gelo.tasks.data.catalogue import COLLECTIONS
 
 @dataclass
 class Outcome:
-    """How a run ended. failures: trial key -> failure, with its `label`; faults: what kept results from being there, all others being
-    saved; stopped: the number of the signal on which it ended, after saving; tracker, parent: where the sweep is tracked, and its run."""
+    """How a run ended. failures: trial key -> failure, with its `label`; cut: trial key -> where a scheduler ended it; faults: what kept
+    results from being there, all others being saved; stopped: the number of the signal on which it ended, after saving; tracker, parent:
+    where the sweep is tracked, and its run."""
 
     folder: SweepFolder
     tracker: Tracker
     parent: str
     failures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cut: dict[str, str] = field(default_factory=dict)
     faults: dict[Fault, None] = field(default_factory=dict)
     stopped: int = 0
 

@@ -152,6 +152,7 @@ class Sweep:
             self._log(subjects)
             for trial in wave:
                 if (cut := cut_of(trial, self.folder)) is not None:
+                    self.outcome.cut[trial.key] = cut.told
                     self._ended(trial, "KILLED", cut.told)
         self.stop.graceful = True
 

@@ -44,7 +44,8 @@ def test_no_number_is_of_a_cut_trial_and_the_others_stay(tmp_path: Path) -> None
         assert general.average.isna()[key] and general.gelo.isna()[key]
         others = [trial for trial in general.gelo.index if trial != key]
         assert general.gelo[others].equals(whole.general[suite].gelo[others])
-        assert "cut" in general.why[key]
+        if len(general.scores.columns):
+            assert general.why[key].startswith("the trial cut; ")
     values, before = headline(cut), headline(whole)
     assert (values["trials/cut"], values["trials/complete"]) == (1, before["trials/complete"] - 1)
     assert "trials/cut" not in before
