@@ -18,9 +18,9 @@ def told_of(spec: SweepSpec, folder: SweepFolder, labels: Mapping[str, str]) -> 
     for study in spec.studies():
         points = tried(study, spec, folder)
         best = front(study, points, spec.objectives)
-        cut = sum(point.cut for point in points)
+        ended = sum(point.cut for point in points)
         whole = sum(point.measured(spec.objectives) is not None for point in points)
-        counts = f"{counted(len(points), 'configuration')}, {whole:,} measured, {cut:,} cut"
+        counts = f"{counted(len(points), 'configuration')}, {whole:,} measured, {ended:,} cut"
         sought = (
             f"the best by {spec.objectives[0]}" if len(spec.objectives) == 1 else "the Pareto front of gain and kept"
         )

@@ -39,7 +39,7 @@ from gelo.sweeps.state.origins import refuse_others
 from gelo.sweeps.state.shown import shown_faults
 from gelo.sweeps.terminal.progress import Display, waiting
 from gelo.sweeps.tracking.summary import WHOLE, inputs_of, is_complete, metrics_of, not_averaged, results_of
-from gelo.sweeps.tracking.tracker import Tracker
+from gelo.sweeps.tracking.tracker import Status, Tracker
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.stream import Work
 from gelo.tasks.ledger.trial import Trial
@@ -210,7 +210,7 @@ class Sweep:
                 self._failed(trial, failure)
                 self._ended(trial, "FAILED", failure["kind"])
 
-    def _ended(self, trial: Trial, status: str, state: str) -> None:
+    def _ended(self, trial: Trial, status: Status, state: str) -> None:
         """A run in MLflow for a trial without results."""
         tags = {**tags_of(self.spec), "gelo.state": state}
         run = self.tracker.ensure_trial(self.parent, trial.key, trial.flat(), tags, name=self.labels[trial.key])

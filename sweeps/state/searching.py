@@ -11,7 +11,7 @@ from gelo.sweeps.spec.sweep import SweepSpec
 def searching(spec: SweepSpec) -> dict[str, Any]:
     """As JSON takes it. studies: of Optuna, each with its `samples` and how many of them are `known` by now; unknown: how many
     configurations are still to be suggested, over all studies; scheduler: what may cut trials, "none" where nothing may."""
-    studies = [
+    studies: list[dict[str, Any]] = [
         {
             "name": study.name,
             "samples": study.samples,
