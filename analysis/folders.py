@@ -12,6 +12,8 @@ from gelo.analysis.memory import predicted
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.remedies import Remedy, RemedySpec
 from gelo.models.untrusted import parse_json, read_model
+from gelo.tasks.ledger.cuts import held
+from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.metricnames import parse_metric
 from gelo.tasks.protocols import direction, suites
 from gelo.tasks.results import Result
@@ -72,7 +74,26 @@ def read_trial(folder: UPath, faults: list[Fault], resources: Mapping[str, Any])
         "history": [row for row in training.get("history") or [] if isinstance(row, dict)],
         "error": None if failure is None else _in_short(str(failure.get("error", ""))),
         "error_kind": None if failure is None else str(failure.get("kind", "")),
+        "cut": "" if (folder / "trained" / "training.json").is_file() else _cut(folder, described, faults),
     }
+
+
+def _cut(folder: UPath, described: Mapping[str, Any], faults: list[Fault]) -> str:
+    """Why a trial that is not trained was ended early, or one that it is made of."""
+    try:
+        trial = Trial.model_validate({name: value for name, value in described.items() if name in Trial.model_fields})
+        made_of = {each.key for each in trial.made_of}
+    except ValidationError:  # of a gelo that knew other kinds
+        made_of = set()
+    for key in sorted({*made_of, folder.name}):
+        try:
+            cut = held(folder.parent / key)
+        except UserError as error:
+            faults.extend(error.faults)
+            continue
+        if cut is not None and not (folder.parent / key / "trained" / "training.json").is_file():
+            return cut.told
+    return ""
 
 
 def read_metrics(folder: UPath, key: str, faults: list[Fault]) -> list[dict[str, Any]]:

@@ -161,9 +161,9 @@ def results(*sweeps: str, storage: str | Path | None = None) -> pd.DataFrame:
 class Run:
     """How a sweep ended. name, storage: as it is found again; folder: where its files lie; trials: how many it has.
 
-    failures: by the key of a trial that failed, its `label`, `kind` ("user", "storage", "fault") and `error`; faults: what kept single
-    results from being there, all others being saved; report: the page; unlogged: what MLflow, which was away, lacks:
-    the same call brings it.
+    failures: by the key of a trial that failed, its `label`, `kind` ("user", "storage", "fault") and `error`; cut: by the key of a trial
+    that a scheduler ended, where (docs/searches.md); faults: what kept single results from being there, all others being saved; report: the
+    page; unlogged: what MLflow, which was away, lacks: the same call brings it.
     """
 
     name: str
@@ -174,11 +174,12 @@ class Run:
     faults: tuple[Fault, ...] = ()
     report: Path | str = ""
     unlogged: str = ""
+    cut: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
         """Whether every trial and every result is there."""
-        return not self.failures and not self.faults
+        return not self.failures and not self.faults and not self.cut
 
     def results(self) -> pd.DataFrame:
         """See `gelo.results`."""
@@ -242,6 +243,6 @@ def run(
         written = write_report(outcome.folder.storage, spec.name, settings.tracking)
         outcome.keep(written.path, written.headline)
     return Run(
-        spec.name, settings.storage, outcome.folder.root, len(spec.trials()), dict(outcome.failures), tuple(outcome.faults),
-        written.path / "index.html", outcome.unlogged,
+        spec.name, settings.storage, outcome.folder.root, len(outcome.folder.spec().trials()), dict(outcome.failures),
+        tuple(outcome.faults), written.path / "index.html", outcome.unlogged, dict(outcome.cut),
     )  # fmt: skip

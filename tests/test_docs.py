@@ -125,6 +125,7 @@ BLOCKS = {
         "tests/e2e/test_paper.py",
     ),
     "real-weights.md": {"mkdir -p weights": "tests/e2e/test_real_weights.py"},
+    "searches.md": {"gelo resume mine --finish": "tests/e2e/test_search.py"},
     "your-own-data.md": {
         "gelo prepare mine --from photos --reader folder\n": "tests/e2e/test_docs_data.py",
         "gelo prepare mine --from photos --reader folder --dry-run": "tests/e2e/test_docs_data.py",

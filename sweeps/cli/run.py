@@ -81,10 +81,16 @@ def resume(
     address: Address = None,
     cpus: Cpus = None,
     verify: Verify = None,
+    finish: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A trial that was cut, to train to its end: its key, the beginning of it, or its label; several times."
+        ),
+    ] = None,
 ) -> None:
     """Continue a sweep after any interruption, with its saved spec; options given here win.
 
-    Example: `gelo resume demo`
+    Example: `gelo resume demo`, `gelo resume mine --finish 3f9c0a`
     """
     given: dict[str, Any] = {
         "storage": storage, "tracking": tracking, "data": data, "cache": cache, "cache_limit": cache_limit, "address": address,
@@ -94,10 +100,10 @@ def resume(
     from gelo.sweeps.spec.sweep import SweepSpec
 
     document = folder_of(storage, name).read()
-    _run(SweepSpec.model_validate(document["spec"]), settings_of(document["settings"], **given))
+    _run(SweepSpec.model_validate(document["spec"]), settings_of(document["settings"], **given), tuple(finish or ()))
 
 
-def _run(spec: Any, settings: Any) -> None:
+def _run(spec: Any, settings: Any, finish: tuple[str, ...] = ()) -> None:
     from gelo.sweeps.state.preflight import preflight
 
     faults = preflight(spec, settings)  # before the slow imports below
@@ -110,7 +116,7 @@ def _run(spec: Any, settings: Any) -> None:
     RESUME["hint"] = f"; go on with: {resume}"
     display = Display(console)
     with led(spec.name, settings, display) as lead:
-        outcome = run_sweep(spec, settings, display, lead)
+        outcome = run_sweep(spec, settings, display, lead, finish)
         if not outcome.stopped:
             written = write(outcome.folder, settings.tracking)
             with waiting("MLflow to take the report", lambda text: say(errors, text)):

@@ -22,7 +22,7 @@ from gelo.models.durable import is_local
 from gelo.models.faults import Fault, UserError
 from gelo.models.words import counted
 from gelo.sweeps.engine.signals import install
-from gelo.sweeps.spec.sweep import Resources
+from gelo.sweeps.spec.resources import Resources
 from gelo.sweeps.terminal.progress import Display, waiting
 
 _LOOK, _DEAD, _SILENT = 2.0, 20.0, 180.0  # seconds

@@ -26,13 +26,16 @@ from gelo.models.durable import is_local, remove
 from gelo.models.faults import UserError, is_full
 from gelo.models.storage.away import StorageAwayError
 from gelo.sweeps.engine.gang import bundles, gang
+from gelo.sweeps.engine.races import Races
 from gelo.sweeps.engine.watcher import StopFlag, Watcher, WhenSaved
-from gelo.sweeps.spec.sweep import Resources
+from gelo.sweeps.spec.resources import Resources
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.journal import Journal, journal
 from gelo.sweeps.state.logs import logged
 from gelo.sweeps.state.memory import out_of_memory
 from gelo.sweeps.terminal.progress import Stage
+from gelo.tasks.ledger.cuts import held
+from gelo.tasks.ledger.looks import looks_of
 from gelo.tasks.ledger.trial import Trial
 
 TUNE = ".tune"  # a folder of the sweep's, while it trains; on this machine where that is local
@@ -48,11 +51,12 @@ def train_all(
     settings: dict[str, Any],
     stop: StopFlag,
     stage: Stage,
+    races: Races | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Train every trial that is not trained; returns {key: failure} of those that failed for good (also in their folders).
 
-    labels: of all trials, by key. settings: `data` and `cache` folders, `weights` by backbone. Stops early, checkpoints written, once
-    `stop` is set.
+    races: what may cut some, which they have joined. labels: of all trials, by key. settings: `data` and `cache` folders, `weights` by
+    backbone. Stops early, checkpoints written, once `stop` is set.
     """
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # its banner prints whatever the verbosity
@@ -70,13 +74,16 @@ def train_all(
         "gpus": resources.gpus_of_a_rank,
         "ranks": resources.ranks,
         "minutes": resources.checkpoint_minutes,
+        "raced": races is not None,
         **settings,
     }
     with tempfile.TemporaryDirectory(prefix="gelo-tune-") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(run_trial, bundles(resources)),
             param_space=config,
-            tune_config=tune.TuneConfig(reuse_actors=True, trial_name_creator=lambda t: t.config["key"]),
+            tune_config=tune.TuneConfig(
+                reuse_actors=True, trial_name_creator=lambda t: t.config["key"], scheduler=races
+            ),
             run_config=tune.RunConfig(
                 name=folder.name,
                 **({"storage_path": scratch} if is_local(folder.root) else _elsewhere(folder.root / TUNE)),
@@ -137,6 +144,12 @@ def _run(config: dict[str, Any], kept: Journal) -> None:
             asked["at"] = time.monotonic()
         return bool(asked["answer"])
 
+    def is_cut(points: Sequence[Mapping[str, Any]], steps: int) -> bool:
+        looks = looks_of(points) if config["raced"] else []
+        if looks:  # Tune's answer comes when the schedulers have decided, and what they decided is in the folder
+            tune.report({"state": "look", "seen": looks[-1].model_dump(), "steps": steps})
+        return bool(looks) and held(folder_of(config).root) is not None
+
     if should_stop():
         kept.now.how = "stopped"
         tune.report({"state": "stopped"})
@@ -144,9 +157,10 @@ def _run(config: dict[str, Any], kept: Journal) -> None:
     try:
         folder_of(config).set_failure(None)
         with gang(config["ranks"], config["cpus"], config["gpus"], partial(work, config)) as world:
-            finished = work(config, world, should_stop, lambda row: tune.report({"state": "running", **row}), kept.step)
+            finished = work(config, world, should_stop, _report, kept.step, is_cut)
+        cut = None if finished else held(folder_of(config).root)
         kept.now.how = "trained" if finished else "stopped"
-        tune.report({"state": kept.now.how})
+        tune.report({"state": kept.now.how, **({"cut": cut.told} if cut is not None else {})})
     except (UserError, StorageAwayError) as error:  # storage was waited for already
         _failed(error.kind, str(error))
     except (MemoryError, torch.cuda.OutOfMemoryError) as error:
@@ -155,6 +169,10 @@ def _run(config: dict[str, Any], kept: Journal) -> None:
         if not (is_full(error) or (isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES))):
             raise
         _failed("storage", f"{error}; free some room or choose another --storage, then resume")
+
+
+def _report(row: dict[str, Any]) -> None:
+    tune.report({"state": "running", **row})
 
 
 def _failed(kind: str, error: str) -> None:

@@ -64,6 +64,8 @@ class Watcher(tune.Callback):
             self.stage.display.say(f"[red]failed[/red] {self.labels[key]}: {escape(first)}")
         elif "note" in result:
             self.stage.display.say(escape(f"{self.labels[key]}: {redacted(result['note'])}"))
+        elif result.get("cut"):
+            self.stage.display.say(f"{result['cut']}: {escape(self.labels[key])}")
         elif result.get("state") == "running":
             kept = f" zero-shot {100 * result['zero_shot']:.0f} %" if "zero_shot" in result else ""
             self.running[key] = f"epoch {result['epoch']:.0f} loss {result['loss']:.3f}{kept}"

@@ -21,12 +21,14 @@ from gelo.tasks.data.catalogue import COLLECTIONS
 
 @dataclass
 class Outcome:
-    """How a run ended. failures: trial key -> failure, with its `label`; faults: what kept results from being there, all others being
-    saved; stopped: the number of the signal on which it ended, after saving; outbox: what it has logged."""
+    """How a run ended. failures: trial key -> failure, with its `label`; cut: trial key -> where a scheduler ended it; faults: what kept
+    results from being there, all others being saved; stopped: the number of the signal on which it ended, after saving; outbox: what it
+    has logged."""
 
     folder: SweepFolder
     outbox: Outbox
     failures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cut: dict[str, str] = field(default_factory=dict)
     faults: dict[Fault, None] = field(default_factory=dict)
     stopped: int = 0
 

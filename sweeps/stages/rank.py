@@ -5,7 +5,7 @@ Every rank of a trial calls `work` with the same config; nothing but gradients a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -38,13 +38,14 @@ def work(
     should_stop: Callable[[], bool] = lambda: False,
     report: Callable[[dict[str, Any]], None] = lambda row: None,
     noted: Callable[[int, int, int], None] = lambda step, steps, batch: None,
+    judge: Callable[[Sequence[Mapping[str, Any]], int], bool] = lambda points, steps: False,
 ) -> bool:
     """Train the trial as this rank; see `gelo.sweeps.stages.train.train`. What a peer prints goes to a log of its own; rank 0's is its
     caller's matter, who says more of the trial."""
     if world.rank:
         with logged(folder_of(config).root, world.rank, f"rank {world.rank} of {world.size}"):
-            return _work(config, world, should_stop, report, noted)
-    return _work(config, world, should_stop, report, noted)
+            return _work(config, world, should_stop, report, noted, judge)
+    return _work(config, world, should_stop, report, noted, judge)
 
 
 def _work(
@@ -53,6 +54,7 @@ def _work(
     should_stop: Callable[[], bool],
     report: Callable[[dict[str, Any]], None],
     noted: Callable[[int, int, int], None],
+    judge: Callable[[Sequence[Mapping[str, Any]], int], bool],
 ) -> bool:
     torch.set_num_threads(config["cpus"])
     folder = folder_of(config)
@@ -73,6 +75,7 @@ def _work(
         sources=sources_of(trial, find, base.transform, cache),
         should_stop=should_stop,
         report=report,
+        judge=judge,
         checkpoint_minutes=config["minutes"],
         world=world,
         look=partial(eye_of, trial, base, config.get("general", ()), find, cache),

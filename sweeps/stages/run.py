@@ -6,7 +6,7 @@ pass, many encoders), score, log (MLflow).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +26,9 @@ from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import pairs_of
 from gelo.sweeps.stages.outcome import Outcome, tags_of
+from gelo.sweeps.stages.suggest import known
 from gelo.sweeps.stages.waves import Sweep
+from gelo.sweeps.state.cuts import finish as let_go_on
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.lease import leading
 from gelo.sweeps.state.preflight import preflight
@@ -37,21 +39,28 @@ from gelo.sweeps.tracking.outbox import Outbox
 from gelo.sweeps.tracking.spool import Spool
 from gelo.tasks.data.cache import using
 from gelo.tasks.data.catalogue import COLLECTIONS
+from gelo.tasks.ledger.trial import Trial
 
 
-def run_sweep(spec: SweepSpec, settings: Settings, display: Display, lead: Mapping[str, Any]) -> Outcome:
-    """Run or continue. lead: what `led` yields, which is held until the report is written.
+def run_sweep(
+    spec: SweepSpec, settings: Settings, display: Display, lead: Mapping[str, Any], finish: Sequence[str] = ()
+) -> Outcome:
+    """Run or continue. lead: what `led` yields, which is held until the report is written; finish: cut trials that are to go on
+    (`state.cuts.finish`).
 
     Raises UserError (every fault of the check in one), StorageAwayError, KeyboardInterrupt outside training."""
     faults = preflight(spec, settings)
     if faults:
         raise UserError(f"sweep {spec.name}", faults)
     folder = SweepFolder(settings.place(), spec.name)
+    spec = known(spec, folder)
     trials = spec.trials()
     with recorded(folder.root, display) as record:
         scored = list(dict.fromkeys(name for name, _ in pairs_of(spec, Path(settings.data))))
         folder.save(spec, asdict(settings), needed_datasets(spec, Path(settings.data)), scored)
         bring_in(trials, folder)
+        for label in let_go_on(finish, trials, Trial.labels(trials), folder):
+            display.say(f"to be finished: {escape(label)}")
         spool, tell = Spool(folder.root / "tracking"), lambda text: display.say(escape(text))
         outbox = Outbox(spool, settings.tracking, spec.name, spec.model_dump_json(indent=1), tags_of(spec), tell)
         with waiting("MLflow", display.say):
@@ -69,6 +78,8 @@ def run_sweep(spec: SweepSpec, settings: Settings, display: Display, lead: Mappi
             with using(Path(settings.cache).absolute(), settings.cache_limit) as trim, gauged(folder, record):
                 outcome = sweep.run(trim)
             record.run.how = "stopped" if outcome.stopped else "ended"
+        if sweep.spec is not spec:  # a search made it grow
+            outbox.describe(sweep.spec.model_dump_json(indent=1))
         if not outcome.stopped:
             with waiting("MLflow to take the numbers", display.say):
                 outbox.end("FAILED" if outcome.failures or outcome.faults else "FINISHED")

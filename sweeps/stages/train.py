@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,7 @@ def train(
     sources: Mapping[str, Source] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     report: Callable[[dict[str, Any]], None] = lambda row: None,
+    judge: Callable[[Sequence[Mapping[str, Any]], int], bool] = lambda points, steps: False,
     checkpoint_minutes: float = 10,
     world: World | None = None,
     look: Callable[[int, World], Eye] | None = None,
@@ -70,11 +71,11 @@ def train(
 ) -> bool:
     """Train `trial` from its last checkpoint to the end and publish `trained/`; False when stopped on request, after saving.
 
-    sources: what its remedy's `data` names. report: see `gelo.models.training.loop.train`; it gets {"note": a line for
-    the user} too. world: of this process, where several train the
-    trial: each calls this with the same arguments, and rank 0 writes. look: (images that the tower trains on, world) -> what is looked at
-    while it trains; nothing where nothing is said. noted: hears after the resume and after each step how many steps are done, of how many,
-    each of how many images. Raises DivergedError, UserError (data), OSError (disk).
+    sources: what its remedy's `data` names. report, judge: see `gelo.models.training.loop.train`; report gets {"note": a line for the
+    user} too. world: of this process, where several train the trial: each calls this with the same arguments, and rank 0 writes. look:
+    (images that the tower trains on, world) -> what is looked at while it trains; nothing where nothing is said. noted: hears after the
+    resume and after each step how many steps are done, of how many, each of how many images. Raises DivergedError, UserError (data),
+    OSError (disk).
     """
     entered = time.time()
     world = replace(world or World(), device=base.device)
@@ -106,7 +107,7 @@ def train(
     try:
         hooks = trial.remedy.hooks()
         finished = loop.train(
-            run, hooks, stream, keeper, watch=eye.watch, should_stop=should_stop, report=report,
+            run, hooks, stream, keeper, watch=eye.watch, should_stop=should_stop, report=report, judge=judge,
             noted=lambda step: noted(step, run.steps, settings.batch),
         )  # fmt: skip
     except loop.DivergedError as error:

@@ -19,7 +19,8 @@ from gelo.models.faults import Fault, UserError
 from gelo.models.training.footprint import IMPORTS, SPARE, Plan, Where
 from gelo.models.untrusted import read_json
 from gelo.models.words import counted
-from gelo.sweeps.spec.sweep import Resources, SweepSpec
+from gelo.sweeps.spec.resources import Resources
+from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.tasks.ledger.trial import Trial, described
 
 MARGIN = 1.2  # a prediction may be a fifth too high: what is refused does not fit even then
@@ -69,7 +70,7 @@ def memory_faults(spec: SweepSpec, cpus: int, total: int) -> list[Fault]:
         except (OSError, UserError):
             continue
     held = sum(sizes.values())
-    trained = [sizes.get(trial.backbone, 0) * _times(trial.adaptation) for trial in spec.trials() if trial.trains]
+    trained = [sizes.get(trial.backbone, 0) * _times(trial.adaptation) for trial in spec.possible() if trial.trains]
     ranks = spec.resources.ranks  # each holds weights of its own
     at_once = min(len(trained), max(1, cpus // (spec.resources.cpus * ranks)))
     needed = held + ranks * sum(sorted(trained, reverse=True)[:at_once])
@@ -90,7 +91,7 @@ def _times(adaptation: AdaptationSpec) -> int:
 def batch_faults(spec: SweepSpec, cpus: int, total: float, classes: Callable[[str], int]) -> list[Fault]:
     """Trials whose batch `total` bytes cannot hold by what is predicted, each with what would fit: on a card, or on this machine, where as
     many train at once as it has CPUs for. classes: of a data set's head, 0 where not known."""
-    trials = [trial for trial in spec.trials() if trial.trains]
+    trials = [trial for trial in spec.possible() if trial.trains]
     on_card = spec.resources.gpus > 0
     ranks = spec.resources.ranks
     at_once = 1 if on_card else max(1, min(len(trials), cpus // (spec.resources.cpus * ranks)))

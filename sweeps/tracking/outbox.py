@@ -61,6 +61,13 @@ class Outbox:
             raise self.away
         return sent
 
+    def describe(self, spec_json: str) -> None:
+        """The sweep's own run takes another `spec_json`, of a sweep that grew."""
+        name, _, tags = self._sweep
+        self._sweep = (name, spec_json, tags)
+        if self.away is None:
+            self._asked(lambda tracker: tracker.ensure_sweep(*self._sweep), 0.0)
+
     def put(self, asked: Asked) -> None:
         """Keep what is asked of a run in the spool. Raises OSError of the storage, ValueError for a param that MLflow does not take."""
         check_names(asked.params)
