@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from tenacity import (
     RetryCallState,
@@ -68,6 +69,9 @@ class Jobs:
             logging.getLogger(f"ray.{name}").setLevel(logging.WARNING)  # they tell the user of their requests
         self.address = redacted(address)
         with self._answered():
+            parts = urlsplit(address)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+                raise ValueError("no address of a dashboard")
             self.client: JobSubmissionClient = JobSubmissionClient(address)
 
     def all(self) -> list[Job]:
@@ -196,7 +200,9 @@ class Jobs:
                 "jobs", Fault(f"--address {self.address}", found, "a Ray cluster's dashboard", _START)
             ) from None
         except (RuntimeError, ValueError, RayError) as error:  # what the job server answers, or what cannot be packed
-            raise UserError("jobs", Fault(f"--address {self.address}", _first(error), "a job that is taken")) from None
+            raise UserError(
+                "jobs", Fault(f"--address {self.address}", _first(error), "http://HOST:8265, where jobs are taken")
+            ) from None
 
 
 @contextmanager
