@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from fsspec.spec import AbstractFileSystem
+from upath import UPath
 
 KEPT = ".scan"
 _SMALL, _ALL = 8 << 20, 128 << 20  # bytes of one file that is kept, a report's page included, and of all
@@ -126,7 +127,7 @@ class Scan:
 
 
 @contextmanager
-def scanned(files: AbstractFileSystem, root: str) -> Iterator[Scan]:
+def scanned(files: AbstractFileSystem, root: str, *, kept: bool = True) -> Iterator[Scan]:
     """Answer for `root` from a scan, for the time of the block; kept for the next one where the block does not raise."""
     made = Scan(files, root)
     _scans[root] = made
@@ -134,7 +135,19 @@ def scanned(files: AbstractFileSystem, root: str) -> Iterator[Scan]:
         yield made
     finally:
         _scans.pop(root, None)
-    made.save()
+    if kept:
+        with suppress(OSError):  # without it the next run asks more, that is all
+            made.save()
+
+
+@contextmanager
+def listed_once(folder: UPath) -> Iterator[None]:
+    """The same for commands that only look at a sweep: nothing is kept. A folder of this machine is asked as it is."""
+    if folder.protocol in ("", "file", "local"):
+        yield
+    else:
+        with scanned(folder.fs, folder.path, kept=False):
+            yield
 
 
 def of(path: str) -> Scan | None:
