@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from fsspec.spec import AbstractFileSystem
+from upath import UPath
 
 KEPT = ".scan"
 _SMALL, _ALL = 8 << 20, 128 << 20  # bytes of one file that is kept, a report's page included, and of all
@@ -26,16 +27,19 @@ class Scan:
 
     def __init__(self, files: AbstractFileSystem, root: str) -> None:
         self.files, self.root = files, root
-        self.live: set[str] = set()  # files and folders that may be other than listed
+        self.live: dict[
+            str, int
+        ] = {}  # files and folders that may be other than listed, and in which turn that was said
         self.above: set[str] = set()  # and the folders that they lie in, which may hold others
-        self.contents: dict[str, bytes] = {}
+        self.contents: dict[str, tuple[int, bytes]] = {}  # and in which turn they were so
+        self._turn = 0
         self._list()
         kept = f"{root}/{KEPT}"
         self._saved = _read(files.cat_file(kept)) if kept in self.listed else {}
         for path, (tag, content) in self._saved.items():
             if self.tags.get(path) == tag:
-                self.contents[path] = content
-        self._bytes = sum(map(len, self.contents.values()))
+                self.contents[path] = (0, content)
+        self._bytes = sum(len(content) for _, content in self.contents.values())
 
     def _list(self) -> None:
         self.listed: dict[str, dict[str, Any]] = self.files.find(self.root, detail=True)
@@ -48,13 +52,17 @@ class Scan:
 
     def knows(self, path: str) -> bool:
         """Whether nobody has written there since it was listed. Hidden folders, such as the lease's, are always asked for."""
-        if path != self.root and (not path.startswith(f"{self.root}/") or path[len(self.root) + 1 :].startswith(".")):
+        if path != self.root and (not path.startswith(f"{self.root}/") or self._hidden(path)):
             return False
+        return self._changed(path) == 0
+
+    def _changed(self, path: str) -> int:
+        """The last turn in which others, or this process, may have begun to write there."""
+        last = 0
         while self.live and path != self.root:
-            if path in self.live:
-                return False
+            last = max(last, self.live.get(path, 0))
             path = path.rpartition("/")[0]
-        return True
+        return last
 
     def info(self, path: str) -> dict[str, Any]:
         if (found := self.listed.get(path)) is not None:
@@ -78,24 +86,27 @@ class Scan:
         if self.knows(path):
             if path not in self.listed:
                 raise FileNotFoundError(path)
-            return self.contents.get(path)
+            return self.contents.get(path, (0, None))[1]
         return None
 
     def keep(self, path: str, content: bytes) -> None:
         """Remember what was read or written just now, where it is small and not hidden."""
-        hidden = path[len(self.root) + 1 :].startswith(".")
-        if not hidden and len(content) <= _SMALL and self._bytes + len(content) <= _ALL:
-            self._bytes += len(content) - len(self.contents.get(path, b""))
-            self.contents[path] = content
+        if not self._hidden(path) and len(content) <= _SMALL and self._bytes + len(content) <= _ALL:
+            self._bytes += len(content) - len(self.contents.get(path, (0, b""))[1])
+            self.contents[path] = (self._turn, content)
 
     def forget(self, path: str) -> None:
         """A file or folder that is about to be written to; a folder with all that lies in it."""
-        gone = [path] if path in self.listed else [each for each in self.contents if f"{each}/".startswith(f"{path}/")]
-        for each in gone:
-            self._bytes -= len(self.contents.pop(each, b""))
-        self.live.add(path)
+        if self._hidden(path):
+            return
+        self._turn += 1
+        self.live[path] = self._turn
         while path != self.root and (path := path.rpartition("/")[0]) not in self.above:
             self.above.add(path)
+
+    def _hidden(self, path: str) -> bool:
+        """Whether it lies in the lease's folder, or in another that begins with a dot: such are never taken for known."""
+        return path[len(self.root) + 1 :].startswith(".")
 
     def save(self) -> None:
         """Write `.scan` anew, where it would be another; what is there now is listed first where anything was written."""
@@ -106,13 +117,17 @@ class Scan:
                 each for each in self.contents if self.knows(each) and self.tags.get(each) != before.get(each)
             ]:
                 del self.contents[path]  # changed by nobody that this run knows of
-        rows = {path: (self.tags[path], content) for path, content in self.contents.items() if path in self.tags}
+        rows = {
+            path: (self.tags[path], content)
+            for path, (turn, content) in self.contents.items()
+            if path in self.tags and turn >= self._changed(path)
+        }
         if rows != self._saved:
             self.files.pipe_file(f"{self.root}/{KEPT}", _written(rows))
 
 
 @contextmanager
-def scanned(files: AbstractFileSystem, root: str) -> Iterator[Scan]:
+def scanned(files: AbstractFileSystem, root: str, *, kept: bool = True) -> Iterator[Scan]:
     """Answer for `root` from a scan, for the time of the block; kept for the next one where the block does not raise."""
     made = Scan(files, root)
     _scans[root] = made
@@ -120,7 +135,19 @@ def scanned(files: AbstractFileSystem, root: str) -> Iterator[Scan]:
         yield made
     finally:
         _scans.pop(root, None)
-    made.save()
+    if kept:
+        with suppress(OSError):  # without it the next run asks more, that is all
+            made.save()
+
+
+@contextmanager
+def listed_once(folder: UPath) -> Iterator[None]:
+    """The same for commands that only look at a sweep: nothing is kept. A folder of this machine is asked as it is."""
+    if folder.protocol in ("", "file", "local"):
+        yield
+    else:
+        with scanned(folder.fs, folder.path, kept=False):
+            yield
 
 
 def of(path: str) -> Scan | None:

@@ -53,9 +53,7 @@ class Holder:
 
 def holder(root: UPath) -> Holder | None:
     """Who leads the sweep in the folder `root`, or led it and did not say that it ended; None where nobody does."""
-    files = Files(root)
-    numbers = files.numbers()
-    found = files.read(numbers[-1]) if numbers else None
+    found = Files(root).last()
     return None if found is None or found.ended else found
 
 
@@ -84,6 +82,11 @@ class Files:
             return TypeAdapter(Holder).validate_json(self._at(number).read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
+
+    def last(self) -> Holder | None:
+        """Who made the highest number."""
+        numbers = self.numbers()
+        return self.read(numbers[-1]) if numbers else None
 
     def create(self, holder: Holder) -> bool:
         """Whether the file is this holder's now: of several that make it at once, one's."""

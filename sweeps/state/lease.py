@@ -94,13 +94,14 @@ def follow(root: UPath, token: Mapping[str, Any] | None) -> None:
 
 
 class _Lease:
-    """One driver's, or as its worker knows it. first: whether it took it over from nobody."""
+    """One driver's, or as its worker knows it. first: whether it took it over from nobody. over: whether it was given up."""
 
     def __init__(self, root: UPath, name: str, seconds: float, mine: Holder | None = None) -> None:
         self.files, self.name, self.takeover, self.trusts = Files(root), name, seconds, seconds / 2
         now, pid = datetime.now(UTC).isoformat(timespec="seconds"), os.getpid()
         self.mine = mine or Holder(0, uuid.uuid4().hex, socket.gethostname(), pid, now, node(), began_at(pid))
         self.leads = self.first = mine is None
+        self.over = False
         self.confirmed = float("-inf")
         self._turn = threading.Lock()
 
@@ -112,7 +113,7 @@ class _Lease:
             before = _clock()
             self.mine = replace(self.mine, number=numbers[-1] + 1 if numbers else 1)
             if self.files.create(self.mine):
-                self.confirmed, self.first = before, not numbers
+                self.confirmed, self.first, self.over = before, not numbers, False
                 for number in numbers:
                     self.files.remove(number)
                 return
@@ -155,6 +156,8 @@ class _Lease:
     def beat(self) -> None:
         """Say that this driver is there. Raises LeaseLostError."""
         with self._turn:
+            if self.over:
+                return
             before = self._confirm()
             self.mine = replace(self.mine, beat=self.mine.beat + 1)
             self.files.write(self.mine)
@@ -165,8 +168,7 @@ class _Lease:
     def _confirm(self) -> float:
         """A time at which this lease was the last. Raises LeaseLostError where it is not."""
         before = _clock()
-        numbers = self.files.numbers()
-        last = self.files.read(numbers[-1]) if numbers else None
+        last = self.files.last() or self.files.last()  # one may go while it is looked for
         if last is None or (last.number, last.owner) != (self.mine.number, self.mine.owner):
             raise self._lost(last)
         return before
@@ -178,14 +180,20 @@ class _Lease:
         return LeaseLostError(f"sweep {self.name}", Fault(str(self.files.root), found, expected, remedy))
 
     def release(self) -> None:
-        """Give the lease up, where it is still this driver's and storage answers."""
-        with suppress(OSError, UserError), away.waits(min(away.BRIEF, away.longest())):
-            if _clock() - self.confirmed > self.trusts:
-                self._confirm()
-            if self.first:
-                self.files.remove(self.mine.number)
-            else:
-                self.files.write(replace(self.mine, ended=True))
+        """Give the lease up, where it is still this driver's and storage answers. A beat that is on its way comes first."""
+        if not self._turn.acquire(timeout=away.BRIEF):
+            return  # that beat waits for storage
+        self.over = True
+        try:
+            with suppress(OSError, UserError), away.waits(min(away.BRIEF, away.longest())):
+                if _clock() - self.confirmed > self.trusts:
+                    self._confirm()
+                if self.first:
+                    self.files.remove(self.mine.number)
+                else:
+                    self.files.write(replace(self.mine, ended=True))
+        finally:
+            self._turn.release()
 
 
 def _key(root: UPath) -> str:

@@ -210,7 +210,7 @@ def test_who_may_not_write_writes_nothing(door: Door, bucket: UPath, tmp_path: P
         assert sorted(entry.name for entry in root.iterdir()) == ["before.json"]
 
 
-def test_a_scan_sees_what_others_changed_and_what_it_wrote(door: Door, bucket: UPath) -> None:
+def test_a_scan_sees_what_others_changed_and_what_it_wrote(door: Door, bucket: UPath, tmp_path: Path) -> None:
     root = bucket / "s"
     for n in range(30):
         publish_bytes(root / f"{n % 3}" / f"{n}.json", str(n).encode())
@@ -238,6 +238,12 @@ def test_a_scan_sees_what_others_changed_and_what_it_wrote(door: Door, bucket: U
             assert (root / f"{n % 3}" / f"{n}.json").read_bytes() == str(n).encode()
             assert not (root / f"{n % 3}" / f"{n}.parquet").exists()
     assert len(door.counted()) <= 4, "one listing, the kept file, and of a folder outside the scan"
+    with scan.scanned(root.fs, root.path):
+        publish_bytes(root / ".lease" / "00000001.json", b"{}")
+    assert len([each for each in door.counted() if "list-type" in each[1]]) == 1, "a beat of the lease changes nothing"
+    with scan.listed_once(root), scan.listed_once(UPath(tmp_path)):
+        assert (root / "2" / "2.json").read_bytes() == b"2" and not (root / "2" / "3.json").exists()
+    assert len(door.counted()) == 2
     (root / "0" / "3.json").write_bytes(b"by hand")
     with scan.scanned(root.fs, root.path) as made:
         assert (root / "0" / "3.json").read_bytes() == b"by hand"

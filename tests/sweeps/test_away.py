@@ -26,6 +26,7 @@ def test_a_command_says_in_two_lines_that_storage_is_away(
     door: Door, bucket: UPath, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(away.SETTING, "0.3")
+    monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
     door.ill = lambda method, path, number: "drop"
     for command in (["resume", "mine"], ["status", "mine"], ["ls"]):
         code, said = _said([*command, "--storage", str(bucket)], monkeypatch, capsys)

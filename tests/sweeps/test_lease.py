@@ -78,6 +78,27 @@ def test_a_second_driver_is_refused_and_told_who_leads(root: UPath) -> None:
 
 
 @both
+def test_a_beat_that_is_on_its_way_does_not_bring_the_lease_back(root: UPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = lease._Lease(root, "mine", SILENCE)
+    mine.acquire(lambda text: None)
+    write, begun = mine.files.write, threading.Event()
+
+    def slowly(holder: Holder) -> None:
+        begun.set()
+        time.sleep(0.5)
+        write(holder)
+
+    monkeypatch.setattr(mine.files, "write", slowly)
+    beat = threading.Thread(target=mine.beat)
+    beat.start()
+    begun.wait()
+    mine.release()
+    beat.join()
+    mine.beat()
+    assert holder(root) is None
+
+
+@both
 def test_of_many_that_ask_at_once_one_leads(root: UPath) -> None:
     """Eight ask for the lease of one that is gone; the others find that one beats."""
     files = Files(root)
