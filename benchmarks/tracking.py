@@ -45,7 +45,9 @@ def main() -> None:
         for number in range(curves)
         for step in range(points)
     ]
-    ours, theirs, first, second = [], [], 0.0, 0.0
+    ours: list[float] = []
+    theirs: list[float] = []
+    first = second = 0.0
     with tempfile.TemporaryDirectory() as scratch, _store(Path(scratch), asked.smoke, asked.workers) as uri:
         before_import()
         _plain(uri, "warm", 1, values)  # the server's first requests load what the others find
