@@ -57,20 +57,20 @@ class Served(NamedTuple):
         assert sorted(found) == sorted(wanted)
 
 
-def recipe() -> tuple[str, str]:
-    """The lines that make the database and start the server."""
+def recipe() -> tuple[str, ...]:
+    """The lines that make the role, make the database and start the server."""
     page = (ROOT / "docs" / "cluster.md").read_text()
     (block,) = re.findall(r"```bash\n(pip install -c constraints.txt mlflow.*?)```", page, re.DOTALL)
-    _, psql, server = block.replace("\\\n", " ").strip().splitlines()
-    return psql, server
+    _, *lines = block.replace("\\\n", " ").strip().splitlines()
+    return tuple(lines)
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder, port = tmp_path_factory.mktemp("postgres"), free_port()
-    with postgres() as database:
+    with postgres() as database, pytest.MonkeyPatch.context() as environment:
         here = {
-            "$PASSWORD": database.password,
+            "$PGPASSWORD": database.password,
             "127.0.0.1/mlflow": f"127.0.0.1:{database.port}/mlflow",
             "/srv/gelo": str(folder),
             "10.0.0.10:5000": f"127.0.0.1:{port}",
@@ -80,9 +80,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         for there, value in here.items():
             assert any(there in line for line in lines), there
             lines = tuple(line.replace(there, value) for line in lines)
-        psql, server = (shlex.split(line) for line in lines)
-        assert psql[:4] == ["sudo", "-u", "postgres", "psql"] and server[0] == "mlflow"
-        database.psql(*psql[4:])
+        role, made, server = (shlex.split(line) for line in lines)
+        assert role[:-1] == ["sudo", "-u", "postgres", "psql", "<<<"] and server[0] == "mlflow"
+        database.psql("-c", role[-1])
+        assert made[:4] == ["sudo", "-u", "postgres", "createdb"]
+        database.client("createdb", *made[4:])
+        environment.setenv("PGPASSWORD", database.password)
         yield Served(database, [sys.executable, "-m", *server, "--port", str(port), "--workers", "1"], port, folder)
 
 
