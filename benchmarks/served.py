@@ -94,10 +94,12 @@ class Postgres:
     def stop(self) -> None:
         self.run("pg_ctl", "--pgdata", str(self.folder / "data"), "--mode", "immediate", "--wait", "stop")
 
+    def client(self, program: str, *arguments: str) -> str:
+        """One of its programs that asks this server, as its superuser."""
+        return self.run(program, "--host", "127.0.0.1", "--port", str(self.port), "--username", "postgres", *arguments)
+
     def psql(self, *arguments: str) -> str:
-        return self.run(
-            "psql", "--host", "127.0.0.1", "--port", str(self.port), "--username", "postgres", "-At", *arguments
-        )
+        return self.client("psql", "-At", *arguments)
 
 
 @contextmanager

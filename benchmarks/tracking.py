@@ -82,8 +82,8 @@ def _store(scratch: Path, smoke: bool, workers: int) -> Iterator[str]:
         raise SystemExit(f"{reason}; --smoke needs none")
     with postgres() as database:
         database.psql("-c", "create database mlflow")
-        login = f"postgres:{database.password}@127.0.0.1:{database.port}"
-        port = free_port()
+        os.environ["PGPASSWORD"] = database.password
+        login, port = f"postgres@127.0.0.1:{database.port}", free_port()
         command = [
             sys.executable,
             "-m",

@@ -20,7 +20,7 @@ from gelo.sweeps.tracking.logged import Metric, check_names
 from gelo.sweeps.tracking.runlog import SEAL, Asked, Status
 from gelo.sweeps.tracking.spool import Spool
 from gelo.sweeps.tracking.standing import Found, standing
-from gelo.sweeps.tracking.store import SQLITE, AwayError, must_answer, resolve_uri
+from gelo.sweeps.tracking.store import SQLITE, AwayError, resolve_uri
 from gelo.sweeps.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Outbox:
         self.spool, self.uri, self.say = spool, resolve_uri(uri), say
         self._sweep = (name, spec_json, dict(tags or {}))
         self._tracker: Tracker | None = None
-        self._there: dict[str, Found] | None = None
+        self._there: dict[str, Found] = {}
         self._parent, self._sent = "", 0
         self.away: UserError | None = None
 
@@ -127,15 +127,15 @@ class Outbox:
         try:
             if self._tracker is None:
                 self._tracker = Tracker(self.uri, self._sweep[0])
-            elif self.away is not None and not self.uri.startswith(SQLITE):
-                must_answer(self.uri)  # in a moment, where MLflow's client takes half a minute
-            if self._there is None:
                 self._parent = self._tracker.ensure_sweep(*self._sweep)
                 self._there = standing(self._tracker)
                 self.spool.reached(self._store, {key: f"{run.seal} {run.status}" for key, run in self._there.items()})
             task(self._tracker)
         except UserError as error:
-            self.away, self._there = error, None  # what comes back may be another, or an older state
+            self.away, self._tracker = (
+                error,
+                None,
+            )  # what comes back may be another store, or an older state of this one
             raise
         self.away = None
 
@@ -163,7 +163,6 @@ class Outbox:
         if log is None:  # gone or damaged: what is asked next makes it anew
             del self.spool.index.runs[key]
             return 0
-        assert self._there is not None
         found, head = self._there.get(key), log.head
         if found is None or not log.has_head(found.seal):
             tags = head.tags if found else {**head.tags, SEAL: log.unsealed}

@@ -162,13 +162,13 @@ class Asked:
     whole: tuple[str, ...] = ()
 
     def digest(self) -> str:
-        """32 hex digits: equal where the same is asked again."""
-        wanted = None if self.wanted is None else sorted([f"{place}", value] for place, value in self.wanted.items())
+        """32 hex digits: equal where the same is asked again, in the same order."""
+        wanted = None if self.wanted is None else [*self.wanted, *self.wanted.values()]
         told = [
             *(self.key, self.name, {name: text_of(value) for name, value in self.params.items()}, dict(self.tags)),
             *(self.started, self.status, self.ended, [[*each] for each in self.inputs], wanted, self.whole),
         ]
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
 
     def over(self, before: RunLog | None) -> RunLog:
         """What was asked before, changed to this: a param, a start, and an end with the same status stay what they were."""
