@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray import tune
+from ray.train._internal.storage import StorageContext
 from ray.tune.schedulers import AsyncHyperBandScheduler, MedianStoppingRule, TrialScheduler
+from ray.tune.trainable.function_trainable import wrap_function
 from upath import UPath
 
 from gelo.models.durable import publish_folder
@@ -227,3 +232,33 @@ def test_a_damaged_file_is_one_clear_error(tmp_path: Path, content: str) -> None
     (tmp_path / "cut.json").write_text(content)
     with pytest.raises(UserError, match=r"cut\.json"):
         read_cut(UPath(tmp_path))
+
+
+def test_a_trial_whose_report_returns_reads_what_was_decided_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Tune's own loop: a function is let go on after a report only when the driver, which has decided by then, asks for the next."""
+    session = "ray.train._internal.storage._get_ray_train_session_dir"
+    monkeypatch.setattr(session, lambda: str(tmp_path / "session"))  # a folder of Ray's, which does not run
+    folder = SweepFolder(UPath(tmp_path), "mine")
+    races = Races(Scheduler(kind="asha", reduction=2), folder)
+    races.join(SPEC.trials())
+    good, bad = (trial.key for trial in TRIALS[:2])
+    read: list[tuple[str, bool]] = []
+
+    def training(config: dict[str, Any]) -> None:
+        tune.report({"state": "look", "seen": config["look"], "steps": STEPS})
+        read.append((config["key"], held(folder.root / "trials" / config["key"]) is not None))
+        tune.report({"state": "stopped"})
+
+    for key, value in ((good, 0.75), (bad, 0.625)):
+        (look,) = looks_of([{"step": 0, "task": 0.5}, {"step": 10, "task": value}])
+        place = StorageContext(str(tmp_path / "tune"), "mine", trial_dir_name=key)
+        run = wrap_function(training)({"key": key, "look": look.model_dump()}, storage=place)
+        result = run.train()
+        time.sleep(0.2)  # a function that does not wait would read before it is decided
+        named: Any = SimpleNamespace(config={"key": key})
+        assert races.on_trial_result(None, named, result) == TrialScheduler.CONTINUE, "Tune itself ends nothing"
+        assert run.train()["state"] == "stopped"
+        run.stop()
+    assert read == [(good, False), (bad, True)]

@@ -15,6 +15,7 @@ from upath import UPath
 from gelo.models.durable import publish_folder
 from gelo.sweeps.spec.study import Study, Values
 from gelo.sweeps.spec.sweep import SweepSpec, parse_spec
+from gelo.sweeps.stages.found import told_of
 from gelo.sweeps.stages.suggest import Point, front, next_round, suggest, tried
 from gelo.sweeps.state.cuts import set_cut
 from gelo.sweeps.state.folder import SweepFolder
@@ -156,6 +157,10 @@ def test_cut_and_failed_configurations_count_as_tried_and_are_on_no_front(tmp_pa
     more = next_round(asked, folder)
     assert more is not None and len(more.suggested[study.name]) == 4
     assert len({trial.key for trial in more.trials()}) == 1 + 8
+    told = list(told_of(asked, folder, Trial.labels(asked.trials())))
+    assert told[0].startswith(f"search {study.name}: 4 configurations, 1 measured, 1 cut; the best by gain")
+    assert first.trial.key in told[1] and "gain 0.1000" in told[1]
+    assert told[-1] == f"finish one with: gelo resume mine --finish {second.trial.key}"
 
 
 def test_looks_are_measured_against_the_untouched_tower() -> None:
