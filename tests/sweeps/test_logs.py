@@ -13,6 +13,7 @@ from rich.console import Console
 from upath import UPath
 
 from gelo.models.faults import UserError
+from gelo.models.secrets import redacted
 from gelo.sweeps.spec.sweep import parse_spec
 from gelo.sweeps.state import logs
 from gelo.sweeps.state.folder import SweepFolder
@@ -65,6 +66,15 @@ def test_a_log_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with logged(UPath(tmp_path / "file" / "trial"), 0):
         print("said")
+
+
+def test_a_line_without_end_is_redacted_in_a_moment() -> None:
+    """Half a million letters without a blank: in quadratic time an hour."""
+    for piece in ("x", "token", "a:", "?token"):
+        long = piece * (500_000 // len(piece))
+        assert (
+            redacted(f"{long} s3://KEY:pass-word@b {long} ?my_token=abc") == f"{long} s3://***@b {long} ?my_token=***"
+        )
 
 
 def _sweep(tmp_path: Path, name: str = "mine") -> SweepFolder:
