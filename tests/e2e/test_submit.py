@@ -143,7 +143,7 @@ def test_a_job_s_own_mistake_is_followed_to_its_exit_code(cluster: Cluster, lapt
     assert again.returncode == 2 and again.stdout.count("MLflow server at 127.0.0.1") == 1
     by_name = cluster.gelo("attach", "small", "--address", cluster.address, cwd=laptop)
     assert (by_name.returncode, by_name.stdout) == (again.returncode, again.stdout)
-    wrong = cluster.gelo("attach", "smal", "--address", cluster.address, cwd=laptop)
+    wrong = cluster.gelo("attach", "smell", "--address", cluster.address, cwd=laptop)
     assert wrong.returncode == 2 and "nearest: small" in wrong.stderr
 
 
