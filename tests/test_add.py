@@ -5,6 +5,7 @@ They are not installed but lie on the path of processes of their own: entry poin
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -18,11 +19,26 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from gelo.models.adapt.adapted import Adapted
 from gelo.models.remedies.base import Hooks, RemedySpec
+from gelo.models.training.run import Run, Step
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "add.md"
-FILES = ("remedy", "hold", "cap", "adaptation", "head", "protocol", "metric", "separation", "dataset", "faces", "task")
+FILES = (
+    "remedy",
+    "hold",
+    "cap",
+    "late",
+    "adaptation",
+    "head",
+    "protocol",
+    "metric",
+    "separation",
+    "dataset",
+    "faces",
+    "task",
+)
 
 
 def blocks(language: str) -> list[str]:
@@ -118,6 +134,24 @@ def test_the_tables_of_the_page_name_every_hook_and_declaration() -> None:
     assert declared <= set(re.findall(r"^\| `(\w+)", PAGE.read_text(), flags=re.MULTILINE))
 
 
+def test_the_tables_of_the_page_name_only_what_a_run_and_a_step_have() -> None:
+    tables = {
+        title: dict(re.findall(r"^\| (`\w+.*?) \| (.*) \|$", rows, re.MULTILINE))
+        for title, rows in re.findall(r"^\| `(run|step)\.` \| \|\n((?:\|.*\n)+)", PAGE.read_text(), re.MULTILINE)
+    }
+    there = {"run": _has(Run), "step": _has(Step)}
+    for title, rows in tables.items():
+        named = {name for cell in rows for name in re.findall(r"`(\w+)", cell)}
+        assert named <= there[title], (title, named - there[title])
+    of_the_model = set(re.findall(r"`(\w+)\(", tables["run"]["`model`"]))
+    assert {"trainable", "deltas", "merged"} <= of_the_model <= _has(Adapted)
+
+
+def _has(of: type) -> set[str]:
+    """Names of what an object of the class has: fields, methods, and what its __init__ sets."""
+    return set(dir(of)) | set(inspect.get_annotations(of)) | set(re.findall(r"self\.(\w+)[:, ]", inspect.getsource(of)))
+
+
 def test_the_projects_file_builds_with_the_entry_points_of_the_page(tmp_path: Path) -> None:
     modules, points = examples()
     for file, text in {**modules, "my_package/__init__.py": "", "pyproject.toml": blocks("toml")[0]}.items():
@@ -207,6 +241,7 @@ from gelo.models.remedies.base import Bench
 from my_package.adaptation import NormGains
 from my_package.cap import Cap
 from my_package.hold import Hold
+from my_package.late import Late
 from my_package.remedy import KeepLength
 from tests.models.toy_run import go
 
@@ -234,6 +269,12 @@ names = list(held.model.trainable())
 still = [name for name in names if torch.equal(held.model.merged()[name], start[name])]
 print(same(plain, run(Hold(count=0))), still == names[-2:])
 
+late = run(Late(strength=1.0, from_block=3))
+free, pulled = (sum(float((tensor - start[name]).norm()) for name, tensor in one.model.merged().items() if f"resblocks.{block}." in name)
+                for one, block in ((plain, 3), (late, 3)))
+print(same(plain, run(Late(strength=0))), pulled < free, late.run.history[0]["loss_late"] > 0)
+print([fault.found for layers in (None, 5, 99) for fault in Late(from_block=5).faults(layers)])
+
 tower = plain.model.publish()
 capped = Cap(most=0.01).finish(tower, Bench(encoder))
 far = [(capped.weights[name] - start[name]).norm() / start[name].norm().clamp(min=1e-12) for name in start]
@@ -243,7 +284,9 @@ print(0.0099 < float(max(far)) < 0.0101, same_towers(Cap(most=1e9).finish(tower,
 
 
 def test_remedies_are_neutral_at_nothing_and_do_what_they_say_as_does_the_adaptation(package: Path) -> None:
-    neutral, loss, norms, held, capped = printed(package, TRAINED)
+    neutral, loss, norms, held, late, refused, capped = printed(package, TRAINED)
+    assert late == "True True True"
+    assert refused == "['late with from_block 5 of no blocks', 'late with from_block 5 of 5 blocks']"
     assert neutral == "True False 3"
     assert loss == "['loss_keep_length'] True"
     assert norms == "True True True"

@@ -76,8 +76,9 @@ class Watcher(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         key = trial.config["key"]
-        self.failures.setdefault(key, {"kind": "fault", "error": _last_error(trial)})
-        self.stage.display.say(f"[red]failed[/red] {self.labels[key]} after its retries")
+        failure = self.failures.setdefault(key, {"kind": "fault", "error": _last_error(trial)})
+        why = failure["error"].splitlines()[-1].strip()  # of a traceback the error itself
+        self.stage.display.say(escape(redacted(f"failed {self.labels[key]} after its retries: {why}")))
         self._ended(key)
 
     def _ended(self, key: str) -> None:
