@@ -86,7 +86,7 @@ def _cluster(sweep: str | None, address: str, given: dict[str, str | None], as_j
     spec = load_spec(sweep) if sweep is not None else None
     settings = settings_of(None, **given, address=address)
     if address.startswith(("http://", "https://")):
-        from gelo.sweeps.launch.jobs import Jobs
+        from gelo.sweeps.engine.jobs import Jobs
 
         words = ["doctor", *([sweep] if sweep else []), "--address", "auto", *(["--json"] if as_json else [])]
         words += [word for name, place in given.items() if place is not None for word in (f"--{name}", place)]
@@ -94,7 +94,7 @@ def _cluster(sweep: str | None, address: str, given: dict[str, str | None], as_j
         ended = jobs.follow(jobs.start(words, "doctor", sweep), _write, lambda text: say(errors, text))
         return ended.code if ended.code is not None else int(ended.state != "SUCCEEDED")
     from gelo.sweeps.engine.cluster import started
-    from gelo.sweeps.launch.nodes import Asked, everywhere, listing
+    from gelo.sweeps.engine.nodes import Asked, everywhere, listing
     from gelo.sweeps.state.reads import needed_datasets
     from gelo.sweeps.terminal.progress import Display
 

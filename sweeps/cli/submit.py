@@ -13,7 +13,7 @@ from gelo.sweeps.cli.base import RESUME, CacheLimit, Sweep, Verify, app, console
 from gelo.sweeps.terminal.listing import say
 
 if TYPE_CHECKING:
-    from gelo.sweeps.launch.jobs import Job, Jobs
+    from gelo.sweeps.engine.jobs import Job, Jobs
 
 Dashboard = Annotated[
     str,
@@ -59,7 +59,7 @@ def submit(
 
     Example: `gelo submit my.yaml --address http://HOST:8265`
     """
-    from gelo.sweeps.launch.jobs import Jobs
+    from gelo.sweeps.engine.jobs import Jobs
     from gelo.sweeps.spec.sweep import load_spec
 
     spec = load_spec(sweep, tuple(set_ or ()))
@@ -104,7 +104,7 @@ def attach(
 
     Example: `gelo attach`, `gelo attach demo --stop`
     """
-    from gelo.sweeps.launch.jobs import Jobs
+    from gelo.sweeps.engine.jobs import Jobs
 
     jobs = Jobs(address)
     job = jobs.find(name)

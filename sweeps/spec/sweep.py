@@ -181,7 +181,7 @@ def parse_spec(raw: object, source: str) -> SweepSpec:
     faults += expansion.faults
     if spec is not None:
         stand_ins = [trial for study in expansion.studies for trial in study.stand_ins()]
-        given = "objectives" in body and tuple(spec.objectives)
+        given = tuple(spec.objectives) if spec.objectives != SweepSpec.model_fields["objectives"].default else ()
         faults += search_faults(spec.search, spec.objectives, spec.scheduler, spec.seeds, trials, stand_ins)
         if spec.search != "optuna" and given:
             found = f"{', '.join(given)} with search: {spec.search}"

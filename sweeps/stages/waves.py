@@ -54,7 +54,7 @@ class Sweep:
     display: Display
     outbox: Outbox
     trials: Sequence[Trial]
-    lead: Mapping[str, Any]
+    lead: Mapping[str, Any] | None = None  # what `led` yields
 
     def __post_init__(self) -> None:
         self.labels = Trial.labels(self.trials)

@@ -17,7 +17,7 @@ from gelo.models.faults import Fault, UserError
 from gelo.models.untrusted import read_or
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.running import refuse_running
-from gelo.tasks.data.cache import Entry, entries
+from gelo.tasks.data.cache import TEXT, Entry, entries
 from gelo.tasks.data.manifest import open_dataset
 
 PARTIAL = ".partial-"
@@ -88,19 +88,24 @@ def cache_litter(cache: Path, data: Path, sweeps: Sequence[SweepFolder]) -> list
     """
     places = {data, *(Path(str(sweep.read()["settings"]["data"])) for sweep in sweeps)}
     sets = {print_ for place in places for print_ in _sets(place)}
-    encoders: set[str] = set()
+    encoders, texts = set[str](), set[str]()
     for sweep in sweeps:
-        encoders |= {each["vision"] for each in read_or(sweep.root / "bases.json", _rows, [])}
+        bases = read_or(sweep.root / "bases.json", _rows, [])
+        encoders |= {each["vision"] for each in bases}
+        texts |= {str(each["text"]) for each in bases if "text" in each}
         away = not Path(str(sweep.read()["settings"]["data"])).is_dir()
         for trial in sweep.spec().trials():
             place = sweep.trial(trial)
             made = place.training()
             encoders |= {str(made[name]) for name in ("vision", "detector") if name in made}
+            texts |= {str(made["text"])} if "text" in made else set()
             if away:
                 sets |= {str(made.get("data", "")), *(r.data for r in place.results())}
     found = []
     for entry in entries(cache):
-        if entry.dataset not in sets:
+        if entry.kind == TEXT:
+            found += [] if entry.made_by in texts else [(entry, "by a text tower that no sweep here names")]
+        elif entry.dataset not in sets:
             found.append((entry, "of a data set that is not prepared here"))
         elif entry.kind == "embeddings" and entry.made_by not in encoders:
             found.append((entry, "by an encoder that no sweep here names"))

@@ -7,6 +7,7 @@ what `status` says of kills and hours, no more.
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -82,6 +83,7 @@ class Journal:
 
     def __init__(self, root: UPath, now: Attempt) -> None:
         self.root, self.now = root, now
+        self._one = threading.Lock()  # who writes last, writes the newest
         self._before: list[Attempt] | None = (
             None  # read with the first write: a store that is away must not lose them, nor be waited for
         )
@@ -94,11 +96,12 @@ class Journal:
 
     def write(self) -> None:
         """Raises OSError."""
-        if self._before is None:
-            self._before = read_attempts(self.root)[-_MOST + 1 :]
-        if self.now.ended is None:
-            self.now.seen = time.time()
-        publish_bytes(self.root / FILE, Attempts(attempts=[*self._before, self.now]).model_dump_json().encode())
+        with self._one:
+            if self._before is None:
+                self._before = read_attempts(self.root)[-_MOST + 1 :]
+            if self.now.ended is None:
+                self.now.seen = time.time()
+            publish_bytes(self.root / FILE, Attempts(attempts=[*self._before, self.now]).model_dump_json().encode())
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -80,6 +81,7 @@ class Record:
         at = time.time()
         self.root = root
         self._before: list[DriverRun] | None = None  # as in a journal
+        self._one = threading.Lock()  # as there
         self.run = DriverRun(started=at, seen=at, host=socket.gethostname(), pid=os.getpid())
         self._rows: dict[str, StageRow] = {}
         self._now: Stage | None = None
@@ -101,14 +103,15 @@ class Record:
 
     def write(self) -> None:
         """Raises OSError."""
-        if self._before is None:
-            self._before = read_runs(self.root)[-_MOST + 1 :]
-        run = self.run
-        if run.ended is None:
-            run.seen = time.time()
-        run.stage, run.stages = (self._now.title if self._now is not None else ""), self.rows()
-        run.running = list(self.running())
-        publish_bytes(self.root / FILE, DriverRuns(runs=[*self._before, run]).model_dump_json().encode())
+        with self._one:
+            if self._before is None:
+                self._before = read_runs(self.root)[-_MOST + 1 :]
+            run = self.run
+            if run.ended is None:
+                run.seen = time.time()
+            run.stage, run.stages = (self._now.title if self._now is not None else ""), self.rows()
+            run.running = list(self.running())
+            publish_bytes(self.root / FILE, DriverRuns(runs=[*self._before, run]).model_dump_json().encode())
 
     def _with(self, stage: Stage) -> StageRow:
         row = self._rows.get(stage.title) or StageRow(title=stage.title, unit=stage.unit)

@@ -16,6 +16,7 @@ from tests.s3 import Door
 
 def _said(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     monkeypatch.setattr(sys, "argv", ["gelo", *arguments])
+    monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit) as ended:
         program.main()
     captured = capsys.readouterr()

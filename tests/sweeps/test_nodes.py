@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from gelo.models.backbones.zoo import load_backbone
-from gelo.sweeps.launch.nodes import Asked, Seen, doubts, look
+from gelo.sweeps.engine.nodes import Asked, Seen, doubts, look
 from gelo.sweeps.spec.settings import Settings
 from tests.sweeps.test_single import colours
 
