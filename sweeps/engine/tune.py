@@ -22,7 +22,7 @@ from ray.tune.execution import class_cache
 
 from gelo.models.faults import UserError, is_full
 from gelo.sweeps.engine.gang import bundles, gang
-from gelo.sweeps.engine.races import Races
+from gelo.sweeps.engine.races import Races, told_to_tune
 from gelo.sweeps.engine.watcher import StopFlag, Watcher, WhenSaved
 from gelo.sweeps.spec.resources import Resources
 from gelo.sweeps.state.folder import SweepFolder
@@ -119,7 +119,7 @@ def run_trial(config: dict[str, Any]) -> None:
     def is_cut(points: Sequence[Mapping[str, Any]], steps: int) -> bool:
         looks = looks_of(points) if config["raced"] else []
         if looks:  # Tune's answer comes when the schedulers have decided, and what they decided is in the folder
-            tune.report({"state": "look", "seen": looks[-1].model_dump(), "steps": steps})
+            tune.report(told_to_tune(looks[-1], steps))
         return bool(looks) and held(folder_of(config).root) is not None
 
     if should_stop():
