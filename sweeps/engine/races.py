@@ -30,6 +30,12 @@ class Racer:
     trial_id: str
 
 
+def told_to_tune(look: Look, steps: int) -> dict[str, Any]:
+    """What a trial reports of a look: flat, as Tune hands a result to its schedulers. steps: of the whole trial."""
+    seen = {f"look_{name}": value for name, value in look.model_dump().items() if value is not None}
+    return {"state": "look", "steps": steps, **seen}
+
+
 class Race:
     """One of Tune's schedulers among comparable trials. points: looks of each."""
 
@@ -89,7 +95,8 @@ class Races(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
         """Never ends a trial itself: one that is to end reads so in its folder when this returns."""
         if result.get("state") == "look":
-            self.told(trial.config["key"], Look.model_validate(result["seen"]), int(result["steps"]))
+            seen = {name: result[f"look_{name}"] for name in Look.model_fields if f"look_{name}" in result}
+            self.told(trial.config["key"], Look.model_validate(seen), int(result["steps"]))
         return TrialScheduler.CONTINUE
 
     def told(self, key: str, look: Look, steps: int) -> bool:

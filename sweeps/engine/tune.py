@@ -26,7 +26,7 @@ from gelo.models.durable import is_local, remove
 from gelo.models.faults import UserError, is_full
 from gelo.models.storage.away import StorageAwayError
 from gelo.sweeps.engine.gang import bundles, gang
-from gelo.sweeps.engine.races import Races
+from gelo.sweeps.engine.races import Races, told_to_tune
 from gelo.sweeps.engine.watcher import StopFlag, Watcher, WhenSaved
 from gelo.sweeps.spec.resources import Resources
 from gelo.sweeps.state.folder import SweepFolder
@@ -147,7 +147,7 @@ def _run(config: dict[str, Any], kept: Journal) -> None:
     def is_cut(points: Sequence[Mapping[str, Any]], steps: int) -> bool:
         looks = looks_of(points) if config["raced"] else []
         if looks:  # Tune's answer comes when the schedulers have decided, and what they decided is in the folder
-            tune.report({"state": "look", "seen": looks[-1].model_dump(), "steps": steps})
+            tune.report(told_to_tune(looks[-1], steps))
         return bool(looks) and held(folder_of(config).root) is not None
 
     if should_stop():

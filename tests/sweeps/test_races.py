@@ -14,11 +14,12 @@ from ray import tune
 from ray.train._internal.storage import StorageContext
 from ray.tune.schedulers import AsyncHyperBandScheduler, MedianStoppingRule, TrialScheduler
 from ray.tune.trainable.function_trainable import wrap_function
+from ray.tune.utils.util import flatten_dict
 from upath import UPath
 
 from gelo.models.durable import publish_folder
 from gelo.models.faults import UserError
-from gelo.sweeps.engine.races import Races
+from gelo.sweeps.engine.races import Races, told_to_tune
 from gelo.sweeps.spec.search import Scheduler
 from gelo.sweeps.spec.sweep import parse_spec
 from gelo.sweeps.state.cuts import cut_of, finish, past_looks, set_cut
@@ -247,18 +248,20 @@ def test_a_trial_whose_report_returns_reads_what_was_decided_on_it(
     read: list[tuple[str, bool]] = []
 
     def training(config: dict[str, Any]) -> None:
-        tune.report({"state": "look", "seen": config["look"], "steps": STEPS})
+        tune.report(told_to_tune(config["look"], STEPS))
         read.append((config["key"], held(folder.root / "trials" / config["key"]) is not None))
         tune.report({"state": "stopped"})
 
     for key, value in ((good, 0.75), (bad, 0.625)):
         (look,) = looks_of([{"step": 0, "task": 0.5}, {"step": 10, "task": value}])
         place = StorageContext(str(tmp_path / "tune"), "mine", trial_dir_name=key)
-        run = wrap_function(training)({"key": key, "look": look.model_dump()}, storage=place)
+        run = wrap_function(training)({"key": key, "look": look}, storage=place)
         result = run.train()
         time.sleep(0.2)  # a function that does not wait would read before it is decided
         named: Any = SimpleNamespace(config={"key": key})
-        assert races.on_trial_result(None, named, result) == TrialScheduler.CONTINUE, "Tune itself ends nothing"
+        assert races.on_trial_result(None, named, flatten_dict(result)) == TrialScheduler.CONTINUE, (
+            "Tune itself ends nothing"
+        )
         assert run.train()["state"] == "stopped"
         run.stop()
     assert read == [(good, False), (bad, True)]
