@@ -63,8 +63,12 @@ def whole(path: Path, rows: int | None = None) -> bool:
         return False
     except (ValueError, IsADirectoryError):
         pass
-    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    _delete(path)
     return False
+
+
+def _delete(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def touch(cache: Path, kind: str, made_by: str, dataset: str) -> None:
@@ -107,7 +111,7 @@ def drop(cache: Path, gone: Iterable[Entry]) -> None:
     """Remove these entries. Raises UserError while a run holds the cache."""
     with _own(cache):
         for entry in gone:
-            shutil.rmtree(entry.path, ignore_errors=True)
+            _delete(entry.path)
         _tidy(cache)
 
 
@@ -140,7 +144,7 @@ def _remove(cache: Path, limit: float, since: float) -> list[Entry]:
     for entry in known:
         if total <= limit or entry.used >= since:
             break
-        shutil.rmtree(entry.path) if entry.path.is_dir() else entry.path.unlink()
+        _delete(entry.path)
         total -= entry.bytes
         gone.append(entry)
     _tidy(cache)

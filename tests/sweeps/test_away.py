@@ -16,11 +16,12 @@ from tests.s3 import Door
 
 def _said(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     monkeypatch.setattr(sys, "argv", ["gelo", *arguments])
-    monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit) as ended:
         program.main()
     captured = capsys.readouterr()
-    return int(ended.value.code or 0), captured.out + captured.err
+    return int(ended.value.code or 0), " ".join(
+        (captured.out + captured.err).split()
+    )  # lines break where the terminal ends
 
 
 def test_a_command_says_in_two_lines_that_storage_is_away(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
+import os
 import time
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from gelo.sweeps.cli import app
 from gelo.sweeps.spec.sweep import parse_spec
 from gelo.sweeps.state.cleaning import cache_litter, half_made, litter_of, remove
 from gelo.sweeps.state.folder import SweepFolder
+from gelo.sweeps.state.holder import Files, Holder
+from gelo.sweeps.state.lease import leading
 from gelo.sweeps.state.record import DriverRun, DriverRuns
 from gelo.tasks.data.cache import drop, entries, using
 
@@ -86,12 +88,12 @@ def test_litter_goes_and_nothing_else(kind: str, tmp_path: Path) -> None:
 
 def test_a_sweep_that_runs_is_left_alone(tmp_path: Path) -> None:
     folder, *_ = sweep(UPath(tmp_path))
-    with (tmp_path / "mine" / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match="run by a gelo on this machine"):
-            litter_of(folder)
+    with leading(folder.root, "mine"), pytest.raises(UserError, match=f"run by process {os.getpid()} on"):
+        litter_of(folder)
     assert litter_of(folder)
     now = time.time()
+    other = Holder(9, "owner", "elsewhere", 7, "2026-01-01T00:00:00+00:00", node="elsewhere", began="1")
+    assert Files(folder.root).create(other)
     for seen, runs in ((now, True), (now - 600, False)):
         run = DriverRun(started=now - 900, seen=seen, host="elsewhere", pid=7)
         (tmp_path / "mine" / "driver.json").write_text(DriverRuns(runs=[run]).model_dump_json())
@@ -133,14 +135,18 @@ def test_the_cache_loses_what_nothing_names(tmp_path: Path) -> None:
     kept = ["embeddings/base/learnt", "embeddings/tuned/learnt", "embeddings/seen/learnt", "packs/stored/learnt"]
     stale = ["embeddings/gone/learnt", "embeddings/base/gone", "decoded/any/gone", "packs/stored/gone"]
     put(cache, *(f"{each}/test/00000.npy" for each in [*kept, *stale]))
-    put(cache, "text/t/prompts.npy")
+    put(cache, "text/t/prompts.npy", "text/other/prompts.npy")
+    stale.append("text/other/prompts.npy")
     (tmp_path / "data").mkdir()
     found = cache_litter(tmp_path / "cache", tmp_path / "data", [folder])
     assert {entry.path.relative_to(tmp_path / "cache").as_posix() for entry, _ in found} == set(stale)
     with using(tmp_path / "cache", None), pytest.raises(UserError, match="in use"):
         drop(tmp_path / "cache", [entry for entry, _ in found])
     drop(tmp_path / "cache", [entry for entry, _ in found])
-    assert {e.path.relative_to(tmp_path / "cache").as_posix() for e in entries(tmp_path / "cache")} == set(kept)
+    assert {e.path.relative_to(tmp_path / "cache").as_posix() for e in entries(tmp_path / "cache")} == {
+        *kept,
+        "text/t/prompts.npy",
+    }
 
 
 def test_a_data_set_in_the_making_is_left_alone(tmp_path: Path) -> None:

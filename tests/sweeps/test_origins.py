@@ -20,6 +20,7 @@ from gelo.models.remedies.wise import Wise
 from gelo.models.spec import Member
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
+from gelo.sweeps.stages.finished import finish
 from gelo.sweeps.stages.outcome import Outcome
 from gelo.sweeps.stages.train import version_of
 from gelo.sweeps.stages.waves import Sweep
@@ -122,7 +123,7 @@ def test_what_keeps_a_made_trial_from_being_whole_is_told_by_status(tmp_path: Pa
     (made,) = (trial for trial in sweep.trials if not trial.trains and trial.training)
     told = "reference: not whole, as told before; expected a whole data set"
 
-    sweep._finish(made)
+    sweep._keep(made, finish(made, sweep.bases["mini-s"], folder, sweep.datasets, (), sweep.cache))
 
     (row,) = (row for row in standing(folder) if row["key"] == made.key)
     assert (row["state"], row["note"]) == ("failed", told)

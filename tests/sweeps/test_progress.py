@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from gelo.models.durable import publish_folder
 from gelo.sweeps.spec.sweep import parse_spec
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.journal import Attempt, Attempts
+from gelo.sweeps.state.lease import leading
 from gelo.sweeps.state.progress import Hours, Progress, Resume, StageProgress, TrialProgress, progress
 from gelo.sweeps.state.record import DriverRun, DriverRuns, StageRow
 from gelo.sweeps.terminal import standing
@@ -77,15 +78,19 @@ def folder(tmp_path: Path) -> Iterator[SweepFolder]:
             ]
         ).model_dump_json()
     )  # fmt: skip
-    with (tmp_path / "mine" / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with leading(folder.root, "mine"):
         yield folder
 
 
 def test_hours_pace_and_what_is_left(folder: SweepFolder) -> None:
     found = progress(folder, "gelo resume mine", NOW)
     _, trained, runs, failed, _, source, merged = found.trials
-    assert found.state == "running" and "process 42" in found.holder and found.stage == "train" and found.starts == 2
+    assert (
+        found.state == "running"
+        and f"process {os.getpid()} on" in found.holder
+        and found.stage == "train"
+        and found.starts == 2
+    )
     assert (trained.starts, trained.resumed, trained.steps_repeated) == (3, 2, 10 + 20)
     # 510 + 210 + 610 s on two GPUs and four CPUs; steps take 10 s: 10 and 20 of them were done again
     seconds = {"cpu": 4 * 1330, "gpu": 2 * 1330, "cpu_repeated": 4 * 300, "gpu_repeated": 2 * 300}
