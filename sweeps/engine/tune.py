@@ -159,8 +159,8 @@ def _run(config: dict[str, Any], kept: Journal) -> None:
         with gang(config["ranks"], config["cpus"], config["gpus"], partial(work, config)) as world:
             finished = work(config, world, should_stop, _report, kept.step, is_cut)
         cut = None if finished else held(folder_of(config).root)
-        kept.now.how = "trained" if finished else "stopped"
-        tune.report({"state": kept.now.how, **({"cut": cut.told} if cut is not None else {})})
+        kept.now.how = "trained" if finished else "stopped" if cut is None else "cut"
+        tune.report({"state": "trained" if finished else "stopped", **({"cut": cut.told} if cut is not None else {})})
     except (UserError, StorageAwayError) as error:  # storage was waited for already
         _failed(error.kind, str(error))
     except (MemoryError, torch.cuda.OutOfMemoryError) as error:

@@ -65,6 +65,7 @@ class Watcher(tune.Callback):
         elif "note" in result:
             self.stage.display.say(escape(f"{self.labels[key]}: {redacted(result['note'])}"))
         elif result.get("cut"):
+            self.stage.cut += 1
             self.stage.display.say(f"{result['cut']}: {escape(self.labels[key])}")
         elif result.get("state") == "running":
             kept = f" zero-shot {100 * result['zero_shot']:.0f} %" if "zero_shot" in result else ""

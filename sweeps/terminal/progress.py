@@ -54,7 +54,7 @@ class Display:
         rate = stage.done / max(time.monotonic() - stage.since, 1e-9)
         failed = f", [red]{stage.failed} failed[/red]" if stage.failed else ""
         self.say(
-            f"{title}: {stage.done:,} {unit} in {time.monotonic() - stage.since:.1f} s ({rate:,.1f} {unit}/s){failed}"
+            f"{title}: {stage.done:,} {unit} in {time.monotonic() - stage.since:.1f} s ({_pace(rate, f' {unit}')}){failed}"
         )
 
 
@@ -87,11 +87,16 @@ class Stage:
             rate = self.done / max(self._last - self.since, 1e-9)
             left = f", about {(self.total - self.done) / rate:.0f} s left" if rate else ""
             note = f"; {self.note}" if self.note else ""
-            self.display.say(f"{self.title}: {self.done:,} of {self.total:,} {self.unit} ({rate:,.1f}/s{left}){note}")
+            self.display.say(f"{self.title}: {self.done:,} of {self.total:,} {self.unit} ({_pace(rate)}{left}){note}")
 
     @contextmanager
     def shown(self) -> Iterator[None]:
         yield
+
+
+def _pace(rate: float, unit: str = "") -> str:
+    """A rate in words: `1,234.5/s`, or how long one takes where that says more."""
+    return f"{rate:,.1f}{unit}/s" if rate >= 1 or not rate else f"{1 / rate:,.1f} s each"
 
 
 class _LiveStage(Stage):
@@ -113,7 +118,12 @@ class _LiveStage(Stage):
     def _draw(self) -> None:
         rate = self.done / max(time.monotonic() - self.since, 1e-9)
         unit, prefix = pick_unit_and_suffix(int(rate), ["", "k", "M", "G"], 1000)
-        self._bar.update(self._task, completed=self.done, note=self.note, rate=f"{rate / unit:.1f}{prefix}/s")
+        self._bar.update(
+            self._task,
+            completed=self.done,
+            note=self.note,
+            rate=_pace(rate) if rate < 1 else f"{rate / unit:.1f}{prefix}/s",
+        )
 
 
 class _TwoLines(Progress):
