@@ -63,7 +63,7 @@ def submit(
     from gelo.sweeps.spec.sweep import load_spec
 
     spec = load_spec(sweep, tuple(set_ or ()))
-    settings_of(storage=storage, tracking=tracking)
+    settings_of(storage=storage, tracking=tracking, data=data, cache=cache, address=address)
     places = {"--storage": storage, "--data": data, "--cache": cache}
     faults = [
         Fault(
@@ -106,6 +106,7 @@ def attach(
     """
     from gelo.sweeps.engine.jobs import Jobs
 
+    settings_of(address=address)
     jobs = Jobs(address)
     job = jobs.find(name)
     if stop:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.sweeping import LIMIT, Place, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 SEARCH = """
 name: small
@@ -99,7 +99,7 @@ def _ended(place: Place) -> list[Path]:
 def _status(place: Place) -> dict[str, dict[str, Any]]:
     marker = len(place.log())
     assert place.gelo("status", "small", "--json") == 0
-    return {row["key"]: row for row in json.loads(place.log()[marker:])}
+    return {row["key"]: row for row in json.loads(place.log()[marker:])["trials"]}
 
 
 def _tag(place: Place, trial: str) -> str:

@@ -54,6 +54,7 @@ class Cluster:
                 "--include-dashboard=true",
                 "--dashboard-host=127.0.0.1",
                 f"--dashboard-port={self.dashboard}",
+                f"--dashboard-agent-listen-port={_port()}",
                 "--disable-usage-stats",
             ),
         ]
