@@ -156,6 +156,7 @@ def test_what_neither_side_says_is_told_by_the_cluster(cluster: Cluster, laptop:
     assert done.returncode == 2 and "GELO_STORAGE: is not set on the cluster; say --storage" in done.stdout, done.stderr
 
 
+@pytest.mark.long
 def test_every_machine_is_looked_at_before_money_is_spent(cluster: Cluster, laptop: Path) -> None:
     """Through the dashboard, as from a laptop; the one machine has a storage, an encoder, and no tracking server to talk to."""
     words = ["doctor", "small.yaml", "--address", cluster.address, *_places(laptop), "--json"]
