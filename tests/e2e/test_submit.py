@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.long]
 SPEC = "name: small\nbackbones: [mini-s]\ntasks:\n  morphs: {adaptation: lora, epochs: 1}\nevaluate: [zero_shot]\ndatasets: [shapes]\n"
 
 
@@ -156,7 +156,6 @@ def test_what_neither_side_says_is_told_by_the_cluster(cluster: Cluster, laptop:
     assert done.returncode == 2 and "GELO_STORAGE: is not set on the cluster; say --storage" in done.stdout, done.stderr
 
 
-@pytest.mark.long
 def test_every_machine_is_looked_at_before_money_is_spent(cluster: Cluster, laptop: Path) -> None:
     """Through the dashboard, as from a laptop; the one machine has a storage, an encoder, and no tracking server to talk to."""
     words = ["doctor", "small.yaml", "--address", cluster.address, *_places(laptop), "--json"]
@@ -171,7 +170,6 @@ def test_every_machine_is_looked_at_before_money_is_spent(cluster: Cluster, lapt
     assert lack["where"].startswith("--tracking") and "Connection refused" in lack["found"]
 
 
-@pytest.mark.long
 def test_the_job_goes_on_without_the_laptop(cluster: Cluster, laptop: Path) -> None:
     """Killed while it follows: attach has every line from the first, the sweep ends, and what is asked for again has nothing left to do."""
     port = _port()
