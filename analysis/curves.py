@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from safetensors.numpy import load
 from upath import UPath
 
 from gelo.models.faults import Fault
-from gelo.models.untrusted import parse_json
 from gelo.tasks.protocols.zeroshot import watched
 
 COLUMNS = ["trial", "step", "images", "name", "value"]
@@ -48,7 +48,7 @@ def read_curve(trained: UPath, faults: list[Fault]) -> Curve | None:
     """Of a trial's folder `trained`; None where none was kept, and, with a fault, where it cannot be what it says."""
     path = trained / "curve.json"
     try:
-        curve = _described(parse_json(path.read_bytes()))
+        curve = _described(json.loads(path.read_bytes()))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +12,6 @@ from upath import UPath
 from gelo.analysis.memory import predicted
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.remedies import Remedy, RemedySpec
-from gelo.models.untrusted import parse_json, read_model
-from gelo.tasks.ledger.cuts import held
-from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.metricnames import parse_metric
 from gelo.tasks.protocols import direction, suites
 from gelo.tasks.results import Result
@@ -26,7 +24,7 @@ def read_spec(storage: UPath, root: UPath, sweep: str) -> dict[str, Any]:
         known = [folder.name for folder in children(storage) if (folder / "sweep.json").is_file()]
         raise UserError(f"report {sweep}: nothing has run yet", unknown(str(storage), sweep, known, "sweep"))
     try:
-        spec = parse_json(path.read_bytes())
+        spec = json.loads(path.read_bytes())
     except ValueError as error:
         raise UserError(
             f"report {sweep}", Fault(str(path), f"not JSON ({error})", "the resolved spec of a sweep")
@@ -74,26 +72,7 @@ def read_trial(folder: UPath, faults: list[Fault], resources: Mapping[str, Any])
         "history": [row for row in training.get("history") or [] if isinstance(row, dict)],
         "error": None if failure is None else _in_short(str(failure.get("error", ""))),
         "error_kind": None if failure is None else str(failure.get("kind", "")),
-        "cut": "" if (folder / "trained" / "training.json").is_file() else _cut(folder, described, faults),
     }
-
-
-def _cut(folder: UPath, described: Mapping[str, Any], faults: list[Fault]) -> str:
-    """Why a trial that is not trained was ended early, or one that it is made of."""
-    try:
-        trial = Trial.model_validate({name: value for name, value in described.items() if name in Trial.model_fields})
-        made_of = {each.key for each in trial.made_of}
-    except ValidationError:  # of a gelo that knew other kinds
-        made_of = set()
-    for key in sorted({*made_of, folder.name}):
-        try:
-            cut = held(folder.parent / key)
-        except UserError as error:
-            faults.extend(error.faults)
-            continue
-        if cut is not None and not (folder.parent / key / "trained" / "training.json").is_file():
-            return cut.told
-    return ""
 
 
 def read_metrics(folder: UPath, key: str, faults: list[Fault]) -> list[dict[str, Any]]:
@@ -102,10 +81,10 @@ def read_metrics(folder: UPath, key: str, faults: list[Fault]) -> list[dict[str,
     for suite in suites():
         for path in (file for file in children(folder / "results" / suite) if file.name.endswith(".json")):
             try:
-                result = read_model(path, Result)
-            except (UserError, OSError) as error:
-                if isinstance(error, UserError):
-                    found, remedy = f"not a result ({error.faults[0].found})", "delete it and gelo resume the sweep"
+                result = Result.model_validate_json(path.read_bytes())
+            except (ValidationError, OSError) as error:
+                if isinstance(error, ValidationError):
+                    found, remedy = f"not a result ({error.errors()[0]['msg']})", "delete it and gelo resume the sweep"
                 else:
                     found, remedy = f"cannot be read now ({error})", "gelo report once the storage answers"
                 faults.append(Fault(str(path), found, "a Result", remedy))
@@ -136,7 +115,7 @@ def _row(result: Result, key: str, metric: str) -> dict[str, Any]:
 def _json(path: UPath, faults: list[Fault], *, needed: bool = False) -> dict[str, Any] | None:
     """A JSON object; None when absent (a fault if `needed`) or broken (always a fault)."""
     try:
-        content = parse_json(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         if needed:
             faults.append(Fault(str(path), "missing", "a trial's description", "gelo resume the sweep"))

@@ -28,7 +28,7 @@ _MEAN = re.compile(r"mean(_\d+)?/")
 TRIAL_COLUMNS = [
     "trial", "backbone", "task", "adaptation", "remedy", "seed", "adaptation_kind", "adaptation_parameters", "remedy_kind",
     "remedy_parameters", "settings", "trained", "sources", "curved", "memory_bytes",
-    "train_seconds", "trainable_parameters", "tower_parameters", "error", "error_kind", "cut",
+    "train_seconds", "trainable_parameters", "tower_parameters", "error", "error_kind",
 ]  # fmt: skip
 METRIC_COLUMNS = [
     "trial", "suite", "dataset", "part", "leaf", "metric", "value", "low", "high", "n", "counts", "reason", "protocol", "version",
@@ -41,11 +41,10 @@ class Runs:
     """What a sweep left behind.
 
     trials: one row per trial (`TRIAL_COLUMNS`), in table order; sources: the trials whose training one was made from, () of one that
-    trained itself; curved: `RemedySpec.curved`; cut: why a scheduler ended it or one that it is made of, "" where none did. metrics: one
-    row per trial x metric (`METRIC_COLUMNS`); value, low and high are shares in [0, 1], what else their metric is, or NaN, and then
-    `reason` says why. histories: training.json's `history` by trial. spec: sweep.json. faults: what could not be read, or where MLflow and
-    the files disagree. tracked: whether MLflow was compared. curves: the forgetting curves by trial, of those that kept one, in table
-    order.
+    trained itself; curved: `RemedySpec.curved`. metrics: one row per trial x metric (`METRIC_COLUMNS`); value, low
+    and high are shares in [0, 1], what else their metric is, or NaN, and then `reason` says why. histories: training.json's `history` by
+    trial. spec: sweep.json. faults: what could not be read, or where MLflow and the files disagree. tracked: whether MLflow was compared.
+    curves: the forgetting curves by trial, of those that kept one, in table order.
     """
 
     sweep: str

@@ -1,4 +1,4 @@
-"""Which trials speak: complete, incomplete, cut or failed, each with its reasons. Seeds stay separate rows; nothing is picked by its score.
+"""Which trials speak: complete, incomplete or failed, each with its reasons. Seeds stay separate rows; nothing is picked by its score.
 
 What a trial should have is what it owes (`gelo.tasks.ledger.owed`), as far as sweep.json says what the sweep scores (`datasets`,
 `evaluate`). A
@@ -20,8 +20,8 @@ from gelo.tasks.data.catalogue import ENTRIES, chosen
 from gelo.tasks.ledger.owed import owed
 from gelo.tasks.protocols import PROTOCOLS, protocols_of, suites
 
-State = Literal["complete", "incomplete", "failed", "diverged", "cut"]
-BROKEN: tuple[State, ...] = ("failed", "diverged", "cut")
+State = Literal["complete", "incomplete", "failed", "diverged"]
+BROKEN: tuple[State, ...] = ("failed", "diverged")
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,6 @@ def _status(row: pd.Series, runs: Runs, have: set[tuple[str, str]], sets: Mappin
         kind = f"{row['error_kind']}: " if row["error_kind"] else ""
         ended: State = "diverged" if row["error_kind"] == "diverged" else "failed"
         return Status(row["trial"], ended, missing, (f"{kind}{row['error']}", *reasons), frozenset(own))
-    if row["cut"]:
-        return Status(row["trial"], "cut", missing, (str(row["cut"]),), frozenset(own))
     if not have and not row["trained"] and not is_baseline(row):
         reasons = ("not trained yet",)
     state: State = "incomplete" if missing or not have else "complete"

@@ -69,8 +69,7 @@ ROOMS = (
     Room("models/backbones", ("weight files in,", "encoders out"), 1, 0, (1, 2)),
     Room("models/training", ("the loop",), 2, 0),
     Room("models/adapt", ("one file a way",), 2, 1),
-    Room("models/heads", ("one file a head:", "logits and loss"), 3, 0),
-    Room("models/storage", ("S3 and the like,", "waited for"), 4, 0),
+    Room("models/heads", ("one file a head: logits and loss",), 3, 0, (2, 1)),
     Room("models/remedies", ("one file a remedy: while training, or after",), 3, 1, (2, 1)),
 )
 IMPORTS = (

@@ -18,7 +18,7 @@ FROM_ROOT = {
     "index.md": "README.md",
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
-    "vulnerabilities.md": "SECURITY.md",
+    "security.md": "SECURITY.md",
     "conduct.md": "CODE_OF_CONDUCT.md",
 }
 FACE = "gelo"  # what notebooks call

@@ -10,9 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from gelo.sweeps.spec.kinds import ADAPTATIONS, HEADS, REMEDIES
-from gelo.sweeps.spec.resources import Resources
-from gelo.sweeps.spec.search import Scheduler
-from gelo.sweeps.spec.sweep import SweepSpec, load_spec, presets
+from gelo.sweeps.spec.sweep import Resources, SweepSpec, load_spec, presets
 from gelo.tasks.ledger.trial import Looks, Training
 from gelo.tasks.training import TASKS
 
@@ -27,8 +25,7 @@ Remedies of a list are alternatives, one trial each; a list within it is one tri
 `remedy: [none, distill, [distill, {wise: {alpha: 0.8}}]]` is three trials.
 
 A hyper-parameter takes a value, a list (all of them: a grid), or with `search: random` a distribution: `{uniform: [low, high]}`,
-`{loguniform: [low, high]}` or `{choice: [...]}`, drawn `samples` times. `search: optuna` suggests them from what it measured, and
-`scheduler` ends trials that fall behind: [searches.md](searches.md).
+`{loguniform: [low, high]}` or `{choice: [...]}`, drawn `samples` times.
 
     name: mine
     backbones: [mini-s]
@@ -41,7 +38,6 @@ A hyper-parameter takes a value, a list (all of them: a grid), or with `search: 
 def page() -> str:
     """The whole page."""
     parts = [_INTRODUCTION, _presets(), _section("Top level", SweepSpec), _section("`resources`", Resources)]
-    parts.append(_section("`scheduler`", Scheduler))
     parts.append(
         "## `tasks`\n\nA task's name and its settings, or a list of such blocks: "
         f"{', '.join(f'`{name}`' for name in TASKS)}. `backbones` in a block takes some of the sweep's; `adaptation`, `remedy` and `head`\n"
@@ -98,8 +94,6 @@ def _type(field: Any) -> str:
         return ", ".join(f"`{choice}`" for choice in re.findall(r"'([^']*)'", choices[1]))
     words = text.replace("tuple[str, ...]", "list of names").replace("tuple[int, ...]", "list of whole numbers")
     words = words.replace("dict[str, str]", "mapping").replace("dict[str, Any]", "mapping").replace(" | ", " or ")
-    words = re.sub(r"tuple\[Literal\[(.*?)\], \.\.\.\]", lambda m: "list of " + m[1].replace("'", "`"), words)
-    words = words.replace("dict[str, tuple[mapping, ...]]", "mapping")
     limits = [f"{_SIGNS[name]} {value}" for each in field.metadata for name, value in _limits(each) if name in _SIGNS]
     return ", ".join([words, *limits])
 

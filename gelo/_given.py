@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from gelo.sweeps.terminal.progress import Display
 
 
-_ENVIRONMENT = {
-    "storage": "GELO_STORAGE", "tracking": "GELO_TRACKING", "data": "GELO_DATA", "cache": "GELO_CACHE", "cache_limit": "GELO_CACHE_LIMIT",
-}  # fmt: skip
+_ENVIRONMENT = {"data": "GELO_DATA", "cache": "GELO_CACHE", "cache_limit": "GELO_CACHE_LIMIT"}
 
 
 def settings_from(**given: Any) -> Settings:

@@ -1,7 +1,6 @@
 """What notebooks call: the same code, defaults and checks as the commands of the same names. A mistake is raised as `UserError`.
 
-Folders count from the working folder, as on the command line; `GELO_STORAGE`, `GELO_TRACKING`, `GELO_DATA`, `GELO_CACHE` and
-`GELO_CACHE_LIMIT` hold where nothing is given.
+Folders count from the working folder, as on the command line; `GELO_DATA`, `GELO_CACHE` and `GELO_CACHE_LIMIT` hold where nothing is given.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def load(
     name: str | Path,
     weights: str | Path | None = None,
     device: str | torch.device = "cpu",
-    storage: str | Path | None = None,
+    storage: str | Path = "out",
 ) -> Encoder:
     """The encoder of a name, float32, in eval mode, frozen.
 
@@ -123,7 +122,7 @@ def evaluate(
     return found
 
 
-def results(*sweeps: str, storage: str | Path | None = None) -> pd.DataFrame:
+def results(*sweeps: str, storage: str | Path = "out") -> pd.DataFrame:
     """Every number of one or several sweeps as a tidy frame: one row a trial and metric, read from the result files; no MLflow.
 
     sweeps: their names. storage: where they are kept, a folder or a URI.
@@ -161,9 +160,8 @@ def results(*sweeps: str, storage: str | Path | None = None) -> pd.DataFrame:
 class Run:
     """How a sweep ended. name, storage: as it is found again; folder: where its files lie; trials: how many it has.
 
-    failures: by the key of a trial that failed, its `label`, `kind` ("user", "storage", "fault") and `error`; cut: by the key of a trial
-    that a scheduler ended, where (docs/searches.md); faults: what kept single results from being there, all others being saved; report: the
-    page; unlogged: what MLflow, which was away, lacks: the same call brings it.
+    failures: by the key of a trial that failed, its `label`, `kind` ("user", "storage", "fault") and `error`; faults: what kept single
+    results from being there, all others being saved; report: the page.
     """
 
     name: str
@@ -173,13 +171,11 @@ class Run:
     failures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     report: Path | str = ""
-    unlogged: str = ""
-    cut: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
         """Whether every trial and every result is there."""
-        return not self.failures and not self.faults and not self.cut
+        return not self.failures and not self.faults
 
     def results(self) -> pd.DataFrame:
         """See `gelo.results`."""
@@ -231,11 +227,10 @@ def run(
         raise UserError(f"sweep {spec.name}", faults)
     from gelo.analysis.report import write_report
     from gelo.sweeps.engine.signals import lent
-    from gelo.sweeps.stages.run import led, run_sweep
+    from gelo.sweeps.stages.run import run_sweep
 
-    display = display_of(show, out=True)
-    with lent(), led(spec.name, settings, display) as lead:
-        outcome = run_sweep(spec, settings, display, lead)
+    with lent():
+        outcome = run_sweep(spec, settings, display_of(show, out=True))
         if outcome.stopped == signal.SIGINT:
             raise KeyboardInterrupt(f"sweep {spec.name}: the running trials saved a checkpoint; the same call goes on")
         if outcome.stopped:
@@ -243,6 +238,6 @@ def run(
         written = write_report(outcome.folder.storage, spec.name, settings.tracking)
         outcome.keep(written.path, written.headline)
     return Run(
-        spec.name, settings.storage, outcome.folder.root, len(outcome.folder.spec().trials()), dict(outcome.failures),
-        tuple(outcome.faults), written.path / "index.html", outcome.unlogged, dict(outcome.cut),
+        spec.name, settings.storage, outcome.folder.root, len(spec.trials()), dict(outcome.failures), tuple(outcome.faults),
+        written.path / "index.html",
     )  # fmt: skip

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import settings
 
 from gelo.tasks.data.catalogue import ENTRIES, locate
-from tests.s3 import _door, bucket, door  # noqa: F401
 
 # A busy machine is no fault of the code's; pytest-timeout ends what hangs.
 settings.register_profile("gelo", deadline=None)

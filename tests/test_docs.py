@@ -104,8 +104,7 @@ BLOCKS = {
         "gelo run SWEEP --set resources.gpus=4": "needs four GPUs; the same on CPUs: tests/e2e/test_two_ranks.py",
         "pip install 'ray[default]==": "needs an account of AWS; the cluster's own command: tests/e2e/test_clusters.py",
         "aws iam put-role-policy": "needs an account of AWS",
-        "gelo doctor my.yaml": "tests/e2e/test_submit.py, with a folder in place of S3",
-        "pip install -c constraints.txt mlflow": "tests/sweeps/test_postgres.py: all but the first line",
+        "pip install -c constraints.txt mlflow": "needs a server of PostgreSQL; done by hand with Debian's PostgreSQL 15",
         "kubectl apply": "needs a cluster of Kubernetes",
     },
     "data.md": {
@@ -125,7 +124,6 @@ BLOCKS = {
         "tests/e2e/test_paper.py",
     ),
     "real-weights.md": {"mkdir -p weights": "tests/e2e/test_real_weights.py"},
-    "searches.md": {"gelo resume mine --finish": "tests/e2e/test_search.py"},
     "your-own-data.md": {
         "gelo prepare mine --from photos --reader folder\n": "tests/e2e/test_docs_data.py",
         "gelo prepare mine --from photos --reader folder --dry-run": "tests/e2e/test_docs_data.py",

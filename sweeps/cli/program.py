@@ -1,7 +1,6 @@
 """The program: a command is run, and whatever ends it becomes words and an exit code.
 
-0 success, 2 a user's mistake (no traceback), 1 a fault of gelo or of the machine, 130 Ctrl-C, 143 SIGTERM and 129 SIGHUP, after saving;
-75 a sweep whose results are whole while MLflow, which was away, lacks some: a resume brings it those.
+0 success, 2 a user's mistake (no traceback), 1 a fault of gelo or of the machine, 130 Ctrl-C, 143 SIGTERM and 129 SIGHUP, after saving.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from rich.text import Text
 from gelo.models import registered
 from gelo.models.faults import FULL, Fault, UserError
 from gelo.models.secrets import redacted
-from gelo.models.storage.away import BRIEF, StorageAwayError, longest, waits
 from gelo.sweeps.cli.base import RESUME, app, errors
 from gelo.sweeps.engine import signals
 from gelo.sweeps.stages.troubles import print_faults
@@ -40,8 +38,7 @@ def main() -> None:
         for fault in registered.broken:
             _left_out(fault)
     try:
-        with waits(min(BRIEF, longest())):  # a run waits longer, once it has begun
-            code = app(standalone_mode=False)  # click hands the code of a typer.Exit back, it does not raise it
+        code = app(standalone_mode=False)  # click hands the code of a typer.Exit back, it does not raise it
     except KeyboardInterrupt:
         code = _INTERRUPTED
     except Exception as error:  # after a signal, whatever a library has made of it
@@ -66,10 +63,6 @@ def _told(error: Exception) -> int:
         found, expected = error.strerror or str(error), "a place that gelo can use"
         fault = Fault(str(error.filename), found, expected, f"{remedy}, or choose another place")
         print_faults(UserError("storage", fault), errors)
-    elif isinstance(error, StorageAwayError):
-        say(errors, Text.assemble(("storage", "bold"), ": ", (redacted(str(error)), "red")))
-        say(errors, "everything finished is saved" + RESUME.get("hint", "; try again when it answers"))
-        return 1
     elif hasattr(error, "exit_code") and hasattr(error, "show"):  # click's own usage errors
         error.show()
     else:

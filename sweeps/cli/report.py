@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from gelo.models.storage.scan import listed_once
 from gelo.sweeps.cli.answer import write
 from gelo.sweeps.cli.base import Name, Storage, Tracking, app, folder_of, settings_of
 
@@ -15,5 +14,4 @@ def report(name: Name, storage: Storage = None, tracking: Tracking = None) -> No
     """
     settings_of(storage=storage, tracking=tracking)
     folder = folder_of(storage, name)
-    with listed_once(folder.root):
-        write(folder, settings_of(folder.read()["settings"], storage=storage, tracking=tracking).tracking)
+    write(folder, settings_of(folder.read()["settings"], storage=storage, tracking=tracking).tracking)

@@ -22,7 +22,7 @@ from gelo.models.durable import is_local
 from gelo.models.faults import Fault, UserError
 from gelo.models.words import counted
 from gelo.sweeps.engine.signals import install
-from gelo.sweeps.spec.resources import Resources
+from gelo.sweeps.spec.sweep import Resources
 from gelo.sweeps.terminal.progress import Display, waiting
 
 _LOOK, _DEAD, _SILENT = 2.0, 20.0, 180.0  # seconds
@@ -130,13 +130,10 @@ def _watch(over: threading.Event, display: Display, resume: str) -> None:
 
 
 def _must_answer(address: str) -> None:
-    """Raise OSError when nothing listens at HOST:PORT, and ValueError for what is no such address: Ray itself would wait for minutes."""
-    if address in ("local", "auto"):
-        return
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not (host and port.isascii() and port.isdigit() and int(port) < 65536):
-        raise ValueError("no address: auto on the cluster's head, or HOST:PORT")
-    socket.create_connection((host, int(port)), timeout=5).close()
+    """Raise OSError when nothing listens at HOST:PORT: Ray itself would wait for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=5).close()
 
 
 def unshared(storage: UPath, tracking: str, data: str) -> None:

@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from gelo.models.training.world import World
 from gelo.sweeps.engine.joined import is_of_others, joined
-from gelo.sweeps.spec.resources import Resources
+from gelo.sweeps.spec.sweep import Resources
 
 _LOOK, _PATIENCE, _LEAVE = 1.0, 10.0, 60.0  # seconds
 _TELL = 5.0  # seconds that peers have to say what went wrong with them

@@ -12,7 +12,6 @@ from ray import tune
 from ray.tune.stopper import Stopper
 from rich.markup import escape
 
-from gelo.models.secrets import redacted
 from gelo.sweeps.terminal.progress import Stage
 
 if TYPE_CHECKING:
@@ -62,11 +61,6 @@ class Watcher(tune.Callback):
             self.failures[key] = result["failure"]
             first = result["failure"]["error"].splitlines()[0]
             self.stage.display.say(f"[red]failed[/red] {self.labels[key]}: {escape(first)}")
-        elif "note" in result:
-            self.stage.display.say(escape(f"{self.labels[key]}: {redacted(result['note'])}"))
-        elif result.get("cut"):
-            self.stage.cut += 1
-            self.stage.display.say(f"{result['cut']}: {escape(self.labels[key])}")
         elif result.get("state") == "running":
             kept = f" zero-shot {100 * result['zero_shot']:.0f} %" if "zero_shot" in result else ""
             self.running[key] = f"epoch {result['epoch']:.0f} loss {result['loss']:.3f}{kept}"
@@ -77,9 +71,8 @@ class Watcher(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         key = trial.config["key"]
-        failure = self.failures.setdefault(key, {"kind": "fault", "error": _last_error(trial)})
-        why = failure["error"].splitlines()[-1].strip()  # of a traceback the error itself
-        self.stage.display.say(escape(redacted(f"failed {self.labels[key]} after its retries: {why}")))
+        self.failures.setdefault(key, {"kind": "fault", "error": _last_error(trial)})
+        self.stage.display.say(f"[red]failed[/red] {self.labels[key]} after its retries")
         self._ended(key)
 
     def _ended(self, key: str) -> None:
@@ -90,7 +83,6 @@ class Watcher(tune.Callback):
         self._show()
 
     def _show(self) -> None:
-        self.stage.running = tuple(self.running)
         self.stage.describe(", ".join(f"{self.labels[key]} {state}" for key, state in self.running.items()))
 
 

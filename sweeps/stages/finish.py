@@ -88,7 +88,7 @@ def finish(
         "parents": [folders(parent).root.name for parent in trial.parents.values()],
         "sources": before.get("sources", {}) | {s.name: s.fingerprint for s in sources.values()},
     }
-    with publish_folder(folders(trial).trained, summed=True) as place:
+    with publish_folder(folders(trial).trained) as place:
         tower.save(place)
         save_file(head, place / "head.safetensors")
         if look is not None and curve is not None and before.get("watched_over"):

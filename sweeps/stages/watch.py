@@ -15,7 +15,6 @@ from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
 from gelo.models.training.watch import Curve, Watch
 from gelo.models.training.world import World
-from gelo.models.untrusted import read_json
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.ledger.watched import MOST, images_of, validation_of
@@ -132,7 +131,7 @@ def read_curve(trained: Path) -> Curve | None:
     """What `Eye.write` wrote; None where there is none, or nothing after its start."""
     if not (trained / CURVE).is_file():
         return None
-    points = read_json(trained / CURVE).get("points", [])
+    points = json.loads((trained / CURVE).read_text())["points"]
     whole = trained / CORRECT
     correct = list(load_file(whole)["correct"]) if whole.is_file() else []
     return Curve(points=points, correct=correct) if len(points) > 1 else None

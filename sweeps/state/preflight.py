@@ -16,7 +16,6 @@ from gelo.models.backbones.check import faults_for, notes_for, vision_alone
 from gelo.models.backbones.registry import Backbone, resolve, vision_layers
 from gelo.models.durable import is_done
 from gelo.models.faults import Fault, UserError
-from gelo.sweeps.spec.search import wanted_of
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.shown import refused, shown_of
 from gelo.sweeps.spec.sweep import SweepSpec
@@ -31,7 +30,7 @@ from gelo.sweeps.state.shown import shown_faults
 from gelo.tasks.data.catalogue import ENTRIES, entry_of, locate
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.ledger.trial import Trial
-from gelo.tasks.ledger.watched import CHOSEN, general_sets, named_validation, unvalidated
+from gelo.tasks.ledger.watched import CHOSEN, general_sets, named_validation
 
 
 def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
@@ -45,7 +44,7 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
             faults.append(Fault(where, "probe_trunk of a tower without one", allowed, "leave the suite out"))
     faults += [*_shared_weights(spec), *_texts(spec)]
     there: dict[str, Dataset] = {}
-    trials = spec.possible()
+    trials = spec.trials()
     trained_on = {trial.training.data for trial in trials if trial.training is not None}
     shown = shown_of(trials)
     wanted = {each.dataset for each in shown}
@@ -112,7 +111,7 @@ def _looks(
     spec: SweepSpec, settings: Settings, pairs: Sequence[tuple[str, str]], there: Mapping[str, Dataset]
 ) -> Iterator[Fault]:
     """What trials are to be looked at by and is not there, each once. there: data sets that are on this machine."""
-    trials = [trial for trial in spec.possible() if trial.training is not None]
+    trials = [trial for trial in spec.trials() if trial.training is not None]
     for name, split in dict.fromkeys(filter(None, map(named_validation, trials))):
         if name in there and split not in there[name].card.splits:
             allowed = f"one of {', '.join(each for each in there[name].card.splits if each != 'test') or '(none)'}"
@@ -124,15 +123,9 @@ def _looks(
         for name in general_sets(pairs)
         if (set(CHOSEN) & set(there[name].card.splits) if name in there else "probe" in entry_of(name, data).protocols)
     ]
-    wanted = wanted_of(spec.search, spec.objectives, spec.scheduler)
-    who = deciding.label if deciding is not None else "the search" if "kept" in spec.objectives else "the scheduler"
-    if (deciding is not None or "kept" in wanted) and not seen:
-        found = f"no zero-shot set with validation images, which {who} decides by"
+    if deciding is not None and not seen:
+        found = f"no zero-shot set with validation images, which {deciding.label} decides by"
         yield Fault("evaluate", found, f"zero_shot, and a set with one of the splits {', '.join(CHOSEN)}")
-    if "gain" in wanted:
-        searched = [trial for study in spec.studies() for trial in study.stand_ins()]
-        for told in unvalidated(trials if spec.scheduler.acts else searched, there):
-            yield Fault("watch.validation", told, "validation images, which the search decides by")
 
 
 def weights_told(spec: SweepSpec) -> list[str]:
@@ -152,7 +145,7 @@ def _texts(spec: SweepSpec) -> Iterator[Fault]:
     fault's matter."""
     wanted = {
         trial.backbone: f"{trial.adaptation.kind} of both towers" if trial.adaptation.both else each.kind
-        for trial in spec.possible()
+        for trial in spec.trials()
         for each in trial.remedy.members()
         if trial.adaptation.both or (each.texts and each.trains)
     }
@@ -168,7 +161,7 @@ def _texts(spec: SweepSpec) -> Iterator[Fault]:
 
 def _switches(spec: SweepSpec) -> Iterator[Fault]:
     """Fields of a training that this sweep's resources, a tower or this machine cannot do, each once."""
-    trials = [trial for trial in spec.possible() if trial.training is not None]
+    trials = [trial for trial in spec.trials() if trial.training is not None]
     for precision, why in (("bf16", "bf16 on CPUs, where it is slower"), ("tf32", "tf32 on CPUs, which have none")):
         rounded = [trial.label for trial in trials if trial.training and trial.training.precision == precision]
         if rounded and not spec.resources.gpus:

@@ -17,7 +17,7 @@ from gelo.tasks.ledger.watched import named_validation
 
 def needed_datasets(spec: SweepSpec, data: Path) -> list[str]:
     """Every data set that the sweep trains on, shows to a remedy, chooses by or evaluates, once."""
-    trials = spec.possible()
+    trials = spec.trials()
     learnt = [name for trial in trials for name, _ in trial.learnt_from]
     chosen = [place[0] for trial in trials if (place := named_validation(trial)) is not None]
     return list(dict.fromkeys([*learnt, *chosen, *(name for name, _ in pairs_of(spec, data))]))

@@ -22,10 +22,6 @@ SQLITE = "sqlite:///"
 _MAGIC = b"SQLite format 3\x00"  # what such a file begins with
 
 
-class AwayError(UserError):
-    """The tracking store gives no answer for now: asked later, it may."""
-
-
 def resolve_uri(uri: str) -> str:
     """`uri` with an absolute SQLite path: it means the same in every process. Raises UserError for an unusable kind."""
     if uri.startswith(("http://", "https://")):
@@ -86,7 +82,7 @@ def experiment_page(uri: str, name: str | None) -> str:
 
 
 def must_answer(uri: str) -> None:
-    """MLflow itself retries for minutes before it gives up on a wrong address; any HTTP answer will do here. Raises AwayError."""
+    """MLflow itself retries for minutes before it gives up on a wrong address; any HTTP answer will do here."""
     host = urllib.parse.urlsplit(uri).hostname
     try:
         with urllib.request.urlopen(f"{uri}/health", timeout=15):
@@ -96,7 +92,7 @@ def must_answer(uri: str) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         remedy = "start it (`mlflow server ...`) or give another --tracking"
-        raise AwayError("tracking", Fault(f"MLflow server at {host}", str(reason), "an answer", remedy)) from error
+        raise UserError("tracking", Fault(f"MLflow server at {host}", str(reason), "an answer", remedy)) from error
 
 
 @contextmanager

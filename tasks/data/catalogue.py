@@ -17,7 +17,6 @@ from typing import Any, Literal
 from gelo.models.durable import is_done
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.registered import Registry, admitted, strange
-from gelo.models.untrusted import below
 from gelo.tasks.data.manifest import CARD, Dataset, open_dataset
 from gelo.tasks.metricnames import LONGEST_PIECE, is_piece
 from gelo.tasks.prepare.general.official import OFFICIAL, Official
@@ -206,7 +205,7 @@ def locate(name: str, data: Path, *, build: bool = False, verify: bool = False) 
     Raises UserError for a name that is neither known nor prepared (the nearest offered), a missing or a damaged data set (every fault),
     and one that has the name of a set of gelo's and is another.
     """
-    root = below(data, name, "a data set")
+    root = data / name
     if name not in ENTRIES and not is_done(root):
         raise UserError("data set", _not_there(name, data))
     if build and not is_done(root) and ENTRIES[name].builder:
@@ -227,7 +226,7 @@ def locate(name: str, data: Path, *, build: bool = False, verify: bool = False) 
 def named(name: str, data: Path) -> Dataset:
     """`locate` of a set that a user names to look at or to score: one that gelo draws is made; of one that is missing the fault also
     says which are prepared."""
-    if not is_done(below(data, name, "a data set")) and not (name in ENTRIES and ENTRIES[name].builder):
+    if not is_done(data / name) and not (name in ENTRIES and ENTRIES[name].builder):
         raise UserError("data set", _not_there(name, data))
     return locate(name, data, build=True)
 

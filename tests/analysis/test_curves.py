@@ -62,7 +62,7 @@ def _points(change: Callable[[list[dict[str, Any]]], object]) -> Callable[[Path]
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (lambda folder: (folder / "curve.json").write_text("{"), "not JSON"),
+        (lambda folder: (folder / "curve.json").write_text("{"), "JSONDecodeError"),
         (lambda folder: (folder / "curve.json").write_text("[1]"), "cannot be read"),
         (_points(lambda points: points.pop(0)), "do not rise from 0"),
         (_points(lambda points: points.clear()), "cannot be read"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,6 @@ def go(
     stop_after: int | None = None,
     report: Callable[[dict[str, float]], None] = lambda row: None,
     watch: Watch | None = None,
-    judge: Callable[[Sequence[Mapping[str, Any]], int], bool] = lambda points, steps: False,
     data: str = "one",
     **changes: Any,
 ) -> Ended:
@@ -145,7 +144,5 @@ def go(
     keeper = Keeper(folder, {"data": data, "weights": encoder.vision_fingerprint})
     stream = Stream(source, batches, 3, encoder.transform, augmented=True)
     seen = watch or (watching(encoder) if chosen.watching else Watch())
-    finished = loop.train(
-        run, chosen.hooks(), stream, keeper, watch=seen, should_stop=should_stop, report=report, judge=judge
-    )
+    finished = loop.train(run, chosen.hooks(), stream, keeper, watch=seen, should_stop=should_stop, report=report)
     return Ended(finished, run, model, made)

@@ -20,8 +20,7 @@ from rich.console import Console
 
 from gelo.models.faults import UserError
 from gelo.sweeps.engine.cluster import must_grant, started
-from gelo.sweeps.spec.resources import Resources
-from gelo.sweeps.spec.sweep import parse_spec
+from gelo.sweeps.spec.sweep import Resources, parse_spec
 from gelo.sweeps.stages.outcome import tags_of
 from gelo.sweeps.terminal.progress import Display, waiting
 

@@ -30,7 +30,7 @@ from gelo.models.heads import CosFace
 from gelo.models.training.world import World
 from gelo.sweeps.engine.tune import train_all
 from gelo.sweeps.engine.watcher import StopFlag
-from gelo.sweeps.spec.resources import Resources
+from gelo.sweeps.spec.sweep import Resources
 from gelo.sweeps.stages.train import train
 from gelo.sweeps.state.folder import SweepFolder, TrialFolder
 from gelo.sweeps.terminal.progress import Display

@@ -6,12 +6,14 @@ import math
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,12 +85,10 @@ def sqlite_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def http_store(sqlite_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    from benchmarks.served import (
-        free_port,
-        mlflow_server,
-    )  # this file is a script too, which has no root to find it below
-
-    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    folder = tmp_path_factory.mktemp("server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     database = folder / "mlflow.db"
     shutil.copy(sqlite_store.database.parent.parent / "empty.db", database)  # saves the server the making of a schema
     command = [
@@ -102,8 +102,24 @@ def http_store(sqlite_store: Store, tmp_path_factory: pytest.TempPathFactory) ->
         "1",
     ]
     command += ["--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1", "--port", str(port)]
-    with mlflow_server(folder, command, port) as server:
+    quiet = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, env=quiet, cwd=folder, start_new_session=True)
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
+                break
+            except OSError:
+                assert server.poll() is None, (folder / "log").read_text()
+                time.sleep(0.2)
+        else:
+            pytest.fail(f"no server within 60 s: {(folder / 'log').read_text()}")
         yield Store(f"http://127.0.0.1:{port}", database, server.pid)
+    finally:
+        with suppress(ProcessLookupError):  # the last test kills it
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
 
 
 @pytest.fixture(params=["sqlite", "http"])
