@@ -62,7 +62,7 @@ def retained(comparison: Comparison) -> bytes | None:
             mpl.patches.Patch(facecolor=COLOURS[i % len(COLOURS)], label=spelled(way)) for i, way in enumerate(ways)
         ]
         handles.append(Line2D([], [], color=INK, linewidth=1, linestyle=(0, (4, 3)), label="untouched backbone = 1"))
-        _legend_below(figure, handles)
+        legend_below(figure, handles)
     return out.getvalue()
 
 
@@ -177,7 +177,7 @@ def losses(comparison: Comparison) -> bytes | None:
         handles += [
             Line2D([], [], color=INK, linestyle=("-", "--", ":", "-.")[i % 4], label=b) for i, b in enumerate(backbones)
         ]
-        _legend_below(figure, handles)
+        legend_below(figure, handles)
     return out.getvalue()
 
 
@@ -196,7 +196,7 @@ def drawing(comparison: Comparison, size: tuple[float, float]) -> Iterator[tuple
         figure.savefig(out, format="svg", metadata={"Date": None})
 
 
-def _legend_below(figure: Figure, handles: Sequence[Artist]) -> None:
+def legend_below(figure: Figure, handles: Sequence[Artist]) -> None:
     """In as many rows as the names need at the figure's width, whose height grows by the rows beyond one."""
     widths = [0.5 + 0.07 * len(str(handle.get_label())) for handle in handles]  # inches, about
     fits = sum(widths) <= figure.get_figwidth()

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from gelo.analysis.compare import Comparison
 from gelo.analysis.finding import spelled
 from gelo.analysis.labels import NONE
-from gelo.analysis.plots import COLOURS, FAINT, INK, MARKERS, drawing, measured
+from gelo.analysis.plots import COLOURS, FAINT, INK, MARKERS, drawing, legend_below, measured
 from gelo.models.words import differing
 
 _FEWEST = 3  # values of a setting that make a curve
-_DECADES = 8  # highest over lowest value, from which on the axis is logarithmic
+_WIDE = 8  # highest over lowest value, from which on the axis is logarithmic
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,11 @@ def lines(frame: pd.DataFrame, name: str) -> list[Line]:
 def _picture(comparison: Comparison, frame: pd.DataFrame, name: str, drawn: Sequence[Line]) -> bytes:
     sides = [("gelo", "zero-shot kept (GELO)"), ("gain", "biometric gain, points")]
     sides = [(column, title) for column, title in sides if any(line.rows[column].notna().any() for line in drawn)]
-    names, across = labels(drawn), _without(frame, name, drawn)
-    rows = -(-(len(drawn) + len(across)) // 3)
-    with drawing(comparison, (4.0 * len(sides) + 0.6, 3.5 + 0.2 * rows)) as (figure, out):
+    names, across = labels(drawn), without(frame, name, drawn)
+    with drawing(comparison, (max(5.6, 4.3 * len(sides)), 3.7)) as (figure, out):
         axes = figure.subplots(1, len(sides), squeeze=False)[0]
         values = sorted({value for line in drawn for value in line.rows["over"]})
-        handles = []
+        handles: list[Artist] = []
         for place, (line, label) in enumerate(zip(drawn, names, strict=True)):
             look: dict[str, Any] = {
                 "color": COLOURS[place % len(COLOURS)],
@@ -111,9 +111,7 @@ def _picture(comparison: Comparison, frame: pd.DataFrame, name: str, drawn: Sequ
             axis.set_ylabel(title)
             axis.grid(color=FAINT, linewidth=0.5)
         axes[0].axhline(1, color=INK, linewidth=0.8)
-        figure.legend(
-            handles=handles, loc="outside lower center", ncols=min(3, len(handles)), handlelength=3, fontsize=9
-        )
+        legend_below(figure, handles)
     return out.getvalue()
 
 
@@ -135,7 +133,7 @@ def labels(drawn: Sequence[Line]) -> list[str]:
     return found
 
 
-def _without(frame: pd.DataFrame, name: str, drawn: Sequence[Line]) -> dict[str, pd.DataFrame]:
+def without(frame: pd.DataFrame, name: str, drawn: Sequence[Line]) -> dict[str, pd.DataFrame]:
     """Trials without the setting, by what they are called, of the lines' backbones and tasks; seeds of one approach together."""
     cells = {line.cell for line in drawn}
     rows = frame[[name not in own for own in frame["own"]]]
@@ -148,7 +146,7 @@ def _without(frame: pd.DataFrame, name: str, drawn: Sequence[Line]) -> dict[str,
 
 def _scale(axis: Axes, values: list[float]) -> None:
     """The values themselves as ticks, on a logarithmic axis where they span it."""
-    if values[0] > 0 and values[-1] / values[0] >= _DECADES:
+    if values[0] > 0 and values[-1] / values[0] >= _WIDE:
         axis.set_xscale("log")
     axis.set_xticks(values, [f"{value:g}" for value in values], rotation=45 if len(values) > 5 else 0)
     axis.minorticks_off()

@@ -1,5 +1,8 @@
-"""The numbers and pictures of docs/mitigation.md: `python -m docs.mitigation --storage out/mitigation` prints the tables of those of its
-sweeps that stand there, and writes their pictures to docs/pictures."""
+"""What remedies, ranks, rates and numbers of classes do, as Markdown: `python -m docs.mitigation --storage out/mitigation`.
+
+Prints the tables of those of the sweeps `mitigation`, `task_complexity`, `rates` and `lora_rank` that stand there, and writes their
+pictures to docs/pictures.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,12 @@ from upath import UPath
 
 from gelo.analysis.compare import Z95, Comparison, compare
 from gelo.analysis.contenders import contenders
-from gelo.analysis.finding import spelled
 from gelo.analysis.findings import findings
 from gelo.analysis.gaintable import gain_table
 from gelo.analysis.pareto import pareto
 from gelo.analysis.resampling import interval
 from gelo.analysis.runs import read_runs
-from gelo.analysis.swept import described, labels, lines, swept
+from gelo.analysis.swept import described, labels, lines, swept, without
 from gelo.analysis.tables import Cell, Row
 from gelo.models.faults import UserError
 
@@ -82,10 +84,8 @@ def over(comparison: Comparison, name: str) -> Iterator[str]:
     for line, label in zip(found, labels(found), strict=True):
         cells = [_mean(line.rows[line.rows["over"] == value]) for value in values]
         yield f"| {label} | {' | '.join(cells)} |"
-    rest = frame[[name not in own for own in frame["own"]]]
-    for (backbone, task, way), rows in rest.groupby(["backbone", "task", "adaptation"], sort=False):
-        if (backbone, task) in {line.cell for line in found}:
-            yield f"| {backbone}, {task}, {spelled(str(way))}: {_mean(rows)} |{' |' * len(values)}"
+    for label, rows in without(frame, name, found).items():
+        yield f"| {label}: {_mean(rows)} |{' |' * len(values)}"
 
 
 def _mean(rows: pd.DataFrame) -> str:
@@ -135,7 +135,7 @@ def pictures(comparison: Comparison) -> Iterator[Path]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: 0, or 2 where none of the sweeps is there."""
     parser = argparse.ArgumentParser(
-        prog="python -m docs.mitigation", description="Tables and pictures of docs/mitigation.md."
+        prog="python -m docs.mitigation", description="Tables and pictures of the sweeps on remedies and settings."
     )
     parser.add_argument("--storage", default="out/mitigation")
     given = parser.parse_args(arguments)

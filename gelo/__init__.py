@@ -48,11 +48,8 @@ _PLACES = {
     "Stack": "gelo.models.remedies",
     "SweepSpec": "gelo.sweeps.spec.sweep",
 }
-_FAMILIES = (
-    "gelo.models.adapt",
-    "gelo.models.heads",
-    "gelo.models.remedies.registry",
-)  # each class of their `OWN` by its name
+# Each class of their `OWN` by its name.
+_FAMILIES = ("gelo.models.adapt", "gelo.models.heads", "gelo.models.remedies.registry")
 _get, __dir__ = _lazy(__name__, {**_PLACES, "__version__": "gelo._version"}, _FAMILIES)
 
 

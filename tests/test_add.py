@@ -143,7 +143,7 @@ def test_the_tables_of_the_page_name_only_what_a_run_and_a_step_have() -> None:
     for title, rows in tables.items():
         named = {name for cell in rows for name in re.findall(r"`(\w+)", cell)}
         assert named <= there[title], (title, named - there[title])
-    of_the_model = set(re.findall(r"`(\w+)\(", tables["run"]["`model`"]))
+    of_the_model = set(re.findall(r"`(\w+)(?:\(\))?`", tables["run"]["`model`"]))
     assert {"trainable", "deltas", "merged"} <= of_the_model <= _has(Adapted)
 
 

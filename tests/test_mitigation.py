@@ -1,4 +1,4 @@
-"""The tables of docs/mitigation.md on sweeps whose answer is known: the numbers of the report's own files, and what a closed form says."""
+"""The tables of docs.mitigation on sweeps whose answer is known: the numbers of the report's own files, and what a closed form says."""
 
 from __future__ import annotations
 
