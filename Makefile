@@ -4,6 +4,7 @@
 #   make long    those that take minutes each, before a release
 #   make lint    ruff, codespell and mypy                                   make bench   the benchmarks
 #   make docs    the pages of docs/ and the API as a site in site/          make clean   remove what make and gelo made here
+#   make audit   known vulnerabilities of the pinned packages, where OSV answers
 # PYTHON chooses the interpreter (3.11 to 3.13), VENV the folder; ARGS goes to the command: make demo ARGS="--set name=second"
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -16,10 +17,10 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' >/dev/null 2>&1 && echo $$p && break; done)
 ARGS ?=
 
-.PHONY: help setup demo check test long lint docs bench clean
+.PHONY: help setup demo check test long lint docs bench audit clean
 
 help:
-	@sed -n 's/^# \?//; 1,7p' Makefile
+	@sed -n 's/^# \?//; 1,8p' Makefile
 
 setup: $(STAMP)
 
@@ -59,6 +60,9 @@ docs: $(STAMP)
 # Writes docs/benchmarks.md. A quick look that writes nothing: make bench ARGS=--smoke
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+audit: $(STAMP)
+	$(BIN)/python .ci/audit $(ARGS)
 
 # Removes out/ too: generated data, caches, sweeps and the tracking database of this folder.
 clean:

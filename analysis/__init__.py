@@ -1,4 +1,4 @@
-"""What is concluded: result files and MLflow to frames, comparisons, findings, tables, plots and the report. Never imports sweeps.
+"""What is concluded: result files and MLflow to frames, comparisons, findings, tables, pictures and the report. Never imports sweeps.
 
-`report.write_report` is the way in; `runs`, `folders` and `curves` are the only readers.
+`report.write_report` is the way in; `runs`, `folders`, `curves` and `scores` are the only readers; `pictures` reads a trial's drift.json.
 """

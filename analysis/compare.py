@@ -8,7 +8,8 @@ recompute with it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,10 +17,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gelo.analysis.images import Images, resampled_averages
 from gelo.analysis.labels import is_baseline
 from gelo.analysis.runs import Runs
 from gelo.analysis.select import BROKEN, Status, choice, expected, select
-from gelo.tasks.ledger.retention import Average, Score, average, retention
+from gelo.tasks.ledger.retention import Average, Retention, Score, average, retention
 from gelo.tasks.protocols import averaged, direction, suites
 from gelo.tasks.results import per_cent
 from gelo.tasks.training import TASKS
@@ -35,7 +37,7 @@ class General:
     choice: "" where the columns are the collection's own sets, else `_12`, their number: it stands behind the names of what is averaged.
     average, gelo and their standard errors by trial, NaN where undefined; `why` gives the reason of an undefined average or GELO. The
     errors come from the 95 % intervals of the data sets, taken as independent; trials share their test images, so they err on the wide
-    side.
+    side. Where scores by image are there, `kept.Kept` has those of the same images.
     """
 
     scores: pd.DataFrame
@@ -69,8 +71,33 @@ class Comparison:
         return found
 
     @cached_property
+    def _scored_by(self) -> dict[tuple[str, str], tuple[str, int]]:
+        """(trial, metric) -> protocol and its version, of the result that `value` is of."""
+        rows = self.runs.metrics
+        found: dict[tuple[str, str], tuple[str, int]] = {}
+        for trial, metric, *scored in zip(
+            *(rows[name] for name in ("trial", "metric", "protocol", "version")), strict=True
+        ):
+            found.setdefault((trial, metric), (str(scored[0]), int(scored[1])))
+        return found
+
+    @cached_property
+    def _images(self) -> dict[str, Images]:
+        return {}
+
+    def images(self, suite: str) -> Images:
+        """The suite's averages on test images drawn again, of every trial; files are read at the first call only."""
+        if suite not in self._images:
+            self._images[suite] = resampled_averages(self.runs, suite, list(self.general[suite].scores.columns))
+        return self._images[suite]
+
+    @cached_property
     def _tasks(self) -> dict[str, str]:
         return dict(zip(self.runs.trials["trial"], self.runs.trials["task"], strict=True))
+
+    def task(self, trial: str) -> str:
+        """What a trial was trained for; `none` for an untouched backbone."""
+        return str(self._tasks[trial])
 
     def value(self, trial: str, metric: str) -> float:
         """One metric of one trial as a fraction; NaN when it is not there."""
@@ -94,15 +121,30 @@ class Comparison:
         return min(map(per_cent, self.measures(task).after), default=100)
 
     def gain(self, trial: str) -> float:
-        """What the trial's own task gained, in points (`factor`), + is better: after - before; NaN for a baseline or an unknown side.
+        """What the trial's own task gained, in points (`factor`), + is better: after - before; NaN for a baseline, an unknown side,
+        and where `why_no_gain` says something.
 
         Before is the untouched backbone: its own verification, or its text prompts where the trial trained a detector.
         """
         task = self._tasks.get(trial)
         gain = self.measures(str(task))
         sign = direction(gain.after[0]) if gain.after else 1
+        if self.why_no_gain(trial):
+            return math.nan
         difference = self.measured(trial, gain.after) - self.measured(self.baseline.get(trial, ""), gain.before)
         return self.factor(str(task)) * sign * difference
+
+    def why_no_gain(self, trial: str) -> str:
+        """Why what is there makes no gain: one protocol, several versions, on either side or between them; "" where nothing forbids it."""
+        gain = self.measures(str(self._tasks.get(trial)))
+        used: dict[str, set[int]] = defaultdict(set)
+        for side, metrics in ((trial, gain.after), (self.baseline.get(trial, ""), gain.before)):
+            for protocol, version in (
+                self._scored_by[side, name] for name in metrics if (side, name) in self._scored_by
+            ):
+                used[protocol].add(version)
+        mixed = {protocol: sorted(versions) for protocol, versions in used.items() if len(versions) > 1}
+        return "; ".join(f"scored by versions {_listed(each)} of {protocol}" for protocol, each in mixed.items())
 
     def gain_error(self, trial: str) -> float:
         """Standard error of what the trial itself reached, in points: that of the baseline is common to all of one backbone."""
@@ -122,13 +164,32 @@ def compare(runs: Runs) -> Comparison:
 def baselines(trials: pd.DataFrame) -> dict[str, str]:
     """Trial -> its own baseline: same backbone; of several, the one with the same seed, else the first."""
     own: dict[str, str] = {}
-    candidates = [row for _, row in trials.iterrows() if is_baseline(row)]
-    for _, row in trials.iterrows():
+    rows = trials.to_dict("records")
+    candidates = [row for row in rows if is_baseline(row)]
+    for row in rows:
         same = [base for base in candidates if base["backbone"] == row["backbone"]]
         same.sort(key=lambda base: base["seed"] != row["seed"])
         if same and not is_baseline(row):
             own[row["trial"]] = same[0]["trial"]
     return own
+
+
+def unlike(rows: pd.DataFrame, own: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Trial -> (why its values are not averaged, why they are not set against its own baseline), of those whose values were scored by
+    several versions of a protocol, or by another than the baseline's: numbers of two versions are two quantities. rows: of one suite."""
+    versions = {trial: sorted(set(each)) for trial, each in rows.groupby("trial")["version"]}
+    found = {}
+    for trial, each in versions.items():
+        before = versions.get(own.get(str(trial), ""), each)
+        alone = f"scored by versions {_listed(each)} of the protocol" if len(each) > 1 else ""
+        other = f"scored by version {_listed(each)} of the protocol, its baseline by {_listed(before)}"
+        if alone or before != each:
+            found[str(trial)] = (alone, "" if alone else other)
+    return found
+
+
+def _listed(versions: Sequence[int]) -> str:
+    return " and ".join(map(str, versions))
 
 
 def averages(scores: pd.DataFrame) -> pd.Series:
@@ -150,8 +211,12 @@ def _general(runs: Runs, suite: str, own: Mapping[str, str], status: Mapping[str
     trials, sets = list(runs.trials["trial"]), expected(runs, suite)
     scores = _square(rows, "value", trials, sets)
     errors = (_square(rows, "high", trials, sets) - _square(rows, "low", trials, sets)) / (2 * Z95)
-    means = {trial: _average(scores.loc[trial], errors.loc[trial]) for trial in trials}
+    known, apart = scores.to_dict("index"), errors.to_dict("index")
+    means = {trial: _average(known[trial], apart[trial]) for trial in trials}
+    mixed = unlike(rows, own)
+    means = {trial: Average(None) if mixed.get(trial, ("",))[0] else mean for trial, mean in means.items()}
     kept = {trial: retention(mean, means.get(own.get(trial, ""))) for trial, mean in means.items()}
+    kept |= {trial: Retention(None, why=" ".join(told).strip()) for trial, told in mixed.items()}
     why = {}
     for trial in (trial for trial in trials if kept[trial].why):
         broken = means[trial].lacking and status[trial].state in BROKEN
@@ -163,7 +228,7 @@ def _general(runs: Runs, suite: str, own: Mapping[str, str], status: Mapping[str
     )  # fmt: skip
 
 
-def _average(scores: pd.Series, errors: pd.Series | None = None) -> Average:
+def _average(scores: pd.Series | Mapping[Any, float], errors: Mapping[Any, float] | None = None) -> Average:
     return average(
         {
             str(name): Score(_known(value), None if errors is None else _known(errors[name]))

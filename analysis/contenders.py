@@ -41,9 +41,20 @@ class _Cell:
         self.comparison, self.rows, keys = comparison, rows, [str(key) for key in rows["trial"]]
         self.curves = {key: curve for key in keys if (curve := comparison.runs.curves.get(key)) is not None}
         self.gains = {key: comparison.gain(key) for key in keys}
-        watched = [np.append(_gained(curve), 0.0) for curve in self.curves.values() if curve.metric]
-        self.best = float(max((np.nanmax(each) for each in watched), default=math.nan))
-        self.best_tested = max((gain for gain in self.gains.values() if not math.isnan(gain)), default=math.nan)
+        settings = [each["trial"].tolist() for _, each in groups(rows, ["adaptation", "remedy"])]
+        self.best = max((best for each in settings if (best := self._watched(each)) is not None), default=math.nan)
+        tested = [float(np.mean([self.gains[key] for key in each])) for each in settings]
+        self.best_tested = max((gain for gain in tested if not math.isnan(gain)), default=math.nan)
+
+    def _watched(self, keys: Sequence[str]) -> float | None:
+        """The largest validation gain of a setting at one look, as the mean over its seeds: that of one seed would be chosen for its noise.
+        None where a seed was not looked at."""
+        curves = [curve for key in keys if (curve := self.curves.get(key)) is not None and curve.metric]
+        if not curves or len(curves) < len(keys):
+            return None
+        looks = min(len(curve.points) for curve in curves)
+        means = np.mean([_gained(curve)[:looks] for curve in curves], axis=0)
+        return float(np.nanmax(np.append(means, 0.0)))
 
     def contenders(self) -> Iterator[Contender]:
         for (adaptation, kind), rows in groups(self.rows, ["adaptation", "remedy_kind"]):

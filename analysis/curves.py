@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,11 @@ from safetensors.numpy import load
 from upath import UPath
 
 from gelo.models.faults import Fault
+from gelo.models.untrusted import parse_json
+from gelo.tasks.metrics.intervals import Interval, mean_of_rates, rate_interval
 from gelo.tasks.protocols.zeroshot import watched
 
-COLUMNS = ["trial", "step", "images", "name", "value"]
+COLUMNS = ["trial", "step", "images", "name", "value", "low", "high", "n"]
 _NAMES = {
     "task": "task",
     "validation": "general_validation",
@@ -48,7 +50,7 @@ def read_curve(trained: UPath, faults: list[Fault]) -> Curve | None:
     """Of a trial's folder `trained`; None where none was kept, and, with a fault, where it cannot be what it says."""
     path = trained / "curve.json"
     try:
-        curve = _described(json.loads(path.read_bytes()))
+        curve = _described(parse_json(path.read_bytes()))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
@@ -71,15 +73,46 @@ def read_curve(trained: UPath, faults: list[Fault]) -> Curve | None:
 
 def tidy(curves: Mapping[str, Curve]) -> pd.DataFrame:
     """Every curve by trial as rows (`COLUMNS`), named as in MLflow: `forgetting/task`, `forgetting/general_test`,
-    `forgetting/<set>/top1`, in the order trial, step; what a point lacks has no row."""
+    `forgetting/<set>/top1`, in the order trial, step; what a point lacks has no row.
+
+    low, high: 95 % interval, n: its images, as those of a result have them (`rate_interval`; `mean_of_rates`, each set a stratum); NaN of
+    what was measured on images that the curve does not hold: the task's, and those of validation.
+    """
     rows = []
     for trial, curve in curves.items():
-        for place, point in curve.points.iterrows():
-            named = {f"forgetting/{_NAMES[name]}": float(point[name]) for name in _SHARES}
-            named |= {watched(name): float(value) for name, value in curve.by_set.loc[place].items()}
-            told = (trial, int(point["step"]), int(point["images"]))
-            rows += [(*told, name, value) for name, value in named.items() if not math.isnan(value)]
+        names, right = list(curve.sets), _right(curve)
+        for place, (_, point) in enumerate(curve.points.iterrows()):
+            named: dict[str, tuple[float, tuple[str, ...]]] = {
+                f"forgetting/{_NAMES[name]}": (float(point[name]), ()) for name in _SHARES
+            }
+            named[f"forgetting/{_NAMES['test']}"] = float(point["test"]), tuple(names)
+            named |= {watched(name): (float(curve.by_set[name].iloc[place]), (name,)) for name in curve.by_set}
+            for name, (value, of) in named.items():
+                if not math.isnan(value):
+                    told = (trial, int(point["step"]), int(point["images"]), name, value)
+                    rows.append((*told, *_interval(curve, of, right[place] if of and right is not None else None)))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _right(curve: Curve) -> list[dict[str, int]] | None:
+    """At each point how many images of each set were right; None where it is not known which."""
+    if curve.correct is None or curve.of is None:
+        return None
+    counts = {name: curve.correct[:, curve.of == place].sum(axis=1) for place, name in enumerate(curve.sets)}
+    return [{name: int(each[place]) for name, each in counts.items()} for place in range(len(curve.points))]
+
+
+def _interval(curve: Curve, sets: tuple[str, ...], right: Mapping[str, int] | None) -> tuple[float, float, float]:
+    """(low, high, images) of the mean over these sets."""
+    images = float(sum(curve.sets[name] for name in sets)) if sets else math.nan
+    if right is None:
+        return math.nan, math.nan, images
+    return *_mean_of_rates(tuple(right[name] for name in sets), tuple(curve.sets[name] for name in sets)), images
+
+
+@lru_cache(maxsize=65536)
+def _mean_of_rates(right: tuple[int, ...], images: tuple[int, ...]) -> Interval:
+    return rate_interval(right[0], images[0]) if len(images) == 1 else mean_of_rates(right, images)
 
 
 def _described(document: Mapping[str, Any]) -> Curve:

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from upath import UPath
 
+from gelo.analysis.cells import Cell, Row, Table
 from gelo.analysis.compare import Comparison
 from gelo.analysis.labels import IDENTITY, is_baseline
-from gelo.analysis.tables import Cell, Row, Table
+from gelo.tasks.data import bounded
 from gelo.tasks.protocols import few_shot_episodes, suite_of
 
 EPISODES = few_shot_episodes.NAME
@@ -68,4 +68,4 @@ def _nothing(reason: str) -> tuple[Cell, Cell, Cell]:
 
 def _table(root: UPath, trial: str, name: str) -> pa.Table:
     with (root / "trials" / trial / "results" / EPISODES / f"{name}.parquet").open("rb") as stream:
-        return pq.read_table(stream)
+        return bounded.parquet(stream, whole=True).read()

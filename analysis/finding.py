@@ -21,11 +21,18 @@ ADAPTATION_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One answer. title: a question; verdict: the answer that the numbers carry; text: sentences with numbers."""
+    """One answer. title: a question; verdict: the answer that the numbers carry; text: sentences with numbers.
+
+    number: the one that the verdict stands on, as it is read ("0.688"); interval: its 95 % interval ("0.661 to 0.714"); test: what decided,
+    and over how many comparisons. Each "" where there is none.
+    """
 
     title: str
     verdict: Verdict
     text: str
+    number: str = ""
+    interval: str = ""
+    test: str = ""
 
     def __str__(self) -> str:
         return f"{self.title} {self.verdict[0].upper()}{self.verdict[1:]}. {self.text}"

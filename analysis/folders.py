@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from upath import UPath
 
-from gelo.analysis.memory import predicted
+from gelo.analysis.memory import memory_of
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.remedies import Remedy, RemedySpec
+from gelo.models.untrusted import parse_json, read_model
+from gelo.tasks.ledger.cuts import held
+from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.metricnames import parse_metric
 from gelo.tasks.protocols import direction, suites
 from gelo.tasks.results import Result
+
+_FACTS = ("data", "sources", "ranks", "watch_seconds", "base")  # of training.json, as the methods section tells them
 
 
 def read_spec(storage: UPath, root: UPath, sweep: str) -> dict[str, Any]:
@@ -24,7 +29,7 @@ def read_spec(storage: UPath, root: UPath, sweep: str) -> dict[str, Any]:
         known = [folder.name for folder in children(storage) if (folder / "sweep.json").is_file()]
         raise UserError(f"report {sweep}: nothing has run yet", unknown(str(storage), sweep, known, "sweep"))
     try:
-        spec = json.loads(path.read_bytes())
+        spec = parse_json(path.read_bytes())
     except ValueError as error:
         raise UserError(
             f"report {sweep}", Fault(str(path), f"not JSON ({error})", "the resolved spec of a sweep")
@@ -65,26 +70,47 @@ def read_trial(folder: UPath, faults: list[Fault], resources: Mapping[str, Any])
         "trained": bool(training),
         "sources": sources,
         "curved": _curved(described["remedy"]),
-        "memory_bytes": predicted(described, training, resources),
+        "memory_bytes": memory_of(described, training, resources),
         "train_seconds": 0.0 if untouched else training.get("train_seconds"),
         "trainable_parameters": 0 if untouched else training.get("trainable_parameters"),
         "tower_parameters": sum(int(row.get("parameters", 0)) for row in ledger if isinstance(row, dict)) or None,
         "history": [row for row in training.get("history") or [] if isinstance(row, dict)],
         "error": None if failure is None else _in_short(str(failure.get("error", ""))),
         "error_kind": None if failure is None else str(failure.get("kind", "")),
+        "cut": "" if (folder / "trained" / "training.json").is_file() else _cut(folder, described, faults),
+        "facts": {name: training[name] for name in _FACTS if training.get(name)},
     }
+
+
+def _cut(folder: UPath, described: Mapping[str, Any], faults: list[Fault]) -> str:
+    """Why a trial that is not trained was ended early, or one that it is made of."""
+    try:
+        trial = Trial.model_validate({name: value for name, value in described.items() if name in Trial.model_fields})
+        made_of = {each.key for each in trial.made_of}
+    except ValidationError:  # of a gelo that knew other kinds
+        made_of = set()
+    for key in sorted({*made_of, folder.name}):
+        try:
+            cut = held(folder.parent / key)
+        except UserError as error:
+            faults.extend(error.faults)
+            continue
+        if cut is not None and not (folder.parent / key / "trained" / "training.json").is_file():
+            return cut.told
+    return ""
 
 
 def read_metrics(folder: UPath, key: str, faults: list[Fault]) -> list[dict[str, Any]]:
     """The rows of every result file of one trial; a broken file is a fault."""
     rows: list[dict[str, Any]] = []
-    for suite in suites():
+    there = {each.name for each in children(folder / "results")}
+    for suite in (suite for suite in suites() if suite in there):
         for path in (file for file in children(folder / "results" / suite) if file.name.endswith(".json")):
             try:
-                result = Result.model_validate_json(path.read_bytes())
-            except (ValidationError, OSError) as error:
-                if isinstance(error, ValidationError):
-                    found, remedy = f"not a result ({error.errors()[0]['msg']})", "delete it and gelo resume the sweep"
+                result = read_model(path, Result)
+            except (UserError, OSError) as error:
+                if isinstance(error, UserError):
+                    found, remedy = f"not a result ({error.faults[0].found})", "delete it and gelo resume the sweep"
                 else:
                     found, remedy = f"cannot be read now ({error})", "gelo report once the storage answers"
                 faults.append(Fault(str(path), found, "a Result", remedy))
@@ -104,18 +130,19 @@ def _row(result: Result, key: str, metric: str) -> dict[str, Any]:
     low, high = result.intervals.get(metric, (float("nan"), float("nan")))
     return {
         "trial": key, "suite": suite, "dataset": result.dataset, "part": part, "leaf": leaf, "metric": metric,
-        "value": result.values.get(metric, float("nan")), "low": low, "high": high, "n": sum(result.counts.values()),
+        "value": result.values.get(metric, float("nan")), "low": low, "high": high, "n": result.n,
         "counts": ", ".join(f"{count} {name}" for name, count in result.counts.items()), "reason": result.absent.get(metric, ""),
         "protocol": result.protocol, "version": result.protocol_version, "scale": result.scale, "partial": result.partial,
+        "unit": result.unit if metric in result.intervals else "",
         "direction": direction(metric), "data": result.data, "vision": result.vision, "text": result.text,
-        "leak": result.leak, "unchecked": result.unchecked,
+        "leak": result.leak, "unchecked": result.unchecked, "few": result.notes.get("rule_of_30", ""),
     }  # fmt: skip
 
 
 def _json(path: UPath, faults: list[Fault], *, needed: bool = False) -> dict[str, Any] | None:
     """A JSON object; None when absent (a fault if `needed`) or broken (always a fault)."""
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         if needed:
             faults.append(Fault(str(path), "missing", "a trial's description", "gelo resume the sweep"))
@@ -144,10 +171,16 @@ def _kind(described: object) -> str:
     return str(described.get("kind", "none")) if isinstance(described, Mapping) else str(described)
 
 
+@cache
+def _remedies() -> TypeAdapter[Any]:
+    """Made once: it takes longer than to read a trial."""
+    return TypeAdapter[Any](Remedy)
+
+
 def _curved(described: object) -> bool:
     """`RemedySpec.curved`; True for a remedy that is not known here."""
     try:
-        remedy: RemedySpec = TypeAdapter[Any](Remedy).validate_python(described)
+        remedy: RemedySpec = _remedies().validate_python(described)
     except ValidationError:
         return True
     return remedy.curved

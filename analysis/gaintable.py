@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from gelo.analysis.cells import Cell, Row, Table
 from gelo.analysis.compare import Comparison, General
 from gelo.analysis.equal_gain import HEADLINE, LEVELS
 from gelo.analysis.labels import NONE
 from gelo.analysis.paths import Contender
 from gelo.analysis.resampling import Measure, interval
-from gelo.analysis.tables import Cell, Row, Table
 
 NAME = "equal_gain"
 _KEPT = {level: f"kept_at_{100 * level:.0f}" for level in LEVELS}
@@ -46,9 +46,10 @@ def _identity(each: Contender) -> dict[str, str]:
 def _cells(comparison: Comparison, each: Contender) -> dict[str, Cell]:
     factor = comparison.factor(each.task)
     gains = {trial: (comparison.gain(trial), comparison.gain_error(trial)) for trial in each.trials.values()}
-    measured = {
-        "gain": _cell(*_over(each, gains, "its task or its baseline has no result"), ".2f" if factor == 100 else ".4g")
-    }
+    why = next(
+        filter(None, map(comparison.why_no_gain, each.trials.values())), "its task or its baseline has no result"
+    )
+    measured = {"gain": _cell(*_over(each, gains, why), ".2f" if factor == 100 else ".4g")}
     for suite in ("zero_shot", "probe"):
         general = comparison.general[suite]
         measured[f"kept_{suite}"] = _cell(*_over(each, _retained(general, each), _why(general, each)), ".3f")
@@ -100,7 +101,7 @@ def _cell(value: float, ends: tuple[float, float] | None, why: str, form: str) -
 
 
 def _costs(comparison: Comparison, each: Contender) -> dict[str, Cell]:
-    """Seconds of the trainings that one trial of it takes, a merge those of all its sources, and memory as predicted; means over seeds."""
+    """Seconds of the trainings that one trial of it takes, a merge those of all its sources, and memory; means over seeds."""
     if not each.trials:
         return dict.fromkeys(_COSTS, Cell("", _CHOICE))
     described = comparison.runs.trials.set_index("trial")
@@ -116,5 +117,9 @@ def _costs(comparison: Comparison, each: Contender) -> dict[str, Cell]:
     slow = (
         Cell("", "training.json of a trial that it takes does not say") if math.isnan(timed) else Cell(f"{timed:.1f}")
     )
-    large = Cell("", "not known: what a remedy holds is in no prediction") if math.isnan(held) else Cell(f"{held:.2f}")
+    large = (
+        Cell("", "neither measured nor predicted: an older gelo's training")
+        if math.isnan(held)
+        else Cell(f"{held:.2f}")
+    )
     return {"train_seconds": slow, "memory_gb": large}

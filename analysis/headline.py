@@ -10,7 +10,8 @@ from gelo.analysis.labels import NONE
 
 
 def headline(comparison: Comparison) -> dict[str, float]:
-    """Names as MLflow takes them -> values: how many trials there are and how many are complete; for each task, over the trials trained
+    """Names as MLflow takes them -> values: how many trials there are, how many are complete and, where some are, how many a
+    scheduler cut; for each task, over the trials trained
     for it, the lowest and the highest share kept of a suite (`gelo/zero_shot/faces/lowest`) and gain on the task
     (`gain/faces/highest`), a fraction or what else its measure is. What no trial has is absent; a share over other sets than the
     collection's says how many: `gelo/zero_shot_12/...`.
@@ -26,6 +27,8 @@ def headline(comparison: Comparison) -> dict[str, float]:
         "trials/all": float(len(comparison.status)),
         "trials/complete": float(sum(status.state == "complete" for status in comparison.status.values())),
     }
+    if cut := sum(status.state == "cut" for status in comparison.status.values()):
+        values["trials/cut"] = float(cut)
     for name, each in found.items():
         if known := [value for value in each if math.isfinite(value)]:
             values |= {f"{name}/lowest": float(min(known)), f"{name}/highest": float(max(known))}

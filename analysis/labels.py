@@ -27,10 +27,10 @@ def labelled(described: Iterable[Any], cells: Iterable[Hashable]) -> tuple[list[
     varying: dict[str, set[str]] = {kind: set() for kind in kinds}
     for (kind, _), items in groups.items():
         names = {name for item in items for name in item}
-        varying[kind] |= {name for name in names if len({_plain(item.get(name)) for item in items}) > 1}
+        varying[kind] |= {name for name in names if len({plain(item.get(name)) for item in items}) > 1}
     labels = []
     for kind, item in zip(kinds, objects, strict=True):
-        shown = ", ".join(f"{name}={_plain(item[name])}" for name in sorted(varying[kind]) if name in item)
+        shown = ", ".join(f"{name}={plain(item[name])}" for name in sorted(varying[kind]) if name in item)
         labels.append(f"{kind}({shown})" if shown else kind)
     return labels, kinds, objects
 
@@ -59,7 +59,7 @@ def with_settings(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     labels = []
     for row in listed:
         names = sorted(varying[str(row["adaptation_kind"])] & set(row["settings"]))
-        shown = ", ".join(f"{name}={_plain(row['settings'][name])}" for name in names)
+        shown = ", ".join(f"{name}={plain(row['settings'][name])}" for name in names)
         kind, bracket, inside = str(row["adaptation"]).partition("(")
         pieces = [piece for piece in (inside.removesuffix(")") if bracket else "", shown) if piece]
         labels.append(f"{kind}({', '.join(pieces)})" if pieces else kind)
@@ -98,16 +98,16 @@ def is_baseline(row: Mapping[str, Any] | pd.Series) -> bool:
 def _sortable(value: Any) -> tuple[int, float, str]:
     """Numbers by size, before words."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return (1, 0.0, _plain(value))
+        return (1, 0.0, plain(value))
     return (0, float(value), "")
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
     """A parameter's value as it stands in a label: 0.50 -> `0.5`, ["q", "v"] -> `q+v`."""
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list | tuple):
-        return "+".join(_plain(item) for item in value)
+        return "+".join(plain(item) for item in value)
     if isinstance(value, Mapping):
-        return "+".join(f"{name}:{_plain(item)}" for name, item in sorted(value.items()))
+        return "+".join(f"{name}:{plain(item)}" for name, item in sorted(value.items()))
     return "" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""What a training held in memory, as far as it can be predicted from its description."""
+"""What a training held in memory: as it was measured, else as far as it can be predicted from its description."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from gelo.models.adapt import Adaptation
 from gelo.models.backbones.geometry import geometry
 from gelo.models.training.footprint import Plan, Where
 from gelo.tasks.ledger.trial import Training
+
+
+def memory_of(described: Mapping[str, Any], training: Mapping[str, Any], resources: Mapping[str, Any]) -> float | None:
+    """Peak bytes of one process of a trial; None where nobody knows."""
+    measured = training.get("peak_bytes")
+    return float(measured) if isinstance(measured, int) else predicted(described, training, resources)
 
 
 def predicted(described: Mapping[str, Any], training: Mapping[str, Any], resources: Mapping[str, Any]) -> float | None:

@@ -9,9 +9,11 @@ from scipy.special import ndtri
 
 from gelo.analysis.compare import Comparison
 from gelo.analysis.contenders import contenders
-from gelo.analysis.finding import Finding, groups, signed, spelled
+from gelo.analysis.finding import Finding, Verdict, groups, signed, spelled
+from gelo.analysis.kept import Kept
 from gelo.analysis.labels import NONE
-from gelo.analysis.winner import Contest, contests, told
+from gelo.analysis.orders import orders
+from gelo.analysis.winner import Contest, Won, contests, told
 from gelo.models.words import counted
 
 _NAMED = 3  # of those that are not told apart from the first
@@ -23,17 +25,20 @@ def remedies(comparison: Comparison) -> list[Finding]:
 
     Where forgetting curves were kept, at equal gain (`winner`). Elsewhere by where the trials ended: of each backbone, task and seed the
     trial without a remedy that keeps most is the reference. A remedy is a candidate when it gained no less, and stands first when it keeps
-    most of the candidates. All intervals hold together (Bonferroni). The test images are the same on both sides, but are taken as
-    independent: this errs on the careful side.
+    most of the candidates. All intervals hold together (Bonferroni). What is kept is compared on the same test images where scores by image
+    are there (`kept`); where they are not, and what is gained, is taken as independent, which errs on the careful side.
     """
     frame = _measured(comparison)
     frame = frame[frame["task"] != NONE]
     if (frame["remedy_kind"] == NONE).all():
         return []
+    kept = Kept(comparison)
+    over = orders(kept, frame)
     held = contests(contenders(comparison))
     if any(isinstance(each, Contest) for each in held.values()):
-        won, text = told(held)
-        return [Finding(TITLE, "measured" if won else "cannot be said", text)]
+        won = told(held)
+        verdict: Verdict = "measured" if won.stands else "cannot be said"
+        return [Finding(TITLE, verdict, won.text + over, won.number, won.interval, won.test)]
     unequal = "".join(f" Not at equal gain: {each}" for each in held.values())
     known = frame.dropna(subset=["gelo", "gain"])
     pairs = [
@@ -43,42 +48,62 @@ def remedies(comparison: Comparison) -> list[Finding]:
     pairs = [(cell, plain, treated) for cell, plain, treated in pairs if len(plain) and len(treated)]
     compared = sum(len(treated) for _, _, treated in pairs)
     if not compared:
-        return [Finding(TITLE, "cannot be said", f"No remedy is complete beside a trial without one.{unequal}")]
+        return [Finding(TITLE, "cannot be said", f"No remedy is complete beside a trial without one.{unequal}{over}")]
     z = float(ndtri(1 - 0.025 / compared))
     points = {cell[1]: " points" if comparison.factor(cell[1]) == 100 else "" for cell, _, _ in pairs}
-    said = [_cell(", ".join(cell[:2]), plain, treated, z, points[cell[1]]) for cell, plain, treated in pairs]
+    said = [_cell(kept, ", ".join(cell[:2]), plain, treated, z, points[cell[1]]) for cell, plain, treated in pairs]
     together = f" for {counted(compared, 'comparison')} together" if compared > 1 else ""
-    text = f"{' '.join(text for _, text in said)} 95 % intervals{together}, from the test images alone.{unequal}"
-    return [Finding(TITLE, "measured" if any(found for found, _ in said) else "cannot be said", text)]
+    text = (
+        f"{' '.join(each.text for each in said)} 95 % intervals{together}, from the test images alone.{unequal}{over}"
+    )
+    first = max(said, key=lambda each: (each.stands, bool(each.number)))
+    images = (
+        "paired bootstrap of the test images" if _paired(kept, known) else "data sets' intervals, taken as independent"
+    )
+    test = f"{images}, seeds apart; Bonferroni over {counted(compared, 'comparison')}"
+    return [Finding(TITLE, "measured" if first.stands else "cannot be said", text, first.number, first.interval, test)]
 
 
-def _cell(where: str, plain: pd.DataFrame, treated: pd.DataFrame, z: float, points: str) -> tuple[bool, str]:
+def _paired(kept: Kept, known: pd.DataFrame) -> bool:
+    return all(kept.draws(str(trial)) is not None for trial in known["trial"])
+
+
+def _cell(kept: Kept, where: str, plain: pd.DataFrame, treated: pd.DataFrame, z: float, points: str) -> Won:
     """Whether a remedy stands out of the noise, and what is said of one backbone and task."""
     reference = plain.sort_values(["gelo", "name"]).iloc[-1]
-    beside = f"without a remedy {reference['name']} keeps most, {reference['gelo']:.3f} at {signed(reference['gain'])}{points}"
+    highest = "stands highest," if len(plain) > 1 else "keeps"
+    beside = (
+        f"without a remedy {reference['name']} {highest} {reference['gelo']:.3f} at {signed(reference['gain'])}{points}"
+    )
     candidates = treated[treated["gain"] >= reference["gain"]].sort_values(["gelo", "name"])
     if candidates.empty:
-        return False, f"{where}: {beside}; every remedy gives up some of that gain."
+        return Won(False, f"{where}: {beside}; every remedy gives up some of that gain.")
     best = candidates.iloc[-1]
-    kept, gained = _between(best, reference, "gelo", z), _between(best, reference, "gain", z)
-    text = (
-        f"{where}: {beside}; of the remedies that gained no less, {best['name']} keeps most, {best['gelo']:.3f} "
-        f"({_told(kept, 3)}) at {signed(best['gain'])} ({_told(gained, 1)})"
-    )
-    if not kept[1] > 0:
-        return False, f"{text}: within the noise."
+    more, gained = _between(kept, best, reference, "gelo", z), _between(kept, best, reference, "gain", z)
     others = candidates.iloc[:-1]
-    level = [row["name"] for _, row in others.iterrows() if not _between(best, row, "gelo", z)[1] > 0]
+    level = [row["name"] for _, row in others.iterrows() if not _between(kept, best, row, "gelo", z)[1] > 0]
+    stands = "keeps most" if more[1] > 0 and not level else "stands highest"
+    number, interval = signed(more[0], 3), "" if math.isnan(more[1]) else _told(more, 3).partition(", ")[2]
+    text = (
+        f"{where}: {beside}; of the remedies that gained no less, {best['name']} {stands}, {best['gelo']:.3f} "
+        f"({_told(more, 3)}) at {signed(best['gain'])} ({_told(gained, 1)})"
+    )
+    if not more[1] > 0:
+        return Won(False, f"{text}: within the noise.", number, interval)
     if not level:
-        return True, f"{text}, more than every other."
-    more = f" and {len(level) - _NAMED} others" if len(level) > _NAMED else ""
-    return True, f"{text}; not told apart from {', '.join(level[-_NAMED:][::-1])}{more}."
+        alone = ", more than every other" if len(others) else ""
+        return Won(True, f"{text}{alone}.", number, interval)
+    rest = f" and {len(level) - _NAMED} others" if len(level) > _NAMED else ""
+    return Won(True, f"{text}; not told apart from {', '.join(level[-_NAMED:][::-1])}{rest}.", number, interval)
 
 
-def _between(one: pd.Series, other: pd.Series, column: str, z: float) -> tuple[float, float, float]:
+def _between(kept: Kept, one: pd.Series, other: pd.Series, column: str, z: float) -> tuple[float, float, float]:
     """(difference, low, high) of two trials; NaN ends where an error is not known."""
     difference = float(one[column] - other[column])
-    margin = z * math.hypot(float(one[f"{column}_error"]), float(other[f"{column}_error"]))
+    error = kept.error_between(str(one["trial"]), str(other["trial"])) if column == "gelo" else None
+    margin = z * (
+        math.hypot(float(one[f"{column}_error"]), float(other[f"{column}_error"])) if error is None else error
+    )
     return difference, difference - margin, difference + margin
 
 

@@ -18,21 +18,23 @@ import pandas as pd
 from upath import UPath
 
 from gelo.analysis.curves import Curve, read_curve
+from gelo.analysis.drifts import Drift, read_drift
 from gelo.analysis.folders import children, read_metrics, read_spec, read_trial
 from gelo.analysis.labels import arrange, labelled, with_settings
 from gelo.models.backbones.registry import BACKBONES
 from gelo.models.faults import Fault, UserError
+from gelo.models.secrets import redacted
 from gelo.tasks.protocols import suites
 
 _MEAN = re.compile(r"mean(_\d+)?/")
 TRIAL_COLUMNS = [
     "trial", "backbone", "task", "adaptation", "remedy", "seed", "adaptation_kind", "adaptation_parameters", "remedy_kind",
     "remedy_parameters", "settings", "trained", "sources", "curved", "memory_bytes",
-    "train_seconds", "trainable_parameters", "tower_parameters", "error", "error_kind",
+    "train_seconds", "trainable_parameters", "tower_parameters", "error", "error_kind", "cut", "facts",
 ]  # fmt: skip
 METRIC_COLUMNS = [
-    "trial", "suite", "dataset", "part", "leaf", "metric", "value", "low", "high", "n", "counts", "reason", "protocol", "version",
-    "scale", "partial", "direction", "data", "vision", "text", "leak", "unchecked",
+    "trial", "suite", "dataset", "part", "leaf", "metric", "value", "low", "high", "unit", "n", "counts", "reason", "protocol", "version",
+    "scale", "partial", "direction", "data", "vision", "text", "leak", "unchecked", "few",
 ]  # fmt: skip
 
 
@@ -41,10 +43,13 @@ class Runs:
     """What a sweep left behind.
 
     trials: one row per trial (`TRIAL_COLUMNS`), in table order; sources: the trials whose training one was made from, () of one that
-    trained itself; curved: `RemedySpec.curved`. metrics: one row per trial x metric (`METRIC_COLUMNS`); value, low
-    and high are shares in [0, 1], what else their metric is, or NaN, and then `reason` says why. histories: training.json's `history` by
-    trial. spec: sweep.json. faults: what could not be read, or where MLflow and the files disagree. tracked: whether MLflow was compared.
-    curves: the forgetting curves by trial, of those that kept one, in table order.
+    trained itself; curved: `RemedySpec.curved`; cut: why a scheduler ended it or one that it is made of, "" where none did; facts: what
+    training.json says of its data and processes, {} where it did not train itself. metrics: one row per trial x metric (`METRIC_COLUMNS`);
+    value, low and high are shares in [0, 1], what else their metric is, or NaN, and then `reason` says why; unit: what is independent in
+    the interval, "" without one; few: which rates have too few errors behind them. histories: training.json's `history` by trial. spec:
+    sweep.json. faults: what could not be read, or where MLflow and the files disagree. tracked: whether it was compared; pages: addresses
+    of the trials' runs in MLflow, where that is a server. curves, drifts: the forgetting curves by trial, and how far each tower went, of
+    those that kept one, in table order. folder: of the sweep, beside whose results per-image scores lie.
     """
 
     sweep: str
@@ -55,6 +60,9 @@ class Runs:
     faults: tuple[Fault, ...] = ()
     tracked: bool = False
     curves: Mapping[str, Curve] = field(default_factory=dict)
+    folder: UPath | None = None
+    drifts: Mapping[str, Drift] = field(default_factory=dict)
+    pages: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def miniature(self) -> str:
@@ -85,9 +93,10 @@ def read_runs(storage: UPath | Path | str, sweep: str, tracking_uri: str | None 
     spec = read_spec(UPath(storage), root, sweep)
     faults: list[Fault] = []
     trial_rows: list[dict[str, Any]] = []
-    metric_rows: list[dict[str, Any]] = []
+    columns: dict[str, list[Any]] = {name: [] for name in METRIC_COLUMNS}  # a dictionary a value would take gigabytes
     histories: dict[str, list[dict[str, Any]]] = {}
     curves: dict[str, Curve | None] = {}
+    drifts: dict[str, Drift | None] = {}
     for folder in children(root / "trials"):
         row = read_trial(folder, faults, spec.get("resources") or {})
         if row is None:
@@ -95,8 +104,11 @@ def read_runs(storage: UPath | Path | str, sweep: str, tracking_uri: str | None 
         trial_rows.append(row)
         histories[row["trial"]] = row.pop("history")
         curves[row["trial"]] = read_curve(folder / "trained", faults)
-        metric_rows.extend(read_metrics(folder, row["trial"], faults))
-    if not metric_rows and not any(row["error"] for row in trial_rows):
+        drifts[row["trial"]] = read_drift(folder / "trained", faults)
+        for value in read_metrics(folder, row["trial"], faults):
+            for name in METRIC_COLUMNS:
+                columns[name].append(value[name])
+    if not columns["trial"] and not any(row["error"] for row in trial_rows):
         found = f"{len(trial_rows)} trials, no result" if trial_rows else "no trial"
         where = Fault(str(root / "trials"), found, "at least one result", f"gelo run {sweep}, or gelo resume {sweep}")
         raise UserError(f"report {sweep}: nothing has run yet", [where, *faults])
@@ -107,32 +119,38 @@ def read_runs(storage: UPath | Path | str, sweep: str, tracking_uri: str | None 
     for row, name in zip(trial_rows, with_settings(trial_rows), strict=True):
         row["adaptation"] = name
     trials = arrange(pd.DataFrame(trial_rows), list(spec.get("backbones") or []))[TRIAL_COLUMNS]
-    metrics = pd.DataFrame(metric_rows, columns=METRIC_COLUMNS)
+    metrics = pd.DataFrame(columns)
+    pages: dict[str, str] = {}
     if tracking_uri is not None:
-        faults.extend(compare_with_mlflow(tracking_uri, sweep, metrics))
+        told, pages = compare_with_mlflow(tracking_uri, sweep, metrics)
+        faults.extend(told)
     kept = {key: curve for key in trials["trial"] if (curve := curves[key]) is not None}
-    return Runs(sweep, spec, trials, metrics, histories, tuple(faults), tracking_uri is not None, kept)
+    gone = {key: drift for key in trials["trial"] if (drift := drifts[key]) is not None}
+    compared = tracking_uri is not None
+    return Runs(sweep, spec, trials, metrics, histories, tuple(faults), compared, kept, root, gone, pages)
 
 
-def compare_with_mlflow(tracking_uri: str, sweep: str, metrics: pd.DataFrame) -> list[Fault]:
-    """Every value of `metrics` must be in MLflow, in one run per trial, and equal; else a fault. Never writes, never creates."""
+def compare_with_mlflow(tracking_uri: str, sweep: str, metrics: pd.DataFrame) -> tuple[list[Fault], dict[str, str]]:
+    """Every value of `metrics` must be in MLflow, in one run per trial, and equal; else a fault. Never writes, never creates. With them
+    the address of each trial's run, of a server."""
     where = f"MLflow experiment {sweep}"
     try:
         runs = list(_tracked(tracking_uri, sweep))
     except LookupError as error:
-        return [Fault(where, str(error), "every metric of the result files", f"gelo resume {sweep}")]
+        return [Fault(where, str(error), "every metric of the result files", f"gelo resume {sweep}")], {}
     except (
         Exception
     ) as error:  # the store is someone else's server: whatever it raises is reported, the report is still made
-        return [
-            Fault(where, f"cannot be read: {type(error).__name__}", "a tracking store that answers", "check --tracking")
-        ]
+        found, expected = f"cannot be read: {type(error).__name__}", "a tracking store that answers"
+        return [Fault(where, found, expected, "check --tracking")], {}
     faults = []
     seen: dict[str, Mapping[str, float]] = {}
-    for key, values in runs:
+    pages: dict[str, str] = {}
+    for key, values, page in runs:
         if key in seen:
             faults.append(Fault(f"{where}, trial {key}", "more than one run", "one run per trial"))
         seen.setdefault(key, values)
+        pages |= {key: redacted(page)} if page and key not in pages else {}
     known = metrics[metrics["value"].notna()]
     for key, rows in known.groupby("trial", sort=False):
         if key not in seen:
@@ -141,7 +159,7 @@ def compare_with_mlflow(tracking_uri: str, sweep: str, metrics: pd.DataFrame) ->
         faults.extend(
             _differences(f"{where}, trial {key}", dict(zip(rows["metric"], rows["value"], strict=True)), seen[str(key)])
         )
-    return faults
+    return faults, pages
 
 
 def _differences(where: str, filed: Mapping[str, float], logged: Mapping[str, float]) -> Iterator[Fault]:
@@ -163,25 +181,29 @@ def _differences(where: str, filed: Mapping[str, float], logged: Mapping[str, fl
             yield Fault(f"{where}, {name}", "logged", "a result file that it comes from")
 
 
-def _tracked(tracking_uri: str, sweep: str) -> Iterator[tuple[str, Mapping[str, float]]]:
-    """(trial key, metrics) of every run tagged `gelo.trial`. Raises LookupError when the store or the experiment is absent."""
+def _tracked(tracking_uri: str, sweep: str) -> Iterator[tuple[str, Mapping[str, float], str]]:
+    """(trial key, metrics, address of its page or "") of every run tagged `gelo.trial`.
+
+    Raises LookupError when the store or the experiment is absent."""
     if tracking_uri.startswith("sqlite:///") and not Path(tracking_uri.removeprefix("sqlite:///")).is_file():
         raise LookupError("no such database")  # the client would create an empty one
-    # a server that is away is said in seconds, not minutes
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    # a server that is away is said at once: the report stands on the files
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     from mlflow import MlflowClient  # seconds to import, and not needed without tracking
 
     client = MlflowClient(tracking_uri=tracking_uri)
     experiment = client.get_experiment_by_name(sweep)
     if experiment is None:
         raise LookupError("no such experiment")
+    served = tracking_uri.startswith(("http://", "https://"))
+    at = f"{tracking_uri.rstrip('/')}/#/experiments/{experiment.experiment_id}/runs" if served else ""
     token: str | None = None
     while True:
         page = client.search_runs([experiment.experiment_id], max_results=1000, page_token=token)
         for run in page:
             if "gelo.trial" in run.data.tags:
-                yield run.data.tags["gelo.trial"], run.data.metrics
+                yield run.data.tags["gelo.trial"], run.data.metrics, at and f"{at}/{run.info.run_id}"
         token = page.token
         if not token:
             return

@@ -1,4 +1,4 @@
-"""Which trials speak: complete, incomplete or failed, each with its reasons. Seeds stay separate rows; nothing is picked by its score.
+"""Which trials speak: complete, incomplete, cut or failed, each with its reasons. Seeds stay separate rows; nothing is picked by its score.
 
 What a trial should have is what it owes (`gelo.tasks.ledger.owed`), as far as sweep.json says what the sweep scores (`datasets`,
 `evaluate`). A
@@ -20,8 +20,8 @@ from gelo.tasks.data.catalogue import ENTRIES, chosen
 from gelo.tasks.ledger.owed import owed
 from gelo.tasks.protocols import PROTOCOLS, protocols_of, suites
 
-State = Literal["complete", "incomplete", "failed", "diverged"]
-BROKEN: tuple[State, ...] = ("failed", "diverged")
+State = Literal["complete", "incomplete", "failed", "diverged", "cut"]
+BROKEN: tuple[State, ...] = ("failed", "diverged", "cut")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,11 @@ def select(runs: Runs) -> dict[str, Status]:
     for key, suite, dataset in zip(runs.metrics["trial"], runs.metrics["suite"], runs.metrics["dataset"], strict=True):
         have.setdefault(key, set()).add((suite, dataset))
     sets = {suite: expected(runs, suite) for suite in suites()}
-    return {row["trial"]: _status(row, runs, have.get(row["trial"], set()), sets) for _, row in runs.trials.iterrows()}
+    own = {
+        task: [suite for suite in suites() if expects(runs, str(task), suite)] for task in runs.trials["task"].unique()
+    }
+    rows = runs.trials.to_dict("records")
+    return {row["trial"]: _status(row, own[row["task"]], have.get(row["trial"], set()), sets) for row in rows}
 
 
 def expected(runs: Runs, suite: str) -> list[str]:
@@ -70,8 +74,10 @@ def expects(runs: Runs, task: str, suite: str) -> bool:
     return task in set(runs.trials.loc[runs.trials["trial"].isin(headed), "task"])
 
 
-def _status(row: pd.Series, runs: Runs, have: set[tuple[str, str]], sets: Mapping[str, list[str]]) -> Status:
-    own = [suite for suite in suites() if expects(runs, str(row["task"]), suite)]
+def _status(
+    row: Mapping[Any, Any], own: list[str], have: set[tuple[str, str]], sets: Mapping[str, list[str]]
+) -> Status:
+    """own: the suites that a trial on its task should have results of; sets: the data sets of each."""
     missing = tuple((suite, name) for suite in own for name in sets[suite] if (suite, name) not in have)
     gaps = {suite: [name for of, name in missing if of == suite] for suite in own}
     reasons = tuple(f"no {suite} result for {', '.join(names)}" for suite, names in gaps.items() if names)
@@ -79,6 +85,8 @@ def _status(row: pd.Series, runs: Runs, have: set[tuple[str, str]], sets: Mappin
         kind = f"{row['error_kind']}: " if row["error_kind"] else ""
         ended: State = "diverged" if row["error_kind"] == "diverged" else "failed"
         return Status(row["trial"], ended, missing, (f"{kind}{row['error']}", *reasons), frozenset(own))
+    if row["cut"]:
+        return Status(row["trial"], "cut", missing, (str(row["cut"]),), frozenset(own))
     if not have and not row["trained"] and not is_baseline(row):
         reasons = ("not trained yet",)
     state: State = "incomplete" if missing or not have else "complete"

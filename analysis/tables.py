@@ -1,6 +1,6 @@
 """The four tables, each built once: the CSV and the page show the same cells.
 
-A cell is a number, or empty with its reason. Accuracies and errors are per cent with 2 decimals, GELO has 3 decimals as in
+Accuracies and errors are per cent with 2 decimals, GELO has 3 decimals as in
 the paper, seconds 1; what its metric calls no share is as it is.
 """
 
@@ -10,11 +10,13 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
-from gelo.analysis.compare import Comparison
+from gelo.analysis.cells import Cell, Row, Table
+from gelo.analysis.compare import Z95, Comparison, General
 from gelo.analysis.labels import IDENTITY, is_baseline
 from gelo.analysis.select import BROKEN
 from gelo.tasks.metricnames import MEAN, metric_name, parse_metric
@@ -22,41 +24,6 @@ from gelo.tasks.protocols import direction, main_columns, protocol_of, suite_of,
 from gelo.tasks.results import per_cent, shown
 
 BIOMETRIC, SUMMARY = "biometric", "gelo"
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One cell. text: as in the CSV, empty when unknown. change: after - before in the table's unit, None where there is no
-    before. better: the change's sign turned so that + is better. low, high: 95 % interval in the table's unit."""
-
-    text: str
-    reason: str = ""
-    change: float | None = None
-    better: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One trial: its six identifying cells as text, then one `Cell` per column of the table."""
-
-    identity: Mapping[str, str]
-    baseline: bool
-    cells: Mapping[str, Cell]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table by its file name (without .csv). main: the columns that the page shows at first sight; numbers: those that are no shares;
-    intervals: the page shows them below the values."""
-
-    name: str
-    columns: tuple[str, ...]
-    main: tuple[str, ...]
-    rows: tuple[Row, ...]
-    numbers: frozenset[str] = frozenset()
-    intervals: bool = False
 
 
 def build(comparison: Comparison) -> dict[str, Table]:
@@ -105,15 +72,13 @@ def _general(comparison: Comparison, name: str, suite: str) -> Table:
         own = comparison.baseline.get(trial)
         before = general.average.get(own, math.nan) if own else math.nan
         mean = metric_name(suite, MEAN, suite_of(suite).averaged)
-        cells[f"average{general.choice}"] = _cell(mean, general.average[trial], before, 1, general.why.get(trial, ""))
-        kept = general.gelo[trial]
-        reason = general.why.get(trial, "")
-        cells[f"gelo{general.choice}"] = (
-            Cell("", "" if baseline else reason) if math.isnan(kept) else Cell(f"{kept:.3f}")
-        )
+        middle, error = general.average[trial], Z95 * general.average_error[trial]
+        ends = (middle - error, middle + error)
+        cells[f"average{general.choice}"] = _cell(mean, middle, before, 1, general.why.get(trial, ""), *ends)
+        cells[f"gelo{general.choice}"] = _kept(general, trial, baseline)
         rows.append(Row(identity, baseline, cells))
     columns = (*said.values(), f"average{general.choice}", f"gelo{general.choice}")
-    return Table(name, columns, columns, tuple(rows))
+    return Table(name, columns, columns, tuple(rows), upwards=dict.fromkeys(columns, 1), metrics=metrics)
 
 
 def _by_metric(comparison: Comparison, name: str) -> Table:
@@ -133,8 +98,18 @@ def _by_metric(comparison: Comparison, name: str) -> Table:
     valued = set(metrics.loc[metrics["value"].notna(), "metric"])  # a column without a value is left to the CSV
     first = len(main_columns(name))
     main = tuple(metric.replace("/", "_") for metric in ordered if rank(metric, name) < first and metric in valued)
-    numbers = frozenset(metric.replace("/", "_") for metric in ordered if per_cent(metric) == 1)
-    return Table(name, tuple(metric.replace("/", "_") for metric in ordered), main, tuple(rows), numbers)
+    columns = {metric: metric.replace("/", "_") for metric in ordered}
+    numbers = frozenset(column for metric, column in columns.items() if per_cent(metric) == 1)
+    upwards = {column: direction(metric) for metric, column in columns.items()}
+    return Table(
+        name,
+        tuple(columns.values()),
+        main,
+        tuple(rows),
+        numbers,
+        upwards=upwards,
+        metrics={column: metric for metric, column in columns.items()},
+    )
 
 
 def _summary(comparison: Comparison) -> Table:
@@ -145,35 +120,44 @@ def _summary(comparison: Comparison) -> Table:
     for identity, trial, baseline in _identities(comparison):
         cells: dict[str, Cell] = {}
         for suite in kept_of:
-            general = comparison.general[suite]
-            kept = general.gelo[trial]
-            reason = "" if baseline else general.why.get(trial, "")
-            cells[kept_of[suite]] = Cell("", reason) if math.isnan(kept) else Cell(f"{kept:.3f}")
+            cells[kept_of[suite]] = _kept(comparison.general[suite], trial, baseline)
         for column, form in (("train_seconds", ".1f"), ("trainable_parameters", ".0f")):
             value = described.at[trial, column]
             unknown = "not trained yet" if not described.at[trial, "trained"] else "training.json does not say"
             merged = "made from another trial's training" if described.at[trial, "remedy_kind"] != "none" else unknown
             absent = value is None or bool(pd.isna(value))
-            cells[column] = Cell("", merged) if absent else Cell(format(float(value), form))
+            cells[column] = Cell("", merged) if absent else Cell(format(float(value), form), value=float(value))
         rows.append(Row(identity, baseline, cells))
-    return Table(SUMMARY, columns, columns, tuple(rows))
+    return Table(SUMMARY, columns, columns, tuple(rows), upwards=dict.fromkeys(kept_of.values(), 1))
+
+
+def _kept(general: General, trial: str, baseline: bool) -> Cell:
+    """GELO of a trial; of a baseline, which is measured against nothing, an empty cell without a word."""
+    kept, error = general.gelo[trial], Z95 * general.gelo_error[trial]
+    if math.isnan(kept):
+        return Cell("", "" if baseline else general.why.get(trial, ""))
+    low, high = (None, None) if math.isnan(error) else (kept - error, kept + error)
+    return Cell(f"{kept:.3f}", low=low, high=high, value=float(kept))
 
 
 def _identities(comparison: Comparison) -> list[tuple[dict[str, str], str, bool]]:
     return [
         ({name: str(row[name]) for name in IDENTITY}, str(row["trial"]), is_baseline(row))
-        for _, row in comparison.runs.trials.iterrows()
+        for row in comparison.runs.trials.to_dict("records")
     ]
 
 
-def _index(metrics: pd.DataFrame, names: Sequence[str]) -> dict[tuple[str, str], pd.Series]:
-    chosen = metrics[metrics["metric"].isin(names)]
-    return {(row["trial"], row["metric"]): row for _, row in chosen.iterrows()}
+def _index(metrics: pd.DataFrame, names: Sequence[str]) -> dict[tuple[str, str], dict[str, Any]]:
+    """(trial, metric) -> value, low, high, reason and version."""
+    chosen = metrics.loc[
+        metrics["metric"].isin(names), ["trial", "metric", "value", "low", "high", "reason", "version"]
+    ]
+    return {(row["trial"], row["metric"]): row for row in chosen.to_dict("records")}
 
 
 def _metric_cell(
     comparison: Comparison,
-    known: Mapping[tuple[str, str], pd.Series],
+    known: Mapping[tuple[str, str], Mapping[str, Any]],
     trial: str,
     metric: str,
     suite: str,
@@ -183,9 +167,11 @@ def _metric_cell(
     if row is None:
         return Cell("", _no_result(comparison, trial, suite))
     base = known.get((comparison.baseline.get(trial, ""), before))
-    first = math.nan if base is None else float(base["value"])
+    alike = base is not None and base["version"] == row["version"]
+    first = float(base["value"]) if base is not None and alike else math.nan
     ends = (float(row["low"]), float(row["high"]))
-    return _cell(metric, row["value"], first, direction(metric), str(row["reason"]), *ends)
+    cell = _cell(metric, row["value"], first, direction(metric), str(row["reason"]), *ends)
+    return replace(cell, version=int(row["version"]))
 
 
 def _cell(
@@ -197,13 +183,13 @@ def _cell(
     change = None if math.isnan(before) else factor * (value - before)
     better = None if change is None or not upwards else upwards * change
     ends = [None if math.isnan(end) else factor * end for end in (low, high)]
-    return Cell(shown(metric, value), "", change, better, ends[0], ends[1])
+    return Cell(shown(metric, value), "", change, better, ends[0], ends[1], factor * float(value))
 
 
 def _no_result(comparison: Comparison, trial: str, suite: str) -> str:
     status = comparison.status[trial]
     if suite not in status.expected:
-        task = comparison.runs.trials.set_index("trial")["task"].at[trial]
+        task = comparison.task(trial)
         who = "an untouched backbone" if task == "none" else f"a trial on {task}"
         return f"{who} has no trained detector for {suite}"
     return (

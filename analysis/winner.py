@@ -66,7 +66,19 @@ def contests(found: Sequence[Contender]) -> dict[tuple[str, str], Contest | str]
     }
 
 
-def told(held: Mapping[tuple[str, str], Contest | str]) -> tuple[bool, str]:
+@dataclass(frozen=True, slots=True)
+class Won:
+    """What is said of all contests. stands: whether a remedy stands out in any. number, interval: how much more the first of the contest
+    that is told first keeps than none, one that stands out before others; test: what decided."""
+
+    stands: bool
+    text: str
+    number: str = ""
+    interval: str = ""
+    test: str = ""
+
+
+def told(held: Mapping[tuple[str, str], Contest | str]) -> Won:
     """Whether a remedy stands out anywhere, and what is said of all.
 
     In each contest every approach is compared with the one without a remedy and with the first. All intervals hold together (Bonferroni),
@@ -75,13 +87,16 @@ def told(held: Mapping[tuple[str, str], Contest | str]) -> tuple[bool, str]:
     fought = [each for each in held.values() if isinstance(each, Contest)]
     compared = sum(2 * (len(each.names) - 1) for each in fought)
     pieces = [each if isinstance(each, str) else _told(each, 0.05 / compared) for each in held.values()]
-    sentences = [piece if isinstance(piece, str) else piece[1] for piece in pieces]
-    if fought:
-        together = f" for {counted(compared, 'comparison')} together" if compared > 1 else ""
-        fewest = min(len(each.seeds) for each in fought)
-        noise = f"the test images and {fewest} seeds" if fewest > 1 else "the test images alone (one seed)"
-        sentences.append(f"95 % intervals{together}, from {noise}.")
-    return any(not isinstance(piece, str) and piece[0] for piece in pieces), " ".join(sentences)
+    sentences = [piece if isinstance(piece, str) else piece.text for piece in pieces]
+    if not fought:
+        return Won(False, " ".join(sentences))
+    together = f" for {counted(compared, 'comparison')} together" if compared > 1 else ""
+    fewest = min(len(each.seeds) for each in fought)
+    noise = f"the test images and {fewest} seeds" if fewest > 1 else "the test images alone (one seed)"
+    sentences.append(f"95 % intervals{together}, from {noise}.")
+    first = max((piece for piece in pieces if isinstance(piece, Won)), key=lambda piece: piece.stands)
+    test = f"paired bootstrap, {noise}; Bonferroni over {counted(compared, 'comparison')}"
+    return Won(first.stands, " ".join(sentences), first.number, first.interval, test)
 
 
 def _contest(where: str, members: Sequence[Contender]) -> Contest | str:
@@ -107,27 +122,30 @@ def _contest(where: str, members: Sequence[Contender]) -> Contest | str:
     return f"{where}: fine-tuning without a remedy and with one do not both reach {least} of the best gain{why}."
 
 
-def _told(contest: Contest, outside: float) -> tuple[bool, str]:
+def _told(contest: Contest, outside: float) -> Won:
     names, measures = contest.names, contest.measures
     order = sorted(range(1, len(names)), key=lambda place: (measures[place].value, names[place]))
     best = order[-1]
     lower = " (the highest that is reached with and without a remedy)" if contest.level < HEADLINE else ""
-    many = f"of {len(order)} remedies that reach it {names[best]} keeps most, "
+    gap = contest.difference(best, 0, outside)
+    level = [names[place] for place in order[:-1] if not contest.difference(best, place, outside)[1] > 0]
+    stands = "keeps most" if gap[1] > 0 and not level else "stands highest"
+    many = f"of {len(order)} remedies that reach it {names[best]} {stands}, "
     among = many if len(order) > 1 else f"{names[best]} keeps "
     text = (
         f"{contest.where}, at {100 * contest.level:.0f} % of the best gain{lower}: without a remedy {names[0]} keeps "
         f"{measures[0].value:.3f}; {among}{measures[best].value:.3f}"
     )
-    gap = contest.difference(best, 0, outside)
-    text += f" ({signed(gap[0], 3)}{'' if math.isnan(gap[1]) else f', {signed(gap[1], 3)} to {signed(gap[2], 3)}'})"
+    number, interval = signed(gap[0], 3), "" if math.isnan(gap[1]) else f"{signed(gap[1], 3)} to {signed(gap[2], 3)}"
+    text += f" ({number}{f', {interval}' if interval else ''})"
     short = f" Without a value there: {_listed(contest.short)}." if contest.short else ""
     if not gap[1] > 0:
         noise = "noise not known" if math.isnan(gap[1]) else "less than without" if gap[2] < 0 else "within the noise"
-        return False, f"{text}: {noise}.{short}"
-    level = [names[place] for place in order[:-1] if not contest.difference(best, place, outside)[1] > 0]
-    if not level:
-        return True, f"{text}{', more than every other' if len(order) > 1 else ''}.{short}"
-    return True, f"{text}; not told apart from {_listed(level[::-1])}.{short}"
+        return Won(False, f"{text}: {noise}.{short}", number, interval)
+    others = (
+        f"; not told apart from {_listed(level[::-1])}" if level else ", more than every other" if order[1:] else ""
+    )
+    return Won(True, f"{text}{others}.{short}", number, interval)
 
 
 def _listed(names: Sequence[str]) -> str:

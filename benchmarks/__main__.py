@@ -14,7 +14,7 @@ from benchmarks.line import note
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
-HELPERS = ("__init__.py", "__main__.py", "line.py", "streaming.py", "towers.py")
+HELPERS = ("__init__.py", "__main__.py", "door.py", "line.py", "served.py", "streaming.py", "towers.py")
 
 
 def main() -> None:

@@ -51,7 +51,7 @@ def main() -> None:
 
         for number in range(0 if asked.smoke else -1, rounds):
             for way, adaptation in WAYS.items():
-                trial = _trial(asked.task, adaptation, asked.smoke)
+                trial = trial_of(asked.task, adaptation, asked.smoke)
                 look = partial(eye_of, trial, base, sets, opened, place / "cache")
                 ends = {}
                 for side in sorted(("ours", "theirs"), reverse=number % 2 == 1):
@@ -80,7 +80,7 @@ def main() -> None:
     finish("curve", seconds[worse]["ours"], seconds[worse]["theirs"], f"s a trial ({worse})", "<= 1.05", detail)
 
 
-def _trial(task: str, adaptation: AdaptationSpec, smoke: bool) -> Trial:
+def trial_of(task: str, adaptation: AdaptationSpec, smoke: bool) -> Trial:
     """The task's own, in miniature."""
     of = TASKS[task]
     fields = {

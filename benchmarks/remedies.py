@@ -1,12 +1,13 @@
 """What each remedy that trains costs: the time of a step and the peak of memory, against the same training without one.
 
 ours: a step with feature distillation, whose aim is the closest one; theirs: a plain step. `detail` has all of them, also those of other
-distributions: median seconds of a step over all rounds, their ratio to the plain step, the resident peak of the process and what of it is
-more than the plain one's, and the aim where there is one. Every training is a process of its own, forked before anything ran, with one
-thread: mini-l, full fine-tuning, CosFace, images in memory. What comes before the first step (EWC's information, prompts) is not in the
-step's time; it is in the peak. A penalty on weights (L2-SP, EWC) costs a few passes over them, whatever the batch: the larger the tower
-and the batch are, the less of a step it is; `--backbone mini-s` has the other end. A remedy that refuses this training is told with its
-reason.
+distributions: the median step, the median ratio to the plain step beside it, the resident peak of the process and what of it is more than
+the plain one's, and the aim where there is one. A remedy and the plain training are two processes, forked before anything ran, with one
+thread each, that make their steps in turn: a machine that is slower for a minute is so for both. `none` against itself says how far the
+ratios can be trusted. mini-l, full fine-tuning, CosFace, images in memory. What comes before the first step (EWC's information, prompts)
+is not in the step's time; it is in the peak. A penalty on weights (L2-SP, EWC) costs a few passes over them, whatever the batch: the
+larger the tower and the batch are, the less of a step it is; `--backbone mini-s` has the other end. A remedy that refuses this training
+is told with its reason.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import resource
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +37,7 @@ from gelo.models.faults import UserError
 from gelo.models.heads import CosFace
 from gelo.models.heads.head import make_head
 from gelo.models.members import kind_of
-from gelo.models.remedies import REMEDIES, Distill, LwF, RemedySpec
+from gelo.models.remedies import REMEDIES, Distill, LwF, NoRemedy, RemedySpec
 from gelo.models.training import loop
 from gelo.models.training.keeper import Keeper
 from gelo.models.training.run import Run
@@ -98,20 +101,19 @@ def main() -> None:
     given = parser.parse_args()
     smoke, backbone = given.smoke, given.backbone or ("mini-s" if given.smoke else "mini-l")
     torch.set_num_threads(1)
-    batch, steps, rounds = (16, 4, 1) if smoke else (32, 14, 5)
+    batch, steps, rounds = (16, 4, 1) if smoke else (32, 14, 3)
     base, remedies = load_backbone(backbone), remedies_of()
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in remedies}
+    found: dict[str, list[tuple[Told, Told]]] = {name: [] for name in remedies}
     for number in range(rounds):
         for name in sorted(remedies, reverse=number % 2 == 1):
-            found[name].append(apart(base, remedies[name], batch, steps))
-            told = found[name][-1]
-            cost = told.get("refused") or f"{told['step']:.4f} s, {told['peak']:.0f} MB"
+            own, plain = in_turn(base, (remedies[name], NoRemedy()), batch, steps)
+            found[name].append((own, plain))
+            cost = own.refused or f"{_ratio(own, plain):.3f} of {np.median(plain.seconds):.4f} s, {own.peak:.0f} MB"
             note(f"round {number + 1}, {name}: {cost}")
-    plain = {name: _median(found["none"], name) for name in ("step", "cpu", "peak", "task")}
-    table = {name: _row(remedies[name], runs, plain, batch) for name, runs in found.items()}
+    table = {name: _row(remedies[name], runs, batch) for name, runs in found.items()}
     for name in (*AIMS, "replay"):
         assert table[name].get("same_task_loss"), f"{name}: the first step's loss of the task is that of the plain step"
-    seconds = {name: [each["step"] for each in found[name]] for name in ("distill", "none")}
+    seconds = [[float(np.median(each.seconds)) for each in side] for side in zip(*found["distill"], strict=True)]
     about = {
         "backbone": backbone,
         "batch": batch,
@@ -119,7 +121,7 @@ def main() -> None:
         "load": round(os.getloadavg()[0], 1),
         "remedies": table,
     }
-    finish("remedies", seconds["distill"], seconds["none"], "s a step (distill)", "<= 1.35", about)
+    finish("remedies", seconds[0], seconds[1], "s a step (distill)", "<= 1.35", about)
 
 
 def remedies_of() -> dict[str, RemedySpec]:
@@ -128,27 +130,51 @@ def remedies_of() -> dict[str, RemedySpec]:
     return {kind: each.model_validate(FIELDS.get(kind, {})) for kind, each in kinds.items()} | MORE
 
 
-def apart(base: Encoder, remedy: RemedySpec, batch: int, steps: int) -> dict[str, Any]:
-    """`measured`, in a process of its own."""
+@dataclass
+class Told:
+    """Of one training: seconds and processor's seconds of each step after the WARM ones, resident MB at the most, the first step's loss of
+    the task; or why it was refused."""
+
+    seconds: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    peak: float = 0.0
+    task: float = 0.0
+    refused: str = ""
+
+
+def in_turn(base: Encoder, sides: Sequence[RemedySpec], batch: int, steps: int) -> list[Told]:
+    """`measured` of each side in a process of its own, of which one at a time makes a step."""
     context = multiprocessing.get_context("fork")
-    here, there = context.Pipe(duplex=False)
-    child = context.Process(target=lambda: there.send(measured(base, remedy, batch, steps)))
-    child.start()
-    there.close()
+    lines, children = [], []
+    for remedy in sides:
+        here, there = context.Pipe()
+        children.append(context.Process(target=measured, args=(base, remedy, batch, steps, there)))
+        children[-1].start()
+        there.close()
+        lines.append(here)
+    told: list[Told | None] = [None] * len(sides)
     try:
-        told: dict[str, Any] = here.recv()
+        while None in told:
+            for place, line in enumerate(lines):
+                if told[place] is None:
+                    line.send("go on")
+                    told[place] = line.recv()  # None after a step
     except EOFError:
-        raise RuntimeError(f"{remedy.label or 'no remedy'}: the training ended without a word") from None
+        raise RuntimeError(f"{sides[0].label or 'no remedy'}: a training ended without a word") from None
     finally:
-        child.join()
-    return told
+        for line in lines:
+            line.close()
+        for child in children:
+            child.join()
+    return [each for each in told if each is not None]
 
 
-def measured(base: Encoder, remedy: RemedySpec, batch: int, steps: int) -> dict[str, Any]:
-    """step, cpu: median seconds, and those of the processor, WARM steps not counted; peak: resident MB; task: the task's loss in the first
-    step. Or `refused`: why."""
+def measured(base: Encoder, remedy: RemedySpec, batch: int, steps: int, line: Connection) -> None:
+    """Train, each step only when the line says so; what it tells at last is a `Told`."""
     if not remedy.needs <= Full().gives:
-        return {"refused": f"it needs {', '.join(sorted(remedy.needs - Full().gives))}"}
+        line.recv()
+        line.send(Told(refused=f"it needs {', '.join(sorted(remedy.needs - Full().gives))}"))
+        return
     settings = Optimisation(
         epochs=1, batch=batch, lr_backbone=1e-5, lr_head=1e-3, weight_decay=0.05, clip=5.0, schedule="constant", warmup_epochs=0,
         sampler="shuffled",
@@ -159,48 +185,60 @@ def measured(base: Encoder, remedy: RemedySpec, batch: int, steps: int) -> dict[
     order = Batches("shuffled", source.labels, SEED, batch)
     sources = {name: Images(side, 256, SEED + 1, place) for name, place in remedy.data().items()}
     run = Run(base, model, head, settings, SEED, order.steps, sources, world, task=source if remedy.looks else None)
-    ends: list[tuple[float, float]] = []
-    first: list[float] = []
+    told, began, done = Told(), (0.0, 0.0), 0
 
     def after_a_step() -> bool:
-        ends.append((time.perf_counter(), time.process_time()))
-        if not first:
-            first.append(run.sums["task"])
+        nonlocal began, done
+        done += 1
+        if done == 1:
+            told.task = run.sums["task"]
+        if done > WARM:
+            told.seconds.append(time.perf_counter() - began[0])
+            told.cpu.append(time.process_time() - began[1])
+        if done < steps:
+            line.send(None)
+            line.recv()
+        began = time.perf_counter(), time.process_time()
         return False
 
+    line.recv()
     try:
         with tempfile.TemporaryDirectory() as scratch:
             stream = Stream(source, order, SEED, base.transform)
             keeper = Keeper(Path(scratch), {"made": "here"})
             loop.train(run, remedy.hooks(), stream, keeper, should_stop=after_a_step)
     except UserError as error:
-        return {"refused": str(error)}
-    step, cpu = np.median(np.diff(ends, axis=0)[WARM - 1 :], axis=0).tolist()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"step": step, "cpu": cpu, "peak": peak, "task": first[0]}
+        line.send(Told(refused=str(error)))
+        return
+    told.peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    line.send(told)
 
 
-def _row(remedy: RemedySpec, runs: list[dict[str, Any]], plain: dict[str, float], batch: int) -> dict[str, Any]:
-    if "refused" in runs[0]:
-        return {"refused": runs[0]["refused"]}
-    step, peak, share = _median(runs, "step"), _median(runs, "peak"), remedy.beside / batch
-    kind = kind_of(type(remedy))
+def _ratio(own: Told, plain: Told) -> float:
+    """Of steps that were made one after the other."""
+    return float(np.median(np.divide(own.seconds, plain.seconds)))
+
+
+def _row(remedy: RemedySpec, runs: Sequence[tuple[Told, Told]], batch: int) -> dict[str, Any]:
+    if runs[0][0].refused:
+        return {"refused": runs[0][0].refused}
+    ratios = [_ratio(own, plain) for own, plain in runs]
+    of_cpu = statistics.median(float(np.median(np.divide(own.cpu, plain.cpu))) for own, plain in runs)
+    peak, other = (statistics.median(each.peak for each in side) for side in zip(*runs, strict=True))
+    share, kind = remedy.beside / batch, kind_of(type(remedy))
     aim = round(1 + share + 0.05, 4) if kind == "replay" else AIMS.get(kind)
     plainly = remedy == type(remedy).model_validate(FIELDS.get(kind, {}))
     return {
-        "ms_a_step": round(1000 * step, 1),
-        "ratio": round(step / plain["step"], 3),
-        "ratio_of_cpu_time": round(_median(runs, "cpu") / plain["cpu"], 3),
+        "ms_a_step": round(1000 * statistics.median(float(np.median(own.seconds)) for own, _ in runs), 1),
+        "ratio": round(statistics.median(ratios), 3),
+        "ratios": [round(min(ratios), 3), round(max(ratios), 3)],
+        "ratio_of_cpu_time": round(of_cpu, 3),
         **({"aim": aim} if aim and plainly else {}),
         "share_of_images_added": round(share, 3),
         "peak_mb": round(peak),
-        "mb_more": round(peak - plain["peak"]),
-        "same_task_loss": all(run["task"] == plain["task"] for run in runs),
+        "mb_more": round(peak - other),
+        "same_task_loss": all(own.task == plain.task for own, plain in runs),
     }
-
-
-def _median(runs: list[dict[str, Any]], name: str) -> float:
-    return statistics.median(run[name] for run in runs)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,8 @@ ROOMS = (
     Room("sweeps/engine", ("Ray: who runs where",), 1, 1),
     Room("sweeps/exchange", ("trials out, with a card",), 2, 1),
     Room("sweeps/tracking", ("MLflow's only writer",), 3, 1),
+    Room("analysis/pictures", ("one file a picture",), 4, 0),
+    Room("analysis/page", ("the report, one file",), 4, 1),
     Room("tasks/prepare", ("publishers' files in",), 0, 0),
     Room("tasks/mini", ("drawn images",), 0, 1),
     Room("tasks/data", ("records in shards,", "decoded once,", "embedded once"), 1, 0, (1, 2)),
@@ -69,7 +71,8 @@ ROOMS = (
     Room("models/backbones", ("weight files in,", "encoders out"), 1, 0, (1, 2)),
     Room("models/training", ("the loop",), 2, 0),
     Room("models/adapt", ("one file a way",), 2, 1),
-    Room("models/heads", ("one file a head: logits and loss",), 3, 0, (2, 1)),
+    Room("models/heads", ("one file a head:", "logits and loss"), 3, 0),
+    Room("models/storage", ("S3 and the like,", "waited for"), 4, 0),
     Room("models/remedies", ("one file a remedy: while training, or after",), 3, 1, (2, 1)),
 )
 IMPORTS = (
@@ -128,11 +131,6 @@ def drawn() -> str:
         x, y, w, h = _box(name)
         parts.append(f'<rect class="hall" x="{x}" y="{y}" width="{w}" height="{h}" rx="8"/>')
         parts.append(f'<text x="{x + 12}" y="{y + 23}"><tspan class="big">{name}</tspan>{_beside(name, words)}</text>')
-    x, y, w, _ = _box("analysis")
-    for n, line in enumerate(
-        ("what is concluded", "", "the only reader of what", "sweeps leave: compares,", "words, draws, reports")
-    ):
-        parts.append(f'<text class="soft" x="{x + 12}" y="{y + 48 + 20 * n}">{line}</text>')
     for room in ROOMS:
         x, y, w, h = _box(room.folder)
         parts.append(f'<rect class="room" x="{x}" y="{y}" width="{w}" height="{h}" rx="5"/>')

@@ -18,7 +18,7 @@ FROM_ROOT = {
     "index.md": "README.md",
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
-    "security.md": "SECURITY.md",
+    "vulnerabilities.md": "SECURITY.md",
     "conduct.md": "CODE_OF_CONDUCT.md",
 }
 FACE = "gelo"  # what notebooks call
@@ -70,7 +70,7 @@ def api_pages() -> dict[str, str]:
     """By dotted name, the face for notebooks and one page a folder of the packages: each module that has a docstring and no underscore
     before its name."""
     folders = [file.parent for package in PACKAGES for file in sorted((ROOT / package).rglob("__init__.py"))]
-    pages = {FACE: "# gelo\n\n::: gelo.api\n\n::: gelo.metrics\n"}
+    pages = {FACE: "# gelo\n\n::: gelo.api\n\n::: gelo.frames\n\n::: gelo.metrics\n"}
     for folder in folders:
         place = folder.relative_to(ROOT)
         if any(place.is_relative_to(inner) for inner in INSIDE):

@@ -18,10 +18,10 @@ from gelo.analysis.compare import Z95, Comparison, compare
 from gelo.analysis.contenders import contenders
 from gelo.analysis.findings import findings
 from gelo.analysis.gaintable import gain_table
-from gelo.analysis.pareto import pareto
+from gelo.analysis.pictures.equalgain import EQUAL_GAIN
+from gelo.analysis.pictures.swept import SWEPT, described, labels, lines, without
 from gelo.analysis.resampling import interval
 from gelo.analysis.runs import read_runs
-from gelo.analysis.swept import described, labels, lines, swept, without
 from gelo.analysis.tables import Cell, Row
 from gelo.models.faults import UserError
 
@@ -98,7 +98,7 @@ def _mean(rows: pd.DataFrame) -> str:
 
 def _shown(cell: Cell) -> str:
     if cell.low is None or cell.high is None:
-        return cell.text
+        return cell.text or "–"
     places = len(cell.text.partition(".")[2])
     return f"{cell.text} ({cell.low:.{places}f} to {cell.high:.{places}f})"
 
@@ -124,12 +124,13 @@ def told(comparison: Comparison) -> Iterator[str]:
 def pictures(comparison: Comparison) -> Iterator[Path]:
     """The files written: one of equal gain, or one for the setting that the sweep varies."""
     name = comparison.runs.sweep
-    drawn = swept(comparison).get(SETTINGS[name]) if name in SETTINGS else pareto(comparison)
-    if drawn is not None:
-        PICTURES.mkdir(exist_ok=True)
-        path = PICTURES / f"{name}.svg"
-        path.write_bytes(drawn)
-        yield path
+    drawn = (SWEPT if name in SETTINGS else EQUAL_GAIN).finished(comparison)
+    for each in drawn:
+        if name not in SETTINGS or each.drawn.of == SETTINGS[name]:
+            PICTURES.mkdir(exist_ok=True)
+            path = PICTURES / f"{name}.svg"
+            path.write_text(each.svg())
+            yield path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,7 +10,9 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from gelo.sweeps.spec.kinds import ADAPTATIONS, HEADS, REMEDIES
-from gelo.sweeps.spec.sweep import Resources, SweepSpec, load_spec, presets
+from gelo.sweeps.spec.resources import Limits, Resources
+from gelo.sweeps.spec.search import Scheduler
+from gelo.sweeps.spec.sweep import SweepSpec, load_spec, presets
 from gelo.tasks.ledger.trial import Looks, Training
 from gelo.tasks.training import TASKS
 
@@ -25,7 +27,8 @@ Remedies of a list are alternatives, one trial each; a list within it is one tri
 `remedy: [none, distill, [distill, {wise: {alpha: 0.8}}]]` is three trials.
 
 A hyper-parameter takes a value, a list (all of them: a grid), or with `search: random` a distribution: `{uniform: [low, high]}`,
-`{loguniform: [low, high]}` or `{choice: [...]}`, drawn `samples` times.
+`{loguniform: [low, high]}` or `{choice: [...]}`, drawn `samples` times. `search: optuna` suggests them from what it measured, and
+`scheduler` ends trials that fall behind: [searches.md](searches.md).
 
     name: mine
     backbones: [mini-s]
@@ -38,6 +41,8 @@ A hyper-parameter takes a value, a list (all of them: a grid), or with `search: 
 def page() -> str:
     """The whole page."""
     parts = [_INTRODUCTION, _presets(), _section("Top level", SweepSpec), _section("`resources`", Resources)]
+    parts.append(_section("`limits`, of resources", Limits))
+    parts.append(_section("`scheduler`", Scheduler))
     parts.append(
         "## `tasks`\n\nA task's name and its settings, or a list of such blocks: "
         f"{', '.join(f'`{name}`' for name in TASKS)}. `backbones` in a block takes some of the sweep's; `adaptation`, `remedy` and `head`\n"
@@ -94,6 +99,8 @@ def _type(field: Any) -> str:
         return ", ".join(f"`{choice}`" for choice in re.findall(r"'([^']*)'", choices[1]))
     words = text.replace("tuple[str, ...]", "list of names").replace("tuple[int, ...]", "list of whole numbers")
     words = words.replace("dict[str, str]", "mapping").replace("dict[str, Any]", "mapping").replace(" | ", " or ")
+    words = re.sub(r"tuple\[Literal\[(.*?)\], \.\.\.\]", lambda m: "list of " + m[1].replace("'", "`"), words)
+    words = words.replace("dict[str, tuple[mapping, ...]]", "mapping")
     limits = [f"{_SIGNS[name]} {value}" for each in field.metadata for name, value in _limits(each) if name in _SIGNS]
     return ", ".join([words, *limits])
 

@@ -1,7 +1,7 @@
 """gelo: what specialising a vision-language encoder costs, and which remedy buys the most back.
 
-For notebooks: `gelo.load`, `gelo.evaluate`, `gelo.run`, `gelo.results`, `gelo.metrics`, and the specs (`gelo.Lora`, `gelo.L2SP`, ...), each
-imported when it is first asked for: `import gelo` loads nothing else.
+For notebooks: `gelo.load`, `gelo.evaluate`, `gelo.run`, `gelo.results`, `gelo.tables`, `gelo.recommend`, `gelo.compare`, `gelo.metrics`,
+and the specs (`gelo.Lora`, `gelo.L2SP`, ...), each imported when it is first asked for: `import gelo` loads nothing else.
 
 The four packages stand at the repository's root and are imported as `gelo.models` (encoders), `gelo.tasks` (what is measured),
 `gelo.sweeps` (what is run) and `gelo.analysis` (what is concluded): four such names in site-packages would be half of all research code's.
@@ -20,7 +20,9 @@ from gelo._lazy import lazy as _lazy  # noqa: E402
 
 if TYPE_CHECKING:  # the same as `_PLACES` and `_FAMILIES`: tests/test_facade.py compares them
     from gelo import analysis, metrics, models, sweeps, tasks
-    from gelo.api import Run, evaluate, load, results, run
+    from gelo.answers import compare, recommend
+    from gelo.api import Run, evaluate, load, run
+    from gelo.frames import results, tables
     from gelo.models.adapt import *  # noqa: F403
     from gelo.models.encoder import Encoder
     from gelo.models.faults import Fault, UserError
@@ -34,13 +36,15 @@ if TYPE_CHECKING:  # the same as `_PLACES` and `_FAMILIES`: tests/test_facade.py
     __version__: str
 
 __all__ = [
-    "Encoder", "Fault", "Result", "Run", "Stack", "SweepSpec", "Training", "Trial", "UserError", "__version__", "analysis", "evaluate",
-    "load", "metrics", "models", "results", "run", "sweeps", "tasks",
+    "Encoder", "Fault", "Result", "Run", "Stack", "SweepSpec", "Training", "Trial", "UserError", "__version__", "analysis", "compare",
+    "evaluate", "load", "metrics", "models", "recommend", "results", "run", "sweeps", "tables", "tasks",
 ]  # fmt: skip
 
 _PLACES = {
     **{name: f"gelo.{name}" for name in ("analysis", "metrics", "models", "sweeps", "tasks")},
-    **dict.fromkeys(("Run", "evaluate", "load", "results", "run"), "gelo.api"),
+    **dict.fromkeys(("Run", "evaluate", "load", "run"), "gelo.api"),
+    **dict.fromkeys(("results", "tables"), "gelo.frames"),
+    **dict.fromkeys(("compare", "recommend"), "gelo.answers"),
     **dict.fromkeys(("Fault", "UserError"), "gelo.models.faults"),
     **dict.fromkeys(("Training", "Trial"), "gelo.tasks.ledger.trial"),
     "Encoder": "gelo.models.encoder",

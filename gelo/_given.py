@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from gelo.sweeps.terminal.progress import Display
 
 
-_ENVIRONMENT = {"data": "GELO_DATA", "cache": "GELO_CACHE", "cache_limit": "GELO_CACHE_LIMIT"}
+_ENVIRONMENT = {
+    "storage": "GELO_STORAGE", "tracking": "GELO_TRACKING", "data": "GELO_DATA", "cache": "GELO_CACHE", "cache_limit": "GELO_CACHE_LIMIT",
+}  # fmt: skip
 
 
 def settings_from(**given: Any) -> Settings:

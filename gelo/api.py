@@ -1,6 +1,7 @@
 """What notebooks call: the same code, defaults and checks as the commands of the same names. A mistake is raised as `UserError`.
 
-Folders count from the working folder, as on the command line; `GELO_DATA`, `GELO_CACHE` and `GELO_CACHE_LIMIT` hold where nothing is given.
+Folders count from the working folder, as on the command line; `GELO_STORAGE`, `GELO_TRACKING`, `GELO_DATA`, `GELO_CACHE` and
+`GELO_CACHE_LIMIT` hold where nothing is given.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gelo._frame import rows_of
 from gelo._given import display_of, listed_names, refuse_device, settings_from, spec_of
+from gelo.frames import results
 from gelo.models.faults import Fault, UserError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def load(
     name: str | Path,
     weights: str | Path | None = None,
     device: str | torch.device = "cpu",
-    storage: str | Path = "out",
+    storage: str | Path | None = None,
 ) -> Encoder:
     """The encoder of a name, float32, in eval mode, frozen.
 
@@ -122,46 +123,13 @@ def evaluate(
     return found
 
 
-def results(*sweeps: str, storage: str | Path = "out") -> pd.DataFrame:
-    """Every number of one or several sweeps as a tidy frame: one row a trial and metric, read from the result files; no MLflow.
-
-    sweeps: their names. storage: where they are kept, a folder or a URI.
-
-    Columns: `sweep`, `trial` (its key), `label` (as `gelo status` has it), `backbone`, `task` ("none": untouched), `adaptation`, `remedy`,
-    `seed`; `suite`, `dataset`, `part` (the data set, or the attack or domain in it), `metric` (its full name); `value`, `low`, `high`
-    (fractions in [0, 1], or what else their `Metric` says; 95 %; NaN where there is none, and then `reason` says why); `better` ("higher",
-    "lower", "" for a spread); `n` (what was compared, in all), `counts` (in words), `protocol`, `protocol_version`, `scale`, `partial`,
-    `leak`, `unchecked`.
-    Rows stand in the order of the report's tables. A trial without results, such as one that failed, has no row: `gelo status` shows it.
-
-    Raises UserError for no name, an unknown one (with the nearest), and a sweep of which nothing is scored yet. A result file that cannot
-    be read is a warning, and its rows are not there.
-
-    Example:
-
-        frame = gelo.results("demo", "demo-remedies")
-        top1 = frame[(frame.suite == "zero_shot") & frame.metric.str.endswith("/top1")]
-        top1.pivot_table("value", "label", "dataset")
-    """
-    import pandas as pd
-
-    from gelo.sweeps.cli.base import refuse_places
-
-    settings = settings_from(storage=storage)
-    refuse_places(settings, reads=("storage",))
-    if not sweeps:
-        raise UserError(
-            "results", Fault("sweeps", "none", 'at least one name, such as gelo.results("demo")', "gelo ls")
-        )
-    return pd.concat([rows_of(settings, name) for name in dict.fromkeys(sweeps)], ignore_index=True)
-
-
 @dataclass(frozen=True)
 class Run:
     """How a sweep ended. name, storage: as it is found again; folder: where its files lie; trials: how many it has.
 
-    failures: by the key of a trial that failed, its `label`, `kind` ("user", "storage", "fault") and `error`; faults: what kept single
-    results from being there, all others being saved; report: the page.
+    failures: by the key of a trial that failed, its `label`, `kind` ("user", "storage", "fault") and `error`; cut: by the key of a trial
+    that a scheduler ended, where (docs/searches.md); faults: what kept single results from being there, all others being saved; report: the
+    page; unlogged: what MLflow, which was away, lacks: the same call brings it.
     """
 
     name: str
@@ -171,11 +139,13 @@ class Run:
     failures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     report: Path | str = ""
+    unlogged: str = ""
+    cut: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
         """Whether every trial and every result is there."""
-        return not self.failures and not self.faults
+        return not self.failures and not self.faults and not self.cut
 
     def results(self) -> pd.DataFrame:
         """See `gelo.results`."""
@@ -204,9 +174,9 @@ def run(
     cache_limit (100 GB), address (a Ray cluster's; this machine alone), cpus (all), verify: as the command's options. show: progress on
     stdout.
 
-    Raises UserError for whatever the check finds, before anything is started, in one error. A trial that fails raises nothing: see
-    `Run.failures`. When the kernel is interrupted the running trials save a checkpoint and KeyboardInterrupt is raised; the same call goes
-    on. Call it from the main thread, with no Ray running in this process.
+    Raises UserError for whatever the check finds, before anything is started, in one error, and where a limit or `patience` ended the run.
+    A trial that fails raises nothing: see `Run.failures`. When the kernel is interrupted the running trials save a checkpoint and
+    KeyboardInterrupt is raised; the same call goes on. Call it from the main thread, with no Ray running in this process.
 
     Example:
 
@@ -217,8 +187,7 @@ def run(
     from gelo.sweeps.state.preflight import preflight
 
     settings = settings_from(
-        storage=storage, tracking=tracking, data=data, cache=cache, cache_limit=cache_limit, address=address, cpus=cpus,
-        verify=verify,
+        storage=storage, tracking=tracking, data=data, cache=cache, cache_limit=cache_limit, address=address, cpus=cpus, verify=verify,
     )  # fmt: skip
     spec = spec_of(sweep, overrides or {})
     if threading.current_thread() is not threading.main_thread():
@@ -227,17 +196,21 @@ def run(
         raise UserError(f"sweep {spec.name}", faults)
     from gelo.analysis.report import write_report
     from gelo.sweeps.engine.signals import lent
-    from gelo.sweeps.stages.run import run_sweep
+    from gelo.sweeps.stages.run import led, run_sweep
 
-    with lent():
-        outcome = run_sweep(spec, settings, display_of(show, out=True))
+    display = display_of(show, out=True)
+    with lent(), led(spec.name, settings, display) as lead:
+        outcome = run_sweep(spec, settings, display, lead)
         if outcome.stopped == signal.SIGINT:
             raise KeyboardInterrupt(f"sweep {spec.name}: the running trials saved a checkpoint; the same call goes on")
         if outcome.stopped:
             raise SystemExit(128 + outcome.stopped)
+        if outcome.halted:
+            fault = Fault("run", outcome.halted, "a run to its end", "the same call goes on")
+            raise UserError(f"sweep {spec.name}", fault)
         written = write_report(outcome.folder.storage, spec.name, settings.tracking)
         outcome.keep(written.path, written.headline)
     return Run(
-        spec.name, settings.storage, outcome.folder.root, len(spec.trials()), dict(outcome.failures), tuple(outcome.faults),
-        written.path / "index.html",
+        spec.name, settings.storage, outcome.folder.root, len(outcome.folder.spec().trials()), dict(outcome.failures),
+        tuple(outcome.faults), written.path / "index.html", outcome.unlogged, dict(outcome.cut),
     )  # fmt: skip

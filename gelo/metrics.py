@@ -42,13 +42,14 @@ if TYPE_CHECKING:  # the same as `_PLACES`: tests/test_facade.py compares them
     from gelo.tasks.metrics.pairs import Comparisons
     from gelo.tasks.metrics.roc_intervals import Roc
     from gelo.tasks.metrics.scores import Scores, Threshold, UndefinedMetric, as_scores
+    from gelo.tasks.metrics.similarity import feature_drift, linear_cka
     from gelo.tasks.metrics.verification import FoldAccuracy, TarAtFar, fold_accuracy, tar_at_far
 
 __all__ = [
     "Comparisons", "Curve", "EqualError", "FoldAccuracy", "Interval", "Roc", "Sample", "Scores", "TarAtFar", "Threshold", "TpirAtFpir",
     "UndefinedMetric", "acer", "apcer", "apcer_at_bpcer", "apcer_worst", "as_scores", "auc", "bpcer", "bpcer_at_apcer", "curve", "eer",
-    "eer_nearest_fpr", "far", "fold_accuracy", "frr", "hter", "mean_of_rates", "mean_per_class", "rank_k", "ranks", "rate_interval",
-    "tar_at_far", "top1", "topk", "tpir_at_fpir",
+    "eer_nearest_fpr", "far", "feature_drift", "fold_accuracy", "frr", "hter", "linear_cka", "mean_of_rates", "mean_per_class", "rank_k",
+    "ranks", "rate_interval", "tar_at_far", "top1", "topk", "tpir_at_fpir",
 ]  # fmt: skip
 
 _NAMES = {
@@ -61,6 +62,7 @@ _NAMES = {
     "pairs": "Comparisons",
     "roc_intervals": "Roc",
     "scores": "Scores Threshold UndefinedMetric as_scores",
+    "similarity": "feature_drift linear_cka",
     "verification": "FoldAccuracy TarAtFar fold_accuracy tar_at_far",
 }
 _PLACES = {name: f"gelo.tasks.metrics.{module}" for module, names in _NAMES.items() for name in names.split()}

@@ -1,23 +1,30 @@
 """Everything finished passes through here: temporary name, fsync, rename, DONE last. A folder without DONE does not exist.
 
 Decisions: targets are `UPath`, so a local folder and an object store read alike. On a local disk a folder becomes visible by
-one rename; on an object store, which has no rename, the marker `DONE` is uploaded last and readers ask for it first.
+one rename; on an object store, which has no rename, the marker `DONE` is uploaded last and readers ask for it first. Where it is asked for,
+`DONE` holds the SHA-256 of every file, and what is read is compared with it; an older gelo's marker is empty, and nothing is compared.
+Requests to storage elsewhere are tried again in an outage (`gelo.models.storage`): they raise StorageAwayError at last.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 from upath import UPath
+
+import gelo.models.storage.paths  # noqa: F401  paths elsewhere are steady from here on
+from gelo.models.faults import Fault, UserError
+from gelo.models.storage import fence, scan
 
 DONE = "DONE"
 _TEMPORARY = ".partial-"
@@ -32,9 +39,11 @@ def publish_bytes(target: UPath | Path, data: bytes) -> None:
     """Write one file so that readers see the old content, or all of the new, never a part. Raises OSError (disk full, ...)."""
     path = UPath(target)
     if not is_local(path):
-        path.write_bytes(data)
+        if not _is_there(path, data):
+            path.fs.pipe_file(path.path, data)
         return
     local = Path(str(path))
+    fence.ask(str(local))
     local.parent.mkdir(parents=True, exist_ok=True)
     temporary = local.with_name(f"{_TEMPORARY}{local.name}-{uuid.uuid4().hex[:8]}")
     try:
@@ -55,32 +64,39 @@ def publish_array(target: UPath | Path, array: np.ndarray) -> None:
     publish_bytes(target, buffer.getvalue())
 
 
+class DamagedError(UserError):
+    """A published folder is not what was written: a file is gone or has other bytes."""
+
+
 @contextmanager
-def publish_folder(target: UPath | Path) -> Iterator[Path]:
+def publish_folder(target: UPath | Path, *, summed: bool = False) -> Iterator[Path]:
     """Yield an empty local folder to fill; on a clean exit it becomes `target` whole, DONE last.
 
     An exception inside leaves nothing at `target`. A folder that is DONE already is kept and the new one dropped (two writers
-    of the same work agree); a half-written one is replaced.
+    of the same work agree); a half-written one is replaced. summed: DONE holds the SHA-256 of every file, for `fetched` to compare.
     """
     path = UPath(target)
     if not is_local(path):
         with tempfile.TemporaryDirectory() as scratch:
             yield Path(scratch)
-            upload(Path(scratch), path)
+            if not is_done(path):
+                upload(Path(scratch), path, _sums(Path(scratch)) if summed else b"")
         return
     local = Path(str(path))
+    fence.ask(str(local))
     local.parent.mkdir(parents=True, exist_ok=True)
     temporary = local.with_name(f"{_TEMPORARY}{local.name}-{uuid.uuid4().hex[:8]}")
     temporary.mkdir()
     try:
         yield temporary
-        (temporary / DONE).touch()
+        (temporary / DONE).write_bytes(_sums(temporary) if summed else b"")
         for file in temporary.rglob("*"):
             if file.is_file():
                 _fsync_file(file)
             else:
                 _fsync_folder(file)
         _fsync_folder(temporary)
+        fence.ask(str(local))  # filling it may have taken hours
         if local.exists() and not is_done(local):
             shutil.rmtree(local)
         try:
@@ -93,28 +109,87 @@ def publish_folder(target: UPath | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def upload(source: Path, target: UPath) -> None:
-    """Copy every file below `source` to `target`, then the marker. For stores without rename."""
+def upload(source: Path, target: UPath, marker: bytes = b"") -> None:
+    """Copy every file below `source` to `target`, then DONE, holding `marker`. For stores without rename."""
     for file in sorted(source.rglob("*")):
         if file.is_file():
-            (target / file.relative_to(source).as_posix()).write_bytes(file.read_bytes())
-    (target / DONE).write_bytes(b"")
+            place = target / file.relative_to(source).as_posix()
+            place.fs.put_file(str(file), place.path)
+    (target / DONE).fs.pipe_file((target / DONE).path, marker)
 
 
 @contextmanager
-def fetched(folder: UPath | Path) -> Iterator[Path]:
-    """A published folder as a local path: itself where it is local, else a copy for the time of the block."""
+def fetched(folder: UPath | Path, only: Sequence[str] = ()) -> Iterator[Path]:
+    """A published folder as a local path: itself where it is local, else a copy for the time of the block. only: of these files alone.
+
+    Raises DamagedError where DONE has sums and a file is not what it was.
+    """
     path = UPath(folder)
     if is_local(path):
+        refuse_damaged(path, Path(str(path)), only)
         yield Path(str(path))
         return
     with tempfile.TemporaryDirectory() as scratch:
-        for file in path.rglob("*"):
-            if file.is_file():
-                local = Path(scratch) / str(file.relative_to(path))
-                local.parent.mkdir(parents=True, exist_ok=True)
-                local.write_bytes(file.read_bytes())
+        base = path.path
+        for name in [f"{base}/{each}" for each in only] or path.fs.find(base):
+            local = Path(scratch) / name.removeprefix(base).lstrip("/")
+            local.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # of `only`: whoever reads it says so
+                path.fs.get_file(name, str(local))
+        refuse_damaged(path, Path(scratch), only)
         yield Path(scratch)
+
+
+def refuse_damaged(folder: UPath | Path, local: Path, only: Sequence[str] = ()) -> None:
+    """Raise DamagedError naming each file of `local`, which is `folder` or a copy, that is not what its DONE says. only: these alone."""
+    try:
+        held = (local / DONE).read_bytes() if (local / DONE).is_file() else (folder / DONE).read_bytes()
+        sums: dict[str, str] = dict(json.loads(held)["sha256"]) if held else {}
+    except FileNotFoundError:
+        return
+    except (ValueError, KeyError, TypeError):
+        raise _damaged(folder, {DONE: "not as it was written"}) from None
+    wrong = {}
+    for name, sum_of in sums.items():
+        file = local / name
+        if (only and name not in only) or not file.resolve().is_relative_to(local.resolve()):
+            continue
+        found = sha256_of(file) if file.is_file() else None
+        if found != sum_of:
+            wrong[name] = (
+                "missing" if found is None else f"damaged: SHA-256 {found[:12]}, written as {str(sum_of)[:12]}"
+            )
+    if wrong:
+        raise _damaged(folder, wrong)
+
+
+def _damaged(folder: UPath | Path, wrong: dict[str, str]) -> DamagedError:
+    remedy = f"bring a copy back; or remove {folder}, and `gelo resume` makes it again"
+    return DamagedError(
+        "storage",
+        [Fault(str(folder / name), found, "the file as it was written", remedy) for name, found in wrong.items()],
+    )
+
+
+def remove(target: UPath | Path) -> None:
+    """Remove a file, or a folder with all in it; its DONE first, so that nothing cut short looks whole. What is not there is no error."""
+    path = UPath(target)
+    if is_local(path):
+        local = Path(str(path))
+        fence.ask(str(local))
+        if local.is_dir():
+            (local / DONE).unlink(missing_ok=True)
+            shutil.rmtree(local)
+        else:
+            local.unlink(missing_ok=True)
+        return
+    with suppress(FileNotFoundError):
+        if path.is_dir():
+            with suppress(FileNotFoundError):
+                path.fs.rm_file((path / DONE).path)
+            path.fs.rm(path.path, recursive=True)
+        else:
+            path.fs.rm_file(path.path)
 
 
 def is_local(path: UPath | Path) -> bool:
@@ -133,6 +208,20 @@ def stamp(file: Path) -> str:
         return "; ".join(f"{each.name} {stamp(each)}" for each in sorted(file.iterdir()) if each.is_file())
     found = file.stat()
     return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
+
+
+def _sums(folder: Path) -> bytes:
+    """What DONE holds: the SHA-256 of every file below, by its path."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != DONE)
+    return json.dumps({"sha256": {file.relative_to(folder).as_posix(): sha256_of(file) for file in files}}).encode()
+
+
+def _is_there(path: UPath, data: bytes) -> bool:
+    """Whether a file is known to hold just this, without asking for it."""
+    try:
+        return scan.content(path.path) == data
+    except FileNotFoundError:
+        return False
 
 
 def _fsync_file(path: Path) -> None:

@@ -9,8 +9,12 @@ import urllib.parse
 from gelo.models.faults import Fault
 
 HIDDEN = "***"
-_LOGIN = re.compile(r"(\w+:/{1,2})[^/\s@'\"]+@")  # a path has one of the slashes
-_SIGNED = re.compile(r"(?i)([?&;\s](?:[\w-]*(?:token|secret|password|signature|credential|key|sig)[\w-]*)=)[^&\s\"']+")
+_LOGIN = re.compile(
+    r"\b(\w+:/{1,2})[^/\s@'\"]+@"
+)  # a path has one of the slashes; \b: a long word takes no quadratic time
+_SIGNED = re.compile(
+    r"(?i)([?&;\s](?:[\w-]{0,200}(?:token|secret|password|signature|credential|key|sig)[\w-]{0,200})=)[^&\s\"']+"
+)
 _NAME = re.compile(r"(?i)TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|ACCESS_KEY|API_KEY")
 _SHORTEST = 8  # letters of a value that is looked for: a shorter one would blacken words
 _INSTEAD = {

@@ -10,15 +10,29 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from gelo.models.encoder import Encoder
+from gelo.models.untrusted import read_model
 
 ENCODER = "encoder"  # the group of the whole vision tower, under open_clip's names
 TEXT = "text"  # the group of a text tower of its own, with its logit scale, under open_clip's names
 HOW = "tower.json"
+
+
+class _Layer(BaseModel):
+    group: str = Field(pattern=r"^\w+$", max_length=100)  # becomes the name of a file
+    spec: dict[str, Any]
+
+
+class _How(BaseModel):
+    """tower.json."""
+
+    build: tuple[_Layer, ...] = ()
+    notes: dict[str, Any] = {}
+    text: str | None = None
 
 
 class Builds(Protocol):
@@ -102,11 +116,11 @@ class Tower:
     def read(cls, folder: Path, specs: TypeAdapter[Any]) -> Tower:
         """What `save` wrote; a folder without tower.json is plain. specs: the union of all adaptations and remedies.
 
-        Raises OSError for files that are not there, pydantic's ValidationError for a spec that is not known here.
+        Raises OSError for files that are not there, SafetensorError for those that are none, UserError for another tower.json, pydantic's
+        ValidationError for a spec that is not known here.
         """
         path = folder / HOW
-        told = json.loads(path.read_text()) if path.is_file() else {"build": [], "notes": {}}
-        build = tuple((each["group"], specs.validate_python(each["spec"])) for each in told["build"])
-        own = [TEXT] if "text" in told else []
-        groups = [ENCODER, *own, *(group for group, _ in build)]
-        return cls({group: load_file(folder / f"{group}.safetensors") for group in groups}, build, told["notes"])
+        told = read_model(path, _How) if path.is_file() else _How()
+        build = tuple((each.group, specs.validate_python(each.spec)) for each in told.build)
+        groups = [ENCODER, *([TEXT] if told.text is not None else []), *(group for group, _ in build)]
+        return cls({group: load_file(folder / f"{group}.safetensors") for group in groups}, build, told.notes)

@@ -22,6 +22,13 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun if count == 1 else plural}"
 
 
+def span(seconds: float) -> str:
+    """A time as people say it: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def legible(name: str) -> str:
     """A file's name with the bytes that are no UTF-8 as escapes, so that it can be written and printed."""
     return name.encode("utf-8", "backslashreplace").decode()

@@ -6,6 +6,7 @@ Values are shares in [0, 1], which tables show in per cent, or what else their `
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -17,6 +18,7 @@ LEAK, UNCHECKED = (
     "leak",
     "leak_unchecked",
 )  # notes of a result: images that were learnt from and are scored; why nobody could look
+UNIT = "interval_unit"  # note of a result: what its intervals take as independent, as its protocol declared it
 WRAPPED = "wrapped"  # note of a result: what a remedy put around the encoder, whose own features these are not
 NO_LEAK = "none found"
 OLD = "scored by an older gelo, which did not look for leaks"
@@ -48,6 +50,22 @@ class Result(BaseModel):
     partial: bool = False
     reading: Reading = "open_clip"
     notes: dict[str, str] = {}
+
+    @property
+    def unit(self) -> str:
+        """What the intervals take as independent: "image", "pair", "subject", "video", "episode"; "" where there is none, or an older gelo
+        did not say."""
+        return self.notes.get(UNIT, "") if self.intervals else ""
+
+    @property
+    def n(self) -> int | None:
+        """How much was compared in all: the counts that its suite declares; None where it declares none."""
+        wanted = suite_of(self.suite).compared
+        return (
+            sum(n for name, n in self.counts.items() if any(fnmatchcase(name, each) for each in wanted))
+            if wanted
+            else None
+        )
 
     @property
     def leak(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from gelo.tasks.data.catalogue import ENTRIES, locate
+from tests.s3 import _door, bucket, door  # noqa: F401
 
 # A busy machine is no fault of the code's; pytest-timeout ends what hangs.
 settings.register_profile("gelo", deadline=None)
@@ -33,6 +35,20 @@ def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         list(pool.map(partial(_make, world / "data"), names))
     return world
+
+
+@pytest.fixture(autouse=True)
+def _stays() -> Iterator[None]:
+    """What a test leaves behind hurts those after it: a test that leaves its process elsewhere fails itself, and the folder is put back."""
+    here = Path.cwd()
+    yield
+    try:
+        there = Path.cwd()
+    except FileNotFoundError:  # and the folder is gone
+        there = None
+    if there != here:
+        os.chdir(here)
+        pytest.fail(f"the test left its process in {there}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

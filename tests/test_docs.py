@@ -88,6 +88,10 @@ def test_commands_of_the_pages_are_taken_by_the_command_line(page_name: str, lin
 # Of every shell block of the pages: the test that runs it, command by command, or why none can.
 _OFFICIAL = "the official files are a user's own; each reader is tested on trees of their layout in tests/tasks/prepare"
 BLOCKS = {
+    "answers.md": dict.fromkeys(
+        ("$ gelo recommend mitigation --keep 0.95", "$ gelo compare mitigation/"),
+        "needs a finished `mitigation`; the same on a small sweep: tests/sweeps/test_answers.py",
+    ),
     "README.md": {
         "make demo": "ten minutes, by hand before every release: docs/demo.md; its trials are those of tests/e2e/test_interruptions.py",
         ".venv/bin/gelo run demo-remedies": "tests/e2e/test_interruptions.py: all but the first line, which takes ten minutes",
@@ -98,13 +102,21 @@ BLOCKS = {
         "$ gelo evaluate --scores docs/examples/spoof_scores.csv": "tests/e2e/test_score_file.py",
         "$ gelo evaluate --scores docs/examples/pair_distances.csv": "tests/e2e/test_score_file.py",
     },
+    "mitigation.md": {
+        "gelo run mitigation --storage out/mitigation": "over an hour; its tables: tests/test_mitigation.py",
+        "gelo run task_complexity": "half an hour; its table: tests/test_mitigation.py",
+        "gelo run rates": "half an hour; its table: tests/test_mitigation.py",
+        "gelo run lora_rank": "half an hour; its table: tests/test_mitigation.py",
+    },
+    "gallery.md": {"python -m docs.gallery": "tests/test_gallery.py, on a sweep of its own"},
     "cluster.md": {
         "$ gelo plan paper --memory 80": "tests/sweeps/test_plan.py",
         "gelo run SWEEP --address auto": "needs S3; the same on a cluster of two nodes: tests/e2e/test_clusters.py",
         "gelo run SWEEP --set resources.gpus=4": "needs four GPUs; the same on CPUs: tests/e2e/test_two_ranks.py",
         "pip install 'ray[default]==": "needs an account of AWS; the cluster's own command: tests/e2e/test_clusters.py",
         "aws iam put-role-policy": "needs an account of AWS",
-        "pip install -c constraints.txt mlflow": "needs a server of PostgreSQL; done by hand with Debian's PostgreSQL 15",
+        "gelo doctor my.yaml": "tests/e2e/test_submit.py, with a folder in place of S3",
+        "pip install -c constraints.txt mlflow": "tests/sweeps/test_postgres.py: all but the first line",
         "kubectl apply": "needs a cluster of Kubernetes",
     },
     "data.md": {
@@ -115,6 +127,7 @@ BLOCKS = {
         "python -m gelo.tasks.mini.pretrain": "80 minutes, by hand; its parts: tests/tasks/test_mini_continued.py",
         "python -m docs.faithful": "80 minutes, by hand; its parts: tests/test_faithful.py, tests/test_order.py",
     },
+    "mlflow.md": {"gelo ui demo": "tests/e2e/test_mlflow_ui.py, on another sweep"},
     "models-in-and-out.md": {
         "gelo export small/KEY": "tests/e2e/test_models_out_in.py",
         "gelo import 40_backbone.pth": "tests/e2e/test_models_out_in.py",
@@ -123,7 +136,9 @@ BLOCKS = {
         ("mkdir -p weights", "gelo doctor", "gelo run", "gelo status", "gelo report", "gelo import"),
         "tests/e2e/test_paper.py",
     ),
+    "protocols.md": {"gelo results demo --to numbers.csv": "tests/sweeps/test_results_command.py"},
     "real-weights.md": {"mkdir -p weights": "tests/e2e/test_real_weights.py"},
+    "searches.md": {"gelo resume mine --finish": "tests/e2e/test_search.py"},
     "your-own-data.md": {
         "gelo prepare mine --from photos --reader folder\n": "tests/e2e/test_docs_data.py",
         "gelo prepare mine --from photos --reader folder --dry-run": "tests/e2e/test_docs_data.py",

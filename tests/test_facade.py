@@ -109,7 +109,7 @@ def test_the_version_is_that_of_the_checkout_where_nothing_is_installed(tmp_path
 
 
 def test_every_function_says_what_it_does_in_full() -> None:
-    for function in (gelo.load, gelo.evaluate, gelo.results, gelo.run):
+    for function in (gelo.load, gelo.evaluate, gelo.results, gelo.tables, gelo.run):
         assert function.__doc__ is not None
         assert "Raises UserError" in function.__doc__ and "Example:\n" in function.__doc__
 
@@ -193,7 +193,7 @@ def test_weights_that_are_no_longer_those_that_were_trained_are_refused(
         world / "out" / "small" / "trials" / trials["lora_experts"].key / "trained" / "encoder.safetensors",
         folder / "trained" / "encoder.safetensors",
     )
-    with pytest.raises(UserError, match="weights changed"):
+    with pytest.raises(UserError, match="damaged: SHA-256"):
         gelo.load(folder)
 
 
@@ -323,7 +323,8 @@ def test_results_are_one_row_a_trial_and_metric_and_say_what_the_files_say(world
         )  # fmt: skip
         write_result(place, "fr", "pairs", {"pairs/accuracy": 0.7}, counts={"genuine": 3, "impostor": 4})
     frame = gelo.results("small", storage=tmp_path)
-    assert list(frame.columns) == importlib.import_module("gelo._frame").COLUMNS
+    columns = importlib.import_module("gelo.analysis.frame").COLUMNS
+    assert list(frame.columns[: len(columns)]) == columns and "adaptation.rank" in frame
     expected = {}
     for file in (tmp_path / "small" / "trials").glob("*/results/*/*.json"):
         told = json.loads(file.read_text())
@@ -391,7 +392,7 @@ def test_every_metric_is_there_but_what_only_serves_others() -> None:
     """Public names of tasks/metrics that `gelo.metrics` leaves out are named here."""
     inner = {
         "DECADES", "ENOUGH", "GRID", "LEVEL", "LIMIT", "Z95", "Combined", "Complement", "Estimate", "Highest", "Rate", "Read", "exact",
-        "kept", "needs", "needs_resolution", "rule_of_30", "tar_at_far_sorted",
+        "kept", "needs", "needs_resolution", "rule_of_30", "subjects", "tar_at_far_sorted",
     }  # fmt: skip
     found = set()
     for file in (ROOT / "tasks" / "metrics").glob("*.py"):
@@ -469,7 +470,7 @@ def test_the_block_of_the_page_is_a_notebook_that_works_in_any_folder(small_worl
     assert "sweep first" in said
     rows = json.loads((tmp_path / "frame.json").read_text())
     command = "import sys; sys.argv[1:] = {!r}; from gelo.__main__ import main; main()"
-    standing = json.loads(in_python(command.format(["status", "first", "--json"]), tmp_path, **data))
+    standing = json.loads(in_python(command.format(["status", "first", "--json"]), tmp_path, **data))["trials"]
     assert {row["state"] for row in standing} == {"complete"}
     trained = next(row["key"] for row in standing if "lora" in row["label"])
     arguments = ["evaluate", f"first/{trained}", "--suite", "zero_shot", "--dataset", "shapes", "--json"]

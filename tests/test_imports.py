@@ -4,13 +4,14 @@ heavy packages where allowed."""
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.programs import printed_by
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("models", "tasks", "sweeps", "analysis")
@@ -24,7 +25,10 @@ MAY_IMPORT = {
 # may import all four, and nobody it
 FACADE = sorted(file.relative_to(ROOT).as_posix() for file in (ROOT / "gelo").glob("*.py"))
 ON_TOP = {"gelo", *(Path(file).stem for file in FACADE)}  # as `imports` names it
-MEETING_POINT = "sweeps/cli/answer.py"  # the one file of the packages where sweeps and analysis meet
+MEETING_POINTS = (
+    "sweeps/cli/answer.py",
+    "sweeps/cli/verdict.py",
+)  # the files of the packages where sweeps and analysis meet
 RAY = ("tasks/data/stream.py", "tasks/data/embed.py", "sweeps/")
 MLFLOW = ("sweeps/tracking/", "analysis/runs.py")
 PURE = ("tasks/metrics/", "tasks/protocols/")
@@ -83,7 +87,7 @@ def test_nothing_imports_a_folder_of_the_root_by_its_bare_name() -> None:
 @pytest.mark.parametrize("file", FILES)
 def test_file_keeps_the_order(file: str) -> None:
     package = file.split("/")[0]
-    allowed = MAY_IMPORT[package] | ({"analysis"} if file == MEETING_POINT else set())
+    allowed = MAY_IMPORT[package] | ({"analysis"} if file in MEETING_POINTS else set())
     strays = tops(file) & {*PACKAGES, *ON_TOP, "tests", "benchmarks"} - allowed
     assert not strays, f"{file} imports {', '.join(sorted(strays))}"
     assert "ray" not in tops(file) or file.startswith(RAY), f"{file} imports ray"
@@ -134,9 +138,7 @@ def _files_of(module: str) -> Iterator[str]:
 
 def loaded_by(module: str) -> set[str]:
     lines = f"import sys, {module}; print(*{{name.split('.')[0] for name in sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    return set(done.stdout.split())
+    return set(printed_by(lines).split())
 
 
 CHEAP = (

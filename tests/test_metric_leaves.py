@@ -25,6 +25,10 @@ EXCEPTIONS = {
     "tasks/training/spoof.py": {"hter"},
     # which of two metrics CLIP's authors report of an official set
     "tasks/prepare/general/official.py": {"top1", "mean_per_class"},
+    # what each column of the paper's tables is in gelo
+    "analysis/published.py": {"accuracy", "apcer_at_bpcer", "auc", "bpcer", "eer", "hter", "tar_at_far", "top1"},
+    # how a metric is read off kept scores again; `scored` holds each against the value of its result
+    "analysis/readings.py": {"accuracy", "apcer_at_bpcer", "auc", "bpcer", "eer", "hter", "tar_at_far", "top1"},
 }
 # words of prose, or of a LoRA, too: named only where nothing but a metric is meant
 ELSE = {"accuracy": r"(^|/)accuracy$", "rank": r"(^|/)rank_\d", "sd": r"(^|/)sd_\d"}

@@ -57,7 +57,9 @@ def test_paths_of_the_roots_pages_are_links_of_the_site() -> None:
     text = (
         "[add](docs/add.md), `docs/data.md`, ![](docs/report.png), [how](SECURITY.md#how-to-report), `docs/rates.yaml`"
     )
-    links = "[add](add.md), [data](data.md), ![](report.png), [how](security.md#how-to-report), `docs/rates.yaml`"
+    links = (
+        "[add](add.md), [data](data.md), ![](report.png), [how](vulnerabilities.md#how-to-report), `docs/rates.yaml`"
+    )
     assert as_page(text) == links
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from gelo.models.adapt.adapted import Adapted
+    from gelo.models.adapt.changes import Change
 
 Towers = Literal["vision", "both"]  # both: the text tower and its logit scale are adapted in the same way
 Offer = Literal[
@@ -38,6 +39,11 @@ class AdaptationSpec(Member, ABC):
     def rebuild(self, network: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
         """Only where what is kept does not merge: the untouched tower with the trained tensors in it."""
         raise NotImplementedError(f"{type(self).__name__} merges into plain weights")
+
+    def changes(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Change] | None:
+        """Only where what is kept does not merge: how far each weight is from the untouched one, by its name, with the trained tensors;
+        None where that cannot be said."""
+        return None
 
     @property
     def both(self) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from gelo.models.adapt.adapted import Adapted
+    from gelo.models.adapt.changes import Change
     from gelo.models.around import Around
 
 LAYER = ("a", "b", "router")
@@ -44,7 +45,7 @@ class LoraExperts(OnProjections):
 
         import torch
 
-        from gelo.models.adapt.adapted import Adapted, Routed
+        from gelo.models.adapt.adapted import Adapted
 
         generator = torch.Generator().manual_seed(seed)
 
@@ -62,10 +63,7 @@ class LoraExperts(OnProjections):
         network = copy.deepcopy(visual)
         layers = self._insert(network, {}, start)
         trainable = {f"{name}.{part}": layer.tensors[part] for name, layer in layers.items() for part in LAYER}
-        changes = {
-            f"{name}.weight": Routed(layer.tensors["a"], layer.tensors["b"], self.gamma)
-            for name, layer in layers.items()
-        }
+        changes = self.changes(trainable)
         untouched = {name: tensor.detach().clone() for name, tensor in visual.state_dict().items()}
         parts = dict.fromkeys(trainable, "visual experts and routers")
         return Adapted(network, trainable, changes, plain=lambda network: untouched, parts=parts, around=self)
@@ -74,6 +72,13 @@ class LoraExperts(OnProjections):
         """See AdaptationSpec."""
         self._insert(network, tensors, None)
         return network
+
+    def changes(self, tensors: Mapping[str, Tensor]) -> dict[str, Change]:
+        """See AdaptationSpec."""
+        from gelo.models.adapt.changes import Routed
+
+        names = [name.removesuffix(".a") for name in tensors if name.endswith(".a")]
+        return {f"{name}.weight": Routed(tensors[f"{name}.a"], tensors[f"{name}.b"], self.gamma) for name in names}
 
     def _insert(self, network: nn.Module, tensors: Mapping[str, Tensor], start: object) -> dict[str, Around]:
         """Put a layer around every chosen projection, in the order of their names: with the tensors given, or those that `start` makes."""

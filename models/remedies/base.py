@@ -98,6 +98,11 @@ class RemedySpec(Member):
         return []
 
     @property
+    def scores(self) -> bool:
+        """Whether `finish` asks for the task's validation metric, or that of a member does."""
+        return any(each.scores for each in self.members() if each is not self)
+
+    @property
     def replaces(self) -> bool:
         """Whether what is kept of a run is not its last weights: one remedy of a stack may do that."""
         return False

@@ -59,6 +59,11 @@ class Soup(RemedySpec):
             raise ValueError("a soup is of seeds, rates or epochs: name some")
         return self
 
+    @property
+    def scores(self) -> bool:
+        """See RemedySpec."""
+        return self.rule == "greedy"
+
     def parents(self) -> Mapping[str, Mapping[str, Any]]:
         """See RemedySpec."""
         training = {"lr_backbone": self.lr_backbone, "epochs": self.epochs}

@@ -11,9 +11,8 @@ from __future__ import annotations
 import errno
 import json
 import re
-import shutil
 from collections import OrderedDict, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from upath import UPath
 
-from gelo.models.durable import DONE, fetched, is_done, is_local, publish_folder
+from gelo.models.durable import DamagedError, fetched, is_done, publish_folder, remove
 from gelo.models.faults import Fault, UserError
+from gelo.models.untrusted import parse_json
 
 FORMAT = 3  # 3: no random states, since a step's random numbers follow from (seed, step)
 STATE = "state.json"
+KEPT = 2  # checkpoints of a run: where the newest is damaged it goes on from the one before
 PARTS = ("tensors", "optimizers", "sums")  # each may hold tensors; one safetensors file per part that does
 
 
@@ -62,7 +63,7 @@ def save(folder: UPath | Path, state: TrainingState) -> None:
     for part in PARTS:
         files[part] = {}
         document[part] = _encode(getattr(state, part), part, files[part])
-    with publish_folder(folder) as scratch:
+    with publish_folder(folder, summed=True) as scratch:
         for part, tensors in files.items():
             if tensors:
                 _write(scratch / f"{part}.safetensors", tensors)
@@ -70,25 +71,25 @@ def save(folder: UPath | Path, state: TrainingState) -> None:
 
 
 def load(folder: UPath | Path) -> TrainingState:
-    """What `save` wrote, tensors on the CPU. Raises UserError for a folder that is not a whole checkpoint of this
-    format, OSError where it cannot be read now."""
+    """What `save` wrote, tensors on the CPU. Raises DamagedError where its bytes are not those that were written, UserError for a folder
+    that is not a whole checkpoint of this format, OSError where it cannot be read now."""
     where = f"checkpoint {folder}"
     if not is_done(folder):
         raise UserError(where, Fault(str(folder), "no finished checkpoint", "a folder with DONE in it"))
     with fetched(folder) as local:
         try:
-            document = json.loads((local / STATE).read_text())
+            document = parse_json((local / STATE).read_bytes())
             if document.get("format") != FORMAT:
                 remedy = f"remove {UPath(folder).parent}: the trial is then trained from its start"
                 fault = Fault(str(folder), f"format {document.get('format')}", f"format {FORMAT}", remedy)
                 raise UserError(where, fault)
             parts = {part: _decode(document[part], _read(local / f"{part}.safetensors")) for part in PARTS}
-        except (FileNotFoundError, ValueError, KeyError, SafetensorError) as error:
+            kept = {name: document[name] for name in ("step", "history", "made_from")}
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             fault = Fault(
                 str(folder), f"damaged ({type(error).__name__}: {error})", "a whole checkpoint", "delete this folder"
             )
-            raise UserError(where, fault) from error
-    kept = {name: document[name] for name in ("step", "history", "made_from")}
+            raise DamagedError(where, fault) from error
     return TrainingState(**kept, ranks=document.get("ranks", []), curve=document.get("curve", {}), **parts)
 
 
@@ -111,16 +112,26 @@ def latest(root: UPath | Path) -> UPath | Path | None:
     return done[-1] if done else None
 
 
-def prune(root: UPath | Path, keep: int = 1) -> None:
+def newest_whole(root: UPath | Path, tell: Callable[[str], None]) -> tuple[str, TrainingState] | None:
+    """(name, state) of the newest checkpoint below `root` that is not damaged; None where there is none. A damaged one is told and removed,
+    so that the run comes to it again. Raises UserError for one of another format."""
+    while (folder := latest(root)) is not None:
+        try:
+            return folder.name, load(folder)
+        except DamagedError as error:
+            before = _finished(root)[:-1]
+            instead = f"going on from {before[-1].name}" if before else "there is none before it: training starts again"
+            tell(f"checkpoint {folder.name} is damaged ({error.faults[0].found}), and is removed; {instead}")
+            remove(folder)
+    return None
+
+
+def prune(root: UPath | Path, keep: int = KEPT) -> None:
     """Remove all finished `epoch-NNNN` folders below `root` but the `keep` newest. Raises ValueError for keep < 1."""
     if keep < 1:
         raise ValueError(f"keep = {keep}: at least the newest checkpoint stays")
     for folder in _finished(root)[:-keep]:
-        (folder / DONE).unlink()  # first: a removal that is cut short leaves nothing that looks whole
-        if is_local(folder):
-            shutil.rmtree(str(folder))
-        else:
-            UPath(folder).fs.rm(UPath(folder).path, recursive=True)
+        remove(folder)
 
 
 def _finished(root: UPath | Path) -> list[UPath | Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,13 +19,14 @@ from gelo.models.training.run import Run
 class Keeper:
     """folder: of checkpoints. made_from: fingerprints of weights, data and code, so that nothing goes on from something else.
 
-    label: what messages call the run. minutes: between two checkpoints within an epoch.
+    label: what messages call the run. minutes: between two checkpoints within an epoch. tell: takes a line for the user.
     """
 
     folder: UPath | Path
     made_from: Mapping[str, str]
     label: str = "training"
     minutes: float = 10
+    tell: Callable[[str], None] = lambda text: None
     _last: float = field(default_factory=time.monotonic)
 
     def due(self) -> bool:
@@ -54,18 +55,18 @@ class Keeper:
         )
         if run.world.rank == 0:
             checkpoint.save(place, state)
-            checkpoint.prune(self.folder)  # only once the new one is whole: one is always there
+            checkpoint.prune(self.folder)  # only once the new one is whole
         run.world.any(False)  # nobody leaves before it is there
         self._last = time.monotonic()
 
     def resume(self, run: Run, hooks: Hooks, optimizers: Mapping[str, Optimizer]) -> None:
-        """Put the state of the newest checkpoint back that rank 0 sees, if any. Raises UserError for one that was made from something else,
-        and where a rank does not see it."""
-        saved = checkpoint.latest(self.folder) if run.world.rank == 0 else None
-        name = run.world.tell(saved.name if saved is not None else "")
+        """Put the state of the newest checkpoint back that rank 0 sees whole, if any. Raises UserError for one that was made from something
+        else, and where a rank does not see it."""
+        saved = checkpoint.newest_whole(self.folder, self.tell) if run.world.rank == 0 else None
+        name = run.world.tell(saved[0] if saved is not None else "")
         if not name:
             return
-        state = checkpoint.load(self.folder / name)
+        state = saved[1] if saved is not None else checkpoint.load(self.folder / name)
         again = f"bring that back, or remove {self.folder}: the trial is then trained from its start"
         checkpoint.refuse_other(f"{self.label}, half-trained", state.made_from, self.made_from, again)
         run.model.load(state.tensors["adapted"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,14 +35,18 @@ def train(
     *,
     watch: Watch = NEVER,
     should_stop: Callable[[], bool] = lambda: False,
-    report: Callable[[dict[str, float]], None] = lambda row: None,
+    report: Callable[[dict[str, Any]], None] = lambda row: None,
+    noted: Callable[[int], None] = lambda step: None,
+    judge: Callable[[Sequence[Mapping[str, Any]], int], bool] = lambda points, steps: False,
 ) -> bool:
     """From the last checkpoint to the end; False when stopped on request, after saving.
 
     The end is the last step, or the first look of `watch` after which a hook says that it is enough. report(row) after each epoch: epoch,
-    step, seconds (looks not counted), images_per_second, loss (the task's, mean over steps) and loss_NAME of each that a remedy adds;
-    of the last look `zero_shot` and `task`, where they are there. Raises DivergedError, UserError, OSError (disk), and what a source or the
-    watch raises.
+    step, seconds (looks not counted), images_per_second, loss (the task's, mean over steps) and loss_NAME of each that a remedy adds; of
+    the last look `zero_shot` and `task`, where they are there, and `points`, all of the curve so far. noted(step) once the last checkpoint
+    is taken up and after each step. judge(points, steps): asked on rank 0 after each look but the first, with all looks so far and the
+    steps of the whole run; True stops the run there, unless it is at its end. Raises DivergedError, UserError, OSError (disk), and what a
+    source or the watch raises.
     """
     settings, world = run.settings, run.world
     with own_generators(world.device), arithmetic(settings, world.device):
@@ -59,6 +64,7 @@ def train(
         beside = hooks.streams(run)
         run.curve.of = watch.of
         keeper.resume(run, hooks, optimizers)
+        noted(run.step)
         run.head.train()
 
         def looked() -> bool:
@@ -98,19 +104,22 @@ def train(
             now = time.perf_counter()
             for name, value in {**losses, "steps": 1.0, "seconds": now - started}.items():
                 run.sums[name] = run.sums.get(name, 0.0) + value
+            noted(run.step)
             started, ended = now, run.step % run.steps_per_epoch == 0
+            judged = False
             if watch.due(run.step, run.steps):
                 cut = looked()
+                judged = world.any(world.rank == 0 and judge(run.curve.points, run.steps))
                 started = time.perf_counter()
             if ended or cut:
                 run.history.append(run.row())
                 run.sums = {}
-            stop = not cut and world.any(should_stop()) and run.step < run.steps
+            stop = not cut and (judged or world.any(should_stop())) and run.step < run.steps
             if not cut and (stop or (world.any(keeper.due()) if not ended else run.step < run.steps)):
                 keeper.save(run, hooks, optimizers)
                 started = time.perf_counter()
             if ended or cut:
-                report(run.history[-1] | run.curve.last())
+                report(run.history[-1] | run.curve.last() | {"points": list(run.curve.points)})
             if cut:
                 break
             if stop:

@@ -28,10 +28,16 @@ errors = Console(stderr=True, soft_wrap=True)
 Sweep = Annotated[str, typer.Argument(help="A preset's name (demo, mitigation, paper, ...) or a YAML file.")]
 Name = Annotated[str, typer.Argument(help="The sweep's name.")]
 Storage = Annotated[
-    str | None, typer.Option(help="Where sweeps are kept: a folder or a URI such as s3://bucket/gelo. [default: out]")
+    str | None,
+    typer.Option(
+        envvar="GELO_STORAGE", help="Where sweeps are kept: a folder or a URI such as s3://bucket/gelo. [default: out]"
+    ),
 ]
 Tracking = Annotated[
-    str | None, typer.Option(help="MLflow: sqlite:///PATH or a server's address. [default: sqlite:///out/mlflow.db]")
+    str | None,
+    typer.Option(
+        envvar="GELO_TRACKING", help="MLflow: sqlite:///PATH or a server's address. [default: sqlite:///out/mlflow.db]"
+    ),
 ]
 Data = Annotated[str | None, typer.Option(envvar="GELO_DATA", help="Folder of prepared data sets. [default: out/data]")]
 Cache = Annotated[

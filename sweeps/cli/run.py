@@ -33,6 +33,7 @@ from gelo.sweeps.stages.troubles import print_faults
 from gelo.sweeps.terminal.listing import say
 
 _FEW = 5  # trials that failed alike and are named
+LATER = 75  # what sysexits.h calls EX_TEMPFAIL: MLflow or machines were away, or a limit was reached
 
 
 @app.command()
@@ -80,42 +81,59 @@ def resume(
     address: Address = None,
     cpus: Cpus = None,
     verify: Verify = None,
+    finish: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A trial that was cut, to train to its end: its key, the beginning of it, or its label; several times."
+        ),
+    ] = None,
 ) -> None:
     """Continue a sweep after any interruption, with its saved spec; options given here win.
 
-    Example: `gelo resume demo`
+    Example: `gelo resume demo`, `gelo resume mine --finish 3f9c0a`
     """
     given: dict[str, Any] = {
         "storage": storage, "tracking": tracking, "data": data, "cache": cache, "cache_limit": cache_limit, "address": address,
         "cpus": cpus, "verify": verify,
     }  # fmt: skip
     settings_of(**given)  # what is wrong with them is told before anything is read
-    folder = folder_of(storage, name)
-    _run(folder.spec(), settings_of(folder.read()["settings"], **given))
+    from gelo.sweeps.spec.sweep import SweepSpec
+
+    document = folder_of(storage, name).read()
+    _run(SweepSpec.model_validate(document["spec"]), settings_of(document["settings"], **given), tuple(finish or ()))
 
 
-def _run(spec: Any, settings: Any) -> None:
+def _run(spec: Any, settings: Any, finish: tuple[str, ...] = ()) -> None:
     from gelo.sweeps.state.preflight import preflight
 
     faults = preflight(spec, settings)  # before the slow imports below
     if faults:
         raise UserError(f"sweep {spec.name}", faults)
-    from gelo.sweeps.stages.run import run_sweep
+    from gelo.sweeps.stages.run import led, run_sweep
     from gelo.sweeps.terminal.progress import Display, waiting
 
     resume = settings.resume(spec.name)
     RESUME["hint"] = f"; go on with: {resume}"
     display = Display(console)
-    outcome = run_sweep(spec, settings, display)
+    with led(spec.name, settings, display) as lead:
+        outcome = run_sweep(spec, settings, display, lead, finish)
+        if not outcome.early:
+            written = write(outcome.folder, settings.tracking, forms=("svg",))  # MLflow shows such files
+            with waiting("MLflow to take the report", lambda text: say(errors, text)):
+                outcome.keep(written.path, written.headline)
+            if not outcome.unlogged:
+                say(console, f"runs: {outcome.outbox.page or settings.pages(spec.name)}")
     if outcome.stopped:
         say(errors, f"stopped; the running trials saved a checkpoint. Go on with: {resume}")
         sys.exit(128 + outcome.stopped)
-    written = write(outcome.folder, settings.tracking)
-    with waiting("MLflow to take the report", lambda text: say(errors, text)):
-        outcome.keep(written.path, written.headline)
+    if outcome.halted:
+        say(errors, f"ended early, all that was done is saved: {outcome.halted}. Go on with: {resume}")
+        sys.exit(LATER)
     if outcome.faults:
         print_faults(UserError("not scored, the others are", list(outcome.faults)), errors)
         say(errors, f"after mending, go on with: {resume}")
+    if outcome.unlogged:
+        say(errors, f"not logged, all results are saved: {outcome.unlogged}; when it is back, go on with: {resume}")
     if outcome.failures:
         alike: dict[str, list[str]] = {}
         for key, failure in outcome.failures.items():
@@ -132,6 +150,8 @@ def _run(spec: Any, settings: Any) -> None:
         )
     if outcome.faults:
         sys.exit(2)
+    if outcome.unlogged:
+        sys.exit(LATER)
 
 
 def _in_short(failure: dict[str, Any]) -> str:

@@ -22,10 +22,10 @@ from gelo.models.durable import is_local
 from gelo.models.faults import Fault, UserError
 from gelo.models.words import counted
 from gelo.sweeps.engine.signals import install
-from gelo.sweeps.spec.sweep import Resources
+from gelo.sweeps.spec.resources import Resources
 from gelo.sweeps.terminal.progress import Display, waiting
 
-_LOOK, _DEAD, _SILENT = 2.0, 20.0, 180.0  # seconds
+_LOOK, _DEAD, _SILENT, _TELL = 2.0, 20.0, 180.0, 30.0  # seconds
 _LATE = "run it again when this machine is less busy; Ray's logs are in /tmp/ray/session_latest/logs"
 
 # Ray would end the program after a minute without its head, and not say how to go on: `_watch` does. It reads this when it is imported.
@@ -116,7 +116,7 @@ def _watch(over: threading.Event, display: Display, resume: str) -> None:
         if alive:
             last["alive"] = last["answer"]
 
-    asking, turn = threading.Thread(), time.monotonic()
+    asking, turn, told = threading.Thread(), time.monotonic(), 0.0
     while not over.wait(_LOOK):
         pause = max(0.0, time.monotonic() - turn - 2 * _LOOK)
         turn, last["answer"], last["alive"] = time.monotonic(), last["answer"] + pause, last["alive"] + pause
@@ -124,16 +124,25 @@ def _watch(over: threading.Event, display: Display, resume: str) -> None:
             asking = threading.Thread(target=look, daemon=True)
             asking.start()
         silent, answered = turn - last["answer"], last["answer"] - last["alive"]
+        told = min(told, silent)  # it answers again
+        if silent - told > _TELL:
+            told = silent
+            display.say(
+                f"waiting for Ray's head, which has not answered for {silent:.0f} s; at the longest {_SILENT:.0f} s"
+            )
         if (silent > _SILENT or answered > _DEAD) and not over.is_set():
             display.say(_gone(resume))
             os._exit(1)
 
 
 def _must_answer(address: str) -> None:
-    """Raise OSError when nothing listens at HOST:PORT: Ray itself would wait for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if colon and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=5).close()
+    """Raise OSError when nothing listens at HOST:PORT, and ValueError for what is no such address: Ray itself would wait for minutes."""
+    if address in ("local", "auto"):
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ValueError("no address: auto on the cluster's head, or HOST:PORT")
+    socket.create_connection((host, int(port)), timeout=5).close()
 
 
 def unshared(storage: UPath, tracking: str, data: str) -> None:

@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from gelo.models.training.world import World
 from gelo.sweeps.engine.joined import is_of_others, joined
-from gelo.sweeps.spec.sweep import Resources
+from gelo.sweeps.spec.resources import Resources
 
 _LOOK, _PATIENCE, _LEAVE = 1.0, 10.0, 60.0  # seconds
 _TELL = 5.0  # seconds that peers have to say what went wrong with them
@@ -30,6 +30,14 @@ def bundles(resources: Resources) -> tune.PlacementGroupFactory:
     """What Tune reserves for one trial: a bundle for each rank, on as few machines as there is room on."""
     each = {"CPU": float(resources.cpus), "GPU": resources.gpus_of_a_rank}
     return tune.PlacementGroupFactory([each] * resources.ranks, strategy="PACK")
+
+
+def nodes_of(size: int) -> set[str]:
+    """Ids of the machines that a trial of so many ranks runs on; asked by its rank 0."""
+    group = ray.util.get_current_placement_group()
+    if size == 1 or group is None:
+        return {ray.get_runtime_context().get_node_id()}
+    return set(ray.util.placement_group_table(group)["bundles_to_node_id"].values())
 
 
 class Peer:

@@ -25,7 +25,7 @@ def bring_in(trials: Sequence[Trial], folder: SweepFolder) -> None:
             fault = Fault(str(source), "missing", f"the encoder {trial.adaptation.name}", "gelo import it there again")
             faults.append(fault)
             continue
-        with publish_folder(place.trained) as copy:
+        with publish_folder(place.trained, summed=True) as copy:
             for file in source.iterdir():
                 if file.name != DONE:
                     shutil.copyfile(file, copy / file.name)

@@ -32,7 +32,7 @@ def card(facts: Mapping[str, Any]) -> str:
     trial = facts["trial"]
     changed = bool(trial) and trial["task"] != "none"
     return template.render(
-        f=facts, changed=changed, how=_how(facts) if changed else "", made=list(_made(facts)), files=list(_files(facts)),
+        f=facts, changed=changed, how=how(facts) if changed else "", made=list(_made(facts)), files=list(_files(facts)),
         snippets=snippets(facts), pc=per_cent, change=_change, shown=shown,
     )  # fmt: skip
 
@@ -55,7 +55,8 @@ def shown(transform: Mapping[str, Any]) -> str:
     return f"{resized[0].upper()}{resized[1:]}; {order}; values in [0, 1] minus {mean}, divided by {std}."
 
 
-def _how(facts: Mapping[str, Any]) -> str:
+def how(facts: Mapping[str, Any]) -> str:
+    """In words, of a trial that changed its backbone: `trial` is its document, `imported` what training.json says of a published one."""
     trial = facts["trial"]
     remedy = trial["remedy"]["kind"]
     if trial["adaptation"]["kind"] == "imported":
@@ -70,26 +71,29 @@ def _change(row: Mapping[str, Any]) -> str:
 
 def _made(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "base", f"{facts['backbone']} (open_clip: `{facts['architecture']}`)"
-    trial, data = facts["trial"], facts["data"]
-    if trial and trial["task"] != "none":
-        yield "task", trial["task"]
-        for part in ("adaptation", "remedy", "head"):
-            if trial[part] and trial[part]["kind"] != "none":
-                yield part, _said(trial[part])
-        if facts["imported"]:
-            yield from _came(facts["imported"])
-        else:
-            yield "seed", str(trial["seed"])
-        if trial["training"]:
-            yield (
-                "trained on",
-                trial["training"]["data"] + (f", {data['images']:,} images ({data['source']})" if data else ""),
-            )
-            yield "training", _said({name: value for name, value in trial["training"].items() if name != "data"})
+    if facts["trial"] and facts["trial"]["task"] != "none":
+        yield from made(facts, facts["data"])
     for name, value in facts["trained"].items():
         yield name.replace("_", " "), f"{value:,.0f}"
     for name, value in facts["fingerprints"].items():
         yield f"fingerprint, {name}", f"`{value}`"
+
+
+def made(facts: Mapping[str, Any], data: Mapping[str, Any] | None = None) -> Iterator[tuple[str, str]]:
+    """How a trial of a task was made, a row each. facts: as for `how`; data: what is known of its training images."""
+    trial = facts["trial"]
+    yield "task", trial["task"]
+    for part in ("adaptation", "remedy", "head"):
+        if trial[part] and trial[part]["kind"] != "none":
+            yield part, _said(trial[part])
+    if facts["imported"]:
+        yield from _came(facts["imported"])
+    else:
+        yield "seed", str(trial["seed"])
+    if trial["training"]:
+        images = f", {data['images']:,} images ({data['source']})" if data else ""
+        yield "trained on", trial["training"]["data"] + images
+        yield "training", _said({name: value for name, value in trial["training"].items() if name != "data"})
 
 
 def _came(imported: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -123,7 +123,7 @@ def _published(
         },
     }
     with publish_folder(asked.to.absolute()) as place:
-        with publish_folder(place / "trained") as trained:
+        with publish_folder(place / "trained", summed=True) as trained:
             Tower({ENCODER: encoder.visual_state()}).save(trained)
             if head is not None:
                 save_file({name: tensor.contiguous() for name, tensor in head.items()}, trained / "head.safetensors")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +93,7 @@ def leaving(name: str, weights: Path | None, settings: Settings) -> Leaving:
     with fetched(named.place.trained) as folder:
         tower = load_tower(folder)
     encoder = tower.encoder(base)
-    told_of = json.loads((named.place.trained / "training.json").read_bytes())
+    told_of = named.place.training()
     pairs = [(encoder.vision_fingerprint, told_of["vision"])]
     pairs += [(encoder.text_fingerprint, told_of["text"])] if "text" in told_of else []
     faults = [

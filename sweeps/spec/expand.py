@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +28,8 @@ from gelo.sweeps.spec.kinds import (
     unmet,
     unwatched,
 )
+from gelo.sweeps.spec.searched import searched
+from gelo.sweeps.spec.study import Study, Values, is_open
 from gelo.tasks.data.catalogue import COLLECTIONS, ENTRIES
 from gelo.tasks.ledger.trial import Training, Trial
 from gelo.tasks.training import TASKS
@@ -36,14 +38,23 @@ _BLOCK_KEYS = ("backbones", "adaptation", "remedy", "head", *Training.model_fiel
 
 
 class Expansion(Grids):
-    """Collects trials and faults. `faults` is complete after `trials`. own: a user's prepared sets, which may be trained on as well.
-    search_seed: of random draws, beside the name of what is drawn."""
+    """Collects trials and faults. `faults` and `studies` (of `search: optuna`) are complete after `trials`. own: a user's prepared sets,
+    which may be trained on as well. search_seed: of random draws, beside the name of what is drawn. startup, suggested: `SweepSpec`'s
+    `per_round` and `suggested`."""
 
     def __init__(
-        self, collection: str, search: str, samples: int, own: tuple[str, ...] = (), search_seed: str = ""
+        self,
+        collection: str,
+        search: str,
+        samples: int,
+        own: tuple[str, ...] = (),
+        search_seed: str = "",
+        startup: int = 1,
+        suggested: Mapping[str, Sequence[Values]] | None = None,
     ) -> None:
         super().__init__(search, samples, search_seed)
-        self.own, self.collection = own, collection
+        self.own, self.collection, self.startup = own, collection, startup
+        self.suggested, self.studies = suggested or {}, list[Study]()
 
     def trials(self, backbones: Iterable[str], tasks: Mapping[str, Any], seeds: Iterable[int]) -> list[Trial]:
         """Baselines first, then task by task in the file's order; a merging remedy brings the trial it merges. Each key once."""
@@ -57,7 +68,7 @@ class Expansion(Grids):
                 self.faults += [replace(fault, where=f"backbones.{name}") for fault in error.faults]
         if self.collection not in COLLECTIONS:
             return []
-        found: list[Trial | None] = [self._make("baseline", {"backbone": name, "task": "none"}) for name in known]
+        found: list[Trial | None] = [self.make("baseline", {"backbone": name, "task": "none"}) for name in known]
         if not isinstance(tasks, Mapping):
             self.faults.append(Fault("tasks", repr(tasks)[:60], "a mapping of task to settings"))
             return []
@@ -69,27 +80,36 @@ class Expansion(Grids):
                 self.faults.append(Fault(f"tasks.{name}", "an empty list", "at least one mapping of settings"))
             for number, block in enumerate(blocks if isinstance(blocks, list) else [blocks]):
                 where = f"tasks.{name}" if not isinstance(blocks, list) else f"tasks.{name}[{number}]"
-                for fields in self._block(where, name, block or {}, known):
+                if self.search == "optuna" and isinstance(block, Mapping) and is_open(block):
+                    found += searched(self, where, name, block, known, seeds[0] if seeds else 0)
+                    continue
+                for fields in self.block_of(where, name, block or {}, known):
                     if len(found) + len(seeds) > MOST:
                         self.faults.append(too_many(where))
                         return []
-                    found += [self._make(where, {**fields, "seed": seed}) for seed in seeds]
+                    found += [self.make(where, {**fields, "seed": seed}) for seed in seeds]
+        strays = [name for name in self.suggested if name not in (study.name for study in self.studies)]
+        self.faults += [unknown(f"suggested.{n}", n, [study.name for study in self.studies], "study") for n in strays]
         with_sources = [each for trial in found if trial is not None for each in (*trial.made_of, trial)]
         return list({trial.key: trial for trial in with_sources}.values())
 
-    def _block(self, where: str, task_name: str, block: Any, known: list[str]) -> Iterator[dict[str, Any]]:
+    def backbones_of(self, where: str, block: Mapping[str, Any], known: list[str]) -> list[str]:
+        """Those of the sweep that a block takes."""
+        given = block.get("backbones", known)
+        chosen = given if isinstance(given, list) else [given]
+        if not chosen and known:
+            self.faults.append(Fault(f"{where}.backbones", "an empty list", "at least one value"))
+        strays = [name for name in chosen if name not in known]
+        self.faults += [unknown(f"{where}.backbones", name, known, "backbone of this sweep") for name in strays]
+        return [name for name in chosen if name in known]
+
+    def block_of(self, where: str, task_name: str, block: Any, known: list[str]) -> Iterator[dict[str, Any]]:
         if not isinstance(block, Mapping):
             self.faults.append(Fault(where, repr(block)[:60], "a mapping such as {adaptation: [full, lora]}"))
             return
         self.faults += [unknown(f"{where}.{key}", key, _BLOCK_KEYS, "key") for key in block if key not in _BLOCK_KEYS]
         task = TASKS[task_name]
-        given = block.get("backbones", known)
-        chosen = given if isinstance(given, list) else [given]
-        if not chosen and known:
-            self.faults.append(Fault(f"{where}.backbones", "an empty list", "at least one value"))
-        self.faults += [
-            unknown(f"{where}.backbones", name, known, "backbone of this sweep") for name in chosen if name not in known
-        ]
+        named = self.backbones_of(where, block, known)
         adaptations = self._kinds(
             f"{where}.adaptation", block.get("adaptation", "full"), ADAPTATIONS, of_lora(task.lora[self.collection])
         )
@@ -99,7 +119,7 @@ class Expansion(Grids):
         )
         for adaptation in adaptations:
             spec: Any = ADAPTATIONS[adaptation["kind"]].model_validate(adaptation)
-            for backbone in (name for name in chosen if name in known):
+            for backbone in named:
                 self.faults += unfit(f"{where}.adaptation ({backbone})", spec, backbone)
             for remedy in chosen_remedies:
                 self.faults += [f for f in unmet(f"{where}.remedy", remedy, spec) if f not in self.faults]
@@ -116,7 +136,6 @@ class Expansion(Grids):
                 self.faults.append(Fault(f"{where}.data", f"{data} has no training split", "a data set to train on"))
             for remedy in chosen_remedies:
                 self.faults += [f for f in unwatched(where, remedy, training.get("watch")) if f not in self.faults]
-            named = [name for name in chosen if name in known]
             for backbone, adaptation, remedy, head in itertools.product(
                 named, adaptations, chosen_remedies, chosen_heads
             ):
@@ -187,7 +206,7 @@ class Expansion(Grids):
                 self.faults.append(Fault(where, "an empty list or mapping", "at least one value"))
         return found
 
-    def _make(self, where: str, fields: Mapping[str, Any]) -> Trial | None:
+    def make(self, where: str, fields: Mapping[str, Any]) -> Trial | None:
         try:
             trial = Trial.model_validate({**fields, "collection": self.collection})
         except ValidationError as error:

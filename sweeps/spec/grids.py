@@ -6,6 +6,7 @@ import itertools
 import math
 import random
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gelo.models.faults import Fault, unknown
@@ -13,13 +14,57 @@ from gelo.models.spec import Spec
 from gelo.tasks.ledger.trial import Looks
 
 _NESTED: Mapping[str, type[Spec]] = {"watch": Looks}  # fields of a training with settings of their own
-_DISTRIBUTIONS = ("uniform", "loguniform", "choice")
+DISTRIBUTIONS = ("uniform", "loguniform", "choice")
 MOST = 20_000  # trials: whoever asks for more has mistyped a number, and would wait for minutes before anything is said
 
 
 def too_many(where: str) -> Fault:
     """More trials than a sweep may have."""
     return Fault(where, f"more than {MOST:,} trials", "fewer", "several sweeps, or search: random with few samples")
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """kind: of `DISTRIBUTIONS`. options: of a choice; low, high: of the others."""
+
+    kind: str
+    options: tuple[Any, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+
+    def drawn(self, rng: random.Random) -> Any:
+        """One value."""
+        if self.kind == "choice":
+            return rng.choice(self.options)
+        if self.kind == "uniform":
+            return rng.uniform(self.low, self.high)
+        return math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
+
+
+def is_distribution(value: object) -> bool:
+    """Whether a value of a sweep's YAML is meant as one."""
+    return isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in DISTRIBUTIONS
+
+
+def distribution(where: str, value: Mapping[str, Any], faults: list[Fault]) -> Distribution | None:
+    """`{loguniform: [1e-6, 1e-3]}` and its like; None, and a fault, where it is none."""
+    items: list[tuple[str, Any]] = list(value.items())
+    kind, bounds = items[0] if items else ("", None)
+    if len(value) != 1 or kind not in DISTRIBUTIONS:
+        faults.append(unknown(where, kind, DISTRIBUTIONS, "distribution"))
+        return None
+    if kind == "choice" and isinstance(bounds, list) and bounds:
+        return Distribution(kind, tuple(bounds))
+    try:
+        low, high = (float(bound) for bound in bounds or ())  # YAML reads 1e-6, which has no point, as text
+    except (TypeError, ValueError):
+        low, high = math.nan, math.nan
+    if kind == "choice" or not -math.inf < low < high < math.inf or (kind == "loguniform" and low <= 0):
+        form = f"{{{kind}: [low, high]}} with low < high" + (", low > 0" if kind == "loguniform" else "")
+        form = "{choice: [one, another, ...]}" if kind == "choice" else form
+        faults.append(Fault(where, repr(dict(value)), form))
+        return None
+    return Distribution(kind, low=low, high=high)
 
 
 class Grids:
@@ -32,7 +77,7 @@ class Grids:
     def _grid(self, where: str, settings: Mapping[str, Any], lists: Collection[str] = ()) -> list[dict[str, Any]]:
         """Lists multiplied out; distributions drawn `samples` times, jointly. lists: fields whose one value is a list already."""
         grids: dict[str, list[Any]] = {}
-        drawn: dict[str, list[float]] = {}
+        drawn: dict[str, list[Any]] = {}
         for key, value in settings.items():
             if key in _NESTED:
                 grids[key] = self._nested(f"{where}.{key}", key, value)
@@ -64,30 +109,17 @@ class Grids:
             found += self._grid(where, {name: given for name, given in each.items() if name in known})
         return found
 
-    def _draws(self, where: str, value: Mapping[str, Any]) -> list[float]:
-        items: list[tuple[str, Any]] = list(value.items())
-        kind, bounds = items[0] if items else ("", None)
-        if len(value) != 1 or kind not in _DISTRIBUTIONS:
-            self.faults.append(unknown(where, kind, _DISTRIBUTIONS, "distribution"))
+    def _draws(self, where: str, value: Mapping[str, Any]) -> list[Any]:
+        found = distribution(where, value, self.faults)
+        if found is None:
+            return []
+        if self.search == "optuna":
+            self.faults.append(Fault(where, "a distribution within the options of another", "a value"))
             return []
         if self.search != "random":
-            self.faults.append(
-                Fault(where, f"a distribution with search: {self.search}", "a value or a list", "set search: random")
-            )
+            said = f"a distribution with search: {self.search}"
+            self.faults.append(Fault(where, said, "a value or a list", "set search: random or optuna"))
             return []
         # the key's own stream: adding a key does not change the draws of the others
         rng = random.Random(f"{self.search_seed} {where}" if self.search_seed else where)
-        if kind == "choice" and isinstance(bounds, list) and bounds:
-            return [rng.choice(bounds) for _ in range(self.samples)]
-        try:
-            low, high = (float(bound) for bound in bounds or ())  # YAML reads 1e-6, which has no point, as text
-        except (TypeError, ValueError):
-            low, high = math.nan, math.nan
-        if kind == "choice" or not -math.inf < low < high < math.inf or (kind == "loguniform" and low <= 0):
-            form = f"{{{kind}: [low, high]}} with low < high" + (", low > 0" if kind == "loguniform" else "")
-            form = "{choice: [one, another, ...]}" if kind == "choice" else form
-            self.faults.append(Fault(where, repr(dict(value)), form))
-            return []
-        if kind == "uniform":
-            return [rng.uniform(low, high) for _ in range(self.samples)]
-        return [math.exp(rng.uniform(math.log(low), math.log(high))) for _ in range(self.samples)]
+        return [found.drawn(rng) for _ in range(self.samples)]

@@ -5,7 +5,6 @@ What the folder says is written into the sweep with its path, so that a sweep th
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,7 +14,8 @@ from pydantic import ValidationError
 
 from gelo.models.adapt import Imported
 from gelo.models.durable import is_done
-from gelo.models.faults import Fault, unknown
+from gelo.models.faults import Fault, UserError, unknown
+from gelo.models.untrusted import read_json
 from gelo.models.words import kind_of
 from gelo.tasks.ledger.trial import Trial
 
@@ -104,12 +104,10 @@ def _described(folder: Path, where: str) -> tuple[dict[str, Any] | None, Fault |
     try:
         if not (folder / "trial.json").is_file() or not is_done(folder / "trained"):
             return None, shown
-        said = json.loads((folder / "trial.json").read_bytes())
-    except (OSError, ValueError):
+        said = read_json(folder / "trial.json")
+    except (OSError, UserError):
         return None, shown
-    fields = (
-        {name: value for name, value in said.items() if name in Trial.model_fields} if isinstance(said, dict) else {}
-    )
+    fields = {name: value for name, value in said.items() if name in Trial.model_fields}
     return (fields, None) if fields else (None, shown)
 
 

@@ -115,8 +115,8 @@ def unwatched(where: str, remedy: Mapping[str, Any], watch: Mapping[str, Any] | 
 
 
 def allowed(message: str) -> str:
-    """What pydantic says of a value, as what is expected: its own name for an error of ours left out."""
-    said = message.removeprefix("Value error, ")
+    """What pydantic says of a value, as what is expected: its own words for an error of ours and for the value left out."""
+    said = message.removeprefix("Value error, ").removeprefix("Input should be ")
     return said[:1].lower() + said[1:]
 
 

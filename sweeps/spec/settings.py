@@ -29,6 +29,10 @@ class Settings:
         """What to type to go on with a sweep: all but the storage is saved in it."""
         return f"gelo resume {name}" + ("" if self.storage == Settings.storage else f" --storage {self.storage}")
 
+    def pages(self, name: str) -> str:
+        """What to type to see a sweep's runs in MLflow's pages."""
+        return f"gelo ui {name}" + ("" if self.tracking == Settings.tracking else f" --tracking {self.tracking}")
+
     def place(self) -> UPath:
         """`storage` as a path that means the same in every process: workers run in folders of their own."""
         path = UPath(self.storage)

@@ -1,7 +1,8 @@
 """SweepSpec: YAML -> list[Trial], every fault listed at once, each with the nearest valid name.
 
 A hyper-parameter takes a value, a list (a grid), or with `search: random` a distribution such as `{loguniform: [1e-6, 1e-3]}`, drawn
-`samples` times from the sweep's own seed, so that the same file always means the same trials.
+`samples` times from the sweep's own seed, so that the same file always means the same trials. With `search: optuna` the first trials follow
+from the file, and the later ones from `suggested` too, which the run fills in: with it the file means the same trials again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.words import kind_of
@@ -20,56 +21,18 @@ from gelo.sweeps.spec.expand import Expansion
 from gelo.sweeps.spec.folders import with_folders
 from gelo.sweeps.spec.imported import IMPORTED, apart, filled, imported_trials
 from gelo.sweeps.spec.kinds import allowed
+from gelo.sweeps.spec.resources import Resources
+from gelo.sweeps.spec.search import Scheduler, Search, search_faults
 from gelo.sweeps.spec.shown import refused, shown_of
+from gelo.sweeps.spec.study import Study
 from gelo.sweeps.spec.yamlfile import LARGEST, parse_yaml, read_yaml
 from gelo.tasks.data.catalogue import COLLECTIONS
+from gelo.tasks.ledger.looks import Objective
 from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.protocols import asked
 
 RESERVED_NAMES = ("data", "cache", "mlflow", "mlartifacts")
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"  # of a sweep
-
-
-class Resources(BaseModel):
-    """What one trial is granted, and how its failures are treated. None of it enters a trial's key.
-
-    gpus: of a trial: 0, a fraction of one, or whole GPUs, each with a rank (a process) of its own. workers: ranks of a trial on CPUs; with
-    GPUs there is one for each. cpus: whole CPUs of each rank, also its torch threads. retries: fresh starts of a failed trial from its last
-    checkpoint. checkpoint_minutes: an extra checkpoint inside a long epoch. wave: encoders embedded in one pass.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    cpus: int = Field(1, ge=1)
-    gpus: float = Field(0, ge=0, allow_inf_nan=False)
-    workers: int | None = Field(None, ge=1, validate_default=True)
-    retries: int = Field(1, ge=0)
-    checkpoint_minutes: float = Field(10, gt=0)
-    wave: int = Field(24, ge=1)
-
-    @field_validator("gpus")
-    @classmethod
-    def _whole_above_one(cls, value: float) -> float:
-        if value > 1 and value != int(value):
-            raise ValueError("a fraction of one GPU, or whole GPUs")
-        return value
-
-    @field_validator("workers")
-    @classmethod
-    def _one_a_gpu(cls, value: int | None, info: ValidationInfo) -> int | None:
-        gpus = info.data.get("gpus", 0)
-        if value is not None and gpus and value != max(1, int(gpus)):
-            raise ValueError(f"one rank a GPU: {max(1, int(gpus))} with gpus {gpus:g}, or leave it out")
-        return value
-
-    @property
-    def ranks(self) -> int:
-        """Processes of one trial."""
-        return self.workers or max(1, int(self.gpus))
-
-    @property
-    def gpus_of_a_rank(self) -> float:
-        """0, a fraction of one, or 1."""
-        return min(1.0, self.gpus)
 
 
 class SweepSpec(BaseModel):
@@ -83,6 +46,13 @@ class SweepSpec(BaseModel):
     scored where a protocol fits, and free to be trained on. search_seed: what random draws are made from, in a sweep's file its name
     where nothing else is said; empty in sweeps that were saved before there was such a key. folders: those that remedies' settings name,
     each by the data set that it is prepared as: filled in when the file is read.
+
+    search: how distributions become trials: `random` draws them `samples` times; `optuna` makes each block of `tasks` that has one, with
+    each backbone, a study of `samples` trials, in rounds of `per_round`: the first is drawn at random, each later one suggested by Optuna's
+    TPE from what all rounds before it measured, by one or two `objectives`: `gain` (the task's validation metric since step 0) and `kept`
+    (zero-shot accuracy on the general sets' validation images, of what there was at step 0), both at the trial's last look; with two, what
+    is sought is their Pareto front. A round waits for the one before it to end, so that the same sweep ends on the same trials however
+    often it was interrupted. suggested: by study, what has been suggested so far: filled in by the run. scheduler: below.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,21 +66,43 @@ class SweepSpec(BaseModel):
     without: tuple[str, ...] = ()
     evaluate: tuple[str, ...] = Field(SUITES, min_length=1)
     resources: Resources = Resources()
-    search: Literal["grid", "random"] = "grid"
+    search: Search = "grid"
     samples: int = Field(10, ge=1)
     search_seed: str = ""
+    objectives: tuple[Objective, ...] = Field(("gain",), min_length=1, max_length=2)
+    per_round: int = Field(5, ge=1)
+    scheduler: Scheduler = Scheduler()
+    suggested: dict[str, tuple[dict[str, Any], ...]] = {}
     weights: dict[str, str] = {}
     folders: dict[str, str] = {}
 
     def trials(self) -> list[Trial]:
-        """All trials in a fixed order, baselines first, each once. Raises UserError with every fault of every trial."""
-        expansion = Expansion(self.collection, self.search, self.samples, self.also, self.search_seed)
+        """All trials in a fixed order, baselines first, each once; of a search those that are known by now. Raises UserError with every
+        fault of every trial."""
+        return self._expanded()[0]
+
+    def studies(self) -> list[Study]:
+        """What Optuna varies, one for each block and backbone; [] with another search."""
+        return self._expanded()[1]
+
+    def possible(self) -> list[Trial]:
+        """`trials`, and such as stand for all that a search may still suggest: for whoever checks a sweep before it runs."""
+        trials, studies = self._expanded()
+        stand_ins = [trial for study in studies for trial in study.stand_ins()]
+        both = [*trials, *(each for trial in stand_ins for each in (*trial.made_of, trial))]
+        return list({trial.key: trial for trial in both}.values())
+
+    def _expanded(self) -> tuple[list[Trial], list[Study]]:
+        startup, suggested = self.per_round, self.suggested
+        expansion = Expansion(
+            self.collection, self.search, self.samples, self.also, self.search_seed, startup, suggested
+        )
         own, brought = apart(self.tasks)
         trials = expansion.trials(self.backbones, own, self.seeds)
         trials += imported_trials(brought, self.backbones, self.collection, expansion.faults)
         if expansion.faults:
             raise UserError(f"sweep {self.name}", expansion.faults)
-        return trials
+        return trials, expansion.studies
 
 
 def load_spec(source: str, overrides: tuple[str, ...] = ()) -> SweepSpec:
@@ -182,10 +174,21 @@ def parse_spec(raw: object, source: str) -> SweepSpec:
         body.get("search", "grid"),
         samples if isinstance(samples, int) else 1,
         listed(body.get("also")),
+        suggested=spec.suggested if spec is not None else None,
     )
     trials = expansion.trials(backbones, own, (0,))
     imported_trials(brought, backbones, "miniature", expansion.faults)
     faults += expansion.faults
+    if spec is not None:
+        stand_ins = [trial for study in expansion.studies for trial in study.stand_ins()]
+        given = tuple(spec.objectives) if spec.objectives != SweepSpec.model_fields["objectives"].default else ()
+        faults += search_faults(spec.search, spec.objectives, spec.scheduler, spec.seeds, trials, stand_ins)
+        if spec.search != "optuna" and given:
+            found = f"{', '.join(given)} with search: {spec.search}"
+            faults.append(Fault("objectives", found, "search: optuna", "or leave it out"))
+        if spec.search == "optuna" and not expansion.studies:
+            expected = "one at least, such as {loguniform: [1e-6, 1e-4]} for lr_backbone"
+            faults.append(Fault("search", "optuna, and no distribution in any block", expected, "or search: grid"))
     faults += refused(shown_of(trial for trial in trials if trial.training), scored_names(body), str(collection))
     if faults or spec is None:
         raise UserError(source, list(dict.fromkeys(faults)))

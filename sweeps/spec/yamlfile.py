@@ -12,6 +12,9 @@ from gelo.models.faults import Fault, UserError
 from gelo.models.words import kind_of
 from gelo.tasks.scorefiles.textfile import NotTextError, read_text
 
+MOST_LETTERS = 2**20  # of one file: the largest sweep that anybody wrote has some hundred lines
+MOST_NODES = 50_000  # of what it says, each repetition by an alias counted
+MOST_DEPTH = 50
 LARGEST = 2**63 - 1  # what every generator and every counter takes
 _NAMED = 3  # keys spelled out in one fault
 _WHOLE = re.compile(r"[-+]?(0|[1-9][\d_]*|0x[\da-fA-F_]+|0b[01_]+)")
@@ -31,10 +34,15 @@ def read_yaml(path: Path, subject: str) -> Any:
 
 
 def parse_yaml(text: str, where: str, subject: str, expected: str = "a YAML mapping") -> Any:
-    """The content of a text. Raises UserError for what is not YAML and for keys that are no text or given twice."""
+    """The content of a text. Raises UserError for what is not YAML, for keys that are no text or given twice, and for what is too much:
+    aliases of aliases make gigabytes of ten lines."""
     try:
+        if len(text) > MOST_LETTERS:
+            raise ValueError(f"{len(text):,} letters, more than {MOST_LETTERS:,}")
         loader = _TextKeys(text)
-        content = loader.get_single_data()
+        node = loader.get_single_node()
+        _count(node, {}, 0)
+        content = None if node is None else loader.construct_document(node)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: such as a day that no month has
         found = "nested too deeply" if isinstance(error, RecursionError) else _told(error)
         raise UserError(subject, Fault(where, f"not YAML ({found})", expected)) from None
@@ -86,6 +94,21 @@ class _TextKeys(yaml.SafeLoader):
 
 
 _TextKeys.add_constructor("tag:yaml.org,2002:int", _TextKeys.construct_yaml_int)
+
+
+def _count(node: yaml.Node | None, known: dict[int, int], depth: int) -> int:
+    """Nodes of what a node says, those behind aliases each time that they are named. Raises ValueError above the bounds."""
+    if depth > MOST_DEPTH:
+        raise ValueError(f"nested deeper than {MOST_DEPTH}")
+    if node is None or isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = MOST_NODES + 1  # of one that holds itself
+        parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        known[id(node)] = 1 + sum(_count(part, known, depth + 1) for part in parts)
+    if known[id(node)] > MOST_NODES:
+        raise ValueError(f"more than {MOST_NODES:,} values, aliases counted each time")
+    return known[id(node)]
 
 
 def _told(error: Exception) -> str:

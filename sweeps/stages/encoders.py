@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
 from upath import UPath
 
 from gelo.models.backbones.registry import name_fault, resolve
 from gelo.models.faults import Fault, UserError
+from gelo.models.untrusted import read_json
 from gelo.sweeps.state.folder import SweepFolder, TrialFolder
 from gelo.tasks.data.embed import EncoderRef
-from gelo.tasks.ledger.trial import Trial
+from gelo.tasks.ledger.trial import Trial, described
 
 _TRIAL = "trial.json"
 
@@ -89,15 +88,14 @@ def _of_sweep(folder: SweepFolder, wanted: str) -> Named:
 def _of_folder(folder: UPath) -> Named:
     """A trial's folder, or the `trained` in it; of a sweep or copied from one. Raises UserError."""
     where = folder.parent if folder.name == "trained" else folder
-    described = where / _TRIAL
-    if not described.is_file():
+    file = where / _TRIAL
+    if not file.is_file():
         raise UserError("encoder", _no_trial(folder))
     try:
-        document = json.loads(described.read_bytes())
-        trial = Trial.model_validate({name: value for name, value in document.items() if name in Trial.model_fields})
-    except (ValueError, AttributeError, ValidationError) as error:
-        flaw = str(error).splitlines()[0]
-        raise UserError("encoder", Fault(str(described), f"cannot be read ({flaw})", "a trial's description")) from None
+        trial = described(read_json(file), str(file))
+    except UserError as error:
+        flaw = error.faults[0].found
+        raise UserError("encoder", Fault(str(file), f"cannot be read ({flaw})", "a trial's description")) from None
     sweep = where.absolute().parent.parent
     of = SweepFolder(UPath(sweep.parent), sweep.name)
     own = of.spec().weights.get(trial.backbone) if of.exists() else None

@@ -88,13 +88,13 @@ def finish(
         "parents": [folders(parent).root.name for parent in trial.parents.values()],
         "sources": before.get("sources", {}) | {s.name: s.fingerprint for s in sources.values()},
     }
-    with publish_folder(folders(trial).trained) as place:
+    with publish_folder(folders(trial).trained, summed=True) as place:
         tower.save(place)
         save_file(head, place / "head.safetensors")
         if look is not None and curve is not None and before.get("watched_over"):
             eye = look(before["watched_over"], World())
             if eye.told(curve).get("watched") == before["watched"]:
-                eye.write(eye.ended(curve, tower, head), place)
+                eye.write(eye.ended(curve, tower, head), tower, place)
         (place / "training.json").write_text(json.dumps(document))
 
 

@@ -14,28 +14,42 @@ from gelo.models.faults import Fault
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.tracking.logged import Metric
+from gelo.sweeps.tracking.outbox import Outbox
 from gelo.sweeps.tracking.summary import HEADLINE
-from gelo.sweeps.tracking.tracker import Tracker
 from gelo.tasks.data.catalogue import COLLECTIONS
 
 
 @dataclass
 class Outcome:
-    """How a run ended. failures: trial key -> failure, with its `label`; faults: what kept results from being there, all others being
-    saved; stopped: the number of the signal on which it ended, after saving; tracker, parent: where the sweep is tracked, and its run."""
+    """How a run ended.
+
+    failures: trial key -> failure, with its `label`; cut: trial key -> where a scheduler ended it; faults: what kept results from being
+    there, all others being saved; stopped: the number of the signal on which it ended, after saving; halted: why it ended before its end
+    with nobody asking, after saving; outbox: what it has logged.
+    """
 
     folder: SweepFolder
-    tracker: Tracker
-    parent: str
+    outbox: Outbox
     failures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cut: dict[str, str] = field(default_factory=dict)
     faults: dict[Fault, None] = field(default_factory=dict)
     stopped: int = 0
+    halted: str = ""
+
+    @property
+    def early(self) -> bool:
+        """Whether something was left undone that only waits to be gone on with."""
+        return bool(self.stopped or self.halted)
 
     def keep(self, report: UPath, headline: Mapping[str, float]) -> None:
         """Give the sweep's run in MLflow its numbers and the report's files."""
         metrics = [Metric(name, value) for name, value in headline.items()]
-        self.tracker.log(self.parent, metrics, HEADLINE)
-        self.tracker.keep(self.parent, report, "report")
+        self.outbox.report(metrics, HEADLINE, report)
+
+    @property
+    def unlogged(self) -> str:
+        """What MLflow lacks of the sweep, and why; "" where it has all."""
+        return self.outbox.waits()
 
 
 def tags_of(spec: SweepSpec) -> dict[str, str]:

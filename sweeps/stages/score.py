@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from upath import UPath
 
@@ -15,6 +16,7 @@ from gelo.sweeps.stages.embed import Job
 from gelo.sweeps.stages.leaks import leak_notes
 from gelo.sweeps.stages.troubles import Troubles
 from gelo.sweeps.state.folder import TrialFolder
+from gelo.sweeps.state.lease import follow
 from gelo.tasks.data.attacked import aim_of
 from gelo.tasks.data.defined import run
 from gelo.tasks.data.embed import EncoderRef, features
@@ -28,7 +30,8 @@ from gelo.tasks.scoring import Head, Scoring
 
 @dataclass(frozen=True)
 class Score:
-    """A job in plain values, to be run by any process of this machine: `run` scores and saves it. notes: leaks, with each result."""
+    """A job in plain values, to be run by any process of this machine: `run` scores and saves it. notes: leaks, with each result.
+    lead: of the driver, by which `follow` knows whether it still leads; None where nobody leads."""
 
     root: str
     ref: EncoderRef
@@ -44,6 +47,7 @@ class Score:
     notes: Mapping[str, str]
     device: str = "cpu"
     head: HeadSpec | None = None
+    lead: Mapping[str, Any] | None = None
 
     def run(self) -> None:
         """Raises UserError (bad features or tables) and OSError (storage)."""
@@ -65,6 +69,8 @@ class Score:
             unasked=unasked,
         )
         folder = TrialFolder(UPath(self.root))
+        if self.lead is not None:
+            follow(folder.root.parent.parent, self.lead)
         with threadpool_limits(1):
             for result, per_item in run(self.protocol, self.suites, scoring):
                 folder.save_result(result.model_copy(update={"notes": {**result.notes, **self.notes}}), per_item)
@@ -73,7 +79,7 @@ class Score:
         from safetensors.numpy import load_file
 
         assert self.ref.trained is not None
-        with fetched(UPath(self.ref.trained)) as place:
+        with fetched(UPath(self.ref.trained), ("head.safetensors",)) as place:
             tensors = load_file(place / "head.safetensors")
         assert self.head is not None
         try:
@@ -85,7 +91,7 @@ class Score:
             raise UserError("trained head", fault) from None
 
 
-def score_of(job: Job, cache: Path, device: str) -> Score:
+def score_of(job: Job, cache: Path, device: str, lead: Mapping[str, Any] | None = None) -> Score:
     """The job as a value that another process can run."""
     subject = job.subject
     return Score(
@@ -103,6 +109,7 @@ def score_of(job: Job, cache: Path, device: str) -> Score:
         notes=leak_notes(job) | _wrapped(job),
         device=device,
         head=subject.trial.head,
+        lead=lead,
     )
 
 
@@ -119,15 +126,19 @@ def score_jobs(
     tick: Callable[[int], None] = lambda n: None,
     *,
     gpus: float = 0,
+    lead: Mapping[str, Any] | None = None,
 ) -> list[Fault]:
     """Score and save every job; with Ray on this machine's CPUs (where the cache is), else here. gpus: of each task; solvers use it.
+    lead: see `Score`.
 
     Returns the faults of the jobs that could not be scored; the others are saved. Raises OSError (storage) once all were tried.
     """
     troubles = Troubles()
     if executor == "ray" and gpus:
         gpus = gpus if _gpus_here() >= gpus else 0  # the cache is on this machine; the GPUs may be on others
-    scores = [score_of(job, cache, "cuda" if gpus else "cpu") for job in jobs]
+    for job in jobs:
+        job.subject.folder.shared()
+    scores = [score_of(job, cache, "cuda" if gpus else "cpu", lead) for job in jobs]
     if executor == "local":
         for score in scores:
             with troubles.of(score.label):

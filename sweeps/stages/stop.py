@@ -6,8 +6,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from gelo.sweeps.engine.orders import StopFlag
 from gelo.sweeps.engine.signals import end, handled
-from gelo.sweeps.engine.watcher import StopFlag
 from gelo.sweeps.terminal.progress import Display
 
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save_file
 
 from gelo.models.adapt import adapt
 from gelo.models.adapt.parameters import table
 from gelo.models.backbones.transforms import Transform
-from gelo.models.durable import publish_folder
+from gelo.models.durable import publish_folder, remove
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
 from gelo.models.heads.head import make_head
 from gelo.models.tower import Tower
-from gelo.models.training import loop
+from gelo.models.training import loop, peak
 from gelo.models.training.keeper import Keeper
 from gelo.models.training.run import Run
 from gelo.models.training.sampling import Batches
@@ -61,18 +62,23 @@ def train(
     *,
     sources: Mapping[str, Source] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-    report: Callable[[dict[str, float]], None] = lambda row: None,
+    report: Callable[[dict[str, Any]], None] = lambda row: None,
+    judge: Callable[[Sequence[Mapping[str, Any]], int], bool] = lambda points, steps: False,
     checkpoint_minutes: float = 10,
     world: World | None = None,
     look: Callable[[int, World], Eye] | None = None,
+    noted: Callable[[int, int, int], None] = lambda step, steps, batch: None,
 ) -> bool:
     """Train `trial` from its last checkpoint to the end and publish `trained/`; False when stopped on request, after saving.
 
-    sources: what its remedy's `data` names. report: see `gelo.models.training.loop.train`. world: of this process, where several train the
-    trial: each calls this with the same arguments, and rank 0 writes. look: (images that the tower trains on, world) -> what is looked at
-    while it trains; nothing where nothing is said. Raises DivergedError, UserError (data), OSError (disk).
+    sources: what its remedy's `data` names. report, judge: see `gelo.models.training.loop.train`; report gets {"note": a line for the
+    user} too. world: of this process, where several train the trial: each calls this with the same arguments, and rank 0 writes. look:
+    (images that the tower trains on, world) -> what is looked at while it trains; nothing where nothing is said. noted: hears after the
+    resume and after each step how many steps are done, of how many, each of how many images. Raises DivergedError, UserError (data),
+    OSError (disk).
     """
     entered = time.time()
+    peak.begin(base.device)
     world = replace(world or World(), device=base.device)
     settings, sources = trial.training, sources or {}
     assert settings is not None and trial.head is not None
@@ -98,10 +104,13 @@ def train(
         **text_of(trial, base),
         **({"images that the remedy decides by": eye.decided_by} if eye.decided_by else {}),
     }  # fmt: skip
-    keeper = Keeper(folder.checkpoints, made_from, trial.label, checkpoint_minutes)
+    keeper = Keeper(folder.checkpoints, made_from, trial.label, checkpoint_minutes, lambda text: report({"note": text}))
     try:
         hooks = trial.remedy.hooks()
-        finished = loop.train(run, hooks, stream, keeper, watch=eye.watch, should_stop=should_stop, report=report)
+        finished = loop.train(
+            run, hooks, stream, keeper, watch=eye.watch, should_stop=should_stop, report=report, judge=judge,
+            noted=lambda step: noted(step, run.steps, settings.batch),
+        )  # fmt: skip
     except loop.DivergedError as error:
         raise loop.DivergedError(f"trial {trial.label}", error.faults) from None
     if not finished:
@@ -114,6 +123,9 @@ def train(
         "train_seconds": sum(row["seconds"] for row in run.history),
         "started": entered,  # of the last stretch, when the trial was interrupted
         "ended": time.time(),
+        **(
+            {"peak_bytes": held} if (held := peak.taken(base.device)) is not None else {}
+        ),  # of the last stretch, of rank 0
         "trainable_parameters": sum(parameter.numel() for parameter in model.trainable().values()),
         "head_parameters": sum(head.sizes()),
         "history": run.history,
@@ -128,14 +140,13 @@ def train(
         "source": trial.key,
         **eye.told(run.curve),
     }
-    with publish_folder(folder.trained) as place:
+    with publish_folder(folder.trained, summed=True) as place:
         tower.save(place)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
         save_file(weights, place / "head.safetensors")
         (place / "training.json").write_text(json.dumps(document))
-        eye.write(run.curve, place)
-    if folder.checkpoints.exists():
-        folder.checkpoints.fs.rm(folder.checkpoints.path, recursive=True)
+        eye.write(run.curve, tower, place)
+    remove(folder.checkpoints)
     return True
 
 

@@ -15,6 +15,7 @@ from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
 from gelo.models.training.watch import Curve, Watch
 from gelo.models.training.world import World
+from gelo.models.untrusted import read_json
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.ledger.watched import MOST, images_of, validation_of
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from gelo.models.tower import Tower
 
-CURVE, CORRECT = "curve.json", "curve.safetensors"
+CURVE, CORRECT, DRIFT = "curve.json", "curve.safetensors", "drift.json"
 Locate = Callable[[str], Dataset]
 
 
@@ -43,13 +44,16 @@ class Eye:
     lacking: Mapping[str, str] = field(default_factory=dict)
     decided_by: str = ""
 
-    def write(self, curve: Curve, place: Path) -> None:
-        """curve.json and curve.safetensors of a trial that was looked at."""
+    def write(self, curve: Curve, tower: Tower, place: Path) -> None:
+        """curve.json, curve.safetensors and drift.json of a trial that was looked at. tower: what it keeps. No drift.json where some looks
+        of the curve have none: they are of a checkpoint that an older gelo wrote."""
         if self.looking is None or not curve.points:
             return
         (place / CURVE).write_text(json.dumps({**self.looking.about(), "points": curve.points}))
         if curve.correct:
             save_file({"correct": np.stack(curve.correct), "set": self.looking.numbers()}, place / CORRECT)
+        if len(curve.drifts) in (0, len(curve.points)):
+            (place / DRIFT).write_text(json.dumps(self.looking.drifted(curve.drifts, tower)))
 
     def ended(self, curve: Curve, tower: Tower, head: Mapping[str, Tensor]) -> Curve:
         """Of what was made of a trained trial, whose curve is given: that one's start, and a look at what was made in place of its end."""
@@ -106,7 +110,8 @@ def eye_of(
         ]
     number, of, headed, decided_by = world.tell(told)
     measure = looking if looking is not None else Watch().measure
-    return Eye(Watch(measure, number, of, headed), looking, trained, lacking, decided_by)
+    loss = looking.losses if looking is not None and looking.parts("validation") else None
+    return Eye(Watch(measure, number, of, headed, loss), looking, trained, lacking, decided_by)
 
 
 def own_of(trial: Trial, base: Encoder, locate: Locate, count: int, lacking: dict[str, str]) -> Own | None:
@@ -131,7 +136,7 @@ def read_curve(trained: Path) -> Curve | None:
     """What `Eye.write` wrote; None where there is none, or nothing after its start."""
     if not (trained / CURVE).is_file():
         return None
-    points = json.loads((trained / CURVE).read_text())["points"]
+    points = read_json(trained / CURVE).get("points", [])
     whole = trained / CORRECT
     correct = list(load_file(whole)["correct"]) if whole.is_file() else []
     return Curve(points=points, correct=correct) if len(points) > 1 else None

@@ -5,42 +5,44 @@ Each reads the folders and does what is missing, so nothing here remembers what 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
 
-from gelo.models.backbones.check import notes_for
-from gelo.models.backbones.registry import resolve
-from gelo.models.backbones.zoo import load_backbone
 from gelo.models.faults import Fault, UserError, folded
 from gelo.models.secrets import redacted
 from gelo.models.words import counted
+from gelo.sweeps.engine.limits import meter_of
+from gelo.sweeps.engine.races import Races
 from gelo.sweeps.engine.tune import train_all
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.shown import shown_of
 from gelo.sweeps.spec.sweep import SweepSpec
-from gelo.sweeps.stages.data import found_in, opened
+from gelo.sweeps.stages.bases import as_saved, bases_of, weights_of
+from gelo.sweeps.stages.data import opened
 from gelo.sweeps.stages.decode import decode_images
 from gelo.sweeps.stages.embed import Subject, embed_jobs, jobs_of, pairs_of, subject_of
-from gelo.sweeps.stages.finish import finish
-from gelo.sweeps.stages.leaks import leaks_told
+from gelo.sweeps.stages.finished import finish
+from gelo.sweeps.stages.found import told_of
+from gelo.sweeps.stages.live import Live
+from gelo.sweeps.stages.log import ended, scored
 from gelo.sweeps.stages.origin import training_of
 from gelo.sweeps.stages.outcome import Outcome, tags_of
 from gelo.sweeps.stages.pack import pack_all
 from gelo.sweeps.stages.score import score_jobs
 from gelo.sweeps.stages.stop import stops_on_signals
-from gelo.sweeps.stages.train import sources_of
-from gelo.sweeps.stages.watch import eye_of, validated
+from gelo.sweeps.stages.suggest import next_round
+from gelo.sweeps.state.cuts import cut_of
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.origins import refuse_others
 from gelo.sweeps.state.shown import shown_faults
 from gelo.sweeps.terminal.progress import Display, waiting
-from gelo.sweeps.tracking.summary import WHOLE, inputs_of, is_complete, metrics_of, not_averaged, results_of
-from gelo.sweeps.tracking.tracker import Tracker
+from gelo.sweeps.tracking.outbox import Outbox
+from gelo.sweeps.tracking.summary import not_averaged
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.data.stream import Work
 from gelo.tasks.ledger.trial import Trial
@@ -53,58 +55,59 @@ class Sweep:
     settings: Settings
     folder: SweepFolder
     display: Display
-    tracker: Tracker
-    parent: str
+    outbox: Outbox
     trials: Sequence[Trial]
+    lead: Mapping[str, Any] | None = None  # what `led` yields
 
     def __post_init__(self) -> None:
+        self.began = time.monotonic()
         self.labels = Trial.labels(self.trials)
+        self.races = Races(self.spec.scheduler, self.folder) if self.spec.scheduler.acts else None
 
     def run(self, trim: Callable[[], object]) -> Outcome:
-        self.outcome = Outcome(self.folder, self.tracker, self.parent)
+        self.outcome = Outcome(self.folder, self.outbox)
         self.lost: set[Work] = set()
         self.cache = Path(self.settings.cache).absolute()
-        given = {name: resolve(name).weights_path(self._given(name)) for name in self.spec.backbones}
-        self.weights = {  # workers run in folders of their own; what gelo ships each of them finds itself
-            name: str(path.absolute())
-            for name, path in given.items()
-            if name in self.spec.weights or not resolve(name).file
-        }
-        self.bases = {}
-        for name in dict.fromkeys(self.spec.backbones):
-            with waiting(f"the weights of {name} to be read", self.display.say):
-                self.bases[name] = load_backbone(name, self._weights(name))
-        notes = {name: notes_for(name, self._weights(name)) for name in self.bases}
+        self.weights = weights_of(self.spec)
+        self.bases, notes = bases_of(self.spec.backbones, self.weights, self.display)
         self._notes(note for of_one in notes.values() for note in of_one)
-        data = Path(self.settings.data)
-        self.pairs = pairs_of(self.spec, data)
+        self.pairs = pairs_of(self.spec, Path(self.settings.data))
         self.datasets = self._opened()
         refuse_others(self.folder, self.trials, self.labels, self._now)
-        self.folder.save_bases(
-            {
-                name: (
-                    base.vision_fingerprint,
-                    base.text_fingerprint,
-                    resolve(name).weights_path(self._weights(name)).absolute(),
-                )
-                for name, base in self.bases.items()
-            },
-            notes,
-        )
+        self.folder.save_bases(as_saved(self.bases, self.weights), notes)
         own = {name: base.transform for name, base in self.bases.items()}
         self.lost, faults = decode_images(self.pairs, own, self.datasets, self.cache, self.display)
         self._trouble(faults)
         self._notes(unvalidated(self.trials, self.datasets))
         pack_all(self.trials, self.folder, self.datasets, self.cache, self.display)
-        size = self.spec.resources.wave
+        self.meter = meter_of(self.spec.resources, self.trials, self.folder, self.began)
+        size, todo = self.spec.resources.wave, list(self.trials)
         with stops_on_signals(self.display) as self.stop:
-            for start in range(0, len(self.trials), size):
-                self._wave(self.trials[start : start + size])
-                trim()
-                if self.stop.is_set:
-                    self.outcome.stopped = self.stop.number
-                    return self.outcome
+            while todo:
+                for start in range(0, len(todo), size):
+                    self._wave(todo[start : start + size])
+                    trim()
+                    if self.stop.is_set:
+                        self.outcome.stopped, self.outcome.halted = self.stop.number, self.stop.why
+                        return self.outcome
+                todo = self._suggested()
+        for line in told_of(self.spec, self.folder, self.labels):
+            self.display.say(escape(line))
         return self.outcome
+
+    def _suggested(self) -> list[Trial]:
+        """What a search tries next, in the ledger before any of it starts; [] where it is at its end."""
+        while (spec := next_round(self.spec, self.folder)) is not None:
+            before, saved = set(self.labels), self.folder.read()
+            self.folder.save(spec, saved["settings"], saved["datasets"], saved["evaluated"])
+            self.spec, self.trials = spec, spec.trials()
+            self.labels = Trial.labels(self.trials)
+            new = [trial for trial in self.trials if trial.key not in before]
+            self.display.say(f"search: {counted(len(new), 'trial')} suggested, {len(self.trials):,} in all")
+            if new:  # else all are sources of others, trained before
+                pack_all(new, self.folder, self.datasets, self.cache, self.display)
+                return new
+        return []
 
     def _notes(self, notes: Iterable[str]) -> None:
         for note in notes:
@@ -113,7 +116,7 @@ class Sweep:
     def _wave(self, wave: Sequence[Trial]) -> None:
         todo = []
         for trial in {each.key: each for one in wave for each in one.made_of}.values():
-            if self.folder.trial(trial).is_trained():
+            if self.folder.trial(trial).is_trained() or cut_of(trial, self.folder) is not None:
                 continue
             before = self.folder.trial(trial).failure()
             if before is not None and before["kind"] == "diverged":  # the same numbers would come again
@@ -126,10 +129,7 @@ class Sweep:
             else:
                 todo.append(trial)
         if todo:
-            with self.display.stage("train", len(todo), "trials") as stage:
-                cache, data = str(self.cache), str(Path(self.settings.data).absolute())
-                given = {"cache": cache, "data": data, "weights": self.weights, "general": general_sets(self.pairs)}
-                failures = train_all(todo, self.labels, self.folder, self.spec.resources, given, self.stop, stage)
+            failures = self._train(todo)
             for trial in wave:
                 for each in trial.made_of:
                     if each.key in failures:
@@ -140,25 +140,33 @@ class Sweep:
         for trial in wave:
             whole = all(self.folder.trial(each).is_trained() for each in trial.made_of)
             if trial.training is not None and not trial.trains and whole and not self.folder.trial(trial).is_trained():
-                self._finish(trial)
+                base, sets = self.bases[trial.backbone], general_sets(self.pairs)
+                self._keep(trial, finish(trial, base, self.folder, self.datasets, sets, self.cache))
         ready = [t for t in wave if not t.tuned or self.folder.trial(t).is_trained()]
         subjects = [self._subject(trial) for trial in ready]
         self._score(subjects)
-        with waiting("MLflow to take the numbers", self.display.say):
-            self._log(subjects)
+        for trial in wave:
+            if (cut := cut_of(trial, self.folder)) is not None:
+                self.outcome.cut[trial.key] = cut.told
+                self.outbox.put(ended(trial, self.labels[trial.key], tags_of(self.spec), "KILLED", cut.told))
+        self._log(subjects)
         self.stop.graceful = True
 
-    def _finish(self, trial: Trial) -> None:
-        base, failure = self.bases[trial.backbone], None
-        try:
-            find = partial(found_in, self.datasets)
-            sources = sources_of(trial, find, base.transform, self.cache)
-            own, score = self.datasets.get(trial.learnt_from[0][0]), validated(trial, base, find)
-            look = partial(eye_of, trial, base, general_sets(self.pairs), find, self.cache)
-            finish(trial, base, self.folder.trial, sources, dataset=own, cache=self.cache, validated=score, look=look)
-        except UserError as error:
-            failure = {"kind": "user", "error": str(error)}
-        self._keep(trial, failure)
+    def _train(self, todo: Sequence[Trial]) -> dict[str, dict[str, Any]]:
+        """The failures by key."""
+        given: dict[str, Any] = {"cache": str(self.cache), "data": str(Path(self.settings.data).absolute())}
+        given |= {"weights": self.weights, "general": general_sets(self.pairs), "lead": self.lead}
+        if self.races is not None:
+            self.races.join(self.trials)
+        live = Live(self.outbox, {trial.key: trial for trial in self.trials}, self.labels, tags_of(self.spec))
+        with self.display.stage("train", len(todo), "trials") as stage, live.sending():
+            failures = train_all(
+                todo, self.labels, self.folder, self.spec.resources, given, self.stop, stage, self.meter, self.races,
+                live.hear,
+            )  # fmt: skip
+        if self.stop.is_set:
+            live.stopped()
+        return failures
 
     def _score(self, subjects: Sequence[Subject]) -> None:
         jobs = jobs_of(subjects, self.datasets, self.pairs)
@@ -176,7 +184,7 @@ class Sweep:
         self._trouble(faults)
         if ready:
             with self.display.stage("score", len(ready), "results") as stage:
-                self._trouble(score_jobs(ready, self.cache, "ray", stage.tick, gpus=gpus))
+                self._trouble(score_jobs(ready, self.cache, "ray", stage.tick, gpus=gpus, lead=self.lead))
 
     def _trouble(self, faults: Sequence[Fault]) -> None:
         """Say what keeps results from being there, once, and go on with the others; all of it is told again at the end."""
@@ -186,35 +194,22 @@ class Sweep:
 
     def _log(self, subjects: Sequence[Subject]) -> None:
         baselines = {t.backbone: self._subject(t) for t in self.trials if t.task == "none"}
-        written = 0
+        tags = tags_of(self.spec)
         for subject in subjects:
-            trial, results = subject.trial, results_of(subject, self.pairs)
-            tags = {
-                **tags_of(self.spec),
-                "gelo.vision": subject.ref.vision,
-                "gelo.text": subject.text,
-                "gelo.leaks": leaks_told(results),
-            }
-            made = subject.folder.training() if trial.trains else {}
-            ended = made.get("ended")
-            started = None if ended is None else ended - made["train_seconds"]
-            label = self.labels[trial.key]
-            run = self.tracker.ensure_trial(self.parent, trial.key, trial.flat(), tags, name=label, started=started)
-            metrics = metrics_of(subject, baselines[trial.backbone], self.pairs)
-            written += self.tracker.log(run, metrics, WHOLE, inputs_of(subject, self.datasets, results))
-            self.tracker.finish(run, "FINISHED" if is_complete(trial, results, self.pairs) else "FAILED", ended)
+            self.outbox.put(scored(subject, baselines[subject.trial.backbone], self.pairs, self.datasets, tags))
         for line in not_averaged(subjects, self.pairs):
             self.display.say(escape(line))
-        self.display.say(f"log: {counted(written, 'metric')} of {counted(len(subjects), 'trial')} written to MLflow")
         for trial in self.trials:
-            failed = (self.folder.trial(each).failure() for each in trial.made_of)
-            failure = next((each for each in failed if each is not None), None)
+            told = (self.folder.trial(each).failure() for each in trial.made_of)
+            failure = next((each for each in told if each is not None), None)
             if failure is not None and not self.folder.trial(trial).is_trained():
                 self._failed(trial, failure)
-                run = self.tracker.ensure_trial(
-                    self.parent, trial.key, trial.flat(), tags_of(self.spec), name=self.labels[trial.key]
-                )
-                self.tracker.finish(run, "FAILED")
+                self.outbox.put(ended(trial, self.labels[trial.key], tags, "FAILED", failure["kind"]))
+        with waiting("MLflow to take the numbers", self.display.say):
+            written = self.outbox.send()
+        self.display.say(f"log: {counted(written, 'metric')} of {counted(len(subjects), 'trial')} written to MLflow")
+        if waits := self.outbox.waits():
+            self.display.say(escape(f"NOTE not logged: {waits}; asked again later"))
 
     def _keep(self, trial: Trial, failure: Mapping[str, Any] | None) -> None:
         """Where `status` reads it, and where the next attempt removes it."""
@@ -228,13 +223,6 @@ class Sweep:
     def _subject(self, trial: Trial) -> Subject:
         given = self.weights.get(trial.backbone)
         return subject_of(trial, self.folder.trial(trial), self.bases[trial.backbone], given, self.labels[trial.key])
-
-    def _given(self, name: str) -> Path | None:
-        return Path(self.spec.weights[name]) if name in self.spec.weights else None
-
-    def _weights(self, name: str) -> Path | None:
-        given = self.weights.get(name)
-        return Path(given) if given else None
 
     def _now(self, trial: Trial) -> dict[str, str]:
         return training_of(trial, self.bases[trial.backbone], self.datasets, self.pairs)

@@ -15,13 +15,16 @@ from gelo.models.backbones.geometry import geometry
 from gelo.models.backbones.registry import resolve
 from gelo.models.backbones.transforms import Transform
 from gelo.models.faults import UserError
+from gelo.models.training.checkpoint import KEPT
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import pairs_of
+from gelo.sweeps.stages.suggest import known as grown
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.memory import plan_of
 from gelo.sweeps.state.passes import attacked
 from gelo.sweeps.state.reads import classes_of, needed_datasets, taught
+from gelo.sweeps.state.searching import searching
 from gelo.sweeps.state.status import standing
 from gelo.tasks.data.manifest import Dataset, open_dataset
 from gelo.tasks.data.pack import bytes_of
@@ -61,23 +64,22 @@ class Known:
 
 def known_of(spec: SweepSpec, data: Path) -> Known:
     """What is prepared below `data`, else what is published."""
-    prepared = {}
-    for name in needed_datasets(spec, data):
+    prepared, needed = {}, needed_datasets(spec, data)
+    for name in needed:
         try:
             prepared[name] = open_dataset(data / name)
         except UserError:
             continue
-    counts = {
-        name: prepared[name].card.counts() if name in prepared else published(name)
-        for name in needed_datasets(spec, data)
-    }
+    counts = {name: prepared[name].card.counts() if name in prepared else published(name) for name in needed}
     return Known(counts, prepared)
 
 
 def planned(spec: SweepSpec, settings: Settings, assumed: Assumed) -> dict[str, Any]:
-    """The sweep as JSON takes it: `trials`, `stores`, `totals`, `assumed`, `unknown`."""
+    """The sweep as JSON takes it: `trials`, `stores`, `totals`, `assumed`, `search`, `unknown`."""
+    folder = SweepFolder(settings.place(), spec.name)
+    spec = grown(spec, folder)
     data, trials = Path(settings.data), spec.trials()
-    known, folder = known_of(spec, data), SweepFolder(settings.place(), spec.name)
+    known = known_of(spec, data)
     states = {row["key"]: row["state"] for row in standing(folder)} if folder.exists() else {}
     labels = Trial.labels(trials)
     rows = [
@@ -113,7 +115,8 @@ def planned(spec: SweepSpec, settings: Settings, assumed: Assumed) -> dict[str, 
     }
     return {
         "sweep": spec.name, "collection": spec.collection, "resources": spec.resources.model_dump(), "assumed": told, "trials": rows,
-        "embedding": embedded, "caches": stores, "packs": packs, "totals": totals, "unknown": _unknown(spec, trials, known, embedded),
+        "embedding": embedded, "caches": stores, "packs": packs, "totals": totals,
+        "search": searching(spec), "unknown": _unknown(spec, trials, known, embedded),
     }  # fmt: skip
 
 
@@ -140,7 +143,7 @@ def _cost(trial: Trial, spec: SweepSpec, known: Known, assumed: Assumed) -> dict
         return {**row, "trains": True, "bytes_kept": kept}
     head = 4 * size.dim * classes
     peak = plan.footprint().peak
-    row |= {"at_once": plan.micro, "bytes_checkpoint": 12 * plan.trained + 3 * head}
+    row |= {"at_once": plan.micro, "bytes_checkpoint": KEPT * (12 * plan.trained + 3 * head)}
     if classes or trial.head is None:
         row |= {"memory_bytes": peak, "memory_fits": None if assumed.memory is None else peak <= assumed.memory}
     if an_epoch is not None:

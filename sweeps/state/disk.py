@@ -36,7 +36,7 @@ def owed(spec: SweepSpec, datasets: Mapping[str, Dataset], data: Path, cache: Pa
         missing = [work for work in works(datasets[dataset], split) if not work.place(root, "").exists()]
         decoded[dataset] += sum(work.chunk.rows for work in missing) * 3 * transform.size**2
     packs: dict[str, int] = defaultdict(int)
-    for dataset, split in packed_for(spec.trials(), datasets):
+    for dataset, split in packed_for(spec.possible(), datasets):
         if not is_packed(datasets[dataset], split, cache):
             packs[dataset] += bytes_of(datasets[dataset], split)
     both = {name: (decoded[name], packs[name]) for name in {**decoded, **packs}}

@@ -15,24 +15,32 @@ import io
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 from upath import UPath
 
-from gelo.models.durable import is_done, publish_bytes, stamp
+from gelo.models.durable import is_done, is_local, publish_bytes, remove, stamp
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.secrets import redacted
+from gelo.models.storage import scan
+from gelo.models.untrusted import read_json, read_model
+from gelo.models.words import legible
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import NAME, SweepSpec, validation_faults
+from gelo.sweeps.state.changes import refuse_change
 from gelo.tasks.ledger.trial import Trial
 from gelo.tasks.protocols.curves import curves_of
 from gelo.tasks.protocols.tally import per_class
 from gelo.tasks.results import Result
+
+_ANEW = "delete the trial's `trained`, and resume: it is trained again"
 
 
 @dataclass(frozen=True)
@@ -49,21 +57,27 @@ class TrialFolder:
     def trained(self) -> UPath:
         return self.root / "trained"
 
+    def shared(self) -> None:
+        """From now on other processes write here too: nothing is taken for known."""
+        if not is_local(self.root):
+            scan.forget(self.root.path)
+
     def is_trained(self) -> bool:
         return is_done(self.trained)
 
     def training(self) -> dict[str, Any]:
-        """training.json of a trained trial; {} before."""
-        return json.loads((self.trained / "training.json").read_bytes()) if self.is_trained() else {}
+        """training.json of a trained trial; {} before. Raises UserError for one that cannot be read."""
+        return read_json(self.trained / "training.json", remedy=_ANEW) if self.is_trained() else {}
 
     def curve(self) -> list[dict[str, Any]]:
-        """The points of curve.json of a trial that was looked at while it trained; [] of any other."""
+        """The points of curve.json of a trial that was looked at while it trained; [] of any other. Raises UserError."""
         path = self.trained / "curve.json"
-        return list(json.loads(path.read_bytes())["points"]) if self.is_trained() and path.exists() else []
+        return read_model(path, _Curve, remedy=_ANEW).points if self.is_trained() and path.exists() else []
 
     def failure(self) -> dict[str, Any] | None:
-        path = self.root / "failure.json"
-        return json.loads(path.read_bytes()) if path.exists() else None
+        """Its kind, error and what else was told; None where it did not fail. A damaged one counts as none: the trial is tried again."""
+        found = read_model(self.root / "failure.json", _Failure, missing_ok=True, lenient=True)
+        return found.model_dump() if found is not None else None
 
     def set_failure(self, failure: Mapping[str, Any] | None) -> None:
         path = self.root / "failure.json"
@@ -71,14 +85,14 @@ class TrialFolder:
             told = {name: redacted(value) if isinstance(value, str) else value for name, value in failure.items()}
             publish_bytes(path, json.dumps(told).encode())
         elif path.exists():
-            path.unlink()
+            remove(path)
 
     def result(self, suite: str, dataset: str) -> Result | None:
         """The saved result, or None where there is none. A damaged one counts as none: it is scored again."""
         path = self.root / "results" / suite / f"{dataset}.json"
         try:
-            return Result.model_validate_json(path.read_bytes())
-        except (FileNotFoundError, ValidationError, ValueError):
+            return read_model(path, Result)
+        except (FileNotFoundError, UserError):
             return None
 
     def results(self) -> list[Result]:
@@ -97,13 +111,38 @@ class TrialFolder:
             tables[".classes"] = per_class(per_item)
         for kind in (".classes", ".curves"):  # of an older result that had them
             if tables.get(kind) is None:
-                (place / f"{result.dataset}{kind}.parquet").unlink(missing_ok=True)
+                remove(place / f"{result.dataset}{kind}.parquet")
         for kind, table in tables.items():
             if table is not None:
                 buffer = io.BytesIO()
                 pq.write_table(table, buffer, compression="zstd")
                 publish_bytes(place / f"{result.dataset}{kind}.parquet", buffer.getvalue())
         publish_bytes(place / f"{result.dataset}.json", result.model_dump_json().encode())
+
+
+class _Base(BaseModel):
+    vision: str
+    text: str
+    file: str
+    stamp: str
+
+
+class _Bases(RootModel[dict[str, _Base]]):
+    """bases.json."""
+
+
+class _Curve(BaseModel):
+    """curve.json, as far as it is read here."""
+
+    points: list[dict[str, Any]]
+
+
+class _Failure(BaseModel):
+    """failure.json."""
+
+    model_config = ConfigDict(extra="allow")
+    kind: str
+    error: str
 
 
 class _Saved(BaseModel):
@@ -122,10 +161,12 @@ class SweepFolder:
 
     @property
     def root(self) -> UPath:
-        return self.storage / self.name
+        """Of a name that no sweep can have, such as a path, a place where none is."""
+        plain = re.fullmatch(NAME, self.name)
+        return self.storage / (self.name if plain else f"%{quote(legible(self.name), safe='')}")
 
     def exists(self) -> bool:
-        """Whether a sweep of this name was run here; a name that no sweep can have, such as a path, is none."""
+        """Whether a sweep of this name was run here."""
         return bool(re.fullmatch(NAME, self.name)) and (self.root / "sweep.json").exists()
 
     def trial(self, trial: Trial) -> TrialFolder:
@@ -133,22 +174,21 @@ class SweepFolder:
 
     def read(self) -> dict[str, Any]:
         """sweep.json, checked. Raises UserError, with the nearest name when there is no such sweep."""
-        if not self.exists():
-            known = (
-                [e.name for e in self.storage.iterdir() if (e / "sweep.json").exists()] if self.storage.exists() else []
-            )
-            raise UserError("sweep", unknown(f"{self.storage}", self.name, known, "sweep"))
-        path = self.root / "sweep.json"
+        path, document = self.root / "sweep.json", None
         again = "delete this file, and run the sweep's YAML again"
+        with suppress(FileNotFoundError, NotADirectoryError):
+            document = read_json(path, "sweep", again) if re.fullmatch(NAME, self.name) else None
+        if document is None:
+            raise UserError("sweep", unknown(f"{self.storage}", self.name, names_in(self.storage), "sweep"))
         try:
-            document = json.loads(path.read_bytes())
-            settings = _Saved.model_validate(document).settings
+            saved = _Saved.model_validate(document)
         except ValidationError as error:
             flaws = ", ".join(f"{fault.where}: {fault.found}" for fault in validation_faults(error))
             raise UserError("sweep", Fault(str(path), f"not whole ({flaws})", "a saved sweep", again)) from None
-        except ValueError as error:
-            raise UserError("sweep", Fault(str(path), f"not JSON ({error})", "a saved sweep", again)) from None
-        return {**document, "settings": asdict(settings)}
+        if saved.spec.name != self.name:
+            found, remedy = f"the sweep {saved.spec.name!r}", f"name the folder {saved.spec.name}, or {again}"
+            raise UserError("sweep", Fault(str(path), found, f"the folder's own name, {self.name!r}", remedy))
+        return {**document, "settings": asdict(saved.settings)}
 
     def spec(self) -> SweepSpec:
         """The saved spec. Raises UserError."""
@@ -160,13 +200,13 @@ class SweepFolder:
         Backbones whose file is not on this machine are left out.
         """
         path = self.root / "bases.json"
-        saved: dict[str, dict[str, str]] = json.loads(path.read_bytes()) if path.exists() else {}
+        saved = read_model(path, _Bases, missing_ok=True, remedy="delete it")
         found = {}
-        for name, each in saved.items():
-            file = Path(each["file"])
+        for name, each in saved.root.items() if saved is not None else ():
+            file = Path(each.file)
             if file.exists():
                 changed = f"of {file}, which has changed since"
-                found[name] = (each["vision"], each["text"]) if stamp(file) == each["stamp"] else (changed, changed)
+                found[name] = (each.vision, each.text) if stamp(file) == each.stamp else (changed, changed)
         return found
 
     def save_bases(self, bases: Mapping[str, tuple[str, str, Path]], notes: Mapping[str, list[str]]) -> None:
@@ -202,40 +242,8 @@ class SweepFolder:
         publish_bytes(self.root / "sweep.json", json.dumps(document, indent=1).encode())
 
 
-def refuse_change(old: SweepSpec, new: SweepSpec) -> None:
-    """A spec under a used name may add trials, suites and resources; taking one away or altering it is an error that shows both."""
-    was, now = {t.key: t for t in old.trials()}, {t.key: t for t in new.trials()}
-    labels = Trial.labels(list(was.values()))
-    gone, added = [t for key, t in was.items() if key not in now], [t for key, t in now.items() if key not in was]
-    faults = []
-    for trial in gone:
-        twin = next(
-            (
-                t
-                for t in added
-                if (t.backbone, t.task, t.adaptation.kind) == (trial.backbone, trial.task, trial.adaptation.kind)
-            ),
-            None,
-        )
-        found = f"now {_difference(trial, twin)}" if twin else "is missing from the new spec"
-        faults.append(
-            Fault(labels[trial.key], found, "every trial of the saved sweep unchanged", "give the sweep a new name")
-        )
-    for suite in old.evaluate:
-        if suite not in new.evaluate:
-            faults.append(
-                Fault(
-                    "evaluate",
-                    f"{suite} was taken away",
-                    "at least the suites of the saved sweep",
-                    "give the sweep a new name",
-                )
-            )
-    if faults:
-        raise UserError(f"sweep {new.name} was run with another spec", faults)
-
-
-def _difference(old: Trial, new: Trial) -> str:
-    before, after = old.flat(), new.flat()
-    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-    return ", ".join(f"{key} {before.get(key)} -> {after.get(key)}" for key in keys)
+def names_in(storage: UPath) -> list[str]:
+    """Of all sweeps there, sorted."""
+    if not storage.exists():
+        return []
+    return sorted(entry.name for entry in storage.iterdir() if (entry / "sweep.json").exists())

@@ -8,7 +8,7 @@ from typing import Any
 from upath import UPath
 
 from gelo.models.faults import UserError
-from gelo.sweeps.state.folder import SweepFolder
+from gelo.sweeps.state.folder import SweepFolder, names_in
 from gelo.sweeps.state.status import standing
 from gelo.sweeps.terminal.listing import Listing
 
@@ -18,10 +18,7 @@ def sweeps_in(storage: UPath) -> list[dict[str, Any]]:
 
     state: complete, or how many trials are in which state; of a sweep that cannot be read, why.
     """
-    if not storage.exists():
-        return []
-    found = [entry.name for entry in storage.iterdir() if (entry / "sweep.json").exists()]
-    rows = [_row(SweepFolder(storage, name)) for name in found]
+    rows = [_row(SweepFolder(storage, name)) for name in names_in(storage)]
     return sorted(rows, key=lambda row: (row["touched"], row["name"]), reverse=True)
 
 

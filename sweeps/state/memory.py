@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -18,9 +17,11 @@ from gelo.models.backbones.geometry import geometry, text_geometry
 from gelo.models.backbones.registry import resolve
 from gelo.models.faults import Fault, UserError
 from gelo.models.training.footprint import IMPORTS, SPARE, Plan, Where
+from gelo.models.untrusted import read_json
 from gelo.models.words import counted
-from gelo.sweeps.spec.sweep import Resources, SweepSpec
-from gelo.tasks.ledger.trial import Trial
+from gelo.sweeps.spec.resources import Resources
+from gelo.sweeps.spec.sweep import SweepSpec
+from gelo.tasks.ledger.trial import Trial, described
 
 MARGIN = 1.2  # a prediction may be a fifth too high: what is refused does not fit even then
 _CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -69,7 +70,7 @@ def memory_faults(spec: SweepSpec, cpus: int, total: int) -> list[Fault]:
         except (OSError, UserError):
             continue
     held = sum(sizes.values())
-    trained = [sizes.get(trial.backbone, 0) * _times(trial.adaptation) for trial in spec.trials() if trial.trains]
+    trained = [sizes.get(trial.backbone, 0) * _times(trial.adaptation) for trial in spec.possible() if trial.trains]
     ranks = spec.resources.ranks  # each holds weights of its own
     at_once = min(len(trained), max(1, cpus // (spec.resources.cpus * ranks)))
     needed = held + ranks * sum(sorted(trained, reverse=True)[:at_once])
@@ -90,7 +91,7 @@ def _times(adaptation: AdaptationSpec) -> int:
 def batch_faults(spec: SweepSpec, cpus: int, total: float, classes: Callable[[str], int]) -> list[Fault]:
     """Trials whose batch `total` bytes cannot hold by what is predicted, each with what would fit: on a card, or on this machine, where as
     many train at once as it has CPUs for. classes: of a data set's head, 0 where not known."""
-    trials = [trial for trial in spec.trials() if trial.trains]
+    trials = [trial for trial in spec.possible() if trial.trains]
     on_card = spec.resources.gpus > 0
     ranks = spec.resources.ranks
     at_once = 1 if on_card else max(1, min(len(trials), cpus // (spec.resources.cpus * ranks)))
@@ -120,8 +121,8 @@ def batch_faults(spec: SweepSpec, cpus: int, total: float, classes: Callable[[st
 def out_of_memory(error: BaseException, config: Mapping[str, Any]) -> str:
     """The failure of a trial that ran out of memory, with what would have fitted. config: of the trial in Tune: root, key, gpus, ranks."""
     told = (str(error).strip().splitlines() or ["out of memory"])[0]
-    document = json.loads((UPath(config["root"]) / "trials" / config["key"] / "trial.json").read_text())
-    trial = Trial.model_validate({name: value for name, value in document.items() if name in Trial.model_fields})
+    place = UPath(config["root"]) / "trials" / config["key"]
+    trial = described(read_json(place / "trial.json"), str(place))
     gpus = float(config["gpus"]) * int(config.get("ranks", 1))
     plan = plan_of(trial, Resources(cpus=1, gpus=gpus if gpus <= 1 else float(int(gpus))), 0)
     if plan is None:

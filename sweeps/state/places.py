@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from upath import UPath
+from upath.implementations.cloud import CloudPath
 
 from gelo.models.durable import is_local
 from gelo.models.faults import Fault, UserError
@@ -53,6 +54,8 @@ def _place_fault(option: str, given: str, write: bool) -> Fault | None:
             return _folder_fault(option, Path(str(place)), write)
         if write and place.protocol in _READ_ONLY:
             return Fault(f"{option} {given}", "an address that can only be read", "a folder, or a URI to write to")
+        if isinstance(place, CloudPath) and not place.path.partition("/")[0]:
+            return Fault(f"{option} {given}", "no bucket", f"an address such as {place.protocol}://BUCKET/FOLDER")
         _ = place.fs  # made without a connection
     except ImportError as error:  # a package of fsspec's that is not installed
         kind = given.partition("://")[0]

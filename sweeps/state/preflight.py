@@ -16,6 +16,7 @@ from gelo.models.backbones.check import faults_for, notes_for, vision_alone
 from gelo.models.backbones.registry import Backbone, resolve, vision_layers
 from gelo.models.durable import is_done
 from gelo.models.faults import Fault, UserError
+from gelo.sweeps.spec.search import wanted_of
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.shown import refused, shown_of
 from gelo.sweeps.spec.sweep import SweepSpec
@@ -30,7 +31,7 @@ from gelo.sweeps.state.shown import shown_faults
 from gelo.tasks.data.catalogue import ENTRIES, entry_of, locate
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.ledger.trial import Trial
-from gelo.tasks.ledger.watched import CHOSEN, general_sets, named_validation
+from gelo.tasks.ledger.watched import CHOSEN, general_sets, named_validation, unvalidated, validation_of
 
 
 def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
@@ -44,7 +45,7 @@ def preflight(spec: SweepSpec, settings: Settings) -> list[Fault]:
             faults.append(Fault(where, "probe_trunk of a tower without one", allowed, "leave the suite out"))
     faults += [*_shared_weights(spec), *_texts(spec)]
     there: dict[str, Dataset] = {}
-    trials = spec.trials()
+    trials = spec.possible()
     trained_on = {trial.training.data for trial in trials if trial.training is not None}
     shown = shown_of(trials)
     wanted = {each.dataset for each in shown}
@@ -111,11 +112,12 @@ def _looks(
     spec: SweepSpec, settings: Settings, pairs: Sequence[tuple[str, str]], there: Mapping[str, Dataset]
 ) -> Iterator[Fault]:
     """What trials are to be looked at by and is not there, each once. there: data sets that are on this machine."""
-    trials = [trial for trial in spec.trials() if trial.training is not None]
+    trials = [trial for trial in spec.possible() if trial.training is not None]
     for name, split in dict.fromkeys(filter(None, map(named_validation, trials))):
         if name in there and split not in there[name].card.splits:
             allowed = f"one of {', '.join(each for each in there[name].card.splits if each != 'test') or '(none)'}"
             yield Fault(f"watch.validation: {name}", f"no {split} split", allowed)
+    yield from dict.fromkeys(_unscored(trials, there))
     deciding = next((trial for trial in trials if trial.remedy.watching), None)
     data = Path(settings.data)
     seen = [
@@ -123,9 +125,24 @@ def _looks(
         for name in general_sets(pairs)
         if (set(CHOSEN) & set(there[name].card.splits) if name in there else "probe" in entry_of(name, data).protocols)
     ]
-    if deciding is not None and not seen:
-        found = f"no zero-shot set with validation images, which {deciding.label} decides by"
+    wanted = wanted_of(spec.search, spec.objectives, spec.scheduler)
+    who = deciding.label if deciding is not None else "the search" if "kept" in spec.objectives else "the scheduler"
+    if (deciding is not None or "kept" in wanted) and not seen:
+        found = f"no zero-shot set with validation images, which {who} decides by"
         yield Fault("evaluate", found, f"zero_shot, and a set with one of the splits {', '.join(CHOSEN)}")
+    if "gain" in wanted:
+        searched = [trial for study in spec.studies() for trial in study.stand_ins()]
+        for told in unvalidated(trials if spec.scheduler.acts else searched, there):
+            yield Fault("watch.validation", told, "validation images, which the search decides by")
+
+
+def _unscored(trials: Iterable[Trial], there: Mapping[str, Dataset]) -> Iterator[Fault]:
+    """Remedies that choose by the task's validation metric after training, where there are no images for it."""
+    for trial in trials:
+        data = trial.training.data if trial.training is not None else ""
+        if trial.remedy.scores and data in there and not validation_of(trial, lambda name: there[name].card.splits):
+            found = f"no validation images of {trial.task} on {data}, by which it chooses"
+            yield Fault(f"remedy {trial.remedy.label}", found, "a val split of it, or watch.validation: SET/SPLIT")
 
 
 def weights_told(spec: SweepSpec) -> list[str]:
@@ -145,7 +162,7 @@ def _texts(spec: SweepSpec) -> Iterator[Fault]:
     fault's matter."""
     wanted = {
         trial.backbone: f"{trial.adaptation.kind} of both towers" if trial.adaptation.both else each.kind
-        for trial in spec.trials()
+        for trial in spec.possible()
         for each in trial.remedy.members()
         if trial.adaptation.both or (each.texts and each.trains)
     }
@@ -161,7 +178,7 @@ def _texts(spec: SweepSpec) -> Iterator[Fault]:
 
 def _switches(spec: SweepSpec) -> Iterator[Fault]:
     """Fields of a training that this sweep's resources, a tower or this machine cannot do, each once."""
-    trials = [trial for trial in spec.trials() if trial.training is not None]
+    trials = [trial for trial in spec.possible() if trial.training is not None]
     for precision, why in (("bf16", "bf16 on CPUs, where it is slower"), ("tf32", "tf32 on CPUs, which have none")):
         rounded = [trial.label for trial in trials if trial.training and trial.training.precision == precision]
         if rounded and not spec.resources.gpus:

@@ -24,7 +24,7 @@ def rank_faults(spec: SweepSpec, settings: Settings, cpus: int) -> list[Fault]:
         remedy = f"set {most}, or run on a cluster with --address"
         where = "resources" if resources.ranks > 1 else "resources.cpus"
         faults.append(Fault(where, found, f"{asked}, which one trial asks for", remedy))
-    trained = {trial.key: trial for one in spec.trials() for trial in one.made_of}
+    trained = {trial.key: trial for one in spec.possible() for trial in one.made_of}
     labels = Trial.labels(list(trained.values()))
     for key, trial in trained.items():
         faults += _uneven(labels[key], trial, resources.ranks)

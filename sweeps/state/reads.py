@@ -11,13 +11,14 @@ from gelo.sweeps.stages.embed import pairs_of
 from gelo.tasks.data.catalogue import ENTRIES
 from gelo.tasks.data.defined import reads_of
 from gelo.tasks.data.manifest import Dataset
+from gelo.tasks.data.sizes import published
 from gelo.tasks.ledger.trial import Training, Trial
 from gelo.tasks.ledger.watched import named_validation
 
 
 def needed_datasets(spec: SweepSpec, data: Path) -> list[str]:
     """Every data set that the sweep trains on, shows to a remedy, chooses by or evaluates, once."""
-    trials = spec.trials()
+    trials = spec.possible()
     learnt = [name for trial in trials for name, _ in trial.learnt_from]
     chosen = [place[0] for trial in trials if (place := named_validation(trial)) is not None]
     return list(dict.fromkeys([*learnt, *chosen, *(name for name, _ in pairs_of(spec, data))]))
@@ -36,7 +37,9 @@ def taught(training: Training, counts: Mapping[str, Mapping[str, int]], there: M
     """Images that a task is trained on; None where not known. counts: images by data set and split."""
     if training.classes is None:
         return counts[training.data].get("train")
-    dataset = there.get(training.data)
+    dataset, entry = there.get(training.data), ENTRIES.get(training.data)
+    if dataset is None and entry is not None and entry.builder and entry.classes:  # gelo draws as many images of each
+        return published(training.data)["train"] * min(training.classes, entry.classes) // entry.classes
     if dataset is None or "train" not in dataset.card.splits:
         return None
     return int((dataset.labels("train") < training.classes).sum())

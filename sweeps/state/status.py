@@ -14,6 +14,7 @@ from gelo.models import durable
 from gelo.models.faults import UserError
 from gelo.models.words import counted
 from gelo.sweeps.stages.embed import Known, pairs_of, stale
+from gelo.sweeps.state.cuts import cut_of
 from gelo.sweeps.state.folder import SweepFolder, TrialFolder
 from gelo.sweeps.terminal.listing import Listing
 from gelo.tasks.data.manifest import open_dataset
@@ -25,8 +26,8 @@ _PACKAGES = ("torch", "torchvision", "open_clip_torch", "peft", "ray", "mlflow",
 
 
 def standing(folder: SweepFolder) -> list[dict[str, Any]]:
-    """One row a trial: key, label, state (waiting, half-trained, trained, stale, complete, failed, diverged), results there and
-    expected, note.
+    """One row a trial: key, label, state (waiting, half-trained, trained, stale, complete, failed, diverged, cut), results there and
+    expected, note. cut: a scheduler ended it, or what it is made of, at the step that `note` says (docs/searches.md).
 
     Only results of the data, weights and protocols of now are there; stale: others are, and will be scored again. What is not on this
     machine (data elsewhere) cannot be compared and counts as unchanged.
@@ -46,6 +47,8 @@ def standing(folder: SweepFolder) -> list[dict[str, Any]]:
         note = _in_a_line(failure["error"]) if failure else ""
         if found == wanted:
             state = "complete"
+        elif (cut := cut_of(trial, folder)) is not None:
+            state, note = "cut", cut.told
         elif failure:
             state = "diverged" if failure["kind"] == "diverged" else "failed"
         elif not trial.tuned or place.is_trained():
@@ -122,14 +125,6 @@ def machine() -> dict[str, Any]:
         "free disk here": f"{shutil.disk_usage('.').free / 2**30:.0f} GiB",
     }
     return facts | {name: version(name) for name in _PACKAGES}
-
-
-def status_table(name: str, rows: list[dict[str, Any]]) -> Listing:
-    """The rows of `standing` for a terminal."""
-    table = Listing(f"sweep {name}", ("key", "trial", "state", "results", "note"))
-    for row in rows:
-        table.add(row["key"], row["label"], row["state"], f"{row['results']} of {row['expected']}", row["note"])
-    return table
 
 
 def machine_table(facts: dict[str, Any]) -> Listing:

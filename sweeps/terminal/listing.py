@@ -66,10 +66,14 @@ class Listing:
                     yield from broken(Text(f"{heading}: {cell}"), width, 2)
 
 
+_ADDRESS = ("http://", "https://")
+
+
 def broken(text: Text, width: int, indent: int = 0) -> list[Text]:
     """Lines of at most `width` columns, the later ones indented by two more, broken between words.
 
-    A word that is longer than a line is broken behind a `/`, `_` or `=`, and elsewhere only where it has none.
+    A word that is longer than a line is broken behind a `/`, `_` or `=`, and elsewhere only where it has none; an address of a page never:
+    in pieces it opens nothing.
     """
     room = max(8, width - indent - 2)
     cuts: list[int] = []
@@ -88,7 +92,7 @@ def broken(text: Text, width: int, indent: int = 0) -> list[Text]:
 def _units(text: str, room: int) -> Iterator[str]:
     """What stays on one line: words with the blanks behind them, and pieces of words that are too long."""
     for word in re.findall(r"\s*\S+\s*", text):
-        if cell_len(word.rstrip()) <= room:
+        if cell_len(word.rstrip()) <= room or word.lstrip().startswith(_ADDRESS):
             yield word
             continue
         for piece in re.findall(r"[^/_=]*[/_=]+\s*|[^/_=]+", word):

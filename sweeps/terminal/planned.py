@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from gelo.models.words import counted
+from gelo.sweeps.state.searching import told
 from gelo.sweeps.terminal.listing import Listing, say
 
 _HEADINGS = ("key", "state", "images", "epochs", "steps", "batch", "memory", "PFLOPs", "GPU hours", "trial")
@@ -73,6 +74,7 @@ def _sentences(found: dict[str, Any]) -> list[str]:
         lines.append(
             "memory is that of one process of a trial (its card, with GPUs), predicted to a fifth; --memory GB says what there is"
         )
+    lines += told(found["search"])
     if found["unknown"]:
         lines.append(f"not known, and in no number: {', '.join(found['unknown'])}")
     return lines

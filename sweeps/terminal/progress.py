@@ -21,35 +21,54 @@ PATIENCE = 5.0  # seconds after which is said what is waited for
 
 
 class Display:
-    """Stages of a run, one after the other, each counting in its own unit."""
+    """Stages of a run, one after the other, each counting in its own unit.
+
+    stages: who wants to hear of each stage, at its start and at its end; lines: of each line that is said, without its colours.
+    """
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.started = time.monotonic()
+        self.stages: list[Callable[[Stage], object]] = []
+        self.lines: list[Callable[[str], object]] = []
 
     def say(self, text: str) -> None:
         """One line, with the seconds since the start."""
+        for hear in self.lines:
+            hear(Text.from_markup(text).plain)
         say(self.console, Text.from_markup(f"[dim]{time.monotonic() - self.started:7.1f} s[/dim]  {text}"))
 
     @contextmanager
     def stage(self, title: str, total: int, unit: str) -> Iterator[Stage]:
         """A stage of `total` units; shows rate and estimated time left, and a closing line."""
         stage = _LiveStage(self, title, total, unit) if self.console.is_terminal else Stage(self, title, total, unit)
-        with stage.shown():
-            yield stage
+        for hear in self.stages:
+            hear(stage)
+        try:
+            with stage.shown():
+                yield stage
+        finally:
+            stage.over = True
+            for hear in self.stages:
+                hear(stage)
         rate = stage.done / max(time.monotonic() - stage.since, 1e-9)
         failed = f", [red]{stage.failed} failed[/red]" if stage.failed else ""
         self.say(
-            f"{title}: {stage.done:,} {unit} in {time.monotonic() - stage.since:.1f} s ({rate:,.1f} {unit}/s){failed}"
+            f"{title}: {stage.done:,} {unit} in {time.monotonic() - stage.since:.1f} s ({_pace(rate, f' {unit}')}){failed}"
         )
 
 
 class Stage:
-    """Counts; prints a line now and then."""
+    """Counts; prints a line now and then.
+
+    done, failed, cut: of `total`, in `unit`. running: keys of the trials that train now, where trials do. over: it has ended.
+    """
 
     def __init__(self, display: Display, title: str, total: int, unit: str) -> None:
         self.display, self.title, self.total, self.unit = display, title, total, unit
-        self.done, self.failed, self.note = 0, 0, ""
+        self.done, self.failed, self.cut, self.note = 0, 0, 0, ""
+        self.running: tuple[str, ...] = ()
+        self.over = False
         self.since = self._last = time.monotonic()
 
     def tick(self, count: int = 1) -> None:
@@ -68,11 +87,16 @@ class Stage:
             rate = self.done / max(self._last - self.since, 1e-9)
             left = f", about {(self.total - self.done) / rate:.0f} s left" if rate else ""
             note = f"; {self.note}" if self.note else ""
-            self.display.say(f"{self.title}: {self.done:,} of {self.total:,} {self.unit} ({rate:,.1f}/s{left}){note}")
+            self.display.say(f"{self.title}: {self.done:,} of {self.total:,} {self.unit} ({_pace(rate)}{left}){note}")
 
     @contextmanager
     def shown(self) -> Iterator[None]:
         yield
+
+
+def _pace(rate: float, unit: str = "") -> str:
+    """A rate in words: `1,234.5/s`, or how long one takes where that says more."""
+    return f"{rate:,.1f}{unit}/s" if rate >= 1 or not rate else f"{1 / rate:,.1f} s each"
 
 
 class _LiveStage(Stage):
@@ -94,7 +118,12 @@ class _LiveStage(Stage):
     def _draw(self) -> None:
         rate = self.done / max(time.monotonic() - self.since, 1e-9)
         unit, prefix = pick_unit_and_suffix(int(rate), ["", "k", "M", "G"], 1000)
-        self._bar.update(self._task, completed=self.done, note=self.note, rate=f"{rate / unit:.1f}{prefix}/s")
+        self._bar.update(
+            self._task,
+            completed=self.done,
+            note=self.note,
+            rate=_pace(rate) if rate < 1 else f"{rate / unit:.1f}{prefix}/s",
+        )
 
 
 class _TwoLines(Progress):

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def before_import() -> None:
-    """MLflow reads these when imported: no telemetry, machine metrics, printed addresses; a server that is away is told in half a minute,
-    not in four. A user's values stay."""
+    """MLflow reads these when imported: no telemetry, machine metrics, printed addresses; a server that is away is told in
+    seconds, not in four minutes: `outbox` asks it again. A user's values stay."""
     for name, value in (
-        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4"),
+        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"),
         ("MLFLOW_HTTP_REQUEST_TIMEOUT", "30"),
         ("MLFLOW_DISABLE_TELEMETRY", "true"),
         ("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false"),
@@ -29,5 +29,6 @@ def client_of(uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # prints the traceback of what it raises
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # tells each retry, with the address
     return MlflowClient(tracking_uri=uri)

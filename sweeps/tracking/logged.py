@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 _LONGEST_NAME = 250  # MLflow's limit
@@ -52,11 +53,16 @@ def checked(metrics: Sequence[Metric]) -> dict[tuple[str, int | None], float]:
     return wanted
 
 
+@lru_cache(maxsize=100_000)  # the same names come for every trial, and those of a curve for every step
+def _is_legal(name: str) -> bool:
+    whole = _LEGAL.fullmatch(name) is not None and not {".", ".."} & set(name.split("/"))
+    return whole and len(name) <= _LONGEST_NAME
+
+
 def check_names(names: Iterable[str]) -> None:
     """Raises ValueError for a name that MLflow does not take."""
     for name in names:
-        legal = _LEGAL.fullmatch(name) and not {".", ".."} & set(name.split("/"))
-        if not legal or len(name) > _LONGEST_NAME:
+        if not _is_legal(name):
             raise ValueError(
                 f"{name!r} is no MLflow name: letters, digits, _ - . : and / between, up to {_LONGEST_NAME}"
             )

@@ -19,7 +19,13 @@ from pathlib import Path
 from gelo.models.faults import Fault, UserError, unknown
 
 SQLITE = "sqlite:///"
+VIEW = "gelo"  # the saved view of a sweep's runs, by its key in an address
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"  # where MLflow's pages look for it
 _MAGIC = b"SQLite format 3\x00"  # what such a file begins with
+
+
+class AwayError(UserError):
+    """The tracking store gives no answer for now: asked later, it may."""
 
 
 def resolve_uri(uri: str) -> str:
@@ -69,20 +75,30 @@ def experiment_page(uri: str, name: str | None) -> str:
     Raises UserError for a sweep that the database does not have, with the nearest name.
     """
     path = resolve_uri(uri).removeprefix(SQLITE)
-    query = "select name, experiment_id from experiments where lifecycle_stage = 'active' and experiment_id != 0"
+    query = """select e.name, e.experiment_id, t.value is not null from experiments e
+        left join experiment_tags t on t.experiment_id = e.experiment_id and t.key = ?
+        where e.lifecycle_stage = 'active' and e.experiment_id != 0"""
     try:
         with closing(sqlite3.connect(f"file:{urllib.parse.quote(path)}?mode=ro", uri=True)) as database:
-            known = {str(row[0]): row[1] for row in database.execute(query)}
+            known = {str(name): runs_page(number, view) for name, number, view in database.execute(query, [VIEW_TAG])}
     except sqlite3.Error as error:
         raise UserError("ui", Fault(path, str(error), "a database that MLflow made", "first `gelo run demo`")) from None
     if name is not None and name not in known:
         raise UserError("ui", unknown("NAME", name, known, "sweep"))
     chosen = name if name is not None else next(iter(known)) if len(known) == 1 else None
-    return f"/#/experiments/{known[chosen]}/runs" if chosen is not None else ""
+    return known[chosen] if chosen is not None else ""
+
+
+def runs_page(experiment: object, view: bool) -> str:
+    """Where, below the address of MLflow's pages, the runs of an experiment are listed, with what trainings need around; view: with the
+    columns of gelo's saved view."""
+    return f"/#/experiments/{experiment}/runs?workflowType=machine_learning" + (
+        f"&viewStateShareKey={VIEW}" if view else ""
+    )
 
 
 def must_answer(uri: str) -> None:
-    """MLflow itself retries for minutes before it gives up on a wrong address; any HTTP answer will do here."""
+    """MLflow itself retries for minutes before it gives up on a wrong address; any HTTP answer will do here. Raises AwayError."""
     host = urllib.parse.urlsplit(uri).hostname
     try:
         with urllib.request.urlopen(f"{uri}/health", timeout=15):
@@ -92,7 +108,7 @@ def must_answer(uri: str) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         remedy = "start it (`mlflow server ...`) or give another --tracking"
-        raise UserError("tracking", Fault(f"MLflow server at {host}", str(reason), "an answer", remedy)) from error
+        raise AwayError("tracking", Fault(f"MLflow server at {host}", str(reason), "an answer", remedy)) from error
 
 
 @contextmanager

@@ -28,7 +28,6 @@ from gelo.tasks.results import Result
 WHOLE = (*(f"{suite}/" for suite in suites()), "gelo/")  # beginnings of the names that `metrics_of` says all of
 HEADLINE = ("trials/", "gelo/", "gain/")  # of a sweep's own run, as the report gives them
 _LOOKS = {"validation": "general_validation", "test": "general_test", "task": "task"}  # of a point of a curve
-_TRAINING = ("loss", "images_per_second")  # of a row; and the losses that remedies add, loss_NAME
 
 
 def results_of(subject: Subject, pairs: Sequence[tuple[str, str]]) -> list[Result]:
@@ -88,14 +87,10 @@ def metrics_of(subject: Subject, baseline: Subject, pairs: Sequence[tuple[str, s
         values |= result.values
     metrics = [Metric(name, value) for name, value in values.items()]
     own_training = subject.folder.training() if subject.trial.trains else {}
-    metrics += [
-        # an older gelo's rows stay at their epochs
-        Metric(f"train/{name}", row[name], int(row.get("step", row["epoch"])))
-        for row in own_training.get("history", [])
-        for name in row
-        if name in _TRAINING or name.startswith("loss_")
-    ]
-    metrics += _looks(subject.folder.curve()) if subject.trial.trains else []
+    for row in own_training.get("history", []):
+        metrics += losses_of(row)
+        metrics += [Metric(f"train/{name}", row[name], _step(row)) for name in row if name == "images_per_second"]
+    metrics += curve_of(subject.folder.curve()) if subject.trial.trains else []
     for suite in averaged():
         after, before = average(subject, suite, pairs), average(baseline, suite, pairs)
         if after.value is not None:
@@ -106,7 +101,18 @@ def metrics_of(subject: Subject, baseline: Subject, pairs: Sequence[tuple[str, s
     return metrics
 
 
-def _looks(points: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
+def losses_of(row: Mapping[str, Any]) -> Iterator[Metric]:
+    """Of a row of a training's history: its loss, and those that remedies add, by step."""
+    yield from (
+        Metric(f"train/{name}", row[name], _step(row)) for name in row if name == "loss" or name.startswith("loss_")
+    )
+
+
+def _step(row: Mapping[str, Any]) -> int:
+    return int(row.get("step", row["epoch"]))  # an older gelo's rows stay at their epochs
+
+
+def curve_of(points: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
     """The forgetting curve by step; what a look lacks is not there."""
     for point in points:
         named = {f"forgetting/{name}": point[key] for key, name in _LOOKS.items() if key in point}

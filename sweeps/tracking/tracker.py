@@ -2,58 +2,38 @@
 
 Decisions: a run is created together with the tag it is found by, so no kill leaves a run that a replay would double; which rows are
 new says `sweeps.tracking.logged`, and MLflow's primary key drops those that were written twice. A new SQLite store is built beside its
-place and
-renamed, an old one upgraded as a copy: a kill in a migration leaves no half a schema. MLflow's file store is refused: MLflow retired it.
+place and renamed, an old one upgraded as a copy: a kill in a migration leaves no half a schema. MLflow's file store is refused: MLflow
+retired it. A sweep's trials come here through `sweeps.tracking.outbox`, which knows what a store lacks without reading it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import threading
 import urllib.parse
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from gelo.models.durable import fetched
 from gelo.models.faults import Fault, UserError
-from gelo.models.secrets import redacted
+from gelo.sweeps.tracking.answered import answered, uploading
 from gelo.sweeps.tracking.client import before_import, client_of
 from gelo.sweeps.tracking.database import migrate
-from gelo.sweeps.tracking.logged import Metric, Row, check_names, checked, new_rows, unsure
-from gelo.sweeps.tracking.store import SQLITE, as_uri, locked, must_answer, resolve_uri
+from gelo.sweeps.tracking.logged import Metric, Row, Wanted, check_names, checked, new_rows, unsure
+from gelo.sweeps.tracking.runlog import Status
+from gelo.sweeps.tracking.store import SQLITE, VIEW_TAG, as_uri, locked, must_answer, resolve_uri
 from gelo.sweeps.tracking.values import Input, Scalar, batches, input_of, quotable, text_of
 
 if TYPE_CHECKING:
     from upath import UPath
 
-Status = Literal["FINISHED", "FAILED", "KILLED"]
-
-P = ParamSpec("P")
-R = TypeVar("R")
 LONGEST_PARAM = 500  # characters; longer values go to the artifact params/<key>.txt
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's pages then show what trainings need
+NOTE = "mlflow.note.content"  # the tag that MLflow's pages show as a description
 _METRICS_PER_BATCH = 1000  # MLflow's limits
 _ENTRIES_PER_BATCH = 100
-
-
-def _answered(method: Callable[Concatenate[Tracker, P], R]) -> Callable[Concatenate[Tracker, P], R]:
-    """A server that does not answer any more, or with an error of its own, is one message: what it lacks, a later resume brings."""
-
-    @wraps(method)
-    def asked(self: Tracker, *args: P.args, **options: P.kwargs) -> R:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return method(self, *args, **options)
-        except MlflowException as error:
-            if self.uri.startswith(SQLITE) or error.get_http_status_code() < 500:
-                raise
-            host, found = urllib.parse.urlsplit(self.uri).hostname, redacted(str(error).splitlines()[0])
-            remedy = "all results are saved; bring the server back and resume the sweep, which logs the rest"
-            raise UserError("tracking", Fault(f"MLflow server at {host}", found, "an answer", remedy)) from error
-
-    return asked
 
 
 class Tracker:
@@ -68,6 +48,7 @@ class Tracker:
 
     def __init__(self, uri: str, experiment: str, artifacts: str | None = None) -> None:
         self.uri = resolve_uri(uri)
+        self._naming = threading.Lock()  # of two runs that name a new data set at once MLflow refuses one
         before_import()
         if self.uri.startswith(SQLITE):
             database = Path(self.uri.removeprefix(SQLITE))
@@ -75,24 +56,32 @@ class Tracker:
             with locked(database):
                 migrate(database, artifacts)
                 self.client_of = client_of(self.uri)
-                self.experiment_id = self._find_experiment(experiment, artifacts)
+                found = self._find_experiment(experiment, artifacts)
         else:
             must_answer(self.uri)
             self.client_of = client_of(self.uri)
-            self.experiment_id = self._find_experiment(experiment, artifacts)
+            found = self._find_experiment(experiment, artifacts)
+        self.experiment_id = str(found.experiment_id)
+        self.made, self.shown = int(found.creation_time or 0), str(found.tags.get(VIEW_TAG, ""))
 
-    @_answered
-    def ensure_sweep(self, name: str, spec_json: str, tags: Mapping[str, str] | None = None) -> str:
-        """Id of the sweep's parent run, made if absent; `spec_json` is its artifact sweep.json, rewritten on change."""
+    @answered
+    def ensure_sweep(
+        self, name: str, spec_json: str, tags: Mapping[str, str] | None = None, note: Callable[[str], str] | None = None
+    ) -> str:
+        """Id of the sweep's parent run, made if absent; `spec_json` is its artifact sweep.json, rewritten on change. note: makes of its id
+        the description of one that has none."""
         digest = hashlib.sha256(spec_json.encode()).hexdigest()[:16]
         found_by = {"gelo.sweep": name, "gelo.role": "sweep"}
         run = self._find_or_create(found_by, {**(tags or {}), "mlflow.runName": name})
         if run.data.tags.get("gelo.spec") != digest:
-            self.client_of.log_text(run.info.run_id, spec_json, "sweep.json")
+            with uploading(self.uri):
+                self.client_of.log_text(run.info.run_id, spec_json, "sweep.json")
             self.client_of.set_tag(run.info.run_id, "gelo.spec", digest)
+        if note is not None and NOTE not in run.data.tags:
+            self.client_of.set_tag(run.info.run_id, NOTE, note(run.info.run_id))
         return str(run.info.run_id)
 
-    @_answered
+    @answered
     def ensure_trial(
         self,
         parent: str,
@@ -101,10 +90,12 @@ class Tracker:
         tags: Mapping[str, str] | None = None,
         name: str | None = None,
         started: float | None = None,
+        absent: bool = False,
     ) -> str:
         """Id of the run of trial `key` below `parent`, made if absent, shown as `name` (default: the key).
 
-        started: when its training began, in seconds since 1970; None for now. It stays as it was made.
+        started: when its training began, in seconds since 1970; None for now. It stays as it was made. absent: it is known not to be there,
+        which saves a search.
 
         params (flat) are written once: one that is there keeps its first value. Tags that are absent are added, those of gelo kept
         current. Values over 500 characters become the artifact params/<key>.txt, and the param names it. Raises ValueError for a key
@@ -112,21 +103,22 @@ class Tracker:
         """
         check_names(params)
         more = {**(tags or {}), "mlflow.runName": name or key, "mlflow.parentRunId": parent, "gelo.role": "trial"}
-        run = self._find_or_create({"gelo.trial": key}, more, started)
+        run = self._find_or_create({"gelo.trial": key}, more, started, absent)
         run_id = str(run.info.run_id)
-        absent = {param: text_of(value) for param, value in params.items() if param not in run.data.params}
-        for param, value in absent.items():
+        lacking = {param: text_of(value) for param, value in params.items() if param not in run.data.params}
+        for param, value in lacking.items():
             if len(value) > LONGEST_PARAM:  # the file first: a param that is there has its file
                 file = f"params/{param}.txt"
-                self.client_of.log_text(run_id, value, file)
-                absent[param] = f"artifact {file}, {len(value)} characters"
+                with uploading(self.uri):
+                    self.client_of.log_text(run_id, value, file)
+                lacking[param] = f"artifact {file}, {len(value)} characters"
         from mlflow.entities import Param
 
-        for batch in batches([Param(param, value) for param, value in absent.items()], _ENTRIES_PER_BATCH):
+        for batch in batches([Param(param, value) for param, value in lacking.items()], _ENTRIES_PER_BATCH):
             self.client_of.log_batch(run_id, params=batch)
         return run_id
 
-    @_answered
+    @answered
     def log(
         self, run_id: str, metrics: Sequence[Metric], whole: tuple[str, ...] = (), inputs: Sequence[Input] = ()
     ) -> int:
@@ -138,22 +130,37 @@ class Tracker:
         (name, step).
         """
         wanted = checked(metrics)
-        run = self.client_of.get_run(run_id)
-        last = [
-            Row(entry.key, entry.value, int(entry.timestamp), int(entry.step)) for entry in run.data.to_proto().metrics
-        ]
-        histories = self._histories(run_id, unsure(wanted, last))
-        from mlflow.entities import Metric as Entry
-
-        rows = [Entry(*row) for row in new_rows(wanted, last, histories, int(run.info.start_time), whole)]
-        for batch in batches(rows, _METRICS_PER_BATCH):
-            self.client_of.log_batch(run_id, metrics=batch)
-        there = {(one.dataset.name, one.dataset.digest) for one in run.inputs.dataset_inputs}
-        if absent := [each for each in inputs if (each.name, each.digest) not in there]:
-            self.client_of.log_inputs(run_id, [input_of(each) for each in absent])
+        start, last, histories, there = self._read(run_id, wanted)
+        rows = new_rows(wanted, last, histories, start, whole)
+        self.write(run_id, rows, [each for each in inputs if (each.name, each.digest) not in there])
         return len(rows)
 
-    @_answered
+    @answered
+    def rows(self, run_id: str, wanted: Wanted) -> tuple[int, list[Row]]:
+        """When a run started, in ms, and its rows as far as they matter to `wanted`: what MLflow shows, and histories where that says too
+        little. Many requests: for runs that another gelo wrote."""
+        start, last, histories, _ = self._read(run_id, wanted)
+        return start, sorted({*last, *histories}, key=lambda row: (row.timestamp, row.name))
+
+    @answered
+    def write(
+        self, run_id: str, rows: Sequence[Row], inputs: Sequence[Input] = (), tags: Mapping[str, str] | None = None,
+        models: Mapping[Row, str] | None = None,
+    ) -> None:  # fmt: skip
+        """Write inputs, then rows, then tags: where the tags are, the rows are too. models: rows that are of a model too, and its id."""
+        from mlflow.entities import Metric as Entry
+        from mlflow.entities import RunTag
+
+        if inputs:
+            with self._naming:
+                self.client_of.log_inputs(run_id, [input_of(each) for each in inputs])
+        last, models = [RunTag(tag, value) for tag, value in (tags or {}).items()], models or {}
+        entries = [Entry(*row, model_id=models.get(row)) for row in dict.fromkeys([*models, *rows])]
+        whole = [*batches(entries, _METRICS_PER_BATCH - len(last))] or [[]]
+        for number, batch in enumerate(whole, 1):  # of one request MLflow writes the metrics first
+            self.client_of.log_batch(run_id, metrics=batch, tags=last if number == len(whole) else ())
+
+    @answered
     def keep(self, run_id: str, folder: UPath, name: str) -> bool:
         """Make the files of `folder` the run's artifacts below `name`; False where they are there already, byte for byte."""
         with fetched(folder) as place:
@@ -164,28 +171,41 @@ class Tracker:
             digest, tag = content.hexdigest()[:16], f"gelo.{name}"
             if self.client_of.get_run(run_id).data.tags.get(tag) == digest:
                 return False
-            self.client_of.log_artifacts(run_id, str(place), name)
+            with uploading(self.uri):
+                self.client_of.log_artifacts(run_id, str(place), name)
             self.client_of.set_tag(run_id, tag, digest)  # last: an upload that is cut short is made again
         return True
 
-    @_answered
-    def finish(self, run_id: str, status: Status, ended: float | None = None) -> None:
-        """End the run, at `ended` (seconds since 1970; None for now); said again with the same status it changes nothing."""
-        if self.client_of.get_run(run_id).info.status != status:
+    @answered
+    def finish(self, run_id: str, status: Status, ended: float | None = None, was: str | None = None) -> None:
+        """End the run, at `ended` (seconds since 1970; None for now), or have it run again; said again with the same status it changes
+        nothing. was: the status that it is known to have, which saves a request."""
+        if (was or self.client_of.get_run(run_id).info.status) == status:
+            return
+        if status == "RUNNING":
+            self.client_of.update_run(run_id, status)
+        else:
             self.client_of.set_terminated(run_id, status, None if ended is None else int(1000 * ended))
 
-    def _histories(self, run_id: str, names: Iterable[str]) -> list[Row]:
-        return [
+    def _read(self, run_id: str, wanted: Wanted) -> tuple[int, list[Row], list[Row], set[tuple[str, str]]]:
+        """Start, what MLflow shows of each name, the histories of those that are `unsure`, and the inputs, of a run."""
+        run = self.client_of.get_run(run_id)
+        last = [
+            Row(entry.key, entry.value, int(entry.timestamp), int(entry.step)) for entry in run.data.to_proto().metrics
+        ]
+        histories = [
             Row(name, entry.value, int(entry.timestamp), int(entry.step))
-            for name in names
+            for name in unsure(wanted, last)
             for entry in self.client_of.get_metric_history(run_id, name)
         ]
+        inputs = {(one.dataset.name, one.dataset.digest) for one in run.inputs.dataset_inputs}
+        return int(run.info.start_time), last, histories, inputs
 
     def _find_or_create(
-        self, found_by: Mapping[str, str], more: Mapping[str, str], started: float | None = None
+        self, found_by: Mapping[str, str], more: Mapping[str, str], started: float | None = None, absent: bool = False
     ) -> Any:
         """The run with the tags `found_by`; made with them, and with `more`, in one request where there is none."""
-        run = self._find(found_by)
+        run = None if absent else self._find(found_by)
         if run is None:
             start = None if started is None else int(1000 * started)
             made = self.client_of.create_run(self.experiment_id, start_time=start, tags={**more, **found_by})
@@ -209,18 +229,19 @@ class Tracker:
             self.client_of.delete_run(run.info.run_id)
         return first
 
-    def _find_experiment(self, name: str, artifacts: str | None) -> str:
-        """Id of the experiment, made if absent. Raises UserError when it was deleted."""
+    @answered
+    def _find_experiment(self, name: str, artifacts: str | None) -> Any:
+        """The experiment, made if absent. Raises UserError when it was deleted."""
         from mlflow.exceptions import MlflowException
 
         found = self.client_of.get_experiment_by_name(name)
         if found is None:
             place = f"{as_uri(artifacts)}/{urllib.parse.quote(name, safe='')}" if artifacts else None
             with suppress(MlflowException):  # another driver was first; were it anything else, the next line says so
-                return str(self.client_of.create_experiment(name, artifact_location=place))
+                return self.client_of.get_experiment(self.client_of.create_experiment(name, place, _KIND))
             found = self.client_of.get_experiment_by_name(name)
         if found is None or found.lifecycle_stage != "active":
             state = "could not be made" if found is None else "was deleted"
             remedy = f"`mlflow experiments restore --experiment-id {found.experiment_id}`" if found else "see its log"
             raise UserError("tracking", Fault(f"experiment {name}", state, "an experiment to write to", remedy))
-        return str(found.experiment_id)
+        return found

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    pass
+from typing import Any, NamedTuple
 
 Scalar = str | int | float | bool
 
@@ -20,6 +17,14 @@ class Input(NamedTuple):
     context: str
     place: str
     images: Mapping[str, int]
+
+
+class Model(NamedTuple):
+    """What a trial has trained: where its weights lie, its card (Markdown), and the metrics of its run that are its headline."""
+
+    place: str
+    card: str
+    metrics: tuple[str, ...] = ()
 
 
 def input_of(of: Input) -> Any:

@@ -1,8 +1,8 @@
 """What the cache holds, and how it is kept within a size: whole entries go, those that were used longest ago first.
 
 An entry is what one pass made: the decoded images of a data set under one transform, its packs (the images as they are stored, for
-training), or its features by one encoder. All of it can be made again. Whoever reads the cache holds a shared lock on it (`using`), and
-pruning wants it alone: a training run never loses the images that it has open.
+training), its features by one encoder, or a file of what a text tower was asked. All of it can be made again. Whoever reads the cache
+holds a shared lock on it (`using`), and pruning wants it alone: a training run never loses the images that it has open.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +22,15 @@ import numpy as np
 
 from gelo.models.faults import Fault, UserError
 
-PACKS, STORED = "packs", "stored"
-KINDS = ("decoded", PACKS, "embeddings")  # <cache>/<kind>/<transform, encoder or "stored">/<data set>
+PACKS, STORED, TEXT = "packs", "stored", "text"
+# <cache>/<kind>/<transform, encoder, text tower or "stored">/<data set, or a file of prompts>
+KINDS = ("decoded", PACKS, "embeddings", TEXT)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry. made_by: a fingerprint of a transform or an encoder, or `stored`; dataset: the data set's; used: seconds since 1970."""
+    """One entry. made_by: a fingerprint of a transform, an encoder or a text tower, or `stored`; dataset: the data set's, or the
+    file of prompts; used: seconds since 1970."""
 
     kind: str
     made_by: str
@@ -61,14 +63,18 @@ def whole(path: Path, rows: int | None = None) -> bool:
         return False
     except (ValueError, IsADirectoryError):
         pass
-    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    _delete(path)
     return False
+
+
+def _delete(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def touch(cache: Path, kind: str, made_by: str, dataset: str) -> None:
     """Note that an entry is used now."""
     place = cache / kind / made_by / dataset
-    if place.is_dir():
+    if place.exists():
         os.utime(place)
 
 
@@ -97,12 +103,27 @@ def using(cache: Path, limit: float | None) -> Iterator[Callable[[], list[Entry]
 
 def prune(cache: Path, limit: float) -> list[Entry]:
     """Remove entries until the cache holds at most `limit` bytes; returns what went. Raises UserError while a run holds the cache."""
+    with _own(cache):
+        return _remove(cache, limit, math.inf)
+
+
+def drop(cache: Path, gone: Iterable[Entry]) -> None:
+    """Remove these entries. Raises UserError while a run holds the cache."""
+    with _own(cache):
+        for entry in gone:
+            _delete(entry.path)
+        _tidy(cache)
+
+
+@contextmanager
+def _own(cache: Path) -> Iterator[None]:
+    """The cache for this process alone. Raises UserError while a run holds it."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / ".in-use").open("w") as lock:
         if not _alone(lock):
             fault = Fault(str(cache), "in use by another gelo", "a cache that no run reads", "wait for its end")
             raise UserError("cache", fault)
-        return _remove(cache, limit, math.inf)
+        yield
 
 
 def _alone(lock: IO[str]) -> bool:
@@ -123,20 +144,25 @@ def _remove(cache: Path, limit: float, since: float) -> list[Entry]:
     for entry in known:
         if total <= limit or entry.used >= since:
             break
-        shutil.rmtree(entry.path)
+        _delete(entry.path)
         total -= entry.bytes
         gone.append(entry)
+    _tidy(cache)
+    return gone
+
+
+def _tidy(cache: Path) -> None:
+    """Folders that nothing is in any more go."""
     for kind in KINDS:
         for place in (cache / kind).glob("*"):
             if place.is_dir() and not any(place.iterdir()):
                 place.rmdir()
-    return gone
 
 
 def _found(cache: Path) -> Iterator[Entry]:
     for kind in KINDS:
         for place in (cache / kind).glob("*/*"):
-            stats = [file.stat() for file in place.rglob("*") if file.is_file()]
+            stats = [file.stat() for file in (place, *place.rglob("*")) if file.is_file()]
             if stats:
                 size, used = sum(s.st_size for s in stats), max(s.st_mtime for s in [place.stat(), *stats])
                 yield Entry(kind, place.parent.name, place.name, place, size, len(stats), used)

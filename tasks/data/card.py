@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
+from gelo.models.untrusted import plain_name
 from gelo.tasks.data.prompts import Prompts
 from gelo.tasks.data.understood import Reading, Understood
 
@@ -46,6 +47,21 @@ class Card(BaseModel):
     undefined: dict[str, str] = {}
     understood: Understood | None = None
     elsewhere: FileEntry | None = None
+
+    @model_validator(mode="after")
+    def _stays_within(self) -> Card:
+        """Splits, tables and their files become paths below the data set's folder and the cache's."""
+        files = [each.file for shards in self.splits.values() for each in shards]
+        names = {
+            "split": [*self.splits],
+            "table": [*self.tables],
+            "file": [*files, *(e.file for e in self.tables.values())],
+        }
+        for what, given in names.items():
+            for name in given:
+                if not plain_name(name):
+                    raise ValueError(f"{what} {name[:80]!r}: a plain name, without a slash, is expected")
+        return self
 
     def counts(self) -> dict[str, int]:
         """Records by split."""

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from gelo.models.durable import is_done
 from gelo.models.faults import Fault, UserError, unknown
 from gelo.models.registered import Registry, admitted, strange
+from gelo.models.untrusted import below
 from gelo.tasks.data.manifest import CARD, Dataset, open_dataset
 from gelo.tasks.metricnames import LONGEST_PIECE, is_piece
 from gelo.tasks.prepare.general.official import OFFICIAL, Official
@@ -70,7 +71,7 @@ OWN: dict[str, Entry] = {
         Entry("shapes_shifted", "miniature", ("zero_shot",), builder="gelo.tasks.mini.general"),
         Entry("coloured", "miniature", GENERAL, builder="gelo.tasks.mini.coloured", beside=True),
         Entry("reference", "miniature", ("reference",), builder="gelo.tasks.mini.reference"),
-        Entry("faces", "miniature", ("training",), builder="gelo.tasks.mini.faces"),
+        Entry("faces", "miniature", ("training",), classes=150, builder="gelo.tasks.mini.faces"),
         Entry("crowd", "miniature", ("training",), classes=1000, builder="gelo.tasks.mini.crowd", beside=True),
         *(
             Entry(name, "miniature", ("verification",), builder="gelo.tasks.mini.faces")
@@ -205,7 +206,7 @@ def locate(name: str, data: Path, *, build: bool = False, verify: bool = False) 
     Raises UserError for a name that is neither known nor prepared (the nearest offered), a missing or a damaged data set (every fault),
     and one that has the name of a set of gelo's and is another.
     """
-    root = data / name
+    root = below(data, name, "a data set")
     if name not in ENTRIES and not is_done(root):
         raise UserError("data set", _not_there(name, data))
     if build and not is_done(root) and ENTRIES[name].builder:
@@ -226,7 +227,7 @@ def locate(name: str, data: Path, *, build: bool = False, verify: bool = False) 
 def named(name: str, data: Path) -> Dataset:
     """`locate` of a set that a user names to look at or to score: one that gelo draws is made; of one that is missing the fault also
     says which are prepared."""
-    if not is_done(data / name) and not (name in ENTRIES and ENTRIES[name].builder):
+    if not is_done(below(data, name, "a data set")) and not (name in ENTRIES and ENTRIES[name].builder):
         raise UserError("data set", _not_there(name, data))
     return locate(name, data, build=True)
 

@@ -24,7 +24,8 @@ from pydantic import ValidationError
 
 from gelo.models.durable import sha256_of
 from gelo.models.faults import Fault, UserError, unknown
-from gelo.tasks.data import contents
+from gelo.models.untrusted import read_json
+from gelo.tasks.data import bounded, contents
 from gelo.tasks.data.card import Card, FileEntry
 from gelo.tasks.data.elsewhere import opened
 from gelo.tasks.data.records import PROTOCOL_COLUMNS, schema_for
@@ -149,7 +150,7 @@ def open_dataset(root: Path, *, verify: bool = False) -> Dataset:
             Fault(str(path), "missing", "a prepared data set", f"gelo prepare {root.name} --from DIR"),
         )
     try:
-        card = Card.model_validate_json(path.read_bytes())
+        card = Card.model_validate(read_json(path, f"data set {root.name}"))
     except ValidationError as error:
         faults = [
             Fault(f"{path}: {'.'.join(map(str, e['loc']))}", str(e.get("input", ""))[:60], e["msg"])
@@ -194,7 +195,7 @@ def _check_files(dataset: Dataset, verify: bool) -> Iterator[Fault]:
             yield from changed
             continue
         try:
-            file = pq.ParquetFile(path)
+            file = bounded.parquet(path, whole=expected is None)
         except (pa.ArrowInvalid, OSError) as error:
             yield Fault(str(path), f"not a Parquet file ({error})", "a Parquet shard", again)
             continue

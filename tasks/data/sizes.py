@@ -1,6 +1,7 @@
-"""How many images the published sets have, by split, for whoever plans before the files are there. What is not known is not here.
+"""How many images a set has by split, for whoever plans before its files are there. What is not known is not here.
 
-General sets: their catalogue (tasks/prepare/general/official.py). The others: docs/protocols.md, and the publishers' pages.
+Published general sets: their catalogue (tasks/prepare/general/official.py). The other published ones: docs/protocols.md, and the
+publishers' pages. Miniature sets: what their generators draw (tests/tasks/test_sizes.py compares each).
 """
 
 from __future__ import annotations
@@ -19,8 +20,25 @@ _BIOMETRIC: dict[str, Mapping[str, int]] = {
     "ijbb": {"test": 227_630},
     "ijbc": {"test": 469_375},
 }
+_GENERAL = ("shapes", "textures", "colours", "counts", "signs", "scripts", "scenes", "flags", "digits", "coloured")
+_MINIATURE: dict[str, Mapping[str, int]] = {
+    **{name: {"train": 240, "test": 240} for name in _GENERAL},
+    "shapes_shifted": {"test": 240},
+    "reference": {"train": 1_760, "val": 440},
+    "faces": {"train": 1_200},
+    "faces_val": {"val": 480},
+    "crowd": {"train": 8_000},
+    "pairs": {"test": 400},
+    "pose": {"test": 300},
+    "age": {"test": 300},
+    "templates": {"test": 497},
+    "morphs": {"train": 1_000, "test": 300},
+    "morphs_val": {"val": 300},
+    "spoofs": {"train": 900, "dev": 225, "test": 480},
+    "spoofs_val": {"val": 300},
+}
 
 
 def published(name: str) -> Mapping[str, int]:
-    """Images by split of a set as it is published; {} where that is not known here."""
-    return OFFICIAL[name].images if name in OFFICIAL else _BIOMETRIC.get(name, {})
+    """Images by split of a set as it is published, or drawn; {} where that is not known here."""
+    return OFFICIAL[name].images if name in OFFICIAL else _BIOMETRIC.get(name) or _MINIATURE.get(name, {})

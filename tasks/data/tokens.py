@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from gelo.models.durable import publish_bytes
 from gelo.models.words import counted
 from gelo.tasks.data.asking import prompts_for
+from gelo.tasks.data.cache import TEXT, touch
 from gelo.tasks.data.catalogue import ENTRIES
 from gelo.tasks.data.embed import text_features, texts_path
 from gelo.tasks.data.manifest import Dataset
@@ -43,6 +44,8 @@ def ask(encoder: Encoder, dataset: Dataset, cache: Path) -> None:
         publish_bytes(said, (encoder.text.unasked or flaw_of(encoder.tokenizer, prompts)).encode())
     if not said.stat().st_size:
         text_features(encoder, prompts, cache)
+    for path in (said, texts_path(encoder.text_fingerprint, prompts, cache)):
+        touch(cache, TEXT, encoder.text_fingerprint, path.name)
 
 
 def _readable(said: Path) -> bool:

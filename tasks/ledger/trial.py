@@ -7,9 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from gelo.models.adapt import Adaptation, Imported, NoAdaptation
+from gelo.models.faults import Fault, UserError
 from gelo.models.heads import HeadKind
 from gelo.models.remedies import NoRemedy, Remedy
 from gelo.models.spec import Spec, joined
@@ -160,6 +161,18 @@ class Trial(Spec):
     def document(self) -> dict[str, object]:
         """The content of trial.json: the fields and the key."""
         return {"key": self.key, "label": self.label, **self.model_dump(mode="json")}
+
+
+def described(document: Mapping[str, Any], where: str) -> Trial:
+    """The trial that a trial.json describes. Raises UserError, saying `where` it stands, for what is none."""
+    try:
+        return Trial.model_validate({name: value for name, value in document.items() if name in Trial.model_fields})
+    except ValidationError as error:
+        first = error.errors()[0]
+        found = f"{'.'.join(map(str, first['loc'])) or 'trial.json'}: {first['msg']}"
+        raise UserError(
+            "trial", Fault(where, found, "a trial's description", "delete its folder, and resume")
+        ) from None
 
 
 def _otherwise(trial: Trial, fields: Mapping[str, Any]) -> Trial:

@@ -19,18 +19,23 @@ from gelo.tasks.metrics.verification import TarAtFar
 _WIDE = 5.0  # standard errors of FAR around the rate: no interval reaches as far
 
 
+def subjects(same: NDArray[np.bool_], one: NDArray[np.integer], two: NDArray[np.integer]) -> NDArray[np.int32]:
+    """(things,): of each thing the number of its subject, which is what genuine pairs join. Pairs (P,) of things, numbered from 0."""
+    things = 1 + max(int(one.max(initial=0)), int(two.max(initial=0)))
+    joined = coo_array((np.ones(int(same.sum()), dtype=np.int8), (one[same], two[same])), shape=(things, things))
+    return np.asarray(connected_components(joined, directed=False)[1], dtype=np.int32)
+
+
 class Comparisons:
     """Scores (P,) of pairs of same or different subject (P,), of things one and two (P,), numbered from 0.
 
-    A subject is what genuine pairs join. genuine, impostor: scores in ascending order.
+    See `subjects`. genuine, impostor: scores in ascending order.
     """
 
     def __init__(
         self, scores: Scores, same: NDArray[np.bool_], one: NDArray[np.integer], two: NDArray[np.integer]
     ) -> None:
-        things = 1 + max(int(one.max(initial=0)), int(two.max(initial=0)))
-        joined = coo_array((np.ones(int(same.sum()), dtype=np.int8), (one[same], two[same])), shape=(things, things))
-        subject = connected_components(joined, directed=False)[1].astype(np.int32)
+        subject = subjects(same, one, two)
         order = np.argsort(scores[same], kind="stable")
         self.genuine = Scores(scores[same][order])
         self._genuine = Sample(self.genuine, subject[one[same]][order])

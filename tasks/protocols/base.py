@@ -85,7 +85,7 @@ class Suite:
     whose value of the untouched backbone it is set against, "" for its own. trained: given only by a head that the trial trained for it.
     averaged: the leaf whose mean over all data sets is reported, with the share kept after training (GELO); "" where sets are not
     averaged. parts: what the middle of its names is where that is no data set (`attack`, `domain`); each data set then has a `mean` over
-    them.
+    them. compared: which of a result's counts say how much was compared in all, `attack_*` those that begin so; () where none does.
     """
 
     name: str
@@ -95,6 +95,7 @@ class Suite:
     trained: bool = False
     averaged: str = ""
     parts: str = ""
+    compared: tuple[str, ...] = ()
 
     def metric(self, leaf: str) -> Metric:
         """The metric of a leaf. Raises ValueError for one that no protocol declares."""

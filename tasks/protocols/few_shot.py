@@ -108,7 +108,7 @@ PROTOCOLS = (
         asked="few_shot",
         version=PROTOCOL_VERSION,
         says=PROTOCOL,
-        suites=(Suite("few_shot", "", METRICS),),
+        suites=(Suite("few_shot", "", METRICS, compared=("test_images",)),),
         reads=tuple((split, ("image",)) for split in ("train", "val", "test")),
         score=_scored,
         help="a linear probe on a few images a class",

@@ -144,7 +144,7 @@ PROTOCOLS = (
         asked=NAME,
         version=PROTOCOL_VERSION,
         says=PROTOCOL,
-        suites=(Suite(NAME, NAME, METRICS, averaged="top1"),),
+        suites=(Suite(NAME, NAME, METRICS, averaged="top1", compared=("episodes",)),),
         reads=tuple((split, ("image",)) for split in ("train", "val", "test")),
         score=_scored,
         help="episodes of varied ways and shots, after FEWTRANS",

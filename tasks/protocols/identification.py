@@ -227,7 +227,7 @@ PROTOCOLS = (
         asked="biometric",
         version=PROTOCOL_VERSION,
         says=PROTOCOL,
-        suites=(Suite("fr_1n", "biometric", METRICS),),
+        suites=(Suite("fr_1n", "biometric", METRICS, compared=("probes",)),),
         reads=(("test", ("image", "flip")),),
         score=_scored,
         help="1:N search of templates in two galleries",

@@ -95,7 +95,14 @@ PROTOCOLS = (
         asked="knn",
         version=PROTOCOL_VERSION,
         says=PROTOCOL,
-        suites=(Suite("knn", "", (Metric("top1", "higher", help="share of images whose class has most votes"),)),),
+        suites=(
+            Suite(
+                "knn",
+                "",
+                (Metric("top1", "higher", help="share of images whose class has most votes"),),
+                compared=("test_images",),
+            ),
+        ),
         reads=tuple((split, ("image",)) for split in ("train", "val", "test")),
         score=_scored,
         help="the nearest training images",

@@ -47,6 +47,7 @@ PROTOCOL = (
 )
 PROTOCOL_VERSION = 2
 PERCENTS = (1, 10, 20)
+SCORED = ("bona_fide", "attack_*")  # of the counts
 
 STATISTICS: dict[str, Statistic] = {
     "eer": equal(Curve.eer),
@@ -210,8 +211,10 @@ PROTOCOLS = (
         version=PROTOCOL_VERSION,
         says=PROTOCOL,
         suites=(
-            Suite("mad", "biometric", _metrics((MEAN,)), before="mad_text", trained=True, parts="attack"),
-            Suite("mad_text", "biometric", _metrics(()), parts="attack"),
+            Suite(
+                "mad", "biometric", _metrics((MEAN,)), before="mad_text", trained=True, parts="attack", compared=SCORED
+            ),
+            Suite("mad_text", "biometric", _metrics(()), parts="attack", compared=SCORED),
         ),
         reads=(("test", ("image",)),),
         score=_scored,

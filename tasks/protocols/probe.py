@@ -176,7 +176,7 @@ def _protocol(name: str, view: View, help: str) -> Protocol:
         asked=name,
         version=PROTOCOL_VERSION,
         says=PROTOCOL,
-        suites=(Suite(name, f"linear_{name}", (TOP1,), averaged="top1"),),
+        suites=(Suite(name, f"linear_{name}", (TOP1,), averaged="top1", compared=("test_images",)),),
         reads=tuple((split, (view,)) for split in ("train", "val", "test")),
         score=partial(scored, suite=name, view=view),
         help=help,

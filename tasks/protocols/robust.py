@@ -97,7 +97,7 @@ PROTOCOLS = (
         asked="robust",
         version=PROTOCOL_VERSION,
         says=PROTOCOL,
-        suites=(Suite("robust", "robust", METRICS, averaged="top1"),),
+        suites=(Suite("robust", "robust", METRICS, averaged="top1", compared=("images",)),),
         reads=(("test", ("image", "attacked")),),
         score=_scored,
         help="zero-shot on attacked images, after PMG-AFT",

@@ -192,8 +192,8 @@ PROTOCOLS = (
         version=PROTOCOL_VERSION,
         says=PROTOCOL,
         suites=(
-            Suite("pad", "biometric", METRICS, before="pad_text", trained=True, parts="domain"),
-            Suite("pad_text", "biometric", METRICS, parts="domain"),
+            Suite("pad", "biometric", METRICS, before="pad_text", trained=True, parts="domain", compared=("videos",)),
+            Suite("pad_text", "biometric", METRICS, parts="domain", compared=("videos",)),
         ),
         reads=(("dev", ("image",)), ("test", ("image",))),
         score=_scored,

@@ -18,7 +18,7 @@ from gelo.tasks.metrics.intervals import Combined, Estimate, Interval
 from gelo.tasks.metrics.scores import UndefinedMetric
 from gelo.tasks.protocols import metric_of, protocols_of
 from gelo.tasks.protocols.base import Metric
-from gelo.tasks.results import Result
+from gelo.tasks.results import UNIT, Result
 
 _SLACK = 1e-9  # a mean of ones may round to more than one
 
@@ -111,7 +111,7 @@ class Tally:
         **context: Unpack[Context],
     ) -> Result:
         """What was collected, as one result. Raises UserError for what cannot be one, such as a metric both given and lacking."""
-        notes = {**({"interval_unit": self._unit} if self.intervals else {}), **notes}
+        notes = {**({UNIT: self._unit} if self.intervals else {}), **notes}
         try:
             return Result(
                 suite=self.suite, dataset=dataset, protocol=protocol, protocol_version=version, values=self.values,

@@ -109,7 +109,7 @@ PROTOCOLS = (
         asked="biometric",
         version=PROTOCOL_VERSION,
         says=PROTOCOL,
-        suites=(Suite("fr", "biometric", METRICS),),
+        suites=(Suite("fr", "biometric", METRICS, compared=("genuine", "impostor")),),
         reads=(("test", ("image", "flip")),),
         score=_scored,
         help="face verification of templates",

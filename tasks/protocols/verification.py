@@ -114,6 +114,7 @@ PROTOCOLS = (
                         help="pairs told right at the threshold of the other folds, mean over folds",
                     ),
                 ),
+                compared=("genuine", "impostor"),
             ),
         ),
         reads=(("test", ("image", "flip")),),

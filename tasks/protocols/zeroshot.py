@@ -136,7 +136,7 @@ PROTOCOLS = (
         asked="zero_shot",
         version=PROTOCOL_VERSION,
         says=PROTOCOL,
-        suites=(Suite("zero_shot", "zero_shot", METRICS, averaged="top1"),),
+        suites=(Suite("zero_shot", "zero_shot", METRICS, averaged="top1", compared=("images",)),),
         reads=(("test", ("image",)),),
         score=_scored,
         help="the nearest averaged prompt",

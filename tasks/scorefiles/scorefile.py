@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gelo.models.faults import Fault, UserError, unknown
+from gelo.tasks.data import bounded
 from gelo.tasks.metrics.scores import Scores
 from gelo.tasks.protocols import score_files
 from gelo.tasks.protocols.detection import BONA_FIDE
@@ -148,5 +148,5 @@ def _columns(content: bytes, protocol: str, faults: list[Fault]) -> Columns | No
 
 
 def _parquet(content: bytes) -> Columns:
-    table = pq.read_table(pa.BufferReader(content))
+    table = bounded.parquet(pa.BufferReader(content), whole=True).read()
     return Columns([name.strip() for name in table.column_names], table, np.arange(1, len(table) + 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from gelo.models.encoder import Encoder
 from gelo.models.faults import Fault, UserError
 from gelo.models.heads import HeadSpec
 from gelo.models.tower import Tower
+from gelo.models.training.steep import Encode
 from gelo.models.training.watch import Seen
 from gelo.tasks.data.asking import named_prompts
 from gelo.tasks.data.manifest import Dataset
@@ -24,6 +26,8 @@ from gelo.tasks.metrics.scores import UndefinedMetric
 from gelo.tasks.protocols import zeroshot
 from gelo.tasks.protocols.inputs import normalised
 from gelo.tasks.training.base import Validation
+from gelo.tasks.training.drifting import Drifting, Taken, taken
+from gelo.tasks.training.generalloss import zero_shot_losses
 from gelo.tasks.training.shown import Shown, digest, features, order, shown
 
 
@@ -79,6 +83,7 @@ class Looking:
         self.base, self.own, self.sets = base, own, dict(sorted(sets.items()))
         parts = [part for each in self.sets.values() for part in each.parts()]
         self.pixels = np.concatenate([part.pixels for part in parts]) if parts else None
+        self.drifting = Drifting(base, self.pixels, self._rows())
 
     def __call__(self, tower: Tower, head: Mapping[str, Tensor]) -> Seen:
         """See Watch."""
@@ -90,8 +95,9 @@ class Looking:
             except UndefinedMetric:
                 task = None
         if self.pixels is None:
-            return Seen(task)
-        found, start = features(encoder, self.pixels), 0
+            return Seen(task, drift=self.drifting.look(tower, Taken(None)))
+        made, start = taken(encoder, self.pixels), 0
+        found, drift = made.features, self.drifting.look(tower, made)
         right: dict[str, dict[str, NDArray[np.bool_]]] = {"test": {}, "validation": {}}
         for name, each in self.sets.items():
             classifier = each.asked(encoder, self.base)
@@ -102,10 +108,22 @@ class Looking:
                 start += count
         correct = np.concatenate(list(right["test"].values())).astype(np.uint8)
         if found is None:
-            return Seen(task, correct=correct)
+            return Seen(task, correct=correct, drift=drift)
         shares = {kind: {name: float(each.mean()) for name, each in of.items()} for kind, of in right.items()}
         means = {kind: sum(of.values()) / len(of) if of else None for kind, of in shares.items()}
-        return Seen(task, means["validation"], means["test"], shares["test"], correct)
+        return Seen(task, means["validation"], means["test"], shares["test"], correct, drift)
+
+    def losses(self, encode: Encode, which: slice) -> Tensor:
+        """See `zero_shot_losses`; of the sets' validation images."""
+        sets = {n: (each.validation, each.classifier) for n, each in self.sets.items() if each.validation is not None}
+        return zero_shot_losses(self.base, sets, encode, which)
+
+    def _rows(self) -> NDArray[np.int64]:
+        """Of `pixels` the validation images."""
+        kinds = [
+            np.full(len(part.labels), number) for each in self.sets.values() for number, part in enumerate(each.parts())
+        ]
+        return np.flatnonzero(np.concatenate([np.zeros(0, np.int64), *kinds]))
 
     def parts(self, *kinds: str) -> list[Shown]:
         """What is looked at: of general sets `test` and `validation`, and the task's `own`."""
@@ -132,6 +150,11 @@ class Looking:
         }
         test = {"sets": {name: len(each.test.labels) for name, each in self.sets.items()}}
         return {"task": own, "general": {"validation": validation, "test": test}}
+
+    def drifted(self, looks: Sequence[Mapping[str, float]], tower: Tower) -> dict[str, Any]:
+        """The content of drift.json: what it was measured on, its looks, and what is kept (docs/watching.md)."""
+        images = {part.name: len(part.labels) for part in self.parts("validation")}
+        return {"images": images, "looks": list(looks), **self.drifting.kept(tower)}
 
     def numbers(self) -> NDArray[np.int16]:
         """(test images,): of each, in the order of `Seen.correct`, the place of its set in the sorted names."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from gelo.analysis.compare import averages, compare, gelo
-from gelo.analysis.findings import backbones_by_size, findings
+from gelo.analysis.findings import findings
+from gelo.analysis.forgetting import backbones_by_size
 from gelo.analysis.published import KEYS, kept, published
 from gelo.analysis.remedies import remedies
 from gelo.analysis.runs import read_runs
@@ -82,6 +84,22 @@ def test_closed_forms_of_the_demo(tmp_path: Path) -> None:
     assert comparison.gain("ff0") == pytest.approx(16.0)
     assert comparison.gain("mf0") == pytest.approx(100 * (0.41 - 0.125))
     assert np.isnan(comparison.gain("b0"))
+
+
+def test_two_versions_of_a_protocol_make_no_gain(tmp_path: Path) -> None:
+    """A difference of two quantities is none; a detector is set against prompts, another protocol, whose versions are its own."""
+    root = demo(tmp_path)
+    own = compare(read_runs(tmp_path, "demo"))
+    changed = [root / "trials" / trial / "results" / "fr" / "pairs.json" for trial in ("ff0", "b1")]
+    for path in changed:
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"protocol_version": 2}))
+    comparison = compare(read_runs(tmp_path, "demo"))
+    why = "scored by versions 1 and 2 of fr"
+    for trial in ("ff0", "ff1", "fl1"):
+        assert np.isnan(comparison.gain(trial))
+        assert comparison.why_no_gain(trial) == why
+    for trial in ("fl0", "mf0", "mf1", "sl1"):
+        assert comparison.gain(trial) == own.gain(trial) and comparison.why_no_gain(trial) == ""
 
 
 def test_findings_say_when_the_effect_shows(tmp_path: Path) -> None:
@@ -187,10 +205,61 @@ def test_a_cell_of_several_trials_is_their_mean_and_says_so(tmp_path: Path) -> N
     assert gain.title.startswith("How much verification accuracy")
 
 
+@pytest.mark.parametrize(
+    ("full", "lora", "compared"),
+    [((1e-5, 1e-4), (1e-4, 1e-3), False), ((1e-4, 1e-3), (1e-4, 1e-3), True), ((1e-5,), (1e-3,), True), ((1e-5,), (1e-4, 1e-3), False)],
+)  # fmt: skip
+def test_means_over_unlike_grids_are_not_compared(
+    tmp_path: Path, full: tuple[float, ...], lora: tuple[float, ...], compared: bool
+) -> None:
+    """LoRA takes other rates than full fine-tuning: where each was given a grid of its own, no mean over it answers for its kind."""
+    root = write_sweep(tmp_path, "grid", backbones=["mini-s"])
+    rows = {"base": ("none", "none", None, 0.8)}
+    rows |= {f"f{place}": ("faces", "full", rate, 0.6) for place, rate in enumerate(full)}
+    rows |= {f"l{place}": ("faces", "lora", rate, 0.7) for place, rate in enumerate(lora)}
+    for key, (task, way, rate, top1) in rows.items():
+        folder = write_trial(root, key, "mini-s", task, {"kind": way}, settings=rate and {"lr_backbone": rate})
+        for name in SETS:
+            write_result(
+                folder,
+                "zero_shot",
+                name,
+                {f"{name}/top1": top1},
+                intervals={f"{name}/top1": (top1 - 0.01, top1 + 0.01)},
+            )
+    _, adaptations, *_ = findings(compare(read_runs(tmp_path, "grid")))
+    if compared:
+        assert adaptations.verdict == "yes" and adaptations.number.startswith("+0.125")
+    else:
+        assert adaptations.verdict == "cannot be said" and not adaptations.number
+        assert "were trained with other lr_backbone each" in adaptations.text
+
+
+@pytest.mark.parametrize(("morphs", "compared"), [((4, 8), True), ((4,), False)])
+def test_tasks_of_unlike_ranks_are_not_compared(tmp_path: Path, morphs: tuple[int, ...], compared: bool) -> None:
+    root = write_sweep(tmp_path, "ranks", backbones=["mini-s"])
+    rows: dict[str, tuple[str, dict[str, object], float]] = {"base": ("none", {"kind": "none"}, 0.8)}
+    for task, ranks, top1 in (("faces", (4, 8), 0.6), ("morphs", morphs, 0.7)):
+        rows |= {f"{task}{rank}": (task, {"kind": "lora", "rank": rank}, top1) for rank in ranks}
+    for key, (task, way, top1) in rows.items():
+        folder = write_trial(root, key, "mini-s", task, way)
+        for name in SETS:
+            write_result(
+                folder,
+                "zero_shot",
+                name,
+                {f"{name}/top1": top1},
+                intervals={f"{name}/top1": (top1 - 0.01, top1 + 0.01)},
+            )
+    order, *_ = findings(compare(read_runs(tmp_path, "ranks")))
+    assert (order.verdict == "yes") == compared
+    assert ("cannot be said: the tasks were trained with other rank each" in order.text) != compared
+
+
 def remedied(storage: Path, wise: float, gained: float) -> None:
     """A plain full and a plain LoRA trial; WiSE on full, which keeps `wise` of 0.8 and gains `gained`; another that gives up the gain."""
     root = write_sweep(storage, backbones=["mini-s"])
-    rows = {
+    rows: dict[str, tuple[str, str, float | None, float, float]] = {
         "b": ("none", "none", None, 0.8, 0.6),
         "f": ("faces", "full", None, 0.70, 0.78),
         "l": ("faces", "lora", None, 0.72, 0.76),
@@ -211,7 +280,7 @@ def test_the_remedy_that_buys_most_back_is_named_with_its_interval(tmp_path: Pat
     assert (finding.title, finding.verdict) == ("Which remedy buys the most back?", "measured")
     # standard errors 0.01 / 1.96 of an average, over the baseline's 0.8; two comparisons: z of 1 - 0.025 / 2
     margin = norm.ppf(1 - 0.0125) * np.sqrt(2) * (0.01 / norm.ppf(0.975)) / 0.8
-    assert "without a remedy LoRA keeps most, 0.900 at +16.0 points" in finding.text
+    assert "without a remedy LoRA stands highest, 0.900 at +16.0 points" in finding.text
     assert (
         f"full + wise(alpha=0.8) keeps most, 0.965 (+0.065, {0.065 - margin:+.3f} to {0.065 + margin:+.3f})"
         in finding.text

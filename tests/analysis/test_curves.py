@@ -24,7 +24,7 @@ def test_every_value_of_a_curve_is_a_row_named_as_in_mlflow(tmp_path: Path) -> N
     assert curve is not None and not faults
     assert curve.correct is not None and curve.correct.shape == (2, 120) and curve.sets == GENERAL
     frame = tidy({"k": curve})
-    assert list(frame.columns) == ["trial", "step", "images", "name", "value"]
+    assert list(frame.columns) == ["trial", "step", "images", "name", "value", "low", "high", "n"]
     last = frame[frame["step"] == 50].set_index("name")["value"]
     assert last.to_dict() == pytest.approx(
         {"forgetting/task": START + 0.2, "forgetting/general_validation": BASE * 0.75, "forgetting/general_test": 0.6,
@@ -62,7 +62,7 @@ def _points(change: Callable[[list[dict[str, Any]]], object]) -> Callable[[Path]
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (lambda folder: (folder / "curve.json").write_text("{"), "JSONDecodeError"),
+        (lambda folder: (folder / "curve.json").write_text("{"), "not JSON"),
         (lambda folder: (folder / "curve.json").write_text("[1]"), "cannot be read"),
         (_points(lambda points: points.pop(0)), "do not rise from 0"),
         (_points(lambda points: points.clear()), "cannot be read"),

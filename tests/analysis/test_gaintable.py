@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from gelo.analysis.memory import predicted
+from gelo.analysis.compare import compare
+from gelo.analysis.contenders import contenders
+from gelo.analysis.gaintable import gain_table
+from gelo.analysis.memory import memory_of, predicted
 from gelo.analysis.report import Report, write_report
+from gelo.analysis.runs import read_runs
 from gelo.sweeps.spec.sweep import load_spec
 from gelo.sweeps.state.memory import plan_of
 from tests.analysis.curve_files import mitigation, write_curve, write_scores
@@ -57,11 +61,21 @@ def test_a_merge_costs_the_trainings_that_it_is_made_of(written: Report) -> None
     assert by["soup"]["train_seconds"] == "84.0", "of both seeds"
 
 
+def test_a_gain_over_two_versions_is_absent_and_says_so(tmp_path: Path) -> None:
+    root = mitigation(tmp_path, seeds=(0, 1), backbones=("mini-s",), approaches=("none", "zscl"))
+    path = root / "trials" / "zscl1-01" / "results" / "fr" / "pairs.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"protocol_version": 7}))
+    comparison = compare(read_runs(tmp_path, "mitigation"))
+    cells = {row.identity["remedy"]: row.cells["gain"] for row in gain_table(comparison, contenders(comparison)).rows}
+    assert (cells["zscl"].text, cells["zscl"].reason) == ("", "1 of 2 seeds: scored by versions 1 and 7 of fr")
+    assert cells["none"].text
+
+
 def test_the_page_has_table_picture_and_reasons(written: Report) -> None:
     page = (written.path / "index.html").read_text()
     assert page.index("At equal gain") < page.index("Zero-shot accuracy (miniature)")
     assert "<small>±0." in page and "kept at 90 %" in page and "memory GB" in page
-    assert "What is kept over what was gained" in page and page.count("data:image/svg+xml") == 4
+    assert "What is kept over what was gained" in page and '<figure id="equal_gain"' in page
     assert "one of 2 seeds reaches 6" in page
     assert "at 90 % of the best gain: without a remedy full keeps" in page
     assert any("at 90 % of the best gain" in finding.text for finding in written.main)
@@ -114,3 +128,7 @@ def test_memory_is_that_which_plan_predicts(tmp_path: Path) -> None:
     assert {row["trial"]: row["memory_gb"] for row in rows(write_report(tmp_path, "memory"))} == expected
     assert len(set(expected.values())) == 2, "full fine-tuning needs more than LoRA"
     assert predicted({**trials["full"].document(), "backbone": "unheard-of"}, {"ranks": [1]}, {}) is None
+    assert memory_of(treated, {**training, "peak_bytes": 3_000_000}, {}) == 3e6, (
+        "what was measured counts, whatever the remedy"
+    )
+    assert memory_of(treated, {**training, "peak_bytes": "much"}, {}) is None

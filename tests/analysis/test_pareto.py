@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
-from gelo.analysis import pareto
 from gelo.analysis.compare import compare
+from gelo.analysis.pictures.equalgain import EQUAL_GAIN
 from gelo.analysis.runs import read_runs
 from tests.analysis.curve_files import write_curve, write_scores
 from tests.analysis.sweeps import write_sweep, write_trial
@@ -19,9 +18,7 @@ LOST = {"mini-s": (1.0, 0.99, 1.0, 0.98), "mini-l": (1.0, 0.6, 0.3, 0.1)}  # not
 
 
 @pytest.mark.parametrize("order", [("mini-s", "mini-l"), ("mini-l", "mini-s")], ids=str)
-def test_a_panel_of_little_does_not_cut_off_the_one_beside_it(
-    order: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_panel_of_little_does_not_cut_off_the_one_beside_it(order: tuple[str, str], tmp_path: Path) -> None:
     root = write_sweep(tmp_path, backbones=list(order))
     for backbone in order:
         write_scores(write_trial(root, f"b{backbone}", backbone, "none"), 0.0, 1.0)
@@ -31,21 +28,19 @@ def test_a_panel_of_little_does_not_cut_off_the_one_beside_it(
             folder = write_trial(root, key, backbone, "faces", "full", remedy={"kind": kind}, training=training)
             write_curve(folder, [0.0, 0.1, 0.2, 0.3], LOST[backbone])
             write_scores(folder, 0.3, LOST[backbone][-1])
-    figures: list[Figure] = []
-    drawn = Figure.savefig
-
-    def kept(figure: Figure, *args: object, **options: object) -> None:
-        figures.append(figure)
-        drawn(figure, *args, **options)
-
-    monkeypatch.setattr(Figure, "savefig", kept)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # such as of axes without room
-        assert pareto.pareto(compare(read_runs(tmp_path, "demo")))
-    (figure,) = figures
-    for axis in figure.axes:
+        (picture,) = EQUAL_GAIN.finished(compare(read_runs(tmp_path, "demo")))
+        assert picture.svg()
+    for axis in picture.drawn.figure.axes:
         low, high = axis.get_ylim()
         curves = [line.get_ydata() for line in axis.lines if len(np.asarray(line.get_ydata())) == 4]
         heights = [*curves, *([text.get_position()[1]] for text in axis.texts)]
         assert len(curves) == 2 and len(axis.texts) == 2
         assert all(low <= float(np.min(each)) and float(np.max(each)) <= high for each in heights)
+    rows = picture.rows  # each set has 40 images: half of one is 0.016 of the share kept
+    ends = rows.groupby(["backbone", "name"])["kept"].last()
+    assert ends["mini-l", "full"] == pytest.approx(0.1, abs=0.016) and ends["mini-s", "full"] == pytest.approx(
+        0.98, abs=0.016
+    )
+    assert f"full (faces, mini-s: {ends['mini-s', 'full']:.3f})" in picture.alt

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gelo.analysis.pagetables import tint
+from gelo.analysis.pagetables import tint, tint_colours
 from gelo.analysis.report import Report, write_report
 from gelo.models.secrets import redacted
 from tests.analysis.sweeps import SETS, demo, write_result, write_sweep, write_trial
@@ -45,7 +45,7 @@ def test_the_four_tables_and_the_page(written: tuple[Path, Report]) -> None:
     assert (zero_shot[2]["trial"], zero_shot[2]["gelo"]) == ("ff0", "0.700")
     assert len(zero_shot) == 20 and len(report.main) == 4
     page = (folder / "index.html").read_text()
-    assert len(page) < 2_000_000 and page.count("data:image/svg+xml") == 4
+    assert len(page) < 3_000_000 and page.count("<svg ") == 9
     assert not re.search(r"""(src|href)=["'](https?:)?//""", page), "the page fetches nothing"
     assert "MINIATURE" in page
 
@@ -133,9 +133,10 @@ def test_secrets_are_taken_out() -> None:
 
 
 def test_colours_go_from_worse_to_better() -> None:
-    assert tint(None, 1.0) == ""
-    assert (tint(-1.0, 1.0), tint(0.0, 1.0), tint(1.0, 1.0)) == ("#f09854", "#ffffff", "#74a9d8")
+    assert (tint(None, 1.0), tint(-1.0, 1.0), tint(0.0, 1.0), tint(1.0, 1.0)) == ("", "w8", "", "b8")
     assert tint(5.0, 1.0) == tint(1.0, 1.0)
+    assert [tint(share, 1.0) for share in (0.1, 0.3, 0.6)] == ["b2", "b3", "b6"]  # 8 share^0.7, rounded
+    assert (tint_colours(False)["w8"], tint_colours(False)["b8"]) == ("#f09854", "#74a9d8")
 
 
 @pytest.mark.slow
@@ -152,8 +153,23 @@ def test_leaks_stand_on_the_page_with_the_results_that_they_are_in(tmp_path: Pat
     page = (write_report(tmp_path, "demo").path / "index.html").read_text()
     assert "LEAKS: images that were learnt from are scored." in page
     assert f"<strong>probe/mine</strong>, 2 trials: {leak.replace('<', '&lt;').replace('>', '&gt;')}" in page
-    assert "<li>probe/old: old was prepared by an older gelo</li>" in page
+    assert "<strong>probe/old</strong>, 2 trials: old was prepared by an older gelo" in page
     assert "zero_shot/mine</strong>" not in page
     older = (write_report(demo(tmp_path / "older").parent, "demo").path / "index.html").read_text()
     assert "LEAKS" not in older and "None found among those that could be compared." in older
-    assert "scored by an older gelo, which did not look for leaks</li>" in older
+    assert "scored by an older gelo, which did not look for leaks" in older
+
+
+@pytest.mark.slow
+def test_pictures_are_files_where_they_are_asked_for(tmp_path: Path) -> None:
+    demo(tmp_path)
+    plain = write_report(tmp_path, "demo").path
+    assert not (plain / "pictures").exists()
+    page = (plain / "index.html").read_text()
+    drawn = write_report(tmp_path, "demo", forms=("svg", "pdf", "png", "csv")).path
+    assert (drawn / "index.html").read_text() == page
+    names = re.findall(r'<figure id="([^"]+)"', page)
+    files = {file.name: file.read_bytes() for file in (drawn / "pictures").iterdir()}
+    assert names and set(files) == {f"{name}.{kind}" for name in names for kind in ("svg", "pdf", "png", "csv")}
+    starts = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}
+    assert all(files[f"{name}.{kind}"].startswith(start) for name in names for kind, start in starts.items())

@@ -46,7 +46,7 @@ def test_a_metric_that_is_no_share_is_shown_as_it_is(tmp_path: Path, monkeypatch
     assert comparison.gain("k1") == 0.25, "not in points"
     page = (Path(str(write_report(tmp_path, "demo").path)) / "index.html").read_text()
     assert "fr pairs accuracy #" in page and "are no shares" in page
-    assert "<small>+0.25</small>" in page and "95 % interval 0.5 to 0.75" in page and "<td>0.5 to 0.75</td>" in page
+    assert "<small>+0.25</small>" in page and "95 % interval 0.5 to 0.75" in page and '"0.875","0.5","0.75"' in page
     gain = next(f.text for f in findings(comparison) if "0.62 to 0.88" in f.text)
     assert "points" not in gain and "%" not in gain
 
@@ -60,7 +60,7 @@ def test_any_table_is_on_the_page_and_numbers_have_a_scale_of_their_own() -> Non
     shown = shown_tables({"gelo": Table("gelo", (), (), ()), "far": own, "zero_shot": Table("zero_shot", (), (), ())})
     assert [table["name"] for table in shown] == ["zero_shot", "far", "gelo"]
     assert shown[1]["heads"] == ["far caps d prime #", "far caps share"] and "far.csv" in shown[1]["note"]
-    assert [cell["colour"] for cell in shown[1]["rows"][0]["cells"]] == ["#74a9d8", "#f09854"]
+    assert [cell["tint"] for cell in shown[1]["rows"][0]["cells"]] == ["b8", "w8"]
     (bare,) = shown_tables({"far": Table("far", columns, (), (row,))})
     assert len(bare["heads"]) == 2, "without a main column all are shown"
 

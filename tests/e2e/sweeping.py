@@ -64,7 +64,8 @@ class Place:
         for path in sorted((self.sweep / "report").glob("*.csv")):
             with path.open(newline="") as stream:
                 found[path.name] = [
-                    {k: v for k, v in row.items() if k != "train_seconds"} for row in csv.DictReader(stream)
+                    {k: v for k, v in row.items() if k not in ("train_seconds", "memory_gb")}
+                    for row in csv.DictReader(stream)
                 ]
         return found
 

@@ -72,6 +72,23 @@ def test_signals_and_a_kill_change_no_digit_and_no_metric(
     assert {k: v for k, v in same.items() if k not in timed} == {k: v for k, v in other.items() if k not in timed}
     assert place.runs() == left_alone.runs()
     assert all(status == "FINISHED" for _, status in place.runs())
+    _says_what_happened(place)
+
+
+def _says_what_happened(place: Place) -> None:
+    """Four that were ended and one that came to its end; every training has a journal and a log of the steps that it made."""
+    marker = len(place.log())
+    assert place.gelo("status", "small", "--json") == 0
+    document = json.loads(place.log()[marker:])
+    assert (document["state"], document["holder"], document["starts"]) == ("complete", "", 5)
+    trained = [row for row in document["trials"] if row["starts"]]
+    assert len(trained) == 2 and all(row["step"] == row["steps"] > 0 for row in trained)
+    assert document["hours"]["cpu"] > document["hours"]["cpu_repeated"] >= 0
+    marker = len(place.log())
+    assert place.gelo("logs", "driver", "small") == place.gelo("logs", trained[0]["key"]) == 0
+    said = place.log()[marker:]
+    assert "SIGTERM: the running trials save a checkpoint" in said and "start of rank 0 of 1" in said
+    assert place.gelo("clean", "small", "--yes") == 0 and place.gelo("status", "small") == 0
 
 
 def test_a_run_whose_ray_is_gone_ends_and_says_how_to_go_on(small_world: Path, tmp_path: Path) -> None:
@@ -114,7 +131,7 @@ def test_a_finished_sweep_run_again_does_nothing(left_alone: Place) -> None:
     assert left_alone.metrics() == before
     assert left_alone.tables() == tables
     assert left_alone.parent() == parent
-    kept = ("sweep.json", ".lock")
+    kept = ("sweep.json", ".lock", "driver.json", "driver.log")
     assert all(path.stat().st_mtime_ns == at for path, at in files.items() if path.name not in kept)
 
 
@@ -138,7 +155,7 @@ def test_results_of_something_else_are_stale_and_scored_again(left_alone: Place)
     def standing() -> dict[str, tuple[str, str]]:
         marker = len(left_alone.log())
         assert left_alone.gelo("status", "small", "--json") == 0
-        return {row["key"]: (row["state"], row["note"]) for row in json.loads(left_alone.log()[marker:])}
+        return {row["key"]: (row["state"], row["note"]) for row in json.loads(left_alone.log()[marker:])["trials"]}
 
     before, complete = left_alone.metrics(), standing()
     assert {state for state, _ in complete.values()} == {"complete"}
@@ -257,7 +274,7 @@ def test_the_commands_of_the_readme_do_what_they_say(left_alone: Place) -> None:
         os.killpg(process.pid, signal.SIGINT)
         process.wait(LIMIT)
     assert codes.pop("doctor paper") == 2, "nothing of the paper's is here"
-    assert len(codes) == 6 and set(codes.values()) == {0}, (codes, left_alone.log())
+    assert len(codes) == 9 and set(codes.values()) == {0}, (codes, left_alone.log())
 
 
 def _answers() -> bool:

@@ -43,7 +43,7 @@ def test_a_folder_of_images_is_prepared_scored_and_cached(gelo: Gelo, tmp_path: 
     listed = gelo("cache").text
     for kind in ("decoded", "embeddings"):
         assert any(kind in line and "mine" in line for line in listed.splitlines())
-    assert "2 entries removed" in gelo("cache", "--limit", "0").text
+    assert "4 entries removed" in gelo("cache", "--limit", "0").text
     assert "mine" not in gelo("cache").text
 
 

@@ -80,7 +80,7 @@ def test_the_study_runs_as_the_page_says(tmp_path: Path) -> None:
         assert done.returncode == (2 if command == "doctor" else 0), f"{command} {words}\n{done.stdout}{done.stderr}"
         ran.append(command)
     assert ran == ["prepare"] * len(SETS) + ["doctor", "plan", "run", "status", "resume", "report"]
-    rows = json.loads(gelo(tmp_path, "status", "paper", "--json").stdout)
+    rows = json.loads(gelo(tmp_path, "status", "paper", "--json").stdout)["trials"]
     assert [row["state"] for row in rows] == ["complete"] * 4, rows
     page = (tmp_path / "out" / "paper" / "report" / "index.html").read_text()
     assert "ViT-B/16 · faces · LoRA" in page and "PARTIAL" in page.upper()

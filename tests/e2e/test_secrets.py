@@ -23,7 +23,7 @@ ADDRESSES = (
     f"s3://KEY:{SECRET}@bucket/gelo",
     f"s3://bucket/gelo?token={SECRET}",
 )
-MORE = {"ENCODER": ["mini-s"], "NAME": ["nothing"], "SWEEP": ["demo"], "SET": ["shapes"]}
+MORE = {"TRIAL": ["driver"], "ENCODER": ["mini-s"], "NAME": ["nothing"], "SWEEP": ["demo"], "SET": ["shapes"]}
 
 
 def _commands() -> dict[str, Any]:

@@ -15,12 +15,12 @@ from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, LinearLR, Sequ
 from upath import UPath
 
 from gelo.models.adapt import AdaptationSpec, Full, Lora, adapt
-from gelo.models.durable import DONE
+from gelo.models.durable import DONE, remove
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError
 from gelo.models.heads import CosFace
 from gelo.models.heads.head import Head
-from gelo.models.training.checkpoint import TrainingState, latest, load, prune, save
+from gelo.models.training.checkpoint import TrainingState, latest, load, newest_whole, prune, save
 
 
 class _Run:
@@ -182,6 +182,7 @@ def test_unfinished_and_damaged_checkpoints_are_told_apart_from_whole_ones(tmp_p
     with pytest.raises(UserError, match="damaged"):
         load(folder)
     file.write_bytes(whole)
+    (tmp_path / "epoch-0010" / DONE).write_bytes(b"")  # as an older gelo left it: nothing is compared
     for older_or_newer in (2, 99):
         (tmp_path / "epoch-0010" / "state.json").write_text(f'{{"format": {older_or_newer}}}')
         with pytest.raises(
@@ -197,9 +198,9 @@ def test_pruning_keeps_the_newest(place: str, tmp_path: Path) -> None:
     prune(root)
     for epoch in (1, 2, 10):
         save(epoch_folder(root, epoch), _small(epoch))
-    prune(root, keep=2)
-    assert sorted(entry.name for entry in root.iterdir()) == ["epoch-0002", "epoch-0010"]
     prune(root)
+    assert sorted(entry.name for entry in root.iterdir()) == ["epoch-0002", "epoch-0010"]
+    prune(root, keep=1)
     newest = latest(root)
     assert newest is not None and load(newest).tensors["head"]["weight"][0, 0] == 10
     assert [entry.name for entry in root.iterdir()] == ["epoch-0010"]
@@ -210,3 +211,23 @@ def test_pruning_keeps_the_newest(place: str, tmp_path: Path) -> None:
 def test_no_pickle_is_written(tmp_path: Path) -> None:
     save(tmp_path / "c", _small())
     assert {entry.name for entry in (tmp_path / "c").iterdir()} == {"tensors.safetensors", "state.json", DONE}
+
+
+@pytest.mark.parametrize("place", ["local", "memory"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(place: str, tmp_path: Path) -> None:
+    root = UPath(tmp_path) / "c" if place == "local" else UPath("memory://damaged/c")
+    for epoch in (1, 2, 3):
+        save(root / f"epoch-{epoch:04d}", TrainingState(epoch, {"head": {"w": torch.full((64,), float(epoch))}}))
+        prune(root)
+    told: list[str] = []
+    found = newest_whole(root, told.append)
+    assert found is not None and (found[0], found[1].step, told) == ("epoch-0003", 3, [])
+    file = root / "epoch-0003" / "tensors.safetensors"
+    whole = bytearray(file.read_bytes())
+    whole[-3] ^= 1  # one bit of a weight: the file reads well
+    file.write_bytes(bytes(whole))
+    found = newest_whole(root, told.append)
+    assert found is not None and found[1].step == 2 and float(found[1].tensors["head"]["w"][0]) == 2
+    assert len(told) == 1 and "epoch-0003 is damaged" in told[0] and "going on from epoch-0002" in told[0]
+    remove(root / "epoch-0002" / "state.json")
+    assert newest_whole(root, told.append) is None and "training starts again" in told[1]

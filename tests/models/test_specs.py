@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,7 @@ from gelo.models.backbones.registry import BACKBONES, resolve, vision_layers
 from gelo.models.backbones.transforms import OPENAI_MEAN, OPENAI_STD, Transform
 from gelo.models.backbones.zoo import ACTIVATIONS
 from gelo.models.faults import UserError
+from tests.programs import printed_by
 
 
 def _image(mode: str, width: int, height: int, seed: int) -> Image.Image:
@@ -172,5 +171,4 @@ def test_specs_import_no_torch() -> None:
         "s.faults_for('mini-s'); s.faults_for('mini-z'); a.Lora(); h.CosFace();"
         "print([m for m in ('torch', 'open_clip', 'peft', 'ray', 'mlflow') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert printed_by(code).strip() == "[]"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from gelo.models.spec import Spec
 from gelo.models.training.settings import Optimisation
 from gelo.models.training.switches import arithmetic, recompute
 from tests.models.toy_run import Ended, go, settings
+from tests.programs import printed_by
 
 WAYS: list[AdaptationSpec] = [
     Full(), Lora(rank=2, dropout=0.25), Lora(rank=2, targets=("q", "out", "mlp_in"), blocks=(1,), dropout=0.5), LoraExperts(rank=2),
@@ -105,9 +104,9 @@ except UserError as error:
 def test_without_a_compiler_compile_is_refused_in_words(tmp_path: Path) -> None:
     """In a process of its own: torch remembers what compiler it found."""
     none = os.environ | {"CXX": "/nowhere/g++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", COMPILE], capture_output=True, text=True, env=none, check=True)
-    assert "compile: nothing can be compiled here" in done.stdout and "or take `compile` out" in done.stdout
-    assert "expected a C++ compiler that torch.compile finds" in done.stdout
+    said = printed_by(COMPILE, none)
+    assert "compile: nothing can be compiled here" in said and "or take `compile` out" in said
+    assert "expected a C++ compiler that torch.compile finds" in said
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ In float64: in float32 AdamW makes steps of the learning rate out of the roundin
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,13 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_processes_equal_one(case: str, alone: Path, shared: Path) -> None:
     """The weights moved by about 1e-3."""
     assert apart(alone / f"{case}.safetensors", shared / f"{case}.safetensors") <= 1e-9
+
+
+def test_what_one_process_sees_of_how_far_the_tower_went_two_do(alone: Path, shared: Path) -> None:
+    one, two = (json.loads((place / "pulled.json").read_text()) for place in (alone, shared))
+    assert len(one) == len(two) == 4 and one[1].keys() == {"step", "distance", "alignment", "sharpness"}
+    for first, second in zip(one, two, strict=True):
+        assert second == pytest.approx(first, rel=1e-6)
 
 
 @pytest.mark.parametrize(

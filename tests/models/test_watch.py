@@ -190,3 +190,24 @@ def test_a_budget_without_anything_to_measure_it_by_is_refused(encoder: Encoder,
 
 def test_a_curve_without_points_leaves_nothing_in_a_checkpoint() -> None:
     assert Curve("of").state() == {} == Curve("of").tensors()
+
+
+def test_a_run_that_is_judged_ends_at_that_look_and_goes_on_to_the_same_bits(encoder: Encoder, tmp_path: Path) -> None:
+    whole = go(encoder, WAYS[1], tmp_path / "a", watch=watching(encoder))
+    asked: list[tuple[int, int]] = []
+
+    def judge(points: Any, steps: int) -> bool:
+        asked.append((len(points), steps))
+        return len(points) == 2
+
+    cut = go(encoder, WAYS[1], tmp_path / "b", watch=watching(encoder), judge=judge)
+    assert not cut.finished and cut.run.step == STEPS // 3 and asked == [(2, STEPS)]
+    again = go(encoder, WAYS[1], tmp_path / "b", watch=watching(encoder), judge=judge)
+    assert again.finished and same(whole, again)
+    assert asked == [(2, STEPS), (3, STEPS), (4, STEPS)], "a look that a checkpoint holds is judged once"
+    assert again.run.curve.points == whole.run.curve.points
+
+
+def test_the_last_look_ends_nothing(encoder: Encoder, tmp_path: Path) -> None:
+    ended = go(encoder, WAYS[1], tmp_path, watch=watching(encoder, 1), judge=lambda points, steps: True)
+    assert ended.finished and ended.run.step == STEPS

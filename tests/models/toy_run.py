@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from gelo.models.adapt import AdaptationSpec, adapt
 from gelo.models.adapt.adapted import Adapted
+from gelo.models.distance import distance
 from gelo.models.encoder import Encoder
 from gelo.models.heads import Binary, HeadSpec
 from gelo.models.heads.head import Head, make_head
@@ -23,6 +25,7 @@ from gelo.models.training.keeper import Keeper
 from gelo.models.training.run import Run
 from gelo.models.training.sampling import Batches
 from gelo.models.training.settings import Optimisation
+from gelo.models.training.steep import Encode
 from gelo.models.training.stream import Stream
 from gelo.models.training.watch import Seen, Watch
 from gelo.models.training.world import World
@@ -108,6 +111,21 @@ def watching(encoder: Encoder, points: int = 3) -> Watch:
     return Watch(measure, points, "noise", headed=True)
 
 
+def pulling(encoder: Encoder, points: int = 3) -> Watch:
+    """As `watching`, which also looks at how far the weights went, and at how steep a loss on noise is."""
+    plain, shown = watching(encoder, points), Noise(6, encoder.transform.size, encoder.dim, classes=4)
+
+    def measure(tower: Tower, head: Mapping[str, Tensor]) -> Seen:
+        return replace(plain.measure(tower, head), drift={"distance": distance(tower, encoder).whole})
+
+    def losses(encode: Encode, which: slice) -> Tensor:
+        pixels, labels = torch.from_numpy(shown.pixels[which]), torch.from_numpy(shown.labels[which])
+        features = F.normalize(encode(encoder.transform.normalise(pixels)), dim=1)
+        return F.cross_entropy(10 * features @ shown.classifier(encoder), labels, reduction="none")
+
+    return replace(plain, measure=measure, loss=losses)
+
+
 def go(
     encoder: Encoder,
     adaptation: AdaptationSpec,
@@ -120,6 +138,7 @@ def go(
     stop_after: int | None = None,
     report: Callable[[dict[str, float]], None] = lambda row: None,
     watch: Watch | None = None,
+    judge: Callable[[Sequence[Mapping[str, Any]], int], bool] = lambda points, steps: False,
     data: str = "one",
     **changes: Any,
 ) -> Ended:
@@ -144,5 +163,7 @@ def go(
     keeper = Keeper(folder, {"data": data, "weights": encoder.vision_fingerprint})
     stream = Stream(source, batches, 3, encoder.transform, augmented=True)
     seen = watch or (watching(encoder) if chosen.watching else Watch())
-    finished = loop.train(run, chosen.hooks(), stream, keeper, watch=seen, should_stop=should_stop, report=report)
+    finished = loop.train(
+        run, chosen.hooks(), stream, keeper, watch=seen, should_stop=should_stop, report=report, judge=judge
+    )
     return Ended(finished, run, model, made)

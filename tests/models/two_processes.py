@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from gelo.models.remedies import (
     SupCon,
 )
 from gelo.models.training.world import World
-from tests.models.toy_run import go
+from tests.models.toy_run import go, pulling
 
 CASES: dict[str, tuple[AdaptationSpec, RemedySpec | None, int]] = {
     "full": (Full(), None, 1),
@@ -65,8 +66,10 @@ CASES: dict[str, tuple[AdaptationSpec, RemedySpec | None, int]] = {
     "flyp both": (Full(towers="both"), FLYP(task_weight=0), 1),
     "flyp neutral": (LayerNorm(towers="both"), FLYP(weight=0), 1),  # no process has a gradient of the text tower
     "budget": (Full(), Budget(share=0.5), 1),
+    "pulled": (Lora(rank=4), L2SP(strength=0.1), 2),
     "accumulate": (Lora(rank=4), Replay(reference="noise/train", batch=4), 2),
 }
+PULLED = {"pulled"}  # are looked at, how far the weights went and how steep a loss is
 # 23 classes: one process holds 12 of them, the other 11
 HEADS: dict[str, HeadSpec] = {"cosface": CosFace(), "sampled": AdaFace(sample=0.6), "few": CosFace(sample=0.1)}
 HEADS["budget"] = CosFace()
@@ -83,12 +86,15 @@ def run(case: str, world: World, out: Path, stop_after: int | None = None) -> No
     encoder.text.model.double()
     encoder.visual.register_forward_pre_hook(lambda module, given: (given[0].double(),))
     chosen: dict[str, Any] = {"head": HEADS[case], "classes": 23, "clip": 0.5} if case in HEADS else {}
+    if case in PULLED:
+        chosen["watch"] = pulling(encoder)
     ended = go(
         encoder, adaptation, out / case, remedy, world=world, stop_after=stop_after, accumulate=accumulate, **chosen
     )
     tensors = ended.tensors()
     if world.rank == 0:
         save_file(tensors, out / f"{case}.safetensors")
+        (out / f"{case}.json").write_text(json.dumps(ended.run.curve.drifts))
 
 
 if __name__ == "__main__":

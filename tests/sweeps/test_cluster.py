@@ -20,9 +20,11 @@ from rich.console import Console
 
 from gelo.models.faults import UserError
 from gelo.sweeps.engine.cluster import must_grant, started
-from gelo.sweeps.spec.sweep import Resources, parse_spec
+from gelo.sweeps.spec.resources import Resources
+from gelo.sweeps.spec.sweep import parse_spec
 from gelo.sweeps.stages.outcome import tags_of
 from gelo.sweeps.terminal.progress import Display, waiting
+from tests.programs import printed_by
 
 HEAD, WORKER = "a" * 8, "b" * 8
 
@@ -131,14 +133,12 @@ def test_ray_is_told_to_wait_longer_than_gelo_before_it_is_imported() -> None:
     name = "RAY_gcs_rpc_server_reconnect_timeout_s"
     program = f"import gelo.sweeps.engine.cluster as c, sys, os; print('ray' in sys.modules, float(os.environ['{name}']) > 2 * c._SILENT)"
     environment = {key: value for key, value in os.environ.items() if key != name}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout.split() == ["False", "True"]
+    assert printed_by(program, environment).split() == ["False", "True"]
     order = (
         "import sys, gelo.sweeps.engine.cluster; before = 'ray' in sys.modules; "
         "import gelo.sweeps.stages.run; print(before, 'ray' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", order], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "True"]
+    assert printed_by(order).split() == ["False", "True"]
 
 
 _STRANGER = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False); print('in', ray.get(ray.remote(lambda: 1).remote()))"

@@ -108,7 +108,12 @@ def test_a_key_does_not_know_the_fields_until_they_are_used(tmp_path: Path) -> N
     assert few.training is not None and plain.training is not None
     counts = {"crowd": dataset.card.counts()}
     assert taught(few.training, counts, {"crowd": dataset}) == sum(label < 3 for label in LABELS) == 36
-    assert taught(few.training, counts, {}) is None and taught(plain.training, counts, {}) == 60
+    assert taught(plain.training, counts, {}) == 60
+    assert taught(few.training, counts, {}) == 3 * 8, (
+        "gelo draws as many images of each, whatever another set of that name had"
+    )
+    other = few.training.model_copy(update={"data": "theirs"})
+    assert taught(other, {"theirs": dataset.card.counts()}, {}) is None, "how many each identity has is not known"
 
 
 def test_more_classes_than_there_are_are_refused_before_anything_starts(tmp_path: Path) -> None:

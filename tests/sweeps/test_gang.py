@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import pytest
 import ray
 import torch
-from PIL import Image
-from rich.console import Console
 from safetensors.torch import load_file
 from upath import UPath
 
-from gelo.models.adapt import Lora
 from gelo.models.backbones.zoo import load_backbone
-from gelo.models.durable import publish_bytes
 from gelo.models.faults import Fault, UserError
-from gelo.models.heads import CosFace
 from gelo.models.training.world import World
-from gelo.sweeps.engine.tune import train_all
-from gelo.sweeps.engine.watcher import StopFlag
-from gelo.sweeps.spec.sweep import Resources
+from gelo.sweeps.spec.resources import Resources
 from gelo.sweeps.stages.train import train
 from gelo.sweeps.state.folder import SweepFolder, TrialFolder
-from gelo.sweeps.terminal.progress import Display
 from gelo.tasks.data.catalogue import locate
-from gelo.tasks.data.records import Record
-from gelo.tasks.data.write import write_dataset
-from gelo.tasks.ledger.trial import Training, Trial
+from tests.sweeps.tuned import Tuned, spots, tell_ray, trial
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
-IMAGES, BATCH, EPOCHS = 68, 16, 16
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +34,7 @@ def nodes() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        _tell_ray()
+        tell_ray()
         from ray.cluster_utils import Cluster
 
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
@@ -59,67 +44,12 @@ def nodes() -> Iterator[Any]:
         yield cluster
         ray.shutdown()
         cluster.shutdown()
-    _tell_ray()
-
-
-def _tell_ray() -> None:
-    """It reads how to authenticate when it is imported, which may have been for another test."""
-    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
-
-    Config.initialize("")
-    AuthenticationTokenLoader.instance().reset_cache()
+    tell_ray()
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`spots`: 68 images of 4 classes."""
-    rng, root = np.random.default_rng(0), tmp_path_factory.mktemp("data")
-
-    def records() -> Iterator[Record]:
-        for index in range(IMAGES):
-            pixels = rng.integers(0, 160, (64, 64, 3), dtype=np.uint8)
-            pixels[:, :, index % 3] += np.uint8(20 * (index % 4))
-            stream = io.BytesIO()
-            Image.fromarray(pixels).save(stream, "PNG")
-            yield Record(f"s{index}", stream.getvalue(), index % 4)
-
-    write_dataset(
-        root / "spots", name="spots", version="1", scale="miniature", classes=(), splits={"train": records()},
-        source="a test", licence="Apache-2.0", protocols=("training",),
-    )  # fmt: skip
-    return root
-
-
-def trial(**changes: Any) -> Trial:
-    settings = {
-        "data": "spots", "epochs": EPOCHS, "batch": BATCH, "lr_backbone": 3e-4, "lr_head": 1e-3, "weight_decay": 0.05,
-        "clip": 5.0, "schedule": "cosine", "warmup_epochs": 1, "sampler": "shuffled", "augment": "flip",
-    }  # fmt: skip
-    return Trial(
-        backbone="mini-s", task="faces", collection="miniature", adaptation=Lora(rank=4), head=CosFace(),
-        training=Training.model_validate(settings | changes), seed=3,
-    )  # fmt: skip
-
-
-@dataclass
-class Tuned:
-    """Trials as a sweep trains them."""
-
-    folder: SweepFolder
-    data: Path
-    said: io.StringIO = field(default_factory=io.StringIO)
-
-    def train(self, trials: list[Trial], resources: Resources) -> dict[str, dict[str, Any]]:
-        for each in trials:
-            publish_bytes(self.folder.trial(each).root / "trial.json", json.dumps(each.document()).encode())
-        given = {"data": str(self.data), "cache": str(self.data / "cache"), "weights": {}}
-        display = Display(Console(file=self.said, width=200))
-        with display.stage("train", len(trials), "trials") as stage:
-            return train_all(trials, Trial.labels(trials), self.folder, resources, given, StopFlag(), stage)
-
-    def weights(self, of: Trial) -> dict[str, torch.Tensor]:
-        place = Path(str(self.folder.trial(of).trained))
-        return {**load_file(place / "encoder.safetensors"), **load_file(place / "head.safetensors")}
+    return spots(tmp_path_factory.mktemp("data"))
 
 
 def peers(cluster: Any) -> list[psutil.Process]:

@@ -15,7 +15,8 @@ from gelo.models.durable import publish_folder
 from gelo.models.faults import Fault, UserError
 from gelo.sweeps.exchange.brought import bring_in
 from gelo.sweeps.spec.sweep import SweepSpec, parse_spec
-from gelo.sweeps.state.folder import SweepFolder, refuse_change
+from gelo.sweeps.state.changes import refuse_change
+from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.status import standing
 from gelo.tasks.ledger.trial import Trial
 

@@ -36,6 +36,13 @@ def test_a_long_word_breaks_behind_its_parts() -> None:
     assert lines == ["zero_shot/photos_of_", "  birds/mean_per_class"]
 
 
+def test_the_address_of_a_page_stays_whole() -> None:
+    """In two pieces it is neither clicked nor copied."""
+    address = "http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=gelo"
+    lines = [line.plain for line in broken(Text(f"MLflow: {address} (Ctrl-C ends it)"), 60)]
+    assert [line.strip() for line in lines] == ["MLflow:", address, "(Ctrl-C ends it)"]
+
+
 def listing() -> Listing:
     listing = Listing("a title", ("key", "state", "note"))
     listing.add("f92cbee8d0e8", "complete", "[0] is no markup")

@@ -61,16 +61,23 @@ ODD = (
 WIDE = (".", "..", "/", "~")  # folders, and large ones
 BASE = {  # what fails by itself, or is done in a moment
     "run": ["bad.yaml"],
+    "submit": ["bad.yaml", "--address", "http://127.0.0.1:9"],
+    "attach": ["gone", "--address", "http://127.0.0.1:9"],
     "plan": ["bad.yaml"],
     "resume": ["gone"],
     "status": ["gone"],
+    "logs": ["gone"],
     "ls": [],
+    "clean": ["gone"],
     "prepare": ["mine", "--from", "folder", "--reader", "folder"],
     "show": ["gone"],
     "evaluate": ["mini-s", "--dataset", "gone"],
     "export": ["gone", "--to", "made"],
     "import": ["gone", "--to", "made"],
+    "results": ["gone"],
     "report": ["gone"],
+    "recommend": ["gone", "--keep", "0.95"],
+    "compare": ["gone", "gone"],
     "doctor": [],
     "cache": [],
     "ui": ["--tracking", "sqlite:///gone"],
@@ -94,7 +101,7 @@ def _lines() -> list[tuple[str, str, slice]]:
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
-    for name in ("GELO_DATA", "GELO_CACHE", "GELO_CACHE_LIMIT", "GELO_WEIGHTS"):
+    for name in ("GELO_STORAGE", "GELO_TRACKING", "GELO_DATA", "GELO_CACHE", "GELO_CACHE_LIMIT", "GELO_WEIGHTS"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "file").write_text("neither YAML: [nor, a {table}\n")
     (tmp_path / "folder").mkdir()

@@ -20,6 +20,7 @@ from gelo.models.remedies.wise import Wise
 from gelo.models.spec import Member
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
+from gelo.sweeps.stages.finished import finish
 from gelo.sweeps.stages.outcome import Outcome
 from gelo.sweeps.stages.train import version_of
 from gelo.sweeps.stages.waves import Sweep
@@ -27,7 +28,8 @@ from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.origins import refuse_others
 from gelo.sweeps.state.status import standing
 from gelo.sweeps.terminal.progress import Display
-from gelo.sweeps.tracking.tracker import Tracker
+from gelo.sweeps.tracking.outbox import Outbox
+from gelo.sweeps.tracking.spool import Spool
 from gelo.tasks.ledger.trial import Trial
 
 
@@ -114,13 +116,14 @@ def test_what_keeps_a_made_trial_from_being_whole_is_told_by_status(tmp_path: Pa
     settings = Settings(storage=str(tmp_path), data=str(tmp_path / "data"), cache=str(tmp_path / "cache"))
     folder = SweepFolder(settings.place(), "s")
     folder.save(spec, asdict(settings), [])
-    sweep = Sweep(spec, settings, folder, Display(Console()), Tracker.__new__(Tracker), "", spec.trials())
-    sweep.outcome = Outcome(folder, sweep.tracker, "")
+    outbox = Outbox(Spool(folder.root / "tracking"), settings.tracking, "s")
+    sweep = Sweep(spec, settings, folder, Display(Console()), outbox, spec.trials())
+    sweep.outcome = Outcome(folder, outbox)
     sweep.bases, sweep.datasets, sweep.cache = {"mini-s": load_backbone("mini-s")}, {}, tmp_path / "cache"
     (made,) = (trial for trial in sweep.trials if not trial.trains and trial.training)
     told = "reference: not whole, as told before; expected a whole data set"
 
-    sweep._finish(made)
+    sweep._keep(made, finish(made, sweep.bases["mini-s"], folder, sweep.datasets, (), sweep.cache))
 
     (row,) = (row for row in standing(folder) if row["key"] == made.key)
     assert (row["state"], row["note"]) == ("failed", told)

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
+from upath import UPath
 
 from gelo.models.faults import UserError
 from gelo.sweeps.cli import program as command_line
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.state.places import file_fault, place_faults, refuse
+from tests.s3 import Door
 
 
 @pytest.fixture
@@ -127,3 +129,19 @@ def test_a_disk_that_gives_way_is_a_message_and_a_fault_of_gelo_a_traceback(
     with pytest.raises(SystemExit) as ended:
         command_line.main()
     assert ended.value.code == code and part in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_bucket_that_is_missing_or_not_named_is_told(
+    door: Door, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Asked of an S3-speaking server, by what only reads and by what writes first."""
+    for storage, part in (("s3://", "no bucket"), ("s3://nobody/x", "bucket does not exist")):
+        with pytest.raises(SystemExit) as ended, pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.argv", ["gelo", "report", "gone", "--storage", storage])
+            command_line.main()
+        said = capsys.readouterr().err
+        assert ended.value.code == 2 and storage in said and part in said and "Traceback" not in said
+    with pytest.raises(FileNotFoundError) as missing:
+        (UPath("s3://nobody/x") / "file").write_bytes(b"")
+    assert missing.value.filename == "s3://nobody/x/file"

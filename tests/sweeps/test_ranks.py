@@ -17,8 +17,9 @@ from gelo.models.faults import Fault, UserError
 from gelo.sweeps.engine import gang
 from gelo.sweeps.engine.cluster import must_grant
 from gelo.sweeps.engine.joined import is_of_others
+from gelo.sweeps.spec.resources import Resources
 from gelo.sweeps.spec.settings import Settings
-from gelo.sweeps.spec.sweep import Resources, SweepSpec, parse_spec
+from gelo.sweeps.spec.sweep import SweepSpec, parse_spec
 from gelo.sweeps.state.memory import memory_faults
 from gelo.sweeps.state.preflight import preflight
 

@@ -25,7 +25,8 @@ from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.preflight import preflight
 from gelo.sweeps.state.reads import needed_datasets
 from gelo.sweeps.terminal.progress import Display
-from gelo.sweeps.tracking.tracker import Tracker
+from gelo.sweeps.tracking.outbox import Outbox
+from gelo.sweeps.tracking.spool import Spool
 from gelo.tasks.data.manifest import Dataset, open_dataset
 from tests.sweeps.test_leaks import made, picture
 
@@ -170,7 +171,8 @@ def test_they_are_refused_before_training_where_the_scored_set_is_made_only_now(
     own = overlapping(tmp_path)
     asked, settings = saved({"replay": {"reference": "own/train"}}, tmp_path, also=["scored"])
     folder = SweepFolder(settings.place(), "own")
-    sweep = Sweep(asked, settings, folder, Display(Console()), Tracker.__new__(Tracker), "", asked.trials())
+    outbox = Outbox(Spool(folder.root / "tracking"), settings.tracking, "own")
+    sweep = Sweep(asked, settings, folder, Display(Console()), outbox, asked.trials())
     sweep.pairs, sweep.cache = [("scored", "zero_shot")], tmp_path / "cache"
     data = {"own": own, "scored": made(tmp_path / "now", "scored", test=[(3, 1), (90, 0)])}
     monkeypatch.setattr("gelo.sweeps.stages.waves.opened", lambda *given: (data, []))

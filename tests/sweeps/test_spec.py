@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import time
 from pathlib import Path
 from typing import Any
 
@@ -236,10 +235,9 @@ def test_yaml_of_another_program_reads_the_same(tmp_path: Path, encoding: str) -
     ],
 )
 def test_a_sweep_of_more_trials_than_anybody_means_is_refused_at_once(more: dict[str, Any]) -> None:
-    started = time.perf_counter()
+    """Not multiplied out first: of 1.6e9 trials the process would not come back."""
     with pytest.raises(UserError, match="more than 20,000 trials"):
         parse_spec({**SOUND, **more}, "").trials()
-    assert time.perf_counter() - started < 30, "not multiplied out"
 
 
 def test_keys_in_quotes_and_merged_ones_are_keys(tmp_path: Path) -> None:

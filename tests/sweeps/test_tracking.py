@@ -6,14 +6,12 @@ import math
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,10 +83,12 @@ def sqlite_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def http_store(sqlite_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    from benchmarks.served import (
+        free_port,
+        mlflow_server,
+    )  # this file is a script too, which has no root to find it below
+
+    folder, port = tmp_path_factory.mktemp("server"), free_port()
     database = folder / "mlflow.db"
     shutil.copy(sqlite_store.database.parent.parent / "empty.db", database)  # saves the server the making of a schema
     command = [
@@ -102,24 +102,8 @@ def http_store(sqlite_store: Store, tmp_path_factory: pytest.TempPathFactory) ->
         "1",
     ]
     command += ["--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1", "--port", str(port)]
-    quiet = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, env=quiet, cwd=folder, start_new_session=True)
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
-                break
-            except OSError:
-                assert server.poll() is None, (folder / "log").read_text()
-                time.sleep(0.2)
-        else:
-            pytest.fail(f"no server within 60 s: {(folder / 'log').read_text()}")
+    with mlflow_server(folder, command, port) as server:
         yield Store(f"http://127.0.0.1:{port}", database, server.pid)
-    finally:
-        with suppress(ProcessLookupError):  # the last test kills it
-            os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
 
 
 @pytest.fixture(params=["sqlite", "http"])
@@ -446,9 +430,13 @@ def test_a_run_lasts_as_long_as_its_training(store: Store) -> None:
 def test_the_pages_open_on_the_runs_of_a_sweep(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     first = Tracker(uri, "first").experiment_id
-    assert experiment_page(uri, None) == experiment_page(uri, "first") == f"/#/experiments/{first}/runs"
+    assert (
+        experiment_page(uri, None)
+        == experiment_page(uri, "first")
+        == f"/#/experiments/{first}/runs?workflowType=machine_learning"
+    )
     second = Tracker(uri, "second").experiment_id
-    assert experiment_page(uri, "second") == f"/#/experiments/{second}/runs"
+    assert experiment_page(uri, "second") == f"/#/experiments/{second}/runs?workflowType=machine_learning"
     assert experiment_page(uri, None) == ""
     with pytest.raises(UserError, match="nearest: second"):
         experiment_page(uri, "secnd")

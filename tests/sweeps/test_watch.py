@@ -324,6 +324,21 @@ def test_validation_images_that_are_not_there_are_told_before_anything_starts(tm
     assert (fault.where, fault.found, fault.expected) == ("watch.validation: mine", "no val split", "one of train")
 
 
+def test_a_greedy_soup_without_validation_images_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    write_dataset(
+        tmp_path / "data" / "mine", name="mine", version="1", scale="full", classes=(), source="a test", licence="none",
+        protocols=("training",),
+        splits={"train": pictures("mine", "train", 2, lambda n: n)},
+    )  # fmt: skip
+    soup = {"soup": {"seeds": [0, 1], "rule": "greedy"}}
+    (fault,) = faults(tmp_path, faces={"data": "mine", "remedy": soup}, seeds=[0, 1], also=["mine"])
+    assert "no validation images of faces on mine" in fault.found and "watch.validation" in fault.expected
+    assert not faults(
+        tmp_path, faces={"data": "mine", "remedy": {"soup": {"seeds": [0, 1]}}}, seeds=[0, 1], also=["mine"]
+    )
+    assert not faults(tmp_path, faces={"remedy": soup}, seeds=[0, 1])
+
+
 def test_settings_of_the_looks_are_a_grid_and_wrong_ones_are_told() -> None:
     def points(**watch: Any) -> list[int]:
         spec = parse_spec({"name": "s", "backbones": ["mini-s"], "tasks": {"faces": {"watch": watch}}}, "s.yaml")

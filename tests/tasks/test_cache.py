@@ -45,6 +45,19 @@ def test_the_longest_unused_go_until_the_rest_fits(tmp_path: Path) -> None:
     assert entries(tmp_path) == []
 
 
+def test_what_text_towers_were_asked_counts_file_by_file(tmp_path: Path) -> None:
+    place = tmp_path / "text" / "tower"
+    place.mkdir(parents=True)
+    for name, size, age in (("a.npy", 500, 300), ("a.flaw.txt", 0, 300), ("b.npy", 400, 200)):
+        (place / name).write_bytes(bytes(size))
+        os.utime(place / name, (1_000_000 - age, 1_000_000 - age))
+    assert sum(e.bytes for e in entries(tmp_path)) == 900
+    touch(tmp_path, "text", "tower", "a.npy")
+    assert {e.dataset for e in prune(tmp_path, 500)} == {"a.flaw.txt", "b.npy"}
+    assert [each.name for each in place.iterdir()] == ["a.npy"]
+    assert prune(tmp_path, 0) and not place.exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("limit", [0, 1])
 def test_pruned_images_are_decoded_again_alike(tmp_path: Path, limit: int) -> None:

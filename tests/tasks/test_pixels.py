@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import re
 import struct
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +21,7 @@ from PIL import Image, ImageOps
 from gelo.models.backbones.transforms import Transform
 from gelo.tasks.data.pixels import UnreadableError, check_image, open_image
 from gelo.tasks.data.understood import Reading
+from tests.programs import printed_by
 from tests.tasks.pictures import encode, noise, png2, png16, tiff, twelve_bits
 
 GREY = np.random.default_rng(0).integers(0, 256, (40, 50), dtype=np.uint8)
@@ -357,8 +356,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 )
 def test_memory_is_that_of_one_image(files: str, most: float) -> None:
     """Peak MB beyond that of a small image."""
-    done = subprocess.run([sys.executable, "-c", PEAK.format(files=files)], capture_output=True, text=True, check=True)
-    assert float(done.stdout) < most
+    assert float(printed_by(PEAK.format(files=files))) < most
 
 
 def test_an_interrupt_is_no_damaged_image(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import struct
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gelo.tasks.data.bounded import gunzipped
 from gelo.tasks.prepare.formats.safe_pickle import SafePickleError, load_plain
 from gelo.tasks.prepare.layout import Item, Layout, arrays
 from gelo.tasks.prepare.names import names_of
@@ -101,7 +101,7 @@ def _idx(tree: Tree, stem: str, magic: int) -> NDArray[np.uint8]:
     data = tree.bytes(f"{stem}.gz" if packed else stem, "an IDX file of MNIST")
     where = tree.root / stem
     try:
-        data = gzip.decompress(data) if packed and data else data
+        data = gunzipped(data) if packed and data else data
     except (OSError, EOFError) as error:
         tree.fault(where, f"not gzip ({error})", "an IDX file of MNIST")
         data = b""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from PIL import Image
 from gelo.tasks.prepare.hub.footer import chunks_of
 from gelo.tasks.prepare.hub.pages import spans
 from gelo.tasks.prepare.hub.reader import hub
+from tests.programs import printed_by
 from tests.tasks.prepare.hub_trees import CELL, arrow, parquet, rows
 from tests.tasks.prepare.same_pictures import meant, samples
 from tests.tasks.prepare.same_pictures import read as read_with
@@ -282,7 +281,5 @@ layout = hub(Tree(pathlib.Path({str(root)!r})))
 assert sum(len(item.load()) for item in layout.splits["test"]) == {megabytes}_000_000
 print(pathlib.Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 """
-        peaks.append(
-            int(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout)
-        )
+        peaks.append(int(printed_by(program)))
     assert peaks[1] < 1.1 * peaks[0]

@@ -1,0 +1,31 @@
+"""The most memory that this process, or its card, held over a stretch of its life."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+_CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+
+
+def begin(device: torch.device | str) -> None:
+    """Count from here. Where the system cannot forget what was before, `taken` says nothing."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    try:
+        _CLEAR.write_text("5")  # Linux: the peak of the resident set is what it is now (proc(5))
+    except OSError:
+        return
+
+
+def taken(device: torch.device | str) -> int | None:
+    """Bytes at the most since `begin`: what torch had reserved on the card, or the resident set; None where nobody knows."""
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.max_memory_reserved(device))
+    try:
+        (line,) = [line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:")]
+        return 1024 * int(line.split()[1]) if _CLEAR.exists() else None
+    except (OSError, ValueError, IndexError):
+        return None

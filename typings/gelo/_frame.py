@@ -1,1 +1,0 @@
-../../gelo/_frame.py
