@@ -9,27 +9,25 @@ import secrets
 import socket
 import tempfile
 import threading
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager
 from pathlib import Path
 
-from rich.markup import escape
 from upath import UPath
 
 from gelo.models.durable import is_local
 from gelo.models.faults import Fault, UserError
 from gelo.models.words import counted
+from gelo.sweeps.engine.alive import SILENT, gone, last_words, of_a_dead_machine, watch
 from gelo.sweeps.engine.signals import install
 from gelo.sweeps.spec.resources import Resources
 from gelo.sweeps.terminal.progress import Display, waiting
 
-_LOOK, _DEAD, _SILENT, _TELL = 2.0, 20.0, 180.0, 30.0  # seconds
 _LATE = "run it again when this machine is less busy; Ray's logs are in /tmp/ray/session_latest/logs"
 
-# Ray would end the program after a minute without its head, and not say how to go on: `_watch` does. It reads this when it is imported.
-os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(int(10 * _SILENT)))
+# Ray would end the program after a minute without its head, and not say how to go on: `watch` does. It reads this when it is imported.
+os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(int(10 * SILENT)))
 
 
 def _lock() -> None:
@@ -84,55 +82,19 @@ def started(address: str, cpus: int | None, display: Display, resume: str) -> It
         f"Ray {ray.__version__}: {counted(len(ray.nodes()), 'node')}, {total.get('CPU', 0):g} CPUs, {total.get('GPU', 0):g} GPUs"
     )
     over = threading.Event()
-    threading.Thread(target=_watch, args=(over, display, resume), daemon=True).start()
     try:
-        yield
-    except (ray.exceptions.LocalRayletDiedError, ray.exceptions.RaySystemError):
-        display.say(_gone(resume))
+        with last_words(resume) as told_so:
+            threading.Thread(target=watch, args=(over, display, resume, told_so), daemon=True).start()
+            yield
+    except Exception as error:
+        if not of_a_dead_machine(error):
+            raise
+        display.say(gone(resume))
         raise SystemExit(1) from None
     finally:
         over.set()
         ray.shutdown()
         empty.cleanup()
-
-
-def _gone(resume: str) -> str:
-    return f"[red]Ray is gone[/red] from this machine; everything finished is saved. Go on with: {escape(resume)}"
-
-
-def _watch(over: threading.Event, display: Display, resume: str) -> None:
-    """End the program when Ray's head has said for `_DEAD` seconds that this machine's part of it is dead, or nothing for `_SILENT`.
-
-    Time in which the program itself was stopped, or the machine slept, is not counted.
-    """
-    import ray
-
-    mine = ray.get_runtime_context().get_node_id()
-    last = {"answer": time.monotonic(), "alive": time.monotonic()}
-
-    def look() -> None:
-        alive = any(node["NodeID"] == mine and node["Alive"] for node in ray.nodes())
-        last["answer"] = time.monotonic()
-        if alive:
-            last["alive"] = last["answer"]
-
-    asking, turn, told = threading.Thread(), time.monotonic(), 0.0
-    while not over.wait(_LOOK):
-        pause = max(0.0, time.monotonic() - turn - 2 * _LOOK)
-        turn, last["answer"], last["alive"] = time.monotonic(), last["answer"] + pause, last["alive"] + pause
-        if not asking.is_alive():  # a question to a dead head is never answered
-            asking = threading.Thread(target=look, daemon=True)
-            asking.start()
-        silent, answered = turn - last["answer"], last["answer"] - last["alive"]
-        told = min(told, silent)  # it answers again
-        if silent - told > _TELL:
-            told = silent
-            display.say(
-                f"waiting for Ray's head, which has not answered for {silent:.0f} s; at the longest {_SILENT:.0f} s"
-            )
-        if (silent > _SILENT or answered > _DEAD) and not over.is_set():
-            display.say(_gone(resume))
-            os._exit(1)
 
 
 def _must_answer(address: str) -> None:

@@ -75,7 +75,9 @@ def test_a_run_whose_head_is_gone_says_how_to_go_on(small_world: Path, tmp_path:
     """Ray itself would end the program after a minute, without a word of the sweep, were it not told to wait longer than gelo."""
     place = _place(tmp_path, small_world)
     (tmp_path / "small.yaml").write_text(TWO.replace("epochs: 1", "epochs: 90"))
-    program = "import sys; from gelo.sweeps.engine import cluster; cluster._SILENT = 5.0; from gelo.sweeps.cli import main; main()"
+    program = (
+        "import sys; from gelo.sweeps.engine import alive; alive.SILENT = 5.0; from gelo.sweeps.cli import main; main()"
+    )
     environment = {**os.environ, "GELO_DATA": str(place.data), "GELO_CACHE": str(place.cache)}
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(

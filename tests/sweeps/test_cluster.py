@@ -131,7 +131,7 @@ def test_without_git_a_run_has_no_commit(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_ray_is_told_to_wait_longer_than_gelo_before_it_is_imported() -> None:
     """It reads that when it is imported: told later, it ended the program after its own 60 s (measured: 61 s, then 179 s)."""
     name = "RAY_gcs_rpc_server_reconnect_timeout_s"
-    program = f"import gelo.sweeps.engine.cluster as c, sys, os; print('ray' in sys.modules, float(os.environ['{name}']) > 2 * c._SILENT)"
+    program = f"import gelo.sweeps.engine.cluster as c, sys, os; print('ray' in sys.modules, float(os.environ['{name}']) > 2 * c.SILENT)"
     environment = {key: value for key, value in os.environ.items() if key != name}
     assert printed_by(program, environment).split() == ["False", "True"]
     order = (

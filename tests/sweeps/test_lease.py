@@ -28,9 +28,10 @@ SILENCE = 6.0  # seconds, of a lease in these tests
 class Driver:
     """Another process that leads, or asks to."""
 
-    def __init__(self, root: UPath, name: str, skew: float = 0.0) -> None:
+    def __init__(self, root: UPath, name: str, skew: float = 0.0, last: int | None = None) -> None:
         environment = {**os.environ, lease.SETTING: str(SILENCE)}
         command = [sys.executable, "-m", "tests.sweeps.leading", str(root), str(skew), name]
+        command += [] if last is None else [str(last)]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=Path(__file__).parents[2]
         )  # fmt: skip
@@ -161,13 +162,13 @@ def test_of_a_killed_driver_the_lease_is_free_at_once_here_and_later_elsewhere(
 
 @both
 def test_a_driver_that_was_stopped_and_is_woken_writes_nothing_more(root: UPath) -> None:
-    driver = Driver(root, "first")
+    driver = Driver(root, "first", last=3)
     assert driver.line() == "leads"
-    while not (root / "first.txt").exists():
-        time.sleep(0.05)
-    os.kill(driver.process.pid, signal.SIGSTOP)
+    _, status = os.waitpid(driver.process.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
     with leading(root, "mine") as token:
         before = (root / "first.txt").read_bytes()
+        assert before == b"3"
         os.kill(driver.process.pid, signal.SIGCONT)
         assert driver.process.wait(60) in (1, 3)
         assert (root / "first.txt").read_bytes() == before

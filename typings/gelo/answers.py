@@ -1,0 +1,1 @@
+../../gelo/answers.py
