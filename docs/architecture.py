@@ -66,7 +66,7 @@ ROOMS = (
     Room("tasks/metrics", ("scores to a number",), 3, 0),
     Room("tasks/scorefiles", ("others' scores in",), 3, 1),
     Room("tasks/ledger", ("a trial, its key,", "the results it owes,", "retention"), 4, 0, (1, 2)),
-    Room("models/mini", ("two tiny CLIPs, a card",), 0, 0),
+    Room("models/mini", ("four tiny CLIPs, their cards",), 0, 0),
     Room("models/exchange", ("others' formats",), 0, 1),
     Room("models/backbones", ("weight files in,", "encoders out"), 1, 0, (1, 2)),
     Room("models/training", ("the loop",), 2, 0),

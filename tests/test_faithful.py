@@ -24,14 +24,6 @@ FACTORS = {"lora": 30.0, "full": 3.0}
 SIZES = {"mini-s-people": "ViT-B/16", "mini-l-people": "ViT-L/14"}  # which backbone of the papers each stands for
 
 
-@pytest.fixture(autouse=True)
-def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    files = {**registry._config_files(), **{name: registry.MINI / f"{name}.json" for name in faithful.BACKBONES}}
-    monkeypatch.setattr(registry, "_config_files", lambda: files)
-    for name in faithful.BACKBONES:
-        monkeypatch.setitem(registry.BACKBONES, name, registry._mini(name))
-
-
 def _tuned(spec: dict[str, Any]) -> list[Trial]:
     return [trial for trial in parse_spec(spec, spec["name"]).trials() if trial.training is not None]
 

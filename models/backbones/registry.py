@@ -91,6 +91,8 @@ BACKBONES: dict[str, Backbone] = {
     for backbone in (
         _mini("mini-s"),
         _mini("mini-l"),
+        _mini("mini-s-people"),
+        _mini("mini-l-people"),
         _openai("ViT-B/32", "vit_base_patch32_clip_224.openai"),
         _openai("ViT-B/16", "vit_base_patch16_clip_224.openai"),
         _openai("ViT-L/14", "vit_large_patch14_clip_224.openai"),

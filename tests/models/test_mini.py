@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from gelo.models.backbones.registry import MINI
 from gelo.models.backbones.transforms import Transform
 from gelo.models.backbones.zoo import MERGES, build_model, load_backbone
+from gelo.tasks.mini.card import CONTINUED
 from gelo.tasks.mini.prompts import PROMPTS
 from gelo.tasks.mini.watch import SETS, zero_shot
 
@@ -37,7 +38,7 @@ def figures(name: str) -> dict[str, float]:
     return zero_shot(model, SimpleTokenizer(bpe_path=str(MINI / MERGES), context_length=length), "test")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *CONTINUED])
 def test_a_miniature_is_a_real_zero_shot_model(name: str) -> None:
     scores = figures(name)
     assert scores["average"] >= 0.6
@@ -75,6 +76,15 @@ def test_the_weights_are_small_and_the_card_tells_their_figures() -> None:
             assert float(told[dataset][place]) == pytest.approx(100 * value, abs=0.5), (name, dataset)
 
 
+@pytest.mark.parametrize("name", CONTINUED)
+def test_the_card_of_one_that_trained_on_tells_its_figures(name: str) -> None:
+    rows = re.findall(r"^\| (\w+) \| ([\d.]+) \| ([\d.]+) \|", (MINI / f"{name}.md").read_text(), re.MULTILINE)
+    told = {dataset: (float(before), float(after)) for dataset, before, after in rows}
+    for dataset, value in figures(name).items():
+        assert told[dataset][0] == pytest.approx(100 * figures(CONTINUED[name])[dataset], abs=0.5), dataset
+        assert told[dataset][1] == pytest.approx(100 * value, abs=0.5), dataset
+
+
 def test_transform_of_the_miniatures_is_one() -> None:
-    """The two share a pass over the pixels only where they share a transform."""
-    assert {load_backbone(name).transform for name in NAMES} == {Transform(size=64)}
+    """They share a pass over the pixels only where they share a transform."""
+    assert {load_backbone(name).transform for name in (*NAMES, *CONTINUED)} == {Transform(size=64)}
