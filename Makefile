@@ -1,6 +1,6 @@
 # gelo: every target does its own set-up in .venv and is quick when that is there already.
 #   make demo    the study in miniature, ends with a report
-#   make check   lint, types and the fast tests, in two and a half minutes   make test    the tests, in half an hour
+#   make check   lint, types and the fast tests, in two and a half minutes   make test    the tests, in forty minutes
 #   make long    those that take minutes each, before a release
 #   make lint    ruff, codespell and mypy                                   make bench   the benchmarks
 #   make docs    the pages of docs/ and the API as a site in site/          make clean   remove what make and gelo made here

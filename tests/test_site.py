@@ -55,10 +55,10 @@ def test_every_page_of_docs_is_in_the_navigation() -> None:
 
 def test_paths_of_the_roots_pages_are_links_of_the_site() -> None:
     text = (
-        "[add](docs/add.md), `docs/data.md`, ![](docs/report.png), [how](SECURITY.md#how-to-report), `docs/rates.yaml`"
+        "[add](docs/add.md), `docs/data.md`, ![](docs/gallery/demo.png), [how](SECURITY.md#how-to-report), `docs/rates.yaml`"
     )
     links = (
-        "[add](add.md), [data](data.md), ![](report.png), [how](vulnerabilities.md#how-to-report), `docs/rates.yaml`"
+        "[add](add.md), [data](data.md), ![](gallery/demo.png), [how](vulnerabilities.md#how-to-report), `docs/rates.yaml`"
     )
     assert as_page(text) == links
 
@@ -113,4 +113,4 @@ def test_a_browser_shows_the_start_page(asked: tuple[str, list[str]], tmp_path: 
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert "<h1" in done.stdout and "make demo" in done.stdout, done.stderr
-    assert any("bundle" in path for path in paths) and "/report.png" in paths
+    assert any("bundle" in path for path in paths) and "/gallery/demo.png" in paths
