@@ -54,12 +54,8 @@ def test_every_page_of_docs_is_in_the_navigation() -> None:
 
 
 def test_paths_of_the_roots_pages_are_links_of_the_site() -> None:
-    text = (
-        "[add](docs/add.md), `docs/data.md`, ![](docs/gallery/demo.png), [how](SECURITY.md#how-to-report), `docs/rates.yaml`"
-    )
-    links = (
-        "[add](add.md), [data](data.md), ![](gallery/demo.png), [how](vulnerabilities.md#how-to-report), `docs/rates.yaml`"
-    )
+    text = "[add](docs/add.md), `docs/data.md`, ![](docs/gallery/demo.png), [how](SECURITY.md#how-to-report), `docs/rates.yaml`"
+    links = "[add](add.md), [data](data.md), ![](gallery/demo.png), [how](vulnerabilities.md#how-to-report), `docs/rates.yaml`"
     assert as_page(text) == links
 
 
