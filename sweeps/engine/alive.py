@@ -44,7 +44,8 @@ def last_words(resume: str) -> Iterator[Callable[[], object]]:
 def of_a_dead_machine(error: BaseException | None) -> bool:
     """Whether an error came of the death of Ray on this machine; which one it is follows from who notices first.
 
-    An actor or an owner that is lost may have been lost alone: the head is asked then, which sees a death a few seconds later.
+    An actor or an owner that is lost may have been lost alone: the head is asked then, which sees a death a few seconds later. An error
+    that was made a message of its own (`from None`) stays that message.
     """
     from ray import exceptions
 
@@ -53,7 +54,7 @@ def of_a_dead_machine(error: BaseException | None) -> bool:
             return True
         if isinstance(error, exceptions.RayError) and not isinstance(error, exceptions.RayTaskError):
             return not _lives()
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return False
 
 
@@ -90,8 +91,7 @@ def _sees(machine: str) -> bool:
 def watch(over: threading.Event, display: Display, resume: str, told_so: Callable[[], object]) -> None:
     """End the program when Ray's head has said for `_DEAD` seconds that this machine's part of it is dead, or nothing for `SILENT`.
 
-    told_so: called once that is said.
-    Time in which the program itself was stopped, or the machine slept, is not counted.
+    told_so: called once that is said. Time in which the program itself was stopped, or the machine slept, is not counted.
     """
     mine = _this_machine()
     last = {"answer": time.monotonic(), "alive": time.monotonic()}

@@ -170,3 +170,60 @@ with started("local", 1, Display(Console(stderr=True)), "resume"):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=300)
     assert "none 1 False\nwrong 1 False\nright 0 True\nheld []" in done.stdout, done.stdout + done.stderr
     assert not list(tmp_path.rglob("*auth*"))
+
+
+_READS_WHAT_IS_GONE = """
+import sys
+import psutil, ray
+from rich.console import Console
+from gelo.sweeps.engine.cluster import started
+from gelo.sweeps.terminal.progress import Display
+with started("local", 1, Display(Console()), "gelo resume mine"):
+    kept = ray.remote(lambda: ray.put(bytes(10_000_000)))
+    there = ray.get(kept.remote())
+    (raylet,) = [each for each in psutil.Process().children(recursive=True) if each.name() == "raylet"]
+    raylet.kill()
+    raylet.wait()
+    ray.get(there)
+"""
+
+
+@pytest.mark.slow
+def test_a_program_that_rays_library_ends_still_says_how_to_go_on(tmp_path: Path) -> None:
+    """Without a word of its own, and with exit code 1, where an object is read from a machine's part of Ray that has just died."""
+    done = subprocess.run(
+        [sys.executable, "-c", _READS_WHAT_IS_GONE], capture_output=True, text=True, timeout=300, cwd=tmp_path
+    )
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode == 1 and "Traceback" not in said, said
+    assert said.count("is gone") == 1 and "everything finished is saved. Go on with: gelo resume mine" in said, said
+
+
+def test_of_an_error_only_ray_s_own_death_is_taken_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray import exceptions
+
+    from gelo.models.faults import Fault
+    from gelo.sweeps.engine import alive
+
+    def raised(error: Exception, cause: Exception | None, *, shown: bool = True) -> Exception:
+        try:
+            try:
+                raise cause or error
+            except Exception:
+                if cause is None:
+                    raise
+                if shown:
+                    raise error from cause
+                raise error from None
+        except Exception as found:
+            return found
+
+    lost, own = exceptions.ActorDiedError(), ValueError("a fault of gelo")
+    message = UserError("data", Fault("images", "none", "one"))
+    for lives in (True, False):
+        monkeypatch.setattr(alive, "_lives", lambda lives=lives: lives)
+        assert alive.of_a_dead_machine(raised(exceptions.LocalRayletDiedError(), None))
+        assert alive.of_a_dead_machine(raised(lost, None)) is not lives
+        assert alive.of_a_dead_machine(raised(RuntimeError("Tune's own"), lost)) is not lives
+        assert not alive.of_a_dead_machine(own)
+        assert not alive.of_a_dead_machine(raised(message, lost, shown=False)), "what was made a message stays one"
