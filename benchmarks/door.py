@@ -13,7 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 _SERVE = (
-    "import sys; from moto.server import ThreadedMotoServer as S; s = S('127.0.0.1', 0, verbose=False); s.start(); "
+    "import logging, sys; logging.getLogger('werkzeug').disabled = True; "
+    "from moto.server import ThreadedMotoServer as S; s = S('127.0.0.1', 0, verbose=False); s.start(); "
     "print(s.get_host_and_port()[1], flush=True); sys.stdin.read()"
 )
 _PASSED = ("transfer-encoding", "content-length", "connection", "date", "server", "expect")
@@ -30,7 +31,7 @@ class Door:
     def __init__(self, behind: int) -> None:
         self.behind, self.said = behind, list[tuple[str, str]]()
         self.ill: Ill = lambda method, path, number: ""
-        self.port = 0
+        self.port, self.shut = 0, False
         self._lock = threading.Lock()
         self.open()
 
@@ -51,12 +52,12 @@ class Door:
             def log_message(self, *args: Any) -> None: ...
 
             def handle_expect_100(self) -> bool:
-                return True if door.ill(self.command, self.path, -1) == "drop" else super().handle_expect_100()
+                return True if door.shut or door.ill(self.command, self.path, -1) == "drop" else super().handle_expect_100()
 
             def do_GET(self) -> None:
                 with door._lock:
                     door.said.append((self.command, self.path))
-                    ill = door.ill(self.command, self.path, len(door.said))
+                    ill = "drop" if door.shut else door.ill(self.command, self.path, len(door.said))
                 self.close_connection = ill not in ("", "503")
                 if ill == "drop":
                     return
@@ -111,23 +112,22 @@ class Door:
             def handle_error(self, *args: Any) -> None: ...
 
         self._server = Server(("127.0.0.1", self.port), Handler)
-        self.port = self._server.server_port
+        self.port, self.shut = self._server.server_port, False
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self) -> None:
-        """Refuse connections from now on."""
+        """Refuse connections from now on, and answer none that is open."""
+        self.shut = True
         self._server.shutdown()
         self._server.server_close()
 
     @contextmanager
     def away(self, seconds: float) -> Iterator[None]:
         """Refuse connections for so long, in which the block runs."""
-        before, self.ill = self.ill, lambda method, path, number: "drop"  # connections that are open already
         self.close()
 
         def come_back() -> None:
             time.sleep(seconds)
-            self.ill = before
             self.open()
 
         back = threading.Thread(target=come_back)

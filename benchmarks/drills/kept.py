@@ -10,19 +10,7 @@ from upath import UPath
 
 from benchmarks.drills.world import World
 
-TIMING = {
-    "seconds",
-    "train_seconds",
-    "images_per_second",
-    "memory_bytes",
-    "peak_bytes",
-    "peak_memory",
-    "started",
-    "ended",
-    "finished",
-    "host",
-    "created",
-}
+TIMING = ("seconds", "images_per_second", "memory_bytes", "peak_bytes", "peak_memory", "started", "ended", "finished", "host", "created")
 _ROWS = """select t.value, m.key, m.step, m.value from metrics m join runs r on m.run_uuid = r.run_uuid
     join tags t on t.run_uuid = r.run_uuid and t.key = 'gelo.trial' join experiments e on e.experiment_id = r.experiment_id
     where r.lifecycle_stage = 'active' and e.name = %(experiment)s"""
@@ -44,7 +32,7 @@ def files_of(storage: str, sweep: str) -> dict[str, str]:
 
 def _untimed(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _untimed(each) for name, each in value.items() if name not in TIMING}
+        return {name: _untimed(each) for name, each in value.items() if not name.endswith(TIMING)}
     return [_untimed(each) for each in value] if isinstance(value, list) else value
 
 
