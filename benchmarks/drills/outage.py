@@ -19,7 +19,7 @@ from benchmarks.drills.sweep import LIMIT, alone, run, to_the_end
 from benchmarks.drills.world import Said, World, until, world
 from benchmarks.line import note
 
-STAGES = ("data", "decode", "train", "finish", "embed", "score", "log")
+STAGES = ("decode", "train", "finish", "embed", "score", "log")
 SERVERS = ("s3", "mlflow", "postgres")
 
 

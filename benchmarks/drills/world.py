@@ -149,6 +149,7 @@ class World:
 @contextmanager
 def world(folder: Path, data: Path, cache: Path) -> Iterator[World]:
     """Nothing yet but an environment; what is started in it ends with the block."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started ends too
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "AWS_", "GELO_"))}
     here = {"GELO_DATA": str(data), "GELO_CACHE": str(cache), "COLUMNS": "160", "OMP_NUM_THREADS": "1"}
     made = World(folder, clean | here)
