@@ -60,8 +60,8 @@ def faults_of(said: list[Said]) -> list[str]:
     found = [
         "traceback: " + each.text[each.text.index("Traceback") :][:300] for each in said if "Traceback" in each.text
     ]
-    silence = max(each.silence() for each in said)
-    return [*found, f"silent: {silence:.0f} s"] if silence > SILENT else found
+    silence, line = max(each.silence() for each in said)
+    return [*found, f"silent: {silence:.0f} s after {line!r}"] if silence > SILENT else found
 
 
 def to_the_end(here: World, name: str, said: list[Said], whole: Any, limit: float = LIMIT) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def to_the_end(here: World, name: str, said: list[Said], whole: Any, limit: floa
     if codes[-1] == 0:
         faults += differences(here, here.storage, name, whole)
     seconds = sum(each.ended - each.began for each in said)
-    silence = max(each.silence() for each in said)
+    silence, _ = max(each.silence() for each in said)
     return {
         "name": name, "codes": codes, "ended": codes[-1] == 0, "seconds": round(seconds, 1), "silence": round(silence, 1), "faults": faults,
     }  # fmt: skip

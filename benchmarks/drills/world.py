@@ -198,11 +198,10 @@ class Said:
     def text(self) -> str:
         return "\n".join(line for _, line in self.lines)
 
-    def silence(self) -> float:
-        """The longest time between two lines, its start and its end among them."""
-        return max(
-            after - before for before, after in pairwise([self.began, *(at for at, _ in self.lines), self.ended])
-        )
+    def silence(self) -> tuple[float, str]:
+        """The longest time between two lines, its start and its end among them, and the line before it."""
+        told = [(self.began, "its start"), *self.lines, (self.ended, "")]
+        return max((after - before, line) for (before, line), (after, _) in pairwise(told))
 
 
 def until(happened: Callable[[], Any], seconds: float) -> bool:
