@@ -1,6 +1,6 @@
 """S3, MLflow or its database away for five minutes at each stage of a sweep: `python -m benchmarks.drills.outage`.
 
-Two machines with tokens. A server goes when the stage is first told on screen, and comes back `--seconds` later. What is compared with a
+Two machines with tokens. A server goes when the stage is first told on screen (what is logged is logged from `train` on), and comes back `--seconds` later. What is compared with a
 sweep that was left alone: the bits of every result and trained weight, each value in MLflow's database and how often it stands there.
 """
 
@@ -19,7 +19,7 @@ from benchmarks.drills.sweep import LIMIT, alone, run, to_the_end
 from benchmarks.drills.world import Said, World, until, world
 from benchmarks.line import note
 
-STAGES = ("decode", "train", "finish", "embed", "score", "log")
+STAGES = ("decode", "pack", "train", "embed", "score")
 SERVERS = ("s3", "mlflow", "postgres")
 
 
