@@ -1,7 +1,8 @@
 """S3, MLflow or its database away for five minutes at each stage of a sweep: `python -m benchmarks.drills.outage`.
 
-Two machines with tokens. A server goes when the stage is first told on screen (what is logged is logged from `train` on), and comes back `--seconds` later. What is compared with a
-sweep that was left alone: the bits of every result and trained weight, each value in MLflow's database and how often it stands there.
+Two machines with tokens. A server goes when the stage is first told on screen (what is logged is logged from `train` on), and comes back
+`--seconds` later. What is compared with a sweep that was left alone: the bits of every result and trained weight, each value in MLflow's
+database and how often it stands there.
 """
 
 from __future__ import annotations
