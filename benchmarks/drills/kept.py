@@ -10,7 +10,18 @@ from upath import UPath
 
 from benchmarks.drills.world import World
 
-TIMING = ("seconds", "images_per_second", "memory_bytes", "peak_bytes", "peak_memory", "started", "ended", "finished", "host", "created")
+TIMING = (
+    "seconds",
+    "images_per_second",
+    "memory_bytes",
+    "peak_bytes",
+    "peak_memory",
+    "started",
+    "ended",
+    "finished",
+    "host",
+    "created",
+)
 _ROWS = """select t.value, m.key, m.step, m.value from metrics m join runs r on m.run_uuid = r.run_uuid
     join tags t on t.run_uuid = r.run_uuid and t.key = 'gelo.trial' join experiments e on e.experiment_id = r.experiment_id
     where r.lifecycle_stage = 'active' and e.name = %(experiment)s"""

@@ -50,7 +50,7 @@ def main() -> None:
             victims = asked.victims or sorted(VICTIMS)
             for number in range(asked.runs):
                 victim, workers = victims[number % len(victims)], 1 + number // len(victims) % 2
-                at = draws.uniform(0.1, 1.0) * seconds[workers]
+                at = draws.uniform(0.1, 0.95) * seconds[workers]
                 found.append(drill(here, f"drill-{number}", victim, workers, at, whole[workers]))
                 note(json.dumps(found[-1]))
     faults = Counter(fault.split(":")[0] for each in found for fault in each["faults"])

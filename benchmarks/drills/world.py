@@ -181,6 +181,7 @@ class Said:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append((time.monotonic(), line.rstrip()))
+        self.ended = time.monotonic()
 
     def wait(self, seconds: float) -> int:
         """Its exit code; kills it, and raises TimeoutExpired, where it takes longer."""
@@ -190,8 +191,7 @@ class Said:
             os.killpg(self.process.pid, signal.SIGKILL)
             raise
         finally:
-            self.ended = time.monotonic()
-        self._reader.join(10)
+            self._reader.join(10)
         return code
 
     @property
