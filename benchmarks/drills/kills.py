@@ -1,8 +1,9 @@
 """A miniature sweep in which something is killed at a random moment, resumed until it ends: `python -m benchmarks.drills.kills`.
 
 Two machines with tokens, results in S3, MLflow on PostgreSQL. Victims: the driver (SIGKILL, SIGTERM), the process of a trial, a rank beside
-it, the machine beside the head, the head, MLflow, PostgreSQL, S3's door. Where a server is killed it comes back ten seconds later, a
-machine five seconds later, Ray's head once the run has ended. Half of the sweeps train with two ranks a trial, across both machines.
+it, the machine beside the head, the head, MLflow, PostgreSQL, S3's door. The moment: up to ten seconds after a stage, drawn too, was told.
+Where a server is killed it comes back ten seconds later, a machine five seconds later, Ray's head once the run has ended. About half of
+the sweeps train with two ranks a trial, across both machines.
 
 What is compared with sweeps that were left alone: the bits of every result and of all trained weights, each value in MLflow's database and
 how often it stands there. A traceback, or a minute without a line, is a fault of its own.
@@ -23,9 +24,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.drills.sweep import alone, ended, run, to_the_end
+from benchmarks.drills.outage import STAGES, at
+from benchmarks.drills.sweep import LIMIT, alone, ended, run, to_the_end
 from benchmarks.drills.world import PEERS, TRAINERS, Said, World, until, world
 from benchmarks.line import note
+
+LONGEST = 10.0  # seconds after a stage was told
 
 
 def main() -> None:
@@ -44,14 +48,13 @@ def main() -> None:
             here.s3()
             here.mlflow()
             here.ray()
-            whole, seconds = {}, {}
-            for workers in (1, 2):
-                whole[workers], seconds[workers] = alone(here, workers)
+            whole = {workers: alone(here, workers)[0] for workers in (1, 2)}
             victims = asked.victims or sorted(VICTIMS)
             for number in range(asked.runs):
-                victim, workers = victims[number % len(victims)], 1 + number // len(victims) % 2
-                at = draws.uniform(0.1, 0.95) * seconds[workers]
-                found.append(drill(here, f"drill-{number}", victim, workers, at, whole[workers]))
+                victim = victims[number % len(victims)]
+                workers = 2 if victim == "rank" else 1 + number // len(victims) % 2
+                moment = draws.choice(STAGES), draws.uniform(0, LONGEST)
+                found.append(drill(here, f"drill-{number}", victim, workers, moment, whole[workers]))
                 note(json.dumps(found[-1]))
     faults = Counter(fault.split(":")[0] for each in found for fault in each["faults"])
     good = sum(each["ended"] and not each["faults"] for each in found)
@@ -61,11 +64,13 @@ def main() -> None:
     }))  # fmt: skip
 
 
-def drill(here: World, name: str, victim: str, workers: int, at: float, whole: Any) -> dict[str, Any]:
-    """One sweep, with one kill, to its end."""
+def drill(here: World, name: str, victim: str, workers: int, moment: tuple[str, float], whole: Any) -> dict[str, Any]:
+    """One sweep, with one kill so many seconds after a stage was told, to its end."""
     own = run(here, name, workers)
     kill, back = VICTIMS[victim]
-    time.sleep(max(0.0, at - (time.monotonic() - own.began)))
+    stage, later = moment
+    until(lambda: at(own, stage) or own.process.poll() is not None, LIMIT)
+    time.sleep(later)
     struck = False
     if own.process.poll() is None:
         struck = kill(here, own)
@@ -79,7 +84,14 @@ def drill(here: World, name: str, victim: str, workers: int, at: float, whole: A
     found = to_the_end(here, name, said, whole)
     found["faults"] += hung
     last = next((line for _, line in reversed(own.lines) if "s  " in line), "")
-    return {"victim": victim, "ranks": workers, "at": round(at, 1), "struck": struck, **found, "last": last}
+    return {
+        "victim": victim,
+        "ranks": workers,
+        "at": f"{later:.1f} s after {stage}",
+        "struck": struck,
+        **found,
+        "last": last,
+    }
 
 
 def _driver(number: signal.Signals) -> Callable[[World, Said], bool]:
