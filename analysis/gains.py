@@ -15,7 +15,7 @@ from gelo.models.words import counted
 from gelo.tasks.training import TASKS
 from gelo.tasks.training.base import Gain
 
-MOST_SHOWN = 8  # backbones and adaptations that are told one by one
+MOST_SHOWN = 8  # settings of a task that are told one by one
 
 
 def gains(comparison: Comparison, plain: pd.DataFrame) -> Iterator[Finding]:
@@ -40,7 +40,7 @@ def gains(comparison: Comparison, plain: pd.DataFrame) -> Iterator[Finding]:
             each = (
                 f": {'; '.join(parts)}."
                 if len(parts) <= MOST_SHOWN
-                else f" over {len(parts)} backbones and adaptations, each in the tables below."
+                else f" over {len(parts)} settings, each in the tables below."
             )
             yield Finding(title, "measured", f"{spread}{points}{each}", number, ends_told, test)
         elif len(rows):
