@@ -107,6 +107,7 @@ BLOCKS = {
         "gelo run task_complexity": "half an hour; its table: tests/test_mitigation.py",
         "gelo run rates": "half an hour; its table: tests/test_mitigation.py",
         "gelo run lora_rank": "half an hour; its table: tests/test_mitigation.py",
+        "python -m benchmarks.remedies": "ten minutes; .ci/run makes it at toy size",
     },
     "gallery.md": {"python -m docs.gallery": "tests/test_gallery.py, on a sweep of its own"},
     "cluster.md": {
