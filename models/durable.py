@@ -23,7 +23,7 @@ import numpy as np
 from upath import UPath
 
 import gelo.models.storage.paths  # noqa: F401  paths elsewhere are steady from here on
-from gelo.models.faults import Fault, UserError
+from gelo.models.faults import Fault, UserError, system_errors
 from gelo.models.storage import fence, scan
 
 DONE = "DONE"
@@ -78,7 +78,8 @@ def publish_folder(target: UPath | Path, *, summed: bool = False) -> Iterator[Pa
     path = UPath(target)
     if not is_local(path):
         with tempfile.TemporaryDirectory() as scratch:
-            yield Path(scratch)
+            with system_errors(path):
+                yield Path(scratch)
             if not is_done(path):
                 upload(Path(scratch), path, _sums(Path(scratch)) if summed else b"")
         return
@@ -88,7 +89,8 @@ def publish_folder(target: UPath | Path, *, summed: bool = False) -> Iterator[Pa
     temporary = local.with_name(f"{_TEMPORARY}{local.name}-{uuid.uuid4().hex[:8]}")
     temporary.mkdir()
     try:
-        yield temporary
+        with system_errors(local):
+            yield temporary
         (temporary / DONE).write_bytes(_sums(temporary) if summed else b"")
         for file in temporary.rglob("*"):
             if file.is_file():

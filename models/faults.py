@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -95,6 +97,19 @@ def is_full(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in FULL:
         return True
     return any(words in str(error) for words in _FULL_WORDS)
+
+
+@contextmanager
+def system_errors(place: object) -> Iterator[None]:
+    """A full disk is an OSError to whoever fills `place`, whatever writes its files: safetensors has a class of its own for it, with the
+    system's number in its words alone."""
+    try:
+        yield
+    except Exception as error:
+        number = None if isinstance(error, OSError | UserError) else re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), f"cannot write: {error}", str(place)) from error
 
 
 def pass_interrupt(error: BaseException) -> None:

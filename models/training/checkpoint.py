@@ -8,9 +8,7 @@ loading.
 
 from __future__ import annotations
 
-import errno
 import json
-import re
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -66,7 +64,7 @@ def save(folder: UPath | Path, state: TrainingState) -> None:
     with publish_folder(folder, summed=True) as scratch:
         for part, tensors in files.items():
             if tensors:
-                _write(scratch / f"{part}.safetensors", tensors)
+                save_file(tensors, scratch / f"{part}.safetensors")
         (scratch / STATE).write_text(json.dumps(document))
 
 
@@ -170,14 +168,6 @@ def _decode(value: Any, tensors: dict[str, Tensor]) -> Any:
         case "tuple":
             return tuple(_decode(v, tensors) for v in content)
     raise ValueError(f"unknown tag {tag!r}")
-
-
-def _write(path: Path, tensors: dict[str, Tensor]) -> None:
-    try:
-        save_file(tensors, path)
-    except SafetensorError as error:  # it wraps the system's errors in a class of its own: callers wait for OSError
-        number = re.search(r"os error (\d+)", str(error))
-        raise OSError(int(number[1]) if number else errno.EIO, f"cannot write: {error}", str(path)) from error
 
 
 def _read(path: Path) -> dict[str, Tensor]:
