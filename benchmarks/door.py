@@ -52,7 +52,11 @@ class Door:
             def log_message(self, *args: Any) -> None: ...
 
             def handle_expect_100(self) -> bool:
-                return True if door.shut or door.ill(self.command, self.path, -1) == "drop" else super().handle_expect_100()
+                return (
+                    True
+                    if door.shut or door.ill(self.command, self.path, -1) == "drop"
+                    else super().handle_expect_100()
+                )
 
             def do_GET(self) -> None:
                 with door._lock:
