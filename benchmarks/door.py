@@ -52,11 +52,8 @@ class Door:
             def log_message(self, *args: Any) -> None: ...
 
             def handle_expect_100(self) -> bool:
-                return (
-                    True
-                    if door.shut or door.ill(self.command, self.path, -1) == "drop"
-                    else super().handle_expect_100()
-                )
+                dropped = door.shut or door.ill(self.command, self.path, -1) == "drop"
+                return True if dropped else super().handle_expect_100()
 
             def do_GET(self) -> None:
                 with door._lock:

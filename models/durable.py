@@ -78,7 +78,7 @@ def publish_folder(target: UPath | Path, *, summed: bool = False) -> Iterator[Pa
     path = UPath(target)
     if not is_local(path):
         with tempfile.TemporaryDirectory() as scratch:
-            with system_errors(path):
+            with system_errors(scratch):
                 yield Path(scratch)
             if not is_done(path):
                 upload(Path(scratch), path, _sums(Path(scratch)) if summed else b"")

@@ -101,15 +101,17 @@ def is_full(error: BaseException) -> bool:
 
 @contextmanager
 def system_errors(place: object) -> Iterator[None]:
-    """A full disk is an OSError to whoever fills `place`, whatever writes its files: safetensors has a class of its own for it, with the
-    system's number in its words alone."""
+    """What a library made of a system's error in writing is an OSError again to whoever fills `place`: safetensors has a class of its own
+    for it, with the system's number in its words alone."""
     try:
         yield
     except Exception as error:
-        number = None if isinstance(error, OSError | UserError) else re.search(r"os error (\d+)", str(error))
-        if number is None:
+        full, said = is_full(error), str(error)
+        if isinstance(error, OSError | UserError) or not (full or "Error while serializing" in said):
             raise
-        raise OSError(int(number[1]), f"cannot write: {error}", str(place)) from error
+        told = re.search(r"os error (\d+)", said)
+        number = int(told[1]) if told else errno.ENOSPC if full else errno.EIO
+        raise OSError(number, f"cannot write: {error}", str(place)) from error
 
 
 def pass_interrupt(error: BaseException) -> None:

@@ -37,7 +37,7 @@ def main() -> None:
             here.s3()
             here.mlflow()
             here.ray()
-            whole, _ = alone(here)
+            whole = alone(here)
             for number, by in enumerate(OFF):
                 here.cluster.remove_node(here.machines()[0])
                 here.cluster.add_node(num_cpus=here.cpus, env_vars=shifted(by))

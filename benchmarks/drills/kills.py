@@ -24,8 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.drills.outage import STAGES, at
-from benchmarks.drills.sweep import LIMIT, alone, ended, run, to_the_end
+from benchmarks.drills.sweep import LIMIT, STAGES, alone, ended, run, to_the_end, told
 from benchmarks.drills.world import PEERS, TRAINERS, Said, World, until, world
 from benchmarks.line import note
 
@@ -48,7 +47,7 @@ def main() -> None:
             here.s3()
             here.mlflow()
             here.ray()
-            whole = {workers: alone(here, workers)[0] for workers in (1, 2)}
+            whole = {workers: alone(here, workers) for workers in (1, 2)}
             victims = asked.victims or sorted(VICTIMS)
             for number in range(asked.runs):
                 victim = victims[number % len(victims)]
@@ -69,7 +68,7 @@ def drill(here: World, name: str, victim: str, workers: int, moment: tuple[str, 
     own = run(here, name, workers)
     kill, back = VICTIMS[victim]
     stage, later = moment
-    until(lambda: at(own, stage) or own.process.poll() is not None, LIMIT)
+    until(lambda: told(own, stage) or own.process.poll() is not None, LIMIT)
     time.sleep(later)
     struck = False
     if own.process.poll() is None:
@@ -84,14 +83,8 @@ def drill(here: World, name: str, victim: str, workers: int, moment: tuple[str, 
     found = to_the_end(here, name, said, whole)
     found["faults"] += hung
     last = next((line for _, line in reversed(own.lines) if "s  " in line), "")
-    return {
-        "victim": victim,
-        "ranks": workers,
-        "at": f"{later:.1f} s after {stage}",
-        "struck": struck,
-        **found,
-        "last": last,
-    }
+    when = f"{later:.1f} s after {stage}"
+    return {"victim": victim, "ranks": workers, "at": when, "struck": struck, **found, "last": last}
 
 
 def _driver(number: signal.Signals) -> Callable[[World, Said], bool]:

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks.drills.sweep import LIMIT, alone, run, to_the_end
-from benchmarks.drills.world import Said, World, until, world
+from benchmarks.drills.sweep import LIMIT, STAGES, alone, run, to_the_end, told
+from benchmarks.drills.world import World, until, world
 from benchmarks.line import note
 
-STAGES = ("decode", "pack", "train", "embed", "score")
 SERVERS = ("s3", "mlflow", "postgres")
 
 
@@ -38,7 +36,7 @@ def main() -> None:
             here.s3()
             here.mlflow()
             here.ray()
-            whole, _ = alone(here)
+            whole = alone(here)
             for server in asked.servers:
                 for stage in asked.stages:
                     found.append(drill(here, server, stage, asked.seconds, whole))
@@ -55,17 +53,12 @@ def drill(here: World, server: str, stage: str, seconds: float, whole: Any) -> d
     """One sweep, one server away from the moment at which the stage is told."""
     name = f"{server}-{stage}"
     own = run(here, name)
-    struck = until(lambda: at(own, stage) or own.process.poll() is not None, LIMIT) and own.process.poll() is None
+    struck = until(lambda: told(own, stage) or own.process.poll() is not None, LIMIT) and own.process.poll() is None
     if struck:
         here.strike(server)
         time.sleep(seconds)
         here.back(server)
     return {"struck": struck, **to_the_end(here, name, [own], whole, LIMIT + seconds)}
-
-
-def at(own: Said, stage: str) -> bool:
-    """Whether the stage was told."""
-    return any(re.search(rf"\bs  {stage}\b", line) for _, line in own.lines)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from typing import Any
@@ -19,6 +20,7 @@ tasks:
 datasets: [shapes, digits, shapes_shifted, pairs, morphs]
 resources: {{workers: {workers}, retries: 1}}
 """
+STAGES = ("decode", "pack", "train", "embed", "score")  # in the order in which they are told
 LIMIT, SILENT, TRIES = 900.0, 60.0, 6  # seconds a command may take, seconds without a line, commands after the first
 
 
@@ -35,8 +37,13 @@ def resumed(here: World, name: str) -> Said:
     return Said(here, "resume", name, "--storage", here.storage, "--address", here.cluster.address)
 
 
-def alone(here: World, workers: int = 1) -> tuple[tuple[dict[str, str], list[tuple[Any, ...]]], float]:
-    """(files, values) of a sweep that nobody disturbs, and its seconds."""
+def told(own: Said, stage: str) -> bool:
+    """Whether a stage was told."""
+    return any(re.search(rf"\bs  {stage}\b", line) for _, line in own.lines)
+
+
+def alone(here: World, workers: int = 1) -> tuple[dict[str, str], list[tuple[Any, ...]]]:
+    """(files, values) of a sweep that nobody disturbs."""
     name = f"alone-{workers}"
     first = run(here, name, workers)
     code = first.wait(2 * LIMIT)
@@ -44,7 +51,7 @@ def alone(here: World, workers: int = 1) -> tuple[tuple[dict[str, str], list[tup
     whole, seconds = (files_of(here.storage, name), values_of(here, name)), first.ended - first.began
     assert len(whole[0]) > 20 and len(whole[1]) > 50
     note(f"left alone with {workers} ranks: {seconds:.0f} s, {len(whole[0])} files, {len(whole[1])} values")
-    return whole, seconds
+    return whole
 
 
 def ended(said: list[Said], limit: float = LIMIT) -> tuple[int, list[str]]:

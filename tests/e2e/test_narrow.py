@@ -85,12 +85,8 @@ def test_every_line_fits(place: Path) -> None:
             assert "WARNING" in said and "1 of 13 images of test stands in train too" in " ".join(said.split())
 
 
-@pytest.mark.parametrize(
-    ("words", "merged"),
-    [
-        ("prepare --list", False), ("prepare --list", True), ("show shapes --json", False), ("doctor paper", True), ("show another", True),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("merged", [False, True])
+@pytest.mark.parametrize("words", ["prepare --list", "show shapes --json", "doctor", "doctor paper", "show another"])
 def test_a_reader_that_stops_early_is_no_fault(place: Path, words: str, merged: bool) -> None:
     """Of what is said, and where `merged` of the faults too."""
     shell = " 2>&1 | head -1" if merged else " 2>said.txt | head -1; cat said.txt >&2"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gelo.models.faults import Fault, UserError, folded, pass_interrupt
+from gelo.models.faults import Fault, UserError, folded, pass_interrupt, system_errors
 
 PLACES = [f"image-{number}" for number in range(1000)]
 
@@ -57,3 +58,27 @@ def test_an_interrupt_is_found_behind_what_was_made_of_it() -> None:
         with pytest.raises(KeyboardInterrupt):
             pass_interrupt(error)
     pass_interrupt(ValueError("damaged"))
+
+
+@pytest.mark.parametrize(
+    ("said", "number"),
+    [
+        ("Error while serializing: I/O error: No space left on device (os error 28)", errno.ENOSPC),
+        ("Error while serializing: I/O error: File too large (os error 27)", errno.EFBIG),
+        ("Error while serializing: I/O error: failed to write whole buffer", errno.EIO),
+        ("database or disk is full", errno.ENOSPC),
+    ],
+)
+def test_what_a_library_makes_of_an_error_in_writing_is_the_systems_again(said: str, number: int) -> None:
+    with pytest.raises(OSError, match="cannot write") as caught, system_errors("there"):
+        raise RuntimeError(said)
+    assert (caught.value.errno, caught.value.filename) == (number, "there")
+
+
+@pytest.mark.parametrize("error", [
+    UserError("data", Fault("a", "No space left on device", "room")), PermissionError(13, "no"), ValueError("No such file (os error 2)"),
+])  # fmt: skip
+def test_any_other_error_stays_what_it_is(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, system_errors("there"):
+        raise error
+    assert caught.value is error
