@@ -8,7 +8,7 @@ from typing import Any
 
 from gelo.analysis.candidates import Candidate
 from gelo.analysis.finding import signed
-from gelo.analysis.recommend import Advice, Answer, Constraint, Runner
+from gelo.analysis.recommend import Advice, Answer, Constraint, Runner, above
 from gelo.analysis.tested import Figure
 from gelo.models.words import counted
 
@@ -164,9 +164,9 @@ def _warned(answer: Answer, advice: Advice) -> Iterator[str]:
             if constraint.keep is not None
             else (f"gains {signed(figure.value)} points", f"{limit:g}")
         )
-        if figure.value < limit:
+        if above(figure.value, limit) < 0:
             yield f"BELOW what was asked on test images: it {found}, not {least}, though validation met it."
-        elif figure.low is not None and figure.low < limit:
+        elif figure.low is not None and above(figure.low, limit) < 0:
             yield f"On test images it {found}, but its interval reaches below {least}."
     if chosen.gain <= 0:
         yield "It gained nothing on validation: the untouched backbone does as well."

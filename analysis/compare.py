@@ -62,11 +62,10 @@ class Comparison:
     def _metrics(self) -> dict[tuple[str, str], tuple[float, float]]:
         """(trial, metric) -> value and standard error, of the first result that has it."""
         rows = self.runs.metrics
-        columns = zip(
-            rows["trial"], rows["metric"], rows["value"], (rows["high"] - rows["low"]) / (2 * Z95), strict=True
-        )
+        errors = (rows["high"] - rows["low"]) / (2 * Z95)
+        columns = [each.to_numpy() for each in (rows["trial"], rows["metric"], rows["value"], errors)]
         found: dict[tuple[str, str], tuple[float, float]] = {}
-        for trial, metric, value, error in columns:
+        for trial, metric, value, error in zip(*columns, strict=True):
             found.setdefault((trial, metric), (float(value), float(error)))
         return found
 
@@ -75,9 +74,8 @@ class Comparison:
         """(trial, metric) -> protocol and its version, of the result that `value` is of."""
         rows = self.runs.metrics
         found: dict[tuple[str, str], tuple[str, int]] = {}
-        for trial, metric, *scored in zip(
-            *(rows[name] for name in ("trial", "metric", "protocol", "version")), strict=True
-        ):
+        columns = (rows[name].to_numpy() for name in ("trial", "metric", "protocol", "version"))
+        for trial, metric, *scored in zip(*columns, strict=True):
             found.setdefault((trial, metric), (str(scored[0]), int(scored[1])))
         return found
 
@@ -121,10 +119,8 @@ class Comparison:
         return min(map(per_cent, self.measures(task).after), default=100)
 
     def gain(self, trial: str) -> float:
-        """What the trial's own task gained, in points (`factor`), + is better: after - before; NaN for a baseline, an unknown side,
-        and where `why_no_gain` says something.
-
-        Before is the untouched backbone: its own verification, or its text prompts where the trial trained a detector.
+        """What the trial's own task gained, in points (`factor`), + is better: after - before; NaN for a baseline, an unknown side, and
+        where `why_no_gain` says something. Before: the untouched backbone's verification, or its text prompts where a detector was trained.
         """
         task = self._tasks.get(trial)
         gain = self.measures(str(task))
@@ -139,18 +135,20 @@ class Comparison:
         gain = self.measures(str(self._tasks.get(trial)))
         used: dict[str, set[int]] = defaultdict(set)
         for side, metrics in ((trial, gain.after), (self.baseline.get(trial, ""), gain.before)):
-            for protocol, version in (
-                self._scored_by[side, name] for name in metrics if (side, name) in self._scored_by
-            ):
+            scored = [self._scored_by[side, name] for name in metrics if (side, name) in self._scored_by]
+            for protocol, version in scored:
                 used[protocol].add(version)
         mixed = {protocol: sorted(versions) for protocol, versions in used.items() if len(versions) > 1}
         return "; ".join(f"scored by versions {_listed(each)} of {protocol}" for protocol, each in mixed.items())
 
-    def gain_error(self, trial: str) -> float:
-        """Standard error of what the trial itself reached, in points: that of the baseline is common to all of one backbone."""
-        task = self._tasks.get(trial)
-        squares = [self.error(trial, metric) ** 2 for metric in self.measures(str(task)).after]
-        return self.factor(str(task)) * math.sqrt(sum(squares)) / len(squares) if squares else math.nan
+    def gain_error(self, trial: str, *, both: bool = True) -> float:
+        """Standard error of its gain, in points, both sides taken as independent; not both: of what the trial itself reached, since that of
+        the baseline is common to all of one backbone."""
+        task = str(self._tasks.get(trial))
+        gain, own = self.measures(task), self.baseline.get(trial, "")
+        sides = [(trial, gain.after), *[(own, gain.before)] * both]
+        errors = [math.hypot(*(self.error(key, name) for name in names)) / max(1, len(names)) for key, names in sides]
+        return self.factor(task) * math.hypot(*errors) if all(names for _, names in sides) else math.nan
 
 
 def compare(runs: Runs) -> Comparison:

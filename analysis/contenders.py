@@ -20,6 +20,7 @@ from gelo.analysis.compare import Comparison
 from gelo.analysis.curves import Curve
 from gelo.analysis.equal_gain import HEADLINE, Vector
 from gelo.analysis.finding import groups
+from gelo.analysis.kept import Kept
 from gelo.analysis.labels import NONE
 from gelo.analysis.paths import Contender, Path
 from gelo.analysis.resampling import DRAWS, normal, resampled
@@ -30,15 +31,16 @@ UNWATCHED = "no forgetting curve was kept"
 def contenders(comparison: Comparison) -> list[Contender]:
     """Of every backbone and task that has a forgetting curve, in the order of the tables; [] for a sweep without curves."""
     trained = comparison.runs.trials[comparison.runs.trials["task"] != NONE]
-    cells = [_Cell(comparison, rows) for _, rows in groups(trained, ["backbone", "task"])]
+    kept = Kept(comparison)
+    cells = [_Cell(comparison, kept, rows) for _, rows in groups(trained, ["backbone", "task"])]
     return [contender for cell in cells if cell.curves for contender in cell.contenders()]
 
 
 class _Cell:
     """The trials of one backbone and task."""
 
-    def __init__(self, comparison: Comparison, rows: pd.DataFrame) -> None:
-        self.comparison, self.rows, keys = comparison, rows, [str(key) for key in rows["trial"]]
+    def __init__(self, comparison: Comparison, kept: Kept, rows: pd.DataFrame) -> None:
+        self.comparison, self.kept, self.rows, keys = comparison, kept, rows, [str(key) for key in rows["trial"]]
         self.curves = {key: curve for key in keys if (curve := comparison.runs.curves.get(key)) is not None}
         self.gains = {key: comparison.gain(key) for key in keys}
         settings = [each["trial"].tolist() for _, each in groups(rows, ["adaptation", "remedy"])]
@@ -74,7 +76,10 @@ class _Cell:
 
     def _ends(self, adaptation: str, kind: str, rows: pd.DataFrame) -> Contender:
         """One that no curve leads to: the ends of its trials."""
-        ends = {str(row["trial"]): self._end(str(row["trial"]), bool(row["curved"])) for _, row in rows.iterrows()}
+        whose = " ".join((*_place(rows), adaptation, kind))
+        ends = {
+            str(row["trial"]): self._end(str(row["trial"]), bool(row["curved"]), whose) for _, row in rows.iterrows()
+        }
         paths = {}
         for seed, each in rows.groupby("seed", sort=True):
             known = sorted((end for key in each["trial"] if (end := ends[str(key)])), key=lambda end: end.gain[0])
@@ -115,8 +120,9 @@ class _Cell:
         least = 1 / (test[0] * max(1, sum(curve.sets.values())))
         return Path(_gained(curve)[whole] / self.best, test / test[0], draws, chosen, least)
 
-    def _end(self, key: str, curved: bool) -> Path | None:
-        """The one point of a trial; None where nothing of it is known. curved: its own curve, if it has one, ends there."""
+    def _end(self, key: str, curved: bool, whose: str) -> Path | None:
+        """The one point of a trial; None where nothing of it is known. curved: its own curve, if it has one, ends there. whose: the
+        approach; where scores by image are not kept its points are taken to err alike, and independently of those of another."""
         curve = self.curves.get(key) if curved else None
         if curve is not None and self._speaks(curve):
             path = self._path(curve)
@@ -126,8 +132,9 @@ class _Cell:
         gain, kept, error = self.gains[key], float(general.gelo[key]), float(general.gelo_error[key])
         if math.isnan(gain) or math.isnan(kept) or not self.best_tested > 0:
             return None
-        draws = kept + error * normal("results")[:, None]  # all of them were measured on the same images
-        return Path(np.array([gain / self.best_tested]), np.array([kept]), draws, None)
+        drawn = self.kept.draws(key)
+        draws, least = (kept + error * normal(whose), 0.0) if drawn is None else (drawn, self.kept.least([key]))
+        return Path(np.array([gain / self.best_tested]), np.array([kept]), draws[:, None], None, least)
 
     def _speaks(self, curve: Curve) -> bool:
         first = curve.points.iloc[0]

@@ -22,12 +22,13 @@ MARGIN = 0.01  # of a share kept: "as much" is one point more or less
 @dataclass(frozen=True, slots=True)
 class Contrast:
     """One comparison: `difference` > 0 supports the effect that is asked about. p: of "there is none", None where the noise is not known.
-    sets: by data set, how much more the one side kept of it."""
+    sets: by data set, how much more the one side kept of it. among: of how many the difference is the smallest."""
 
     where: str
     difference: Difference
     p: float | None
     sets: pd.Series
+    among: int = 1
 
 
 def contrast(kept: Kept, where: str, more: pd.DataFrame, less: pd.DataFrame) -> Contrast | None:
@@ -35,25 +36,28 @@ def contrast(kept: Kept, where: str, more: pd.DataFrame, less: pd.DataFrame) -> 
     difference = kept.between(more, less)
     if difference is None:
         return None
-    sets = kept.by_set(more["trial"].tolist()) - kept.by_set(less["trial"].tolist())
+    one, other = (side.loc[side["seed"].isin(list(difference.values)), "trial"].tolist() for side in (more, less))
+    sets = kept.by_set(one) - kept.by_set(other)
     return Contrast(where, difference, _p(difference), sets)
 
 
 def against_all(kept: Kept, where: str, others: Sequence[pd.DataFrame], side: pd.DataFrame) -> Contrast | None:
-    """Whether every one of `others` kept more than `side`, or any kept less: the difference is that of the one that kept least.
+    """Whether every one of `others` kept more than `side`, or any kept less: the difference is that of the one that kept least. None where
+    there is no other, or one shares no seed with the side: nothing is said of every one then.
 
     That all kept more needs every comparison, so its p is the largest of theirs (Berger 1982); that any kept less may be found by looking
     among them, so its p is the smallest times their number (Bonferroni).
     """
     found = [each for rows in others if (each := contrast(kept, where, rows, side)) is not None]
-    if not found:
+    if not found or len(found) < len(others):
         return None
     least = min(found, key=lambda each: each.difference.middle)
     known = [each.p for each in found if each.p is not None]
     if len(known) < len(found):
-        return Contrast(where, least.difference, None, least.sets)
+        return Contrast(where, least.difference, None, least.sets, len(found))
     less = [each.p for each in found if each.p is not None and each.difference.middle < 0]
-    return Contrast(where, least.difference, min(1.0, min(less) * len(found)) if less else max(known), least.sets)
+    p = min(1.0, min(less) * len(found)) if less else max(known)
+    return Contrast(where, least.difference, p, least.sets, len(found))
 
 
 def answer(
@@ -63,7 +67,7 @@ def answer(
     within `MARGIN`. What counts is significant at 5 % when all comparisons are corrected for together (Holm), as is what is alike."""
     tested = [each for each in contrasts if each.p is not None]
     held = dict(zip(map(id, tested), holm([each.p for each in tested if each.p is not None]), strict=True))
-    alike_p = holm([each.difference.p_apart(MARGIN) for each in tested])
+    alike_p = holm([each.difference.p_apart(MARGIN, each.among) for each in tested])
     signs = {id(each): _sign(each, held.get(id(each), 1.0)) for each in contrasts}
     alike = sum(p < CHANCE and not signs[id(each)] for each, p in zip(tested, alike_p, strict=True))
     yes, no, even = (sum(sign == which for sign in signs.values()) for which in (1, -1, 0))

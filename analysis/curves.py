@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ class Curve:
     of: npt.NDArray[np.int16] | None = None
 
 
-def read_curve(trained: UPath, faults: list[Fault]) -> Curve | None:
+def read_curve(trained: UPath | Path, faults: list[Fault]) -> Curve | None:
     """Of a trial's folder `trained`; None where none was kept, and, with a fault, where it cannot be what it says."""
     path = trained / "curve.json"
     try:

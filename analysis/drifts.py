@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -30,7 +31,7 @@ class Drift:
     of: str
 
 
-def read_drift(trained: UPath, faults: list[Fault]) -> Drift | None:
+def read_drift(trained: UPath | Path, faults: list[Fault]) -> Drift | None:
     """Of a trial's folder `trained`; None where none was kept, and, with a fault, where it cannot be what it says."""
     path = trained / "drift.json"
     try:

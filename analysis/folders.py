@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from upath import UPath
@@ -19,6 +20,7 @@ from gelo.tasks.metricnames import parse_metric
 from gelo.tasks.protocols import direction, suites
 from gelo.tasks.results import Result
 
+Place = TypeVar("Place", UPath, Path)
 _FACTS = ("data", "sources", "ranks", "watch_seconds", "base")  # of training.json, as the methods section tells them
 
 
@@ -41,7 +43,7 @@ def read_spec(storage: UPath, root: UPath, sweep: str) -> dict[str, Any]:
     return {**spec, **inner, **scored} if isinstance(inner, dict) else spec
 
 
-def read_trial(folder: UPath, faults: list[Fault], resources: Mapping[str, Any]) -> dict[str, Any] | None:
+def read_trial(folder: UPath | Path, faults: list[Fault], resources: Mapping[str, Any]) -> dict[str, Any] | None:
     """One row of the trials frame, with `history` beside; None, and a fault, when trial.json is missing or broken. resources: the
     sweep's."""
     described = _json(folder / "trial.json", faults, needed=True)
@@ -82,7 +84,7 @@ def read_trial(folder: UPath, faults: list[Fault], resources: Mapping[str, Any])
     }
 
 
-def _cut(folder: UPath, described: Mapping[str, Any], faults: list[Fault]) -> str:
+def _cut(folder: UPath | Path, described: Mapping[str, Any], faults: list[Fault]) -> str:
     """Why a trial that is not trained was ended early, or one that it is made of."""
     try:
         trial = Trial.model_validate({name: value for name, value in described.items() if name in Trial.model_fields})
@@ -100,9 +102,8 @@ def _cut(folder: UPath, described: Mapping[str, Any], faults: list[Fault]) -> st
     return ""
 
 
-def read_metrics(folder: UPath, key: str, faults: list[Fault]) -> list[dict[str, Any]]:
-    """The rows of every result file of one trial; a broken file is a fault."""
-    rows: list[dict[str, Any]] = []
+def read_metrics(folder: UPath | Path, key: str, faults: list[Fault]) -> Iterator[dict[str, list[Any]]]:
+    """The columns of each result file of one trial, a row a metric; a broken file is a fault."""
     there = {each.name for each in children(folder / "results")}
     for suite in (suite for suite in suites() if suite in there):
         for path in (file for file in children(folder / "results" / suite) if file.name.endswith(".json")):
@@ -114,9 +115,8 @@ def read_metrics(folder: UPath, key: str, faults: list[Fault]) -> list[dict[str,
                 else:
                     found, remedy = f"cannot be read now ({error})", "gelo report once the storage answers"
                 faults.append(Fault(str(path), found, "a Result", remedy))
-                continue
-            rows.extend(_row(result, key, metric) for metric in [*result.values, *result.absent])
-    return rows
+            else:
+                yield _columns(result, key)
 
 
 def _in_short(error: str) -> str:
@@ -125,21 +125,30 @@ def _in_short(error: str) -> str:
     return lines[-1].strip() if "Traceback" in error else " ".join(line.strip() for line in lines)
 
 
-def _row(result: Result, key: str, metric: str) -> dict[str, Any]:
-    suite, part, leaf = parse_metric(metric)
-    low, high = result.intervals.get(metric, (float("nan"), float("nan")))
-    return {
-        "trial": key, "suite": suite, "dataset": result.dataset, "part": part, "leaf": leaf, "metric": metric,
-        "value": result.values.get(metric, float("nan")), "low": low, "high": high, "n": result.n,
-        "counts": ", ".join(f"{count} {name}" for name, count in result.counts.items()), "reason": result.absent.get(metric, ""),
+def _columns(result: Result, key: str) -> dict[str, list[Any]]:
+    names, nothing = [*result.values, *result.absent], float("nan")
+    of_all = {
+        "trial": key, "dataset": result.dataset, "n": result.n,
+        "counts": ", ".join(f"{count} {name}" for name, count in result.counts.items()),
         "protocol": result.protocol, "version": result.protocol_version, "scale": result.scale, "partial": result.partial,
-        "unit": result.unit if metric in result.intervals else "",
-        "direction": direction(metric), "data": result.data, "vision": result.vision, "text": result.text,
-        "leak": result.leak, "unchecked": result.unchecked, "few": result.notes.get("rule_of_30", ""),
+        "data": result.data, "vision": result.vision, "text": result.text, "leak": result.leak, "unchecked": result.unchecked,
+        "few": result.notes.get("rule_of_30", ""),
     }  # fmt: skip
+    pieces = [parse_metric(name) for name in names]
+    ends = [result.intervals.get(name, (nothing, nothing)) for name in names]
+    return {name: [value] * len(names) for name, value in of_all.items()} | {
+        **{name: [piece[place] for piece in pieces] for place, name in enumerate(("suite", "part", "leaf"))},
+        "metric": names,
+        "value": [result.values.get(name, nothing) for name in names],
+        "low": [low for low, _ in ends],
+        "high": [high for _, high in ends],
+        "reason": [result.absent.get(name, "") for name in names],
+        "unit": [result.unit if name in result.intervals else "" for name in names],
+        "direction": [direction(name) for name in names],
+    }
 
 
-def _json(path: UPath, faults: list[Fault], *, needed: bool = False) -> dict[str, Any] | None:
+def _json(path: UPath | Path, faults: list[Fault], *, needed: bool = False) -> dict[str, Any] | None:
     """A JSON object; None when absent (a fault if `needed`) or broken (always a fault)."""
     try:
         content = parse_json(path.read_bytes())
@@ -186,7 +195,7 @@ def _curved(described: object) -> bool:
     return remedy.curved
 
 
-def children(folder: UPath) -> list[UPath]:
+def children(folder: Place) -> list[Place]:
     """Entries of a folder by name, hidden and half-written ones left out; empty when there is no such folder."""
     if not folder.is_dir():
         return []

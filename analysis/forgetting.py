@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -33,20 +34,26 @@ def order(comparison: Comparison, kept: Kept, plain: pd.DataFrame) -> Finding:
         by_task = ", ".join(f"{task} {rows['gelo_probe'].mean():.3f}" for task, rows in probes.groupby("task"))
         text += f" With a linear probe: {by_task}."
     text += _worst(kept, known)
-    contrasts, apart = [], ""
-    for cell, rows in groups(known, ["backbone", "adaptation_kind"]):
-        face, others = rows[rows["task"] == FACES], rows[rows["task"] != FACES]
-        rivals = [each for _, each in others.groupby("task")]
-        if alone := next(filter(None, (unlike_settings(face, each) for each in rivals)), ""):
+    held: list[Contrast] = []
+    apart, partly = "", []
+    for cell, rows in groups(plain, ["backbone", "adaptation_kind"]):
+        where, whole = f"{cell[0]}, {spelled(cell[1])}", rows.dropna(subset=["gelo"])
+        face = whole[whole["task"] == FACES]
+        rivals = {str(task): whole[whole["task"] == task] for task in sorted(set(rows["task"]) - {FACES})}
+        lacking = [task for task, each in rivals.items() if not set(each["seed"]) & set(face["seed"])]
+        if alone := next(filter(None, (unlike_settings(face, each) for each in rivals.values())), ""):
             apart = f"the tasks were trained with other {alone} each"
-        else:
-            contrasts.append(against_all(kept, f"{cell[0]}, {spelled(cell[1])}", rivals, face))
-    held = [each for each in contrasts if each is not None]
+        elif lacking and len(face) and len(lacking) < len(rivals):
+            partly.append(f"{where} ({names(lacking)} not complete on a seed of {FACES})")
+        elif (found := against_all(kept, where, list(rivals.values()), face)) is not None:
+            held.append(found)
+    left = f" Not compared, since one of the tasks is missing: {'; '.join(partly)}." if partly else ""
     if not held:
-        reason = apart or f"no backbone and adaptation has {FACES} and another task complete"
-        return Finding(title, "cannot be said", f"{text} Whether the paper's order shows cannot be said: {reason}.")
+        reason = apart or f"no backbone and adaptation has {FACES} and {'every' if partly else 'another'} task complete"
+        text += f" Whether the paper's order shows cannot be said: {reason}.{left}"
+        return Finding(title, "cannot be said", text)
     supports = f"{FACES} kept less than every other task"
-    return answer(title, text, held, supports, "another task kept less", _several(known))
+    return answer(title, text, held, supports, "another task kept less", f"{_several(known)}{left}")
 
 
 def adaptations(kept: Kept, plain: pd.DataFrame) -> Finding:
@@ -76,11 +83,16 @@ def sizes(comparison: Comparison, kept: Kept, plain: pd.DataFrame) -> Finding:
     """3: the larger backbone forgets less than the smaller."""
     title = "Does the larger backbone forget less?"
     by_size = backbones_by_size(comparison)
-    if len(by_size) < 2:
-        alone = comparison.runs.trials["backbone"].nunique() < 2
-        reason = "this sweep has one backbone" if alone else "the backbones' sizes are not known"
-        return Finding(title, "cannot be said", f"{reason[0].upper()}{reason[1:]}.")
-    small, large = by_size[0], by_size[-1]
+    if comparison.runs.trials["backbone"].nunique() < 2:
+        return Finding(title, "cannot be said", "This sweep has one backbone.")
+    if by_size.empty:
+        return Finding(title, "cannot be said", "The backbones' sizes are not known.")
+    small, large = str(by_size.index[0]), str(by_size.index[-1])
+    if alike := [end for end in (small, large) if (by_size == by_size[end]).sum() > 1]:
+        same = names(by_size.index[by_size == by_size[alike[0]]].tolist())
+        return Finding(
+            title, "cannot be said", f"{same} have the same number of parameters, so that none is the one to compare."
+        )
     known = plain.dropna(subset=["gelo"])
     contrasts: list[Contrast] = []
     pairs = []
@@ -100,25 +112,30 @@ def sizes(comparison: Comparison, kept: Kept, plain: pd.DataFrame) -> Finding:
     return answer(title, text, contrasts, f"{large} kept more", f"{small} kept more")
 
 
-def backbones_by_size(comparison: Comparison) -> list[str]:
-    """Backbones by the parameters that their trials' ledgers count, smallest first; [] unless every one is known."""
+def backbones_by_size(comparison: Comparison) -> pd.Series:
+    """The parameters that the trials' ledgers count by backbone, smallest first; empty unless every one is known."""
     trials = comparison.runs.trials
     size = trials.groupby("backbone")["tower_parameters"].max()
     full = trials[trials["adaptation_kind"] == "full"].groupby("backbone")["trainable_parameters"].max()
     size = size.fillna(full).astype(float)
-    return [] if size.isna().any() else [str(name) for name in size.sort_values(kind="stable").index]
+    return size.iloc[:0] if size.isna().any() else size.sort_values(kind="stable")
 
 
 def unlike_settings(one: pd.DataFrame, other: pd.DataFrame) -> str:
-    """The settings, those of the adaptation among them, in which two sides differ where several stand for one of them, in words: means over
-    unlike grids compare nothing. "" where each has one, as chosen for it, or both have the same."""
-    sides = [
-        [{**way, **settings} for way, settings in zip(side["adaptation_parameters"], side["settings"], strict=True)]
+    """The settings, those of the adaptation among them, in which two sides differ on a seed of both where several stand for one of them, in
+    words: means over unlike grids compare nothing. "" where each has one, as chosen for it, or both have the same on every seed."""
+    settings = [
+        [{**way, **each} for way, each in zip(side["adaptation_parameters"], side["settings"], strict=True)]
         for side in (one, other)
     ]
-    varied = sorted({name for side in sides for name in differing(side)})
-    taken = [{tuple(str(settings.get(name)) for name in varied) for settings in side} for side in sides]
-    return names(varied) if all(taken) and max(map(len, taken)) > 1 and taken[0] != taken[1] else ""
+    varied = sorted({name for each in settings for name in differing(each)})
+    taken: list[dict[int, set[tuple[str, ...]]]] = [defaultdict(set), defaultdict(set)]
+    for grid, side, rows in zip(taken, settings, (one, other), strict=True):
+        for seed, each in zip(rows["seed"], side, strict=True):
+            grid[seed].add(tuple(str(each.get(name)) for name in varied))
+    shared = taken[0].keys() & taken[1].keys()
+    unlike = any(taken[0][seed] != taken[1][seed] and max(len(grid[seed]) for grid in taken) > 1 for seed in shared)
+    return names(varied) if unlike else ""
 
 
 def _shares(kept: Kept, rows: pd.DataFrame) -> Iterator[str]:

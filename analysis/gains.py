@@ -62,7 +62,7 @@ def _mean(comparison: Comparison, gain: Gain, factor: int, rows: pd.DataFrame, p
     as independent, and the mean as noisy as one of its trials: they share their images."""
     differences = rows.assign(
         difference=[factor * -float(np.subtract(*_ends(comparison, gain, trial))) for trial in rows["trial"]],
-        error=[_error(comparison, gain, factor, trial) for trial in rows["trial"]],
+        error=rows["trial"].map(comparison.gain_error),
     ).dropna(subset=["difference"])
     cells = differences.groupby(["seed", "backbone", "adaptation"])["difference"].mean().unstack("seed")
     if cells.isna().any().any():
@@ -76,11 +76,3 @@ def _mean(comparison: Comparison, gain: Gain, factor: int, rows: pd.DataFrame, p
     seeds = counted(len(values), "seed") + ("" if len(values) > 1 else ", whose spread is not known")
     over = f", mean of {len(cells)}" if len(cells) > 1 else ""
     return number, f"{signed(low)} to {signed(high)}", f"intervals of both sides, taken as independent{over}; {seeds}"
-
-
-def _error(comparison: Comparison, gain: Gain, factor: int, trial: str) -> float:
-    """Standard error of one trial's difference."""
-    own = comparison.baseline.get(trial, "")
-    before = [comparison.error(own, metric) ** 2 for metric in gain.before]
-    after = [comparison.error(trial, metric) ** 2 for metric in gain.after]
-    return factor * math.sqrt(sum(before) / len(before) ** 2 + sum(after) / len(after) ** 2)

@@ -2,20 +2,21 @@
 
 GELO is a ratio of two means over the same images, so both ends are drawn again together where scores by image are there (`images`): its
 noise is that of the ratio, and of a difference that of the difference. Where they are not, the data sets' intervals stand for it, taken as
-independent, which errs on the wide side. Seeds add their spread (`resampling.spanned`).
+independent, which errs on the wide side. Seeds add their spread (`resampling.Noise`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pandas as pd
 
 from gelo.analysis.compare import Comparison
-from gelo.analysis.resampling import Vector, error_of, probability, spanned, within
+from gelo.analysis.resampling import Noise, Vector, error_of, probability, spanned, within
 from gelo.models.words import counted
 
 _ENDS = 0.05  # outside a 95 % interval
@@ -23,12 +24,13 @@ _ENDS = 0.05  # outside a 95 % interval
 
 @dataclass(frozen=True)
 class Difference:
-    """A share kept, or a difference of two. values: by seed. draws: (DRAWS,) the mean over seeds on resampled images, None where it is not
-    known which were right. error: the standard error of the images, NaN where nothing is known of it."""
+    """A share kept, or a difference of two. values: by seed. draws: by seed (DRAWS,) on resampled images, None where it is not known which
+    were right. error: the standard error of the images, NaN where nothing is known of it; own: see `resampling.Noise`."""
 
     values: Mapping[int, float]
-    draws: Vector | None
+    draws: Mapping[int, Vector] | None
     error: float
+    own: float = 0.0
 
     @property
     def middle(self) -> float:
@@ -36,25 +38,21 @@ class Difference:
         return float(np.mean(list(self.values.values())))
 
     @property
-    def freedom(self) -> int:
-        return len(self.values) - 1
-
-    @property
-    def spread(self) -> float:
-        """The variance of `middle` over seeds; 0 for one."""
-        return float(np.var(list(self.values.values()), ddof=1)) / len(self.values) if self.freedom else 0.0
+    def noise(self) -> Noise:
+        """Of `middle`."""
+        return Noise.of(list(self.values.values()), self.error, self.own)
 
     def interval(self, outside: float = _ENDS) -> tuple[float, float]:
         """Ends of the interval that leaves out `outside`, two-sided; NaN where the error is not known."""
-        return spanned(self.middle, self.error, self.spread, self.freedom, outside)
+        return spanned(self.middle, self.noise, outside)
 
     def p(self) -> float:
         """Two-sided, of "there is none". UndefinedMetric where the noise is not known."""
-        return probability(self.middle, self.error, self.spread, self.freedom)
+        return probability(self.middle, self.noise)
 
-    def p_apart(self, margin: float) -> float:
-        """Of "it is `margin` or more away from 0" (TOST)."""
-        return within(self.middle, margin, self.error, self.spread, self.freedom)
+    def p_apart(self, margin: float, among: int = 1) -> float:
+        """Of "it is `margin` or more away from 0" (TOST). among: of how many it is the smallest."""
+        return within(self.middle, margin, self.noise, among)
 
 
 class Kept:
@@ -80,13 +78,13 @@ class Kept:
         """The same of several a seed, whose mean counts. All share their test images: the mean is as noisy as one of them."""
         gelo, error = self.general.gelo, self.general.gelo_error
         values = {seed: float(np.mean([gelo[trial] for trial in each])) for seed, each in trials.items()}
-        drawn = [[self.draws(trial) for trial in each] for each in trials.values()]
-        known = [[one for one in each if one is not None] for each in drawn]
-        if [len(each) for each in known] != [len(each) for each in drawn]:
+        drawn = {seed: [self.draws(trial) for trial in each] for seed, each in trials.items()}
+        known = {seed: [one for one in each if one is not None] for seed, each in drawn.items()}
+        if any(len(known[seed]) != len(each) for seed, each in drawn.items()):
             errors = [float(error[trial]) for each in trials.values() for trial in each]
             return Difference(values, None, float(np.mean(errors)))
-        draws: Vector = np.mean([np.mean(each, axis=0) for each in known], axis=0)
-        return Difference(values, draws, error_of(draws, self._least(trials)))
+        draws: dict[int, Vector] = {seed: np.mean(each, axis=0) for seed, each in known.items()}
+        return Difference(values, draws, *error_of(draws, self.least(chain(*trials.values()))))
 
     def between(self, more: pd.DataFrame, less: pd.DataFrame) -> Difference | None:
         """How much more the trials of one side (rows with trial and seed) kept than those of the other, over the seeds that both have; None
@@ -101,16 +99,17 @@ class Kept:
         values = {seed: one.values[seed] - other.values[seed] for seed in seeds}
         if one.draws is None or other.draws is None:
             return Difference(values, None, math.hypot(one.error, other.error))
-        least = max(self._least({seed: side[seed] for seed in seeds}) for side in sides)
-        draws = one.draws - other.draws
-        return Difference(values, draws, error_of(draws, least))
+        least = max(self.least(chain(*(side[seed] for seed in seeds))) for side in sides)
+        draws = {seed: one.draws[seed] - other.draws[seed] for seed in seeds}
+        return Difference(values, draws, *error_of(draws, least))
 
     def error_between(self, one: str, other: str) -> float | None:
         """Standard error of the difference of two trials on the same images; None where it is not known which were right."""
         first, second = self.draws(one), self.draws(other)
         if first is None or second is None:
             return None
-        return error_of(first - second, max(self._least({0: [one]}), self._least({0: [other]})))
+        error, _ = error_of({0: first - second}, max(self.least([one]), self.least([other])))
+        return error
 
     def by_set(self, trials: Sequence[str]) -> pd.Series:
         """Mean over trials of the share kept of each data set's accuracy; NaN where the baseline has none."""
@@ -119,23 +118,24 @@ class Kept:
         shares = np.divide(after, before, out=np.full_like(after, math.nan), where=before > 0)
         return pd.Series(shares.mean(axis=0), index=self.general.scores.columns)
 
-    def _least(self, trials: Mapping[int, Sequence[str]]) -> float:
+    def least(self, trials: Iterable[str]) -> float:
         """What one test image told otherwise is worth: no error is smaller."""
-        before = [float(self.general.average[self._own[trial]]) for each in trials.values() for trial in each]
+        before = [float(self.general.average[self._own[trial]]) for trial in trials]
         return 1 / (min(before) * self.images.count)
 
 
 def together(differences: Sequence[Difference]) -> Difference | None:
-    """Their mean, over the seeds that all have; None where there is none. Those whose images are not known are taken as independent."""
+    """Their mean, over the seeds that all have; None where there is none. Where images are not known it is as noisy as one of
+    them: they may share their images and baselines."""
     seeds = sorted(set.intersection(*(set(each.values) for each in differences))) if differences else []
     if not seeds:
         return None
     values = {seed: float(np.mean([each.values[seed] for each in differences])) for seed in seeds}
     known = [each.draws for each in differences if each.draws is not None]
     if len(known) < len(differences):
-        return Difference(values, None, math.hypot(*(each.error for each in differences)) / len(differences))
-    draws: Vector = np.mean(known, axis=0)
-    return Difference(values, draws, error_of(draws, min(each.error for each in differences) / len(differences)))
+        return Difference(values, None, float(np.mean([each.error for each in differences])))
+    draws: dict[int, Vector] = {seed: np.mean([each[seed] for each in known], axis=0) for seed in seeds}
+    return Difference(values, draws, *error_of(draws, min(each.error for each in differences) / len(differences)))
 
 
 def told(differences: Sequence[Difference], sets: int) -> str:

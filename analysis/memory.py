@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -28,7 +29,7 @@ def predicted(described: Mapping[str, Any], training: Mapping[str, Any], resourc
     if size is None or not training or not isinstance(remedy, Mapping) or remedy.get("kind") != "none":
         return None
     try:
-        adaptation = TypeAdapter[Any](Adaptation).validate_python(described["adaptation"])
+        adaptation = _adaptations().validate_python(described["adaptation"])
         settings = Training.model_validate(described.get("training"))
     except ValidationError:
         return None
@@ -38,3 +39,9 @@ def predicted(described: Mapping[str, Any], training: Mapping[str, Any], resourc
     where: Where = "cuda" if resources.get("gpus") else "cpu"
     ranks = min(training.get("ranks") or [1])  # of a training that went on with others, the fewest hold the most
     return Plan(size, adaptation, settings, classes, sample, where, ranks).footprint().peak
+
+
+@cache
+def _adaptations() -> TypeAdapter[Any]:
+    """Made once: it takes longer than to read a trial."""
+    return TypeAdapter[Any](Adaptation)

@@ -104,6 +104,6 @@ class Contender:
     def _measured(self, paths: Mapping[int, Path], weigh: Callable[[Path], Vector | None]) -> Measure | str:
         weights = {seed: weigh(path) for seed, path in paths.items()}
         known = {seed: each for seed, each in weights.items() if each is not None}
-        draws = np.mean([paths[seed].draws @ each for seed, each in known.items()], axis=0)
+        draws = {seed: paths[seed].draws @ each for seed, each in known.items()}
         values = {seed: float(paths[seed].kept @ each) for seed, each in known.items()}
         return Measure(values, draws, max(path.least for path in paths.values()))

@@ -23,6 +23,12 @@ from gelo.analysis.winner import Contest
 from gelo.models.faults import Fault, UserError
 
 Told = Literal["not told apart", "less", "more", "not compared"]
+_DIGITS = 9
+
+
+def above(value: float, limit: float) -> float:
+    """value - limit, and 0 where only the float makes a difference: 0.9 - 0.8 is no tenth."""
+    return round(value - limit, _DIGITS)
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class Constraint:
 
     def held(self, gain: float, kept: float) -> float:
         """By how much the constrained one is above what was asked; below 0: not met."""
-        return kept - self.keep if self.keep is not None else gain - float(self.gain or 0)
+        return above(kept, self.keep) if self.keep is not None else above(gain, self.gain or 0.0)
 
     def wanted(self, gain: float, kept: float) -> float:
         """The one of which most is wanted."""

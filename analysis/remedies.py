@@ -13,7 +13,7 @@ from gelo.analysis.finding import Finding, Verdict, groups, signed, spelled
 from gelo.analysis.kept import Kept
 from gelo.analysis.labels import NONE
 from gelo.analysis.orders import orders
-from gelo.analysis.winner import Contest, Won, contests, told
+from gelo.analysis.winner import Contest, Won, below, contests, told
 from gelo.models.words import counted
 
 _NAMED = 3  # of those that are not told apart from the first
@@ -89,7 +89,7 @@ def _cell(kept: Kept, where: str, plain: pd.DataFrame, treated: pd.DataFrame, z:
         f"({_told(more, 3)}) at {signed(best['gain'])} ({_told(gained, 1)})"
     )
     if not more[1] > 0:
-        return Won(False, f"{text}: within the noise.", number, interval)
+        return Won(False, f"{text}: {below(*more[1:])}.", number, interval)
     if not level:
         alone = ", more than every other" if len(others) else ""
         return Won(True, f"{text}{alone}.", number, interval)
@@ -127,5 +127,5 @@ def _measured(comparison: Comparison) -> pd.DataFrame:
         gelo=trials["trial"].map(general.gelo),
         gelo_error=trials["trial"].map(general.average_error) / before,
         gain=[comparison.gain(str(trial)) for trial in trials["trial"]],
-        gain_error=[comparison.gain_error(str(trial)) for trial in trials["trial"]],
+        gain_error=[comparison.gain_error(str(trial), both=False) for trial in trials["trial"]],
     )

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,14 +23,45 @@ _BLOCK = 2**24  # counts held at once
 _SMALLEST = -300.0  # of a p value, as a power of ten
 
 
+class Noise(NamedTuple):
+    """Of a mean over seeds. images: its standard error over test images. own: how much of that error squared is each seed's own, so that
+    the seeds' spread shows it too. spread: the variance of the mean that shows between seeds, known by `freedom` degrees; 0 for one seed.
+    """
+
+    images: float
+    own: float = 0.0
+    spread: float = 0.0
+    freedom: float = 0.0
+
+    @classmethod
+    def of(cls, values: Sequence[float], images: float, own: float = 0.0) -> Noise:
+        """That of the mean of the seeds' values."""
+        seeds = len(values)
+        return cls(images, own, float(np.var(values, ddof=1)) / seeds if seeds > 1 else 0.0, seeds - 1)
+
+    def reach(self, tail: float) -> float:
+        """How far out an end is that leaves out `tail` on its side.
+
+        What seeds share of the images by the normal distribution, and what they do not share by Student's t, each as far out as it is alone
+        (MOVER, Zou and Donner 2008); never less than all of the images alone. Of two or three seeds a percentile bootstrap is far too
+        short, and Satterthwaite's degrees of freedom for the sum too: docs/protocols.md has how often each holds the truth.
+        """
+        normal = abs(float(ndtri(tail)))
+        if not self.spread > 0:
+            return normal * self.images
+        shared = normal * math.sqrt(max(0.0, self.images**2 - self.own))
+        seeds = abs(float(stdtrit(self.freedom, tail))) * math.sqrt(self.spread)  # its square may be no number any more
+        return max(normal * self.images, math.hypot(shared, seeds))
+
+
 @dataclass(frozen=True)
 class Measure:
-    """One number of one approach. values: by seed. draws: (DRAWS,) the mean over seeds on each resample of the test images. least: the
-    smallest standard error that it may have: where no image was told otherwise all resamples agree, and other images might not.
+    """One number of one approach. values: by seed. draws: by seed (DRAWS,) on each resample of the test images, NaN where it is not known.
+    least: the smallest standard error that it may have: where no image was told otherwise all resamples agree, and other images might not.
     """
 
     values: Mapping[int, float]
-    draws: Vector
+    draws: Mapping[int, Vector]
     least: float = 0.0
 
     @property
@@ -39,57 +71,56 @@ class Measure:
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """See `interval`."""
-        return interval(list(self.values.values()), error_of(self.draws, self.least), level)
+        return interval(list(self.values.values()), *error_of(self.draws, self.least), level=level)
 
 
-def error_of(draws: Vector, least: float) -> float:
-    """Standard error of the images; NaN where it is not known which were right."""
-    return float(np.maximum(draws.std(ddof=1), least))
-
-
-def interval(values: Sequence[float], error: float, level: float = 0.95) -> tuple[float, float]:
-    """(low, high) of the mean of the seeds' values, whose images' standard error is `error`: see `spanned`. One seed: the images alone.
-
-    Seeds share their test images, so that error does not shrink with their number; the spread between n seeds is known by n - 1 degrees.
+def error_of(draws: Mapping[int, Vector], least: float) -> tuple[float, float]:
+    """(images, own) of a `Noise`, of the mean over seeds; NaN where it is not known which images were right. draws: by seed (DRAWS,), all
+    on the same resamples. What two seeds differ by on one is their own; what is left is shared, and does not shrink with their number.
     """
-    seeds = len(values)
-    spread = float(np.var(values, ddof=1)) / seeds if seeds > 1 else 0.0
-    return spanned(float(np.mean(values)), error, spread, seeds - 1, 1 - level)
+    each = np.stack(list(draws.values()))
+    mean, seeds = each.mean(axis=0), len(each)
+    own = float((each - mean).var(axis=1, ddof=1).sum()) / (seeds * (seeds - 1)) if seeds > 1 else 0.0
+    return float(np.maximum(mean.std(ddof=1), least)), own
 
 
-def spanned(middle: float, error: float, spread: float, freedom: float, outside: float) -> tuple[float, float]:
-    """middle -+ sqrt((z * error)**2 + t**2 * spread), z and t the two-sided quantiles of `outside`; spread: a variance known by `freedom`
-    degrees.
-
-    Each part as far out as it is alone (MOVER, Zou and Donner 2008). Of two or three seeds a percentile bootstrap is far too short, and
-    Satterthwaite's degrees of freedom for the sum too: docs/protocols.md has how often each holds the truth.
-    """
-    half = (float(ndtri(1 - outside / 2)) * error) ** 2
-    if spread > 0:
-        half += float(stdtrit(freedom, 1 - outside / 2)) ** 2 * spread
-    return middle - half**0.5, middle + half**0.5
+def interval(values: Sequence[float], error: float, own: float = 0.0, *, level: float = 0.95) -> tuple[float, float]:
+    """(low, high) of the mean of the seeds' values, whose images' standard error is `error`, `own` of it squared each seed's own: see
+    `Noise`. Where that is not known, 0 errs on the wide side. One seed: the images alone."""
+    return spanned(float(np.mean(values)), Noise.of(values, error, own), 1 - level)
 
 
-def probability(middle: float, error: float, spread: float, freedom: float) -> float:
-    """Two-sided p of a difference `middle` whose true value is 0: the `outside` at which an end of `spanned` is 0. With error = 0 the t
-    test's, with spread = 0 that of the normal distribution. UndefinedMetric where neither is above 0, or one is not known."""
-    if not (error > 0 or spread > 0) or math.isnan(error) or math.isnan(spread):
+def spanned(middle: float, noise: Noise, outside: float) -> tuple[float, float]:
+    """The ends of an interval that leaves out `outside`, half of it on each side; NaN where the images' error is."""
+    half = noise.reach(outside / 2)
+    return middle - half, middle + half
+
+
+def probability(middle: float, noise: Noise) -> float:
+    """Two-sided p of a difference `middle` whose true value is 0: the `outside` at which an end of `spanned` is 0. Without noise of images
+    the t test's, without spread that of the normal distribution. UndefinedMetric where neither is above 0, or one is not known."""
+    if not (noise.images > 0 or noise.spread > 0) or math.isnan(noise.images) or math.isnan(noise.spread):
         raise UndefinedMetric("the noise of the difference is not known")
 
-    def reach(digits: float) -> float:
-        tail = 10.0**digits / 2
-        seeds = float(stdtrit(freedom, tail)) ** 2 * spread if spread > 0 else 0.0
-        return math.sqrt((float(ndtri(tail)) * error) ** 2 + seeds) - abs(middle)
+    def short(digits: float) -> float:
+        return noise.reach(10.0**digits / 2) - abs(middle)
 
-    if reach(0.0) >= 0:
+    if short(0.0) >= 0:
         return 1.0
-    return float(10.0 ** brentq(reach, _SMALLEST, 0.0)) if reach(_SMALLEST) > 0 else 10.0**_SMALLEST
+    return float(10.0 ** brentq(short, _SMALLEST, 0.0)) if short(_SMALLEST) > 0 else 10.0**_SMALLEST
 
 
-def within(middle: float, margin: float, error: float, spread: float, freedom: float) -> float:
-    """p of "the true difference is `margin` or more away from 0": the larger of two one-sided ones (Schuirmann 1987), by `probability`."""
-    sides = [probability(end, error, spread, freedom) / 2 for end in (middle + margin, margin - middle)]
-    return max(p if end > 0 else 1 - p for p, end in zip(sides, (middle + margin, margin - middle), strict=True))
+def within(middle: float, margin: float, noise: Noise, among: int = 1) -> float:
+    """p of "the true difference is `margin` or more away from 0": the larger of two one-sided ones (Schuirmann 1987), by `probability`.
+    among: of how many differences it is the smallest, so that it may be below the margin for having been looked for (Bonferroni)."""
+    below, above = (_one_sided(end, noise) for end in (middle + margin, margin - middle))
+    return max(below, min(1.0, among * above))
+
+
+def _one_sided(end: float, noise: Noise) -> float:
+    """p of "what is measured as `end` is below 0"."""
+    p = probability(end, noise) / 2
+    return p if end > 0 else 1 - p
 
 
 def resampled(curve: Curve) -> Vector | None:

@@ -85,43 +85,43 @@ def alike(samples: Sequence[Scored]) -> bool:
     )
 
 
-def drawn(samples: Sequence[Scored]) -> Vector:
-    """(samples, DRAWS): the metric of each on units drawn again with replacement within their strata, the same ones for all samples, and
+def drawn(samples: Sequence[Scored], draws: int = DRAWS) -> Vector:
+    """(samples, draws): the metric of each on units drawn again with replacement within their strata, the same ones for all samples, and
     for whatever else has their units. A resample on which the metric is undefined is NaN. Raises ValueError for other units."""
     if not alike(samples):
         raise ValueError("the samples are not of the same units")
     first = samples[0]
     rights = [each.right for each in samples if each.right is not None]
     if len(rights) == len(samples):
-        return _drawn_right(first, np.array(rights, np.float32))
-    values = np.full((len(samples), DRAWS), np.nan)
-    for place, rows in enumerate(_resamples(first)):
+        return _drawn_right(first, np.array(rights, np.float32), draws)
+    values = np.full((len(samples), draws), np.nan)
+    for place, rows in enumerate(_resamples(first, draws)):
         for number, each in enumerate(samples):
             if each.statistic is not None:
                 values[number, place] = each.statistic(rows)
     return values
 
 
-def _drawn_right(of: Scored, right: npt.NDArray[np.float32]) -> Vector:
+def _drawn_right(of: Scored, right: npt.NDArray[np.float32], draws: int) -> Vector:
     """right: (samples, N). The mean over strata of the share that is right."""
-    generator, total = _generator(of), np.zeros((len(right), DRAWS))
+    generator, total = _generator(of), np.zeros((len(right), draws))
     strata = np.unique(of.strata)
     for stratum in strata:
         rows = np.flatnonzero(of.strata == stratum)
         block = max(1, _BLOCK // len(rows))
-        for start in range(0, DRAWS, block):
-            stop = min(start + block, DRAWS)
+        for start in range(0, draws, block):
+            stop = min(start + block, draws)
             counts = generator.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), stop - start)
             total[:, start:stop] += right[:, rows] @ counts.astype(np.float32).T / len(rows)
     return total / len(strata)
 
 
-def _resamples(of: Scored) -> Iterator[Rows]:
-    """DRAWS times the rows of a resample. Of comparisons the subjects are drawn: one of a subject with itself counts as often as the
+def _resamples(of: Scored, draws: int) -> Iterator[Rows]:
+    """`draws` times the rows of a resample. Of comparisons the subjects are drawn: one of a subject with itself counts as often as the
     subject is drawn, one of two as often as both are together (after the subsets bootstrap of Bolle, Ratha and Pankanti 2004)."""
     generator = _generator(of)
     groups = [np.flatnonzero(of.strata == stratum) for stratum in np.unique(of.strata)]
-    for _ in range(DRAWS):
+    for _ in range(draws):
         if of.ends is None:
             yield np.concatenate([rows[generator.integers(0, len(rows), len(rows))] for rows in groups])
             continue

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as _mcnemar
-from statsmodels.stats.multitest import multipletests
 
 from gelo.tasks.metrics.intervals import LEVEL, Interval
 from gelo.tasks.metrics.scores import UndefinedMetric
@@ -115,11 +114,18 @@ def signed_rank(differences: npt.ArrayLike) -> SignedRank:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """p values adjusted for being several, in the same order: below 0.05 where it holds for all of them together (Holm 1979)."""
+    """p values adjusted for being several, in the same order: below 0.05 where it holds for all of them together (Holm 1979).
+
+    Its own five lines: statsmodels' `multipletests` collects the whole process's garbage at every call: 40 ms in an empty one.
+    """
     given = np.asarray(p, dtype=np.float64)
     if given.size and not ((given >= 0) & (given <= 1)).all():
         raise ValueError(f"Holm: p values outside 0 to 1: {list(p)}")
-    return [float(each) for each in multipletests(given, method="holm")[1]] if given.size else []
+    order = np.argsort(given, kind="stable")
+    steps = np.minimum(1.0, np.arange(given.size, 0, -1) * given[order])
+    adjusted = np.empty_like(given)
+    adjusted[order] = np.maximum.accumulate(steps) if given.size else steps
+    return [float(each) for each in adjusted]
 
 
 def friedman(scores: npt.ArrayLike) -> Ranks:
@@ -135,10 +141,11 @@ def friedman(scores: npt.ArrayLike) -> Ranks:
     sets, remedies = table.shape
     if remedies < 3 or sets < FEWEST_SETS:
         raise UndefinedMetric(f"Friedman: {remedies} remedies on {sets} data sets, at least 3 on {FEWEST_SETS} needed")
-    means = stats.rankdata(-np.round(table, _DIGITS), axis=1).mean(axis=0)
+    table = np.round(table, _DIGITS)
+    means = stats.rankdata(-table, axis=1).mean(axis=0)
     p = 1.0
-    if not np.allclose(means, (remedies + 1) / 2) or (np.ptp(table, axis=1) > 0).any():
-        chi = float(stats.friedmanchisquare(*np.round(table, _DIGITS).T).statistic)
+    if (np.ptp(table, axis=1) > 0).any():
+        chi = float(stats.friedmanchisquare(*table.T).statistic)
         left = sets * (remedies - 1) - chi
         ratio = (sets - 1) * chi / left if left > 1e-9 else math.inf
         chance = float(stats.f.sf(ratio, remedies - 1, (remedies - 1) * (sets - 1)))

@@ -10,7 +10,6 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -170,20 +169,27 @@ def _metric_cell(
     alike = base is not None and base["version"] == row["version"]
     first = float(base["value"]) if base is not None and alike else math.nan
     ends = (float(row["low"]), float(row["high"]))
-    cell = _cell(metric, row["value"], first, direction(metric), str(row["reason"]), *ends)
-    return replace(cell, version=int(row["version"]))
+    return _cell(metric, row["value"], first, direction(metric), str(row["reason"]), *ends, version=int(row["version"]))
 
 
 def _cell(
-    metric: str, value: float, before: float, upwards: int, reason: str, low: float = math.nan, high: float = math.nan
+    metric: str,
+    value: float,
+    before: float,
+    upwards: int,
+    reason: str,
+    low: float = math.nan,
+    high: float = math.nan,
+    *,
+    version: int = 0,
 ) -> Cell:
     if math.isnan(value):
-        return Cell("", reason or "unknown")
+        return Cell("", reason or "unknown", version=version)
     factor = per_cent(metric)
     change = None if math.isnan(before) else factor * (value - before)
     better = None if change is None or not upwards else upwards * change
     ends = [None if math.isnan(end) else factor * end for end in (low, high)]
-    return Cell(shown(metric, value), "", change, better, ends[0], ends[1], factor * float(value))
+    return Cell(shown(metric, value), "", change, better, ends[0], ends[1], factor * float(value), version)
 
 
 def _no_result(comparison: Comparison, trial: str, suite: str) -> str:

@@ -113,9 +113,9 @@ def figure(found: Measure | str, error: float) -> Figure:
     """error: the standard error of the images where they cannot be drawn again."""
     if isinstance(found, str):
         return Figure(None, why=found)
-    own = error_of(found.draws, found.least)
-    paired = not math.isnan(own)
-    low, high = interval(list(found.values.values()), own if paired else error)
+    drawn_again, own = error_of(found.draws, found.least)
+    paired = not math.isnan(drawn_again)
+    low, high = interval(list(found.values.values()), *((drawn_again, own) if paired else (error, 0.0)))
     seeds = f" and {len(found.values)} seeds" if len(found.values) > 1 else " alone (one seed)"
     if math.isnan(low):
         return Figure(
@@ -139,5 +139,5 @@ def _measures(
             reason = why.get(each.trials[lacking[0]], "no result yet")
             found.append(reason if len(own) == 1 else f"{len(lacking)} of {len(own)} seeds: {reason}")
         else:
-            found.append(Measure(own, np.mean([draws[key] for key in each.trials.values()], axis=0), least))
+            found.append(Measure(own, {seed: draws[key] for seed, key in each.trials.items()}, least))
     return found

@@ -7,6 +7,7 @@ as a family each. Nothing is called better unless its adjusted p is below 0.05.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from gelo.tasks.results import Result
 LEVEL = 0.05
 MCNEMAR, BOOTSTRAP, WILCOXON = "McNemar's exact test", "paired bootstrap", "Wilcoxon signed rank"
 _UNDEFINED = 0.05  # of the resamples, on which a metric may have no value
+_MOST = 20_000  # resamples of one row
 Verdict = Literal["A better", "B better", "not told apart", "not tested"]
 
 
@@ -96,13 +98,12 @@ def versus(
     alone: tuple[tuple[Side, ...], tuple[Side, ...]] = ((), ()),
 ) -> Versus:
     """Each pair of trials, result by result. faults: what could not be read so far; what cannot be read here joins them."""
-    rows: list[Row] = []
-    over: list[Row] = []
+    jobs: list[list[tuple[tuple[Result, Result], str]]] = []  # by pair
     left: list[Left] = []
     missing: list[Left] = []
     for one, other in pairs:
+        jobs.append([])
         mine, theirs = one.results(faults), other.results(faults)
-        found: list[Row] = []
         for place in dict.fromkeys([*mine, *theirs]):
             if place not in mine or place not in theirs:
                 missing.append(Left(one, other, place, f"{'B' if place not in mine else 'A'} alone"))
@@ -110,14 +111,23 @@ def versus(
                 left.append(Left(one, other, place, why))
             else:
                 results = mine[place], theirs[place]
-                found += [_row((one, other), results, metric) for metric in headlines(*results)]
-        rows += found
-        over += _over((one, other), found)
-    return Versus(tuple(pairs), _adjusted(rows), _adjusted(over), tuple(left), tuple(missing), alone, tuple(faults))
+                jobs[-1] += [(results, metric) for metric in headlines(*results)]
+    tests = sum(map(len, jobs))
+    found = [[_row(pair, *job, tests) for job in of_pair] for pair, of_pair in zip(pairs, jobs, strict=True)]
+    over = [row for pair, rows in zip(pairs, found, strict=True) for row in _over(pair, rows)]
+    return Versus(
+        tuple(pairs),
+        _adjusted([row for rows in found for row in rows]),
+        _adjusted(over),
+        tuple(left),
+        tuple(missing),
+        alone,
+        tuple(faults),
+    )
 
 
-def _row(sides: tuple[Side, Side], results: tuple[Result, Result], metric: str) -> Row:
-    """Raises nothing: what cannot be tested says why."""
+def _row(sides: tuple[Side, Side], results: tuple[Result, Result], metric: str, tests: int) -> Row:
+    """tests: how many there are in all. Raises nothing: what cannot be tested says why."""
     a, b = (result.values.get(metric) for result in results)
     partial = "a set that lacks some of the official images, the same on both sides" if results[0].partial else ""
     row = Row(*sides, results[0].suite, results[0].dataset, metric, a, b, note=partial)
@@ -133,7 +143,7 @@ def _row(sides: tuple[Side, Side], results: tuple[Result, Result], metric: str) 
         return replace(row, note=f"cannot be paired: other {before.unit}s were scored")
     told = "; ".join(filter(None, (partial, before.note)))
     row = replace(row, unit=before.unit, units=len(before.names), note=told)
-    return _right(row, before, after) if before.right is not None else _drawn(row, before, after)
+    return _right(row, before, after) if before.right is not None else _drawn(row, before, after, tests)
 
 
 def _right(row: Row, before: Scored, after: Scored) -> Row:
@@ -150,9 +160,9 @@ def _right(row: Row, before: Scored, after: Scored) -> Row:
     return replace(row, low=low, high=high)
 
 
-def _drawn(row: Row, before: Scored, after: Scored) -> Row:
+def _drawn(row: Row, before: Scored, after: Scored, tests: int) -> Row:
     """Of a number off a ROC. p: twice the smaller share of resamples on either side of 0, each with one more than were seen (Davison and
-    Hinkley 1997, section 4.4)."""
+    Hinkley 1997, section 4.4); where none is on one side, of as many as it takes to tell p apart from chance among so many tests."""
     draws = drawn([before, after])
     differences = draws[1] - draws[0]
     known = differences[~np.isnan(differences)]
@@ -160,9 +170,20 @@ def _drawn(row: Row, before: Scored, after: Scored) -> Row:
         return replace(
             row, note=_and(row.note, f"undefined on {len(differences) - len(known)} of {len(differences)} resamples")
         )
-    sides = min(int((known <= 0).sum()), int((known >= 0).sum()))
-    p = min(1.0, 2 * (1 + sides) / (1 + len(known)))
+    p, enough = _p(known), min(_MOST, math.ceil(2.2 * tests / LEVEL))  # a tenth more: on some it may be undefined
+    if p == 2 / (1 + len(known)) and enough > len(differences):
+        again = drawn([before, after], enough)
+        known = (again[1] - again[0])[~np.isnan(again[1] - again[0])]
+        p = _p(known)
+        if p == 2 / (1 + len(known)) and p * tests >= LEVEL:
+            few = f"{enough:,} resamples are too few to be told apart among {tests} tests"
+            row = replace(row, note=_and(row.note, few))
     return _between(replace(row, test=BOOTSTRAP, p=p), *draws)
+
+
+def _p(differences: Vector) -> float:
+    sides = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
+    return min(1.0, 2 * (1 + sides) / (1 + len(differences)))
 
 
 def _between(row: Row, before: Vector, after: Vector) -> Row:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gelo.analysis.contrasts import MARGIN
 from gelo.analysis.equal_gain import HEADLINE, LEVELS
 from gelo.analysis.finding import signed
 from gelo.analysis.labels import NONE
 from gelo.analysis.paths import Contender
-from gelo.analysis.resampling import Measure, error_of, spanned
+from gelo.analysis.resampling import Measure, Noise, error_of, spanned
 from gelo.models.words import counted
 
 NAMED = 3  # of those that are not told apart from the first
@@ -35,23 +36,31 @@ class Contest:
         """Those that every one of them has."""
         return sorted(set.intersection(*(set(measure.values) for measure in self.measures)))
 
+    def value(self, place: int) -> float:
+        """The mean of one of them over those seeds."""
+        return float(np.mean([self.measures[place].values[seed] for seed in self.seeds]))
+
     def difference(self, one: int, other: int, outside: float) -> tuple[float, float, float]:
         """(difference, low, high) of two of them, `outside` the two-sided share that the interval leaves out.
 
         On the same seeds and the same resamples of the test images. What is left of the seeds' spread when approaches and seeds have had
-        their means is pooled over all approaches (randomised blocks), since two or three seeds say too little of one pair. One seed: the
-        images alone.
+        their means is pooled over all approaches (randomised blocks), since two or three seeds say too little of one pair. Where the two
+        spread by more than that, their own spread counts, at the freedom of all: an approach that varies more than the others would stand
+        out by chance. One seed: the images alone. NaN for the ends where no seed is shared.
         """
         first, second, seeds = self.measures[one], self.measures[other], self.seeds
-        error = error_of(first.draws - second.draws, max(first.least, second.least))
-        middle = first.value - second.value
-        spread, freedom = 0.0, (len(self.measures) - 1) * (len(seeds) - 1)
+        if not seeds:
+            return first.value - second.value, math.nan, math.nan
+        draws = {seed: first.draws[seed] - second.draws[seed] for seed in seeds}
+        error, own = error_of(draws, max(first.least, second.least))
+        noise = Noise.of([first.values[seed] - second.values[seed] for seed in seeds], error, own)
+        freedom = (len(self.measures) - 1) * (len(seeds) - 1)
         if freedom:
             table = np.array([[measure.values[seed] for seed in seeds] for measure in self.measures])
             left = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
-            spread = 2 * float((left**2).sum()) / freedom / len(seeds)
-            middle = float(table[one].mean() - table[other].mean())
-        return middle, *spanned(middle, error, spread, freedom, outside)
+            pooled = 2 * float((left**2).sum()) / freedom / len(seeds)
+            noise = noise._replace(spread=max(noise.spread, pooled), freedom=freedom)
+        return self.value(one) - self.value(other), *spanned(self.value(one) - self.value(other), noise, outside)
 
 
 def contests(found: Sequence[Contender]) -> dict[tuple[str, str], Contest | str]:
@@ -108,6 +117,8 @@ def _contest(where: str, members: Sequence[Contender]) -> Contest | str:
             reference = max(references, key=lambda each: (each.kept_on_validation(level), each.name))
             first = reference.kept_at(level)
             assert isinstance(first, Measure)
+            if not set.intersection(set(first.values), *(set(kept.values) for _, kept in known)):
+                return f"{where}: fine-tuning without a remedy and with one share no seed."
             measures = (first, *(kept for _, kept in known))
             reached = [reference, *(each for each, _ in known)]
             short = [each for each in treated if not any(each is other for other in reached)]
@@ -123,8 +134,8 @@ def _contest(where: str, members: Sequence[Contender]) -> Contest | str:
 
 
 def _told(contest: Contest, outside: float) -> Won:
-    names, measures = contest.names, contest.measures
-    order = sorted(range(1, len(names)), key=lambda place: (measures[place].value, names[place]))
+    names = contest.names
+    order = sorted(range(1, len(names)), key=lambda place: (contest.value(place), names[place]))
     best = order[-1]
     lower = " (the highest that is reached with and without a remedy)" if contest.level < HEADLINE else ""
     gap = contest.difference(best, 0, outside)
@@ -134,18 +145,31 @@ def _told(contest: Contest, outside: float) -> Won:
     among = many if len(order) > 1 else f"{names[best]} keeps "
     text = (
         f"{contest.where}, at {100 * contest.level:.0f} % of the best gain{lower}: without a remedy {names[0]} keeps "
-        f"{measures[0].value:.3f}; {among}{measures[best].value:.3f}"
+        f"{contest.value(0):.3f}; {among}{contest.value(best):.3f}"
     )
     number, interval = signed(gap[0], 3), "" if math.isnan(gap[1]) else f"{signed(gap[1], 3)} to {signed(gap[2], 3)}"
     text += f" ({number}{f', {interval}' if interval else ''})"
     short = f" Without a value there: {_listed(contest.short)}." if contest.short else ""
     if not gap[1] > 0:
-        noise = "noise not known" if math.isnan(gap[1]) else "less than without" if gap[2] < 0 else "within the noise"
-        return Won(False, f"{text}: {noise}.{short}", number, interval)
+        return Won(False, f"{text}: {below(*gap[1:])}.{short}", number, interval)
     others = (
         f"; not told apart from {_listed(level[::-1])}" if level else ", more than every other" if order[1:] else ""
     )
     return Won(True, f"{text}{others}.{short}", number, interval)
+
+
+def below(low: float, high: float) -> str:
+    """What a remedy's difference from none is whose interval does not stand above 0. All intervals hold together, so
+    one inside the margin shows that too."""
+    if math.isnan(low):
+        return "noise not known"
+    if high < 0:
+        return "less than without"
+    return (
+        f"as much as without, within ±{100 * MARGIN:.0f} point"
+        if low > -MARGIN and high < MARGIN
+        else "within the noise"
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -23,7 +24,7 @@ from scipy.special import ndtri
 from benchmarks.line import finish
 from gelo.analysis.contrasts import CHANCE
 from gelo.analysis.kept import Difference
-from gelo.analysis.resampling import drawn, error_of, interval, within
+from gelo.analysis.resampling import DRAWS, Measure, Noise, drawn, error_of, interval, spanned, within
 from gelo.analysis.statistics import (
     bootstrap_interval,
     friedman,
@@ -31,10 +32,16 @@ from gelo.analysis.statistics import (
     mcnemar,
     signed_rank,
 )
+from gelo.analysis.winner import Contest
 
 SETS = {"one": 60, "two": 100, "three": 200}
 BEFORE, AFTER, SHARED, MARGIN, COMPARISONS = 0.8, 0.6, 0.5, 0.1, 4
 SEEDS = ((1, 0.0), (3, 0.02), (3, 0.06), (5, 0.02), (5, 0.06))  # and the spread of their true accuracy
+CONTESTS = {
+    "15 remedies, all spread alike": [1.0] * 16,
+    "15 remedies, the reference spreads 5 times as much": [5.0, *[1.0] * 15],
+    "15 remedies, one of them spreads 5 times as much": [1.0, 5.0, *[1.0] * 14],
+}
 Right = npt.NDArray[np.bool_]
 
 
@@ -42,10 +49,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--worlds", type=int, default=1000)
+    parser.add_argument("--contests", type=int, default=1000, help="of remedies, simulated")
     given = parser.parse_args()
     worlds = 10 if given.smoke else given.worlds
+    contests = 10 if given.smoke else given.contests
     by_seeds = {f"{seeds}, spread {spread:g}": studied(seeds, spread, worlds) for seeds, spread in SEEDS}
-    detail: dict[str, Any] = {"worlds": worlds, "seeds": by_seeds, "tests": tested(worlds)}
+    held = {told: stands(spreads, contests) for told, spreads in CONTESTS.items()}
+    detail: dict[str, Any] = {"worlds": worlds, "seeds": by_seeds, "tests": tested(worlds), "contests": held}
     lowest = min(each["kept"] for each in by_seeds.values())
     finish("verdicts", [lowest], [1.0], "lowest coverage of what was kept", "0.93 to 0.97", detail)
 
@@ -75,6 +85,25 @@ def studied(seeds: int, spread: float, worlds: int) -> dict[str, float]:
     return {name: round(count / worlds, 4) for name, count in found.items()}
 
 
+def stands(spreads: Sequence[float], worlds: int) -> dict[str, float]:
+    """How often one of the remedies is told to keep more than none where all keep as much. spreads: of the three seeds of each approach,
+    the first without a remedy. pooled alone: by the spread over all approaches, as it was before."""
+    found = Counter({"found": 0, "found, pooled alone": 0})
+    nothing, outside = np.zeros(DRAWS), 0.05 / (2 * (len(spreads) - 1))
+    for number in range(worlds):
+        table = np.random.default_rng([len(spreads), number]).standard_normal((len(spreads), 3)) * np.c_[list(spreads)]
+        measures = tuple(Measure(dict(enumerate(map(float, row))), dict.fromkeys(range(3), nothing)) for row in table)
+        contest = Contest("", 0.9, tuple(map(str, range(len(spreads)))), measures, ())
+        best = max(range(1, len(spreads)), key=contest.value)
+        middle, low, _ = contest.difference(best, 0, outside)
+        left = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
+        freedom = 2 * (len(spreads) - 1)
+        pooled = spanned(middle, Noise(0.0, 0.0, 2 * float((left**2).sum()) / freedom / 3, freedom), outside)
+        found["found"] += low > 0
+        found["found, pooled alone"] += pooled[0] > 0
+    return {name: round(count / worlds, 4) for name, count in found.items()}
+
+
 def tested(worlds: int) -> dict[str, float]:
     """The functions of `statistics`, and those of seeds, alone: coverage of intervals, and how often tests find what is not there."""
     found: Counter[str] = Counter()
@@ -94,7 +123,7 @@ def tested(worlds: int) -> dict[str, float]:
             values = rng.standard_normal(seeds)
             found[f"t interval, {seeds} seeds: coverage"] += _holds(interval(values.tolist(), 0.0), 0.0)
             found[f"equivalence at the margin, {seeds} seeds"] += (
-                within(values.mean() / 3 + 1, 1.0, 0.0, values.var(ddof=1) / 9 / seeds, seeds - 1) < CHANCE
+                within(values.mean() / 3 + 1, 1.0, Noise(0.0, 0.0, values.var(ddof=1) / 9 / seeds, seeds - 1)) < CHANCE
             )
     rates = {name: round(count / worlds, 4) for name, count in found.items()}
     rare = np.mean([friedman(np.random.default_rng([8, n]).standard_normal((10, 4))).p < CHANCE for n in range(few)])
@@ -122,17 +151,18 @@ def _kept(tuned: Right, untouched: Right) -> Difference:
     for (name, size), (start, end) in zip(SETS.items(), pairwise(ends), strict=True):
         means = means + both[start:end].mean(axis=0) / len(SETS)
         draws = draws + (_counts(name, size) @ both[start:end] / size).astype(np.float64) / len(SETS)
-    ratio = (draws[:, 1:] / draws[:, :1]).mean(axis=1)
+    ratio = draws[:, 1:] / draws[:, :1]
     values = {seed: float(mean / means[0]) for seed, mean in enumerate(means[1:])}
-    return Difference(values, ratio, error_of(ratio, 1 / (float(means[0]) * len(both))))
+    by_seed = {seed: ratio[:, seed] for seed in values}
+    return Difference(values, by_seed, *error_of(by_seed, 1 / (float(means[0]) * len(both))))
 
 
 def _minus(one: Difference, other: Difference) -> Difference:
     assert one.draws is not None and other.draws is not None
-    draws = one.draws - other.draws
+    draws = {seed: one.draws[seed] - other.draws[seed] for seed in one.values}
     least = 1 / (BEFORE * sum(SETS.values()))
     return Difference(
-        {seed: one.values[seed] - other.values[seed] for seed in one.values}, draws, error_of(draws, least)
+        {seed: one.values[seed] - other.values[seed] for seed in one.values}, draws, *error_of(draws, least)
     )
 
 

@@ -52,8 +52,6 @@ def load(
         images = encoder.encode_images(np.stack([encoder.transform.to_uint8(image)]))    # (1, 128)
         texts = encoder.encode_texts(["a photo of a cat", "a photo of a dog"])           # (2, 128)
     """
-    from upath import UPath
-
     from gelo.models.backbones.check import notes_for
     from gelo.models.backbones.zoo import load_backbone
     from gelo.sweeps.cli.base import refuse_places
@@ -63,7 +61,7 @@ def load(
     settings = settings_from(storage=storage)
     refuse_places(settings, reads=("storage",))
     given = None if weights is None else Path(weights)
-    named = named_encoder(name, UPath(settings.storage))
+    named = named_encoder(name, settings.place())
     ref = named.ref(given)
     encoder = load_backbone(named.backbone, given or named.weights, device) if ref is None else ref.load(str(device))
     for note in notes_for(named.backbone, given or named.weights):

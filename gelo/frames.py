@@ -83,8 +83,6 @@ def tables(
 
 
 def _folders(sweeps: tuple[str, ...], storage: str | Path | None) -> list[SweepFolder]:
-    from upath import UPath
-
     from gelo.sweeps.cli.base import refuse_places
     from gelo.sweeps.state.folder import SweepFolder
 
@@ -94,4 +92,4 @@ def _folders(sweeps: tuple[str, ...], storage: str | Path | None) -> list[SweepF
         raise UserError(
             "results", Fault("sweeps", "none", 'at least one name, such as gelo.results("demo")', "gelo ls")
         )
-    return [SweepFolder(UPath(settings.storage), name) for name in dict.fromkeys(sweeps)]
+    return [SweepFolder(settings.place(), name) for name in dict.fromkeys(sweeps)]

@@ -6,6 +6,7 @@ Built and parsed in this one place: protocols give such names, sweeps log them, 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 MEAN = "mean"
 LONGEST_PIECE = 80  # letters: a set's name before an attack's stays below the 250 of MLflow
@@ -25,6 +26,7 @@ def metric_name(suite: str, part: str, leaf: str) -> str:
     return f"{suite}/{part}/{leaf}"
 
 
+@lru_cache(4096)  # of ten thousand trials each name is read as often
 def parse_metric(name: str) -> tuple[str, str, str]:
     """Inverse of `metric_name`. Raises ValueError."""
     pieces = name.split("/")

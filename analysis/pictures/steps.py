@@ -109,12 +109,16 @@ def _points(each: Contender, curves: Sequence[Curve]) -> list[dict[str, object]]
             100 * float(point["task"] - curve.points["task"].iloc[0])
             for point, curve in zip(points, usable, strict=True)
         ]
-        known = [drawn[:, place] for drawn, place in zip(draws, places, strict=True) if drawn is not None]
+        known = {
+            seed: drawn[:, place]
+            for seed, (drawn, place) in enumerate(zip(draws, places, strict=True))
+            if drawn is not None
+        }
         if any(math.isnan(value) for value in kept):
             continue
         ends = (math.nan, math.nan)
         if len(known) == len(usable) and step > 0:
-            ends = interval(kept, error_of(np.mean(known, axis=0), least))
+            ends = interval(kept, *error_of(known, least))
         rows.append(
             {"backbone": each.backbone, "task": each.task, "name": named(each.adaptation, each.kind), "remedy": each.remedy, "step": step,
              "images": int(points[0]["images"]), "kept": float(np.mean(kept)), "kept_low": ends[0], "kept_high": ends[1],

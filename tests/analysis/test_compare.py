@@ -106,7 +106,7 @@ def test_findings_say_when_the_effect_shows(tmp_path: Path) -> None:
     demo(tmp_path)
     comparison = compare(read_runs(tmp_path, "demo"))
     found = findings(comparison)
-    assert backbones_by_size(comparison) == ["mini-s", "mini-l"]
+    assert list(backbones_by_size(comparison).index) == ["mini-s", "mini-l"]
     assert [finding.verdict for finding in found[:2]] == ["yes", "yes"]
     assert "0.745" in found[0].text and "4 of 4" in found[0].text  # (0.70 + 0.79) / 2
     assert found[2].verdict == "in part", "small differences are within the noise of the test images"

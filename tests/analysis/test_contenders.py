@@ -56,6 +56,21 @@ def test_gain_is_a_share_of_the_best_validation_gain_of_any_trial(tmp_path: Path
     assert value(by["none"].kept_at(0.5)) == pytest.approx(0.9, abs=0.02)
 
 
+def test_ends_without_curves_err_each_on_its_own(tmp_path: Path) -> None:
+    """No scores are kept: what is known of either is its interval, and their difference is as noisy as both."""
+    root = base(tmp_path)
+    write_curve(trial(root, "p"), STEPS, [1.0, 0.95, 0.9, 0.5])
+    for kind in ("wise", "soup"):
+        for place, gain in enumerate((0.25, 0.3)):
+            remedy = {"kind": kind, **({"alpha": 0.5 + 0.1 * place} if kind == "wise" else {"seeds": [place]})}
+            write_scores(trial(root, f"{kind}{place}", remedy, training={"source": "p"}), gain, 0.8)
+    by = found(tmp_path)
+    one, other = (by[kind].kept_at(0.9) for kind in ("wise", "soup"))
+    assert isinstance(one, Measure) and isinstance(other, Measure)
+    apart = (one.draws[0] - other.draws[0]).std()
+    assert apart == pytest.approx(np.hypot(one.draws[0].std(), other.draws[0].std()), rel=0.1) and apart > 0.005
+
+
 def test_a_setting_is_chosen_on_validation_data_though_another_keeps_more_of_the_test_images(tmp_path: Path) -> None:
     root = base(tmp_path)
     write_curve(trial(root, "p"), STEPS, [1.0, 0.9, 0.8, 0.7])
@@ -175,7 +190,7 @@ def test_where_no_image_was_told_otherwise_the_interval_is_as_wide_as_one_image(
     root = base(tmp_path)
     write_curve(trial(root, "p"), STEPS, [1.0, 1.0, 1.0, 1.0])
     measure = found(tmp_path)["none"].kept_at(0.9)
-    assert isinstance(measure, Measure) and measure.draws.std() == 0
+    assert isinstance(measure, Measure) and all(each.std() == 0 for each in measure.draws.values())
     assert measure.interval() == pytest.approx((1 - 1.96 / (120 * 0.8), 1 + 1.96 / (120 * 0.8)), abs=1e-4)
 
 

@@ -18,7 +18,7 @@ from gelo.analysis.runs import read_runs
 from gelo.models.faults import UserError
 from tests.analysis.curve_files import BASE, GENERAL, START, write_curve
 from tests.analysis.scored_files import answers, write_pairs, write_top1
-from tests.analysis.sweeps import write_sweep, write_trial
+from tests.analysis.sweeps import write_result, write_sweep, write_trial
 
 SETTINGS = {  # remedy -> (gain, kept) on validation and test alike
     "none": (0.30, 0.70), "l2sp": (0.25, 0.95), "distill": (0.20, 0.975), "ewc": (0.10, 1.0),
@@ -192,6 +192,29 @@ def test_without_scores_the_interval_is_the_results_and_nothing_is_compared(tmp_
     assert all(runner.told == "not compared" for runner in advice.answers[0].runners)
     assert advice.answers[0].gain.value == pytest.approx(25) and advice.answers[0].gain.low is None
     assert "no scores are kept on the same test images" in said(advice)
+
+
+def test_without_scores_a_gain_has_the_noise_of_both_sides(tmp_path: Path) -> None:
+    root = write_all(tmp_path, {"none": (0.25, 0.95)}, seeds=(0,))
+    for path in root.glob("trials/*/results/*/*.parquet"):
+        path.unlink()
+    for key, value, half in (("base", START, 0.03), ("none0", START + 0.25, 0.04)):
+        ends = {"pairs/accuracy": (value - half, value + half)}
+        write_result(root / "trials" / key, "fr", "pairs", {"pairs/accuracy": value}, intervals=ends)
+    gain = advised(tmp_path, keep=0.93).answers[0].gain
+    assert (gain.low, gain.high) == pytest.approx((20.0, 30.0)), "the root of 3 and 4 points squared"
+
+
+def test_what_meets_the_constraint_to_the_digit_meets_it(tmp_path: Path) -> None:
+    """540 of 600 after 480 of 600: the float says 9.99999 points."""
+    root = write_all(tmp_path, {"none": (0.1, 0.95)}, seeds=(0,))
+    curve = root / "trials" / "none0" / "trained" / "curve.json"
+    told = json.loads(curve.read_text())
+    for point, value in zip(told["points"], (480 / 600, 540 / 600), strict=True):
+        point["task"] = value
+    curve.write_text(json.dumps(told))
+    advice = advised(tmp_path, gain=10)
+    assert advice.met and "BELOW" not in said(advice)
 
 
 def test_each_backbone_and_task_has_its_answer_best_first(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scikit_posthocs import posthoc_nemenyi_friedman
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from gelo.analysis.statistics import (
     FEWEST_SETS,
@@ -105,6 +106,13 @@ def test_holm_by_its_definition(p: list[float]) -> None:
         holm([*p, 1.5])
 
 
+def test_holm_is_statsmodels() -> None:
+    generator = np.random.default_rng(6)
+    for size in (1, 2, 5, 30):
+        p = np.round(generator.random(size) ** 3, 3).tolist()  # with ties
+        assert holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+
+
 def test_friedman_and_nemenyi_are_those_of_others() -> None:
     generator = np.random.default_rng(2)
     scores = np.round(generator.normal([0.5, 0.52, 0.6, 0.4], 0.1, (12, 4)), 2)  # with ties
@@ -122,6 +130,9 @@ def test_friedman_at_its_ends() -> None:
     agreed = friedman(np.tile([0.1, 0.2, 0.3], (8, 1)))
     assert agreed.p == pytest.approx(6.0**-7) and agreed.means.tolist() == [3, 2, 1]
     assert friedman(np.full((8, 3), 0.5)).p == 1.0
+    nearly = np.full((8, 3), 0.9)
+    nearly[2, 1] += 1e-15  # the float's
+    assert friedman(nearly).p == 1.0
     for shape in ((8, 2), (5, 3)):
         with pytest.raises(UndefinedMetric, match="at least 3 on 6"):
             friedman(np.ones(shape))

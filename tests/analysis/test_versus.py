@@ -92,6 +92,26 @@ def test_a_trial_beside_itself_is_not_told_apart(two: tuple[Path, Path]) -> None
     assert "every unit differs by as much" in found.rows[0].note
 
 
+@pytest.mark.slow
+def test_many_tests_off_a_roc_get_as_many_resamples_as_they_need(tmp_path: Path) -> None:
+    """A thousand can say no p below 0.002, which is none among 26 tests or more."""
+    attack = np.array([BONA_FIDE] * 40 + ["warp"] * 40)
+    fine = np.arange(80.0)[::-1]
+    faults: list[Fault] = []
+    pairs = []
+    for place in range(10):
+        sides = []
+        for name, scores in (("a", np.random.default_rng(place).permutation(fine)), ("b", fine)):
+            folder = trial(write_sweep(tmp_path, f"{name}{place}"), f"{name}{place}")
+            ids = [f"i{n}" for n in range(80)]
+            write_scored(folder, *morph.score("mad", scores, (attack == BONA_FIDE).astype(int), attack, ids, **CONTEXT))
+            sides.append(side_of(UPath(folder), faults))
+        pairs.append((sides[0], sides[1]))
+    found = versus(pairs, faults)
+    tested = [row for row in found.rows if row.test == BOOTSTRAP]
+    assert len(tested) >= 26 and {row.verdict for row in tested if row.metric.endswith("/eer")} == {"B better"}
+
+
 def test_few_sets_are_not_tested_together(tmp_path: Path) -> None:
     root = write_sweep(tmp_path)
     one, other = trial(root, "a"), trial(root, "b", seed=1)
