@@ -25,6 +25,7 @@ from upath import UPath
 import gelo.models.storage.paths  # noqa: F401  paths elsewhere are steady from here on
 from gelo.models.faults import Fault, UserError, system_errors
 from gelo.models.storage import fence, scan
+from gelo.models.untrusted import inside
 
 DONE = "DONE"
 _TEMPORARY = ".partial-"
@@ -81,6 +82,8 @@ def publish_folder(target: UPath | Path, *, summed: bool = False) -> Iterator[Pa
             with system_errors(scratch):
                 yield Path(scratch)
             if not is_done(path):
+                for left in path.fs.find(path.path):  # by a writer that was cut short
+                    path.fs.rm_file(left)
                 upload(Path(scratch), path, _sums(Path(scratch)) if summed else b"")
         return
     local = Path(str(path))
@@ -134,7 +137,7 @@ def fetched(folder: UPath | Path, only: Sequence[str] = ()) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as scratch:
         base = path.path
         for name in [f"{base}/{each}" for each in only] or path.fs.find(base):
-            local = Path(scratch) / name.removeprefix(base).lstrip("/")
+            local = inside(Path(scratch), name.removeprefix(base).lstrip("/"), str(path))
             local.parent.mkdir(parents=True, exist_ok=True)
             with suppress(FileNotFoundError):  # of `only`: whoever reads it says so
                 path.fs.get_file(name, str(local))

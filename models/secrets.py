@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import urllib.parse
+from functools import cache
 
 from gelo.models.faults import Fault
 
@@ -28,10 +29,17 @@ _INSTEAD = {
 def redacted(text: str) -> str:
     """`text` without logins in addresses, signed query values and values of secret environment variables."""
     text = _SIGNED.sub(rf"\1{HIDDEN}", _LOGIN.sub(rf"\1{HIDDEN}@", text))
-    for name, value in os.environ.items():
-        if _NAME.search(name) and len(value) >= _SHORTEST:
+    for name in filter(_secret, os.environ):
+        value = os.environ.get(name, "")
+        if len(value) >= _SHORTEST:
             text = text.replace(value, HIDDEN)
     return text
+
+
+@cache
+def _secret(name: str) -> bool:
+    """Whether a variable of this name holds one; a report asks a million times."""
+    return _NAME.search(name) is not None
 
 
 def secret_fault(option: str, address: str) -> Fault | None:

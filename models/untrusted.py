@@ -17,6 +17,7 @@ from upath import UPath
 
 from gelo.models.faults import Fault, UserError
 
+_FIRST = 64 * 2**10  # bytes, more than most files have
 MOST_BYTES = 256 * 2**20  # of one JSON file: the history of a long training and the curves of a wide one stay far below
 MOST_DEPTH = 100  # of what nests in what
 _NAME = re.compile(r"[\w.+@=,() -]{1,200}")
@@ -37,6 +38,17 @@ def below(folder: Path, name: str, what: str) -> Path:
     if not plain_name(name):
         expected = f"a plain name of {what}, without a slash: letters, digits and ._+-"
         raise UserError(what.removeprefix("a "), Fault(str(folder), repr(name)[:80], expected))
+    return folder / name
+
+
+def inside(folder: Path, name: str, of: str) -> Path:
+    """The place of a file's name, which may have folders, in a folder: what is called so in the store `of`, which takes any name. Raises
+    UserError for one that leads elsewhere."""
+    if "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
+        fault = Fault(
+            of, f"a file called {name[:80]!r}", "names that stay in their folder", "remove it: gelo wrote no such file"
+        )
+        raise UserError("storage", fault)
     return folder / name
 
 
@@ -107,9 +119,11 @@ def read_or(path: UPath | Path, parse: Callable[[dict[str, Any]], Any], otherwis
 
 
 def _bounded(path: UPath | Path) -> bytes:
+    """In two reads: one for as much as is allowed makes room for all of it, for each of thousands of small files."""
     with path.open("rb") as stream:
-        data: bytes = stream.read(MOST_BYTES + 1)
-    return data
+        first = min(_FIRST, MOST_BYTES + 1)
+        data: bytes = stream.read(first)
+        return data if len(data) < first else data + stream.read(MOST_BYTES + 1 - first)
 
 
 def _depth(data: bytes) -> int:

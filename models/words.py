@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from rich.filesize import decimal
+
 _KINDS = {
     list: "a list",
     dict: "a mapping",
@@ -27,6 +29,11 @@ def span(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def bytes_told(many: float) -> str:
+    """Bytes as people read them: `812 bytes`, `40.2 kB`, `85.1 GB`."""
+    return decimal(round(many))
 
 
 def legible(name: str) -> str:

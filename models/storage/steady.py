@@ -19,7 +19,8 @@ from gelo.models.secrets import redacted
 from gelo.models.storage import fence, scan
 from gelo.models.storage.away import steadily
 
-_FLAT = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "adl", "az"}  # stores of objects: a folder is there with its files
+# Stores of objects: a folder is there with its files.
+OBJECTS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "adl", "az"}
 
 
 class Steady(AbstractFileSystem):
@@ -31,7 +32,7 @@ class Steady(AbstractFileSystem):
         super().__init__(use_listings_cache=False)
         self.inner, self.protocol = inner, inner.protocol
         kinds = {inner.protocol} if isinstance(inner.protocol, str) else set(inner.protocol)
-        self._flat = bool(_FLAT & kinds)
+        self._flat = bool(OBJECTS & kinds)
         self._whole = {"max_concurrency": 1} if {"s3", "s3a"} & kinds else {}  # s3fs would ask for the size first
 
     def __reduce__(self) -> tuple[type[Steady], tuple[AbstractFileSystem]]:
@@ -87,9 +88,8 @@ class Steady(AbstractFileSystem):
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
         """mode "create": raises FileExistsError where there is one, which may be this call's own, its answer having been lost."""
-        path = self._writes(path)
-        self._do("pipe_file", path, value, mode=mode, **kwargs)
-        scan.keep(path, value)
+        self._write("pipe_file", path, value, mode=mode, **kwargs)
+        scan.keep(self._strip_protocol(path), value)
 
     def get_file(self, rpath: str, lpath: Any, *args: Any, **kwargs: Any) -> None:
         rpath = self._strip_protocol(rpath)
@@ -99,11 +99,11 @@ class Steady(AbstractFileSystem):
             self._do("get_file", rpath, lpath, *args, **kwargs)
 
     def put_file(self, lpath: str, rpath: str, *args: Any, **kwargs: Any) -> None:
-        rpath = self._writes(rpath)
-        steadily(partial(self.inner.put_file, lpath, rpath, *args, **kwargs), self._address(rpath))
+        rpath = self._strip_protocol(rpath)
+        self._asked(rpath, partial(self.inner.put_file, lpath, rpath, *args, **kwargs))
 
     def rm_file(self, path: str) -> None:
-        path, tries = self._writes(path), 0
+        path, tries = self._strip_protocol(path), 0
 
         def remove() -> None:
             nonlocal tries
@@ -114,31 +114,31 @@ class Steady(AbstractFileSystem):
                 if tries == 1:  # else by a try whose answer was lost
                     raise
 
-        steadily(remove, self._address(path))
+        self._asked(path, remove)
 
     def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
         for each in [path] if isinstance(path, str) else path:
             if recursive:
-                self._do("rm", self._writes(each), recursive=True, maxdepth=maxdepth)
+                self._write("rm", each, recursive=True, maxdepth=maxdepth)
             else:
                 self.rm_file(each)
 
     _rm = rm_file
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
-        path2 = self._writes(path2)
-        self._do("cp_file", self._strip_protocol(path1), path2, **kwargs)
+        path1, path2 = self._strip_protocol(path1), self._strip_protocol(path2)
+        self._asked(path2, partial(self.inner.cp_file, path1, path2, **kwargs))
 
     def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:
         if not self._flat:
-            self._do("mkdir", self._writes(path), create_parents=create_parents, **kwargs)
+            self._write("mkdir", path, create_parents=create_parents, **kwargs)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
         if not self._flat:
-            self._do("makedirs", self._writes(path), exist_ok=exist_ok)
+            self._write("makedirs", path, exist_ok=exist_ok)
 
     def rmdir(self, path: str) -> None:
-        self._do("rmdir", self._writes(path))
+        self._write("rmdir", path)
 
     def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
         if truncate or not self.exists(path):
@@ -171,12 +171,19 @@ class Steady(AbstractFileSystem):
     def _do(self, name: str, path: str, *args: Any, **kwargs: Any) -> Any:
         return steadily(partial(getattr(self.inner, name), path, *args, **kwargs), self._address(path))
 
-    def _writes(self, path: str) -> str:
-        """The path without its protocol, once it is clear that this process may write to it."""
+    def _write(self, name: str, path: str, *args: Any, **kwargs: Any) -> None:
         path = self._strip_protocol(path)
-        fence.ask(path)
+        self._asked(path, partial(getattr(self.inner, name), path, *args, **kwargs))
+
+    def _asked(self, path: str, act: Callable[[], object]) -> None:
+        """Write to the path. Whether this process may is asked before each try: an outage lasts longer than another driver waits."""
+
+        def once() -> None:
+            fence.ask(path)
+            act()
+
         scan.forget(path)
-        return path
+        steadily(once, self._address(path))
 
     def _address(self, path: str) -> str:
         return redacted(self.unstrip_protocol(path))

@@ -9,6 +9,7 @@ loading.
 from __future__ import annotations
 
 import json
+import re
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -133,11 +134,11 @@ def prune(root: UPath | Path, keep: int = KEPT) -> None:
 
 
 def _finished(root: UPath | Path) -> list[UPath | Path]:
-    """`epoch-NNNN` folders with DONE, oldest first."""
+    """`epoch-NNNN` folders with DONE, oldest first: by number, since the 10,000th has one digit more."""
     if not root.exists():
         return []
     done = [entry for entry in root.iterdir() if entry.name.startswith("epoch-") and is_done(entry)]
-    return sorted(done, key=lambda entry: entry.name)
+    return sorted(done, key=lambda entry: [int(number) for number in re.findall(r"\d+", entry.name)])
 
 
 def _encode(value: Any, where: str, tensors: dict[str, Tensor]) -> Any:

@@ -15,6 +15,7 @@ from gelo.models.adapt.base import AdaptationSpec
 from gelo.models.backbones.geometry import Geometry, TextGeometry
 from gelo.models.training.demands import EVERY, Demands, demands
 from gelo.models.training.settings import Optimisation
+from gelo.models.words import bytes_told
 
 Where = Literal["cpu", "cuda"]
 IMPORTS = 1.02e9  # bytes of a trial's process before it has a weight: Python, torch, open_clip, peft, Ray
@@ -185,7 +186,7 @@ class Plan:
             if names["checkpointing"] and not self.settings.checkpointing:
                 alone = self.changed(**names).footprint().peak
                 if alone <= room:
-                    found.append(f"checkpointing: true ({_gb(alone)})")
+                    found.append(f"checkpointing: true ({bytes_told(alone)})")
                     continue
             for n in parts if names["checkpointing"] >= self.settings.checkpointing else ():
                 peak = self.changed(accumulate=n, **names).footprint().peak
@@ -193,12 +194,8 @@ class Plan:
                     also = (
                         "checkpointing: true and " if names["checkpointing"] and not self.settings.checkpointing else ""
                     )
-                    found.append(f"{also}accumulate: {n} ({_gb(peak)})")
+                    found.append(f"{also}accumulate: {n} ({bytes_told(peak)})")
                     break
         if fewer := self.fits(room):
             found.append(f"batch: {fewer}")
         return found
-
-
-def _gb(size: float) -> str:
-    return f"{size / 1e9:,.1f} GB"

@@ -77,12 +77,11 @@ def settings_of(saved: dict[str, Any] | None = None, **given: str | int | float 
 
 def folder_of(storage: str | None, name: str) -> SweepFolder:
     """The folder of a sweep, whether it is there or not."""
-    from upath import UPath
-
+    from gelo.sweeps.spec.settings import placed
     from gelo.sweeps.state.folder import SweepFolder
 
     refuse_places(settings_of(storage=storage), reads=("storage",))
-    return SweepFolder(UPath(storage or "out"), name)
+    return SweepFolder(placed(storage or "out"), name)
 
 
 def refuse_places(settings: Settings, reads: tuple[str, ...] = (), writes: tuple[str, ...] = ()) -> None:

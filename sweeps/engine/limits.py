@@ -16,16 +16,24 @@ _RAISE = "its checkpoint stays: raise the limit (--set resources.limits.{name}=.
 
 
 class Meter:
-    """Counts from what the journals say when it is made. before: seconds of training by trial's key."""
+    """Counts from what the journals say when it is made. before: seconds of training by trial's key; held: the GPU seconds of those, by
+    what each start was granted then."""
 
     def __init__(
         self,
         resources: Resources,
         before: Mapping[str, float],
+        held: Mapping[str, float],
         since: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.resources, self.before, self.since, self.clock = resources, dict(before), since, clock
+        self.resources, self.before, self.held, self.since, self.clock = (
+            resources,
+            dict(before),
+            dict(held),
+            since,
+            clock,
+        )
         self.now: dict[str, float] = {}  # when those that run were started
 
     def started(self, key: str) -> None:
@@ -33,25 +41,32 @@ class Meter:
 
     def ended(self, key: str) -> None:
         if key in self.now:
-            self.before[key] = self.seconds(key)
+            self.before[key], self.held[key] = self.seconds(key), self.gpu_seconds(key)
             del self.now[key]
 
     def seconds(self, key: str) -> float:
         """That a trial has trained, all its starts together."""
-        return self.before.get(key, 0.0) + (self.clock() - self.now[key] if key in self.now else 0.0)
+        return self.before.get(key, 0.0) + self._running(key)
+
+    def gpu_seconds(self, key: str) -> float:
+        """The same times the GPUs that it held."""
+        return self.held.get(key, 0.0) + self.resources.gpus * self._running(key)
 
     def gpu_hours(self) -> float:
         """Of all trainings of the sweep."""
-        return self.resources.gpus * sum(map(self.seconds, {*self.before, *self.now})) / 3600
+        return sum(map(self.gpu_seconds, {*self.held, *self.now})) / 3600
+
+    def _running(self, key: str) -> float:
+        return self.clock() - self.now[key] if key in self.now else 0.0
 
     def over(self, running: Iterable[str]) -> dict[str, dict[str, Any]]:
         """The failure of each of these trials that has used more than one may."""
         limits, found = self.resources.limits, {}
         for key in running:
-            hours = self.seconds(key) / 3600
+            hours, gpu_hours = self.seconds(key) / 3600, self.gpu_seconds(key) / 3600
             for name, used, most, unit in (
                 ("trial", hours, limits.trial, "h"),
-                ("trial_gpu_hours", hours * self.resources.gpus, limits.trial_gpu_hours, "GPU hours"),
+                ("trial_gpu_hours", gpu_hours, limits.trial_gpu_hours, "GPU hours"),
             ):
                 if most is not None and used > most:
                     said = f"trained for {used:.3g} {unit}, and resources.limits.{name} is {most:.3g}"
@@ -70,8 +85,10 @@ class Meter:
 
 def meter_of(resources: Resources, trials: Iterable[Trial], folder: SweepFolder, since: float) -> Meter:
     """since: when this run began, by time.monotonic. Journals are read only where a limit needs them."""
-    limits, before = resources.limits, dict[str, float]()
+    limits, before, held = resources.limits, dict[str, float](), dict[str, float]()
     if any(each is not None for each in (limits.trial, limits.trial_gpu_hours, limits.gpu_hours)):
         keys = {each.key: each for trial in trials for each in trial.made_of if each.trains}
-        before = {key: sum(a.seconds for a in read_attempts(folder.trial(each).root)) for key, each in keys.items()}
-    return Meter(resources, before, since)
+        starts = {key: read_attempts(folder.trial(each).root) for key, each in keys.items()}
+        before = {key: sum(a.seconds for a in attempts) for key, attempts in starts.items()}
+        held = {key: sum(a.gpus * a.seconds for a in attempts) for key, attempts in starts.items()}
+    return Meter(resources, before, held, since)

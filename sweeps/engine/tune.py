@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,7 @@ from upath import UPath
 
 from gelo.models.durable import is_local, remove
 from gelo.models.faults import UserError, is_full
-from gelo.models.storage.away import StorageAwayError
+from gelo.models.storage.away import BRIEF, StorageAwayError, waits
 from gelo.sweeps.engine.failures import DrainedError
 from gelo.sweeps.engine.gang import bundles, gang, nodes_of
 from gelo.sweeps.engine.limits import Meter
@@ -31,9 +32,9 @@ from gelo.sweeps.engine.races import Races, told_to_tune
 from gelo.sweeps.engine.watcher import Watcher, WhenSaved
 from gelo.sweeps.spec.resources import Resources
 from gelo.sweeps.state.folder import SweepFolder
-from gelo.sweeps.state.journal import Journal, journal
+from gelo.sweeps.state.journal import Journal, journal, read_attempts
 from gelo.sweeps.state.logs import logged
-from gelo.sweeps.state.memory import out_of_memory
+from gelo.sweeps.state.memory import is_out_of_memory, out_of_memory
 from gelo.sweeps.terminal.progress import Stage
 from gelo.tasks.ledger.cuts import held
 from gelo.tasks.ledger.looks import looks_of
@@ -69,7 +70,7 @@ def train_all(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what fails is said below, once
     for trial in trials:
         folder.trial(trial).shared()
-    watcher = Watcher(stage, labels, stop, resources, meter, hears)
+    watcher = Watcher(stage, labels, stop, resources, meter, hears, went_on=partial(_went_on, folder.root))
     config = {
         "key": tune.grid_search([trial.key for trial in trials]),
         "root": str(folder.root),
@@ -117,6 +118,14 @@ def train_all(
     return failures
 
 
+def _went_on(root: UPath, key: str) -> int:
+    """From which step the newest start of a trial that came to its first one went on; 0 where its journal does not say."""
+    with suppress(OSError, UserError), waits(BRIEF):
+        starts = [each for each in read_attempts(root / "trials" / key) if each.began is not None]
+        return starts[-1].from_step if starts else 0
+    return 0
+
+
 def _elsewhere(place: UPath) -> dict[str, Any]:
     """Where Tune keeps what it knows of trials, behind gelo's own file system: Arrow's would not wait in an outage."""
     from pyarrow.fs import FSSpecHandler, PyFileSystem
@@ -127,17 +136,17 @@ def _elsewhere(place: UPath) -> dict[str, Any]:
 def run_trial(config: dict[str, Any]) -> None:
     """What one Tune trial runs, its rank 0, with its log and its journal. Failures that trying again cannot mend are reported, others
     raised for Tune to retry."""
+    from gelo.models.training.peak import card, forget
     from gelo.sweeps.stages.rank import folder_of
 
+    forget()  # of the trial before, where this actor had one
     root, ranks = folder_of(config).root, config["ranks"]
     held = {"ranks": ranks, "cpus": ranks * config["cpus"], "gpus": ranks * config["gpus"]}
-    with logged(root, 0, f"rank 0 of {ranks}"), journal(root, **held) as kept:
+    with logged(root, 0, f"rank 0 of {ranks}"), journal(root, **held, memory=card) as kept:
         _run(config, kept)
 
 
 def _run(config: dict[str, Any], kept: Journal) -> None:
-    import torch
-
     from gelo.sweeps.stages.rank import folder_of, work
 
     orders = Orders(config["stop"], config["key"], nodes_of(config["ranks"]))
@@ -165,14 +174,15 @@ def _run(config: dict[str, Any], kept: Journal) -> None:
         tune.report({"state": "trained" if finished else "stopped", **({"cut": cut.told} if cut is not None else {})})
     except UserError as error:
         _failed(error.kind, str(error))
-    except (MemoryError, torch.cuda.OutOfMemoryError) as error:
-        _failed("out of memory", out_of_memory(error, config))
     except StorageAwayError:
         raise  # the driver waits longer than a request does
     except Exception as error:
-        if not (is_full(error) or (isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES))):
+        if is_out_of_memory(error):
+            _failed("out of memory", out_of_memory(error, config))
+        elif is_full(error) or (isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES)):
+            _failed("storage", f"{error}; free some room or choose another --storage, then resume")
+        else:
             raise
-        _failed("storage", f"{error}; free some room or choose another --storage, then resume")
 
 
 def _report(row: dict[str, Any]) -> None:

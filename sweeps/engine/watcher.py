@@ -28,7 +28,8 @@ _TELL = 60.0  # seconds between two lines on what is waited for
 class Watcher(tune.Callback):
     """Counts trials, shows what runs, and decides what follows where one is lost: Tune would start it again for ever.
 
-    hears: told of each row of a trial's history. It belongs to the driver: Tune's pickled copies of it are empty.
+    hears: told of each row of a trial's history; went_on: from which step the newest start of a trial went on, 0 where that is not known.
+    It belongs to the driver: Tune's pickled copies of it are empty.
     """
 
     def __init__(
@@ -40,13 +41,15 @@ class Watcher(tune.Callback):
         meter: Meter,
         hears: Callable[[str, Mapping[str, Any]], object] = lambda key, row: None,
         clock: Callable[[], float] = time.monotonic,
+        went_on: Callable[[str], int] = lambda key: 0,
     ) -> None:
         self.stage, self.labels, self.stop, self.resources = stage, labels, stop, resources
-        self.meter, self.hears, self.clock = meter, hears, clock
+        self.meter, self.hears, self.clock, self.went_on = meter, hears, clock, went_on
         self.running: dict[str, str] = {}
         self.failures: dict[str, dict[str, Any]] = {}
         self.tried: Counter[str] = Counter()  # starts that count, by trial
-        self.lost_since: dict[str, float] = {}  # since when a trial was lost again and again, and made no step between
+        self.lost_since: dict[str, float] = {}  # since when a trial was lost again and again, and saved nothing between
+        self.saved: dict[str, int] = {}  # the step of the checkpoint that it last went on from
         self.idle_since: float | None = None
         self._looked = self._told = clock()
         self._drains: set[str] = set()
@@ -97,10 +100,14 @@ class Watcher(tune.Callback):
         loss = loss_of(_last_error(trial), self.stop.where(key))
         self.running.pop(key, None)
         self.meter.ended(key)
+        step = self.went_on(key) if loss.waited_for else 0
+        if step > self.saved.get(key, 0):  # no row of it may have come: an epoch may take longer than machines stay
+            self.saved[key] = step
+            self.lost_since.pop(key, None)
         since = self.lost_since.setdefault(key, self.clock()) if loss.waited_for else None
         why = f"{escape(self.labels[key])}: {loss.kind}, {escape(redacted(loss.why))}"
         if since is not None and self.clock() - since > 3600 * self.resources.patience:
-            waited = f"lost again and again for {span(self.clock() - since)} without a step (resources.patience)"
+            waited = f"lost again and again for {span(self.clock() - since)} without a checkpoint (resources.patience)"
             self._give_up(key, loss, waited)
         elif since is not None:
             self.stage.display.say(f"lost {why}; it goes on from its last checkpoint, which is no retry")

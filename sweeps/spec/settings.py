@@ -35,5 +35,11 @@ class Settings:
 
     def place(self) -> UPath:
         """`storage` as a path that means the same in every process: workers run in folders of their own."""
-        path = UPath(self.storage)
+        path = placed(self.storage)
         return path.absolute() if is_local(path) else path
+
+
+def placed(storage: str) -> UPath:
+    """A place as all else takes it: a `file:` address is the path that it names."""
+    path = UPath(storage)
+    return UPath(path.path) if path.protocol in ("file", "local") else path

@@ -1,8 +1,8 @@
-"""Of one trial of a sweep whose remedy acts after training: what it needs is looked up, and what went wrong is told."""
+"""Trials of a sweep whose remedy acts after training: what each needs is looked up, and what went wrong is told."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +13,39 @@ from gelo.sweeps.stages.data import found_in
 from gelo.sweeps.stages.train import sources_of
 from gelo.sweeps.stages.watch import eye_of, validated
 from gelo.sweeps.state.folder import SweepFolder
+from gelo.sweeps.terminal.progress import Display
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.ledger.trial import Trial
+
+
+def finish_all(
+    wave: Sequence[Trial],
+    labels: Mapping[str, str],
+    bases: Mapping[str, Encoder],
+    folder: SweepFolder,
+    datasets: Mapping[str, Dataset],
+    general: Sequence[str],
+    cache: Path,
+    keep: Callable[[Trial, Mapping[str, str] | None], None],
+    display: Display,
+) -> None:
+    """Make those of a wave that are made of others, where these are all trained; keep: takes each one's failure, None where it has none.
+
+    A stage of its own: a merge looks at its validation images at each setting on its way, which takes seconds.
+    """
+    ready = [trial for trial in wave if _is_ready(trial, folder)]
+    if ready:
+        with display.stage("finish", len(ready), "trials") as stage:
+            for trial in ready:
+                stage.describe(labels[trial.key])
+                keep(trial, finish(trial, bases[trial.backbone], folder, datasets, general, cache))
+                stage.tick()
+
+
+def _is_ready(trial: Trial, folder: SweepFolder) -> bool:
+    if trial.training is None or trial.trains or folder.trial(trial).is_trained():
+        return False
+    return all(folder.trial(each).is_trained() for each in trial.made_of)
 
 
 def finish(

@@ -31,6 +31,7 @@ from gelo.sweeps.stages.waves import Sweep
 from gelo.sweeps.state.cuts import finish as let_go_on
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.lease import leading
+from gelo.sweeps.state.memory import give_back
 from gelo.sweeps.state.preflight import preflight
 from gelo.sweeps.state.reads import needed_datasets
 from gelo.sweeps.state.record import recorded
@@ -59,7 +60,8 @@ def run_sweep(
     lead = {**lead, "waits": patience}
     with away.waits(away.longest(patience)), recorded(folder.root, display) as record:
         scored = list(dict.fromkeys(name for name, _ in pairs_of(spec, Path(settings.data))))
-        folder.save(spec, asdict(settings), needed_datasets(spec, Path(settings.data)), scored)
+        with waiting(f"{counted(len(trials), 'trial')} to be described in {folder.root}", display.say):
+            folder.save(spec, asdict(settings), needed_datasets(spec, Path(settings.data)), scored)
         bring_in(trials, folder)
         for label in let_go_on(finish, trials, Trial.labels(trials), folder):
             display.say(f"to be finished: {escape(label)}")
@@ -78,7 +80,7 @@ def run_sweep(
             unshared(folder.storage, settings.tracking, settings.data)
             sweep = Sweep(spec, settings, folder, display, outbox, trials, lead)
             with using(Path(settings.cache).absolute(), settings.cache_limit) as trim, gauged(folder, record):
-                outcome = sweep.run(trim)
+                outcome = sweep.run([trim, give_back])
             record.run.how = "stopped" if outcome.early else "ended"
         if sweep.spec is not spec:  # a search made it grow
             outbox.describe(sweep.spec.model_dump_json(indent=1))

@@ -26,13 +26,14 @@ from gelo.sweeps.stages.bases import as_saved, bases_of, weights_of
 from gelo.sweeps.stages.data import opened
 from gelo.sweeps.stages.decode import decode_images
 from gelo.sweeps.stages.embed import Subject, embed_jobs, jobs_of, pairs_of, subject_of
-from gelo.sweeps.stages.finished import finish
+from gelo.sweeps.stages.finished import finish_all
 from gelo.sweeps.stages.found import told_of
 from gelo.sweeps.stages.live import Live
 from gelo.sweeps.stages.log import ended, scored
 from gelo.sweeps.stages.origin import training_of
 from gelo.sweeps.stages.outcome import Outcome, tags_of
 from gelo.sweeps.stages.pack import pack_all
+from gelo.sweeps.stages.portions import grown
 from gelo.sweeps.stages.score import score_jobs
 from gelo.sweeps.stages.stop import stops_on_signals
 from gelo.sweeps.stages.suggest import next_round
@@ -64,7 +65,7 @@ class Sweep:
         self.labels = Trial.labels(self.trials)
         self.races = Races(self.spec.scheduler, self.folder) if self.spec.scheduler.acts else None
 
-    def run(self, trim: Callable[[], object]) -> Outcome:
+    def run(self, tidies: Sequence[Callable[[], object]]) -> Outcome:
         self.outcome = Outcome(self.folder, self.outbox)
         self.lost: set[Work] = set()
         self.cache = Path(self.settings.cache).absolute()
@@ -81,19 +82,30 @@ class Sweep:
         self._notes(unvalidated(self.trials, self.datasets))
         pack_all(self.trials, self.folder, self.datasets, self.cache, self.display)
         self.meter = meter_of(self.spec.resources, self.trials, self.folder, self.began)
-        size, todo = self.spec.resources.wave, list(self.trials)
         with stops_on_signals(self.display) as self.stop:
+            todo = list(self.trials)
             while todo:
-                for start in range(0, len(todo), size):
-                    self._wave(todo[start : start + size])
-                    trim()
-                    if self.stop.is_set:
-                        self.outcome.stopped, self.outcome.halted = self.stop.number, self.stop.why
-                        return self.outcome
+                self._waves(todo, tidies)
+                if self.stop.is_set:
+                    self.outcome.stopped, self.outcome.halted = self.stop.number, self.stop.why
+                    return self.outcome
                 todo = self._suggested()
         for line in told_of(self.spec, self.folder, self.labels):
             self.display.say(escape(line))
         return self.outcome
+
+    def _waves(self, todo: Sequence[Trial], tidies: Sequence[Callable[[], object]]) -> None:
+        """Train some, then embed, score and log them, so many encoders a pass. tidies: what is done after each."""
+        of_a_pass = size = self.spec.resources.wave
+        while todo and not self.stop.is_set:
+            wave, todo, began = todo[:size], todo[size:], time.monotonic()
+            self._trained(wave)
+            size = grown(size, time.monotonic() - began, of_a_pass)
+            for start in range(0, len(wave), of_a_pass):
+                if not self.stop.is_set:
+                    self._measured(wave[start : start + of_a_pass])
+                    for tidy in tidies:
+                        tidy()
 
     def _suggested(self) -> list[Trial]:
         """What a search tries next, in the ledger before any of it starts; [] where it is at its end."""
@@ -113,7 +125,7 @@ class Sweep:
         for note in notes:
             self.display.say(escape(f"NOTE {note}"))
 
-    def _wave(self, wave: Sequence[Trial]) -> None:
+    def _trained(self, wave: Sequence[Trial]) -> None:
         todo = []
         for trial in {each.key: each for one in wave for each in one.made_of}.values():
             if self.folder.trial(trial).is_trained() or cut_of(trial, self.folder) is not None:
@@ -134,14 +146,13 @@ class Sweep:
                 for each in trial.made_of:
                     if each.key in failures:
                         self._failed(trial, failures[each.key])
-        if self.stop.is_set:
-            return
+
+    def _measured(self, wave: Sequence[Trial]) -> None:
         self.stop.graceful = False  # from here a Ctrl-C stops at once: every file is whole
-        for trial in wave:
-            whole = all(self.folder.trial(each).is_trained() for each in trial.made_of)
-            if trial.training is not None and not trial.trains and whole and not self.folder.trial(trial).is_trained():
-                base, sets = self.bases[trial.backbone], general_sets(self.pairs)
-                self._keep(trial, finish(trial, base, self.folder, self.datasets, sets, self.cache))
+        finish_all(
+            wave, self.labels, self.bases, self.folder, self.datasets, general_sets(self.pairs), self.cache, self._keep,
+            self.display,
+        )  # fmt: skip
         ready = [t for t in wave if not t.tuned or self.folder.trial(t).is_trained()]
         subjects = [self._subject(trial) for trial in ready]
         self._score(subjects)

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from upath import UPath
 
 from gelo.models.durable import is_local
+from gelo.models.faults import UserError
 
 _NEAR, _FAR = (
     5.0,
@@ -24,12 +25,12 @@ def pause_of(place: UPath) -> float:
 
 @contextmanager
 def beaten(act: Callable[[], object], every: float) -> Iterator[None]:
-    """act() in a thread of its own: what is away stops nobody, so an OSError of it is forgotten, and at the end it is waited for
-    `_LAST` seconds at most."""
+    """act() in a thread of its own: what is away stops nobody, nor is a lease that was lost its to tell, so an OSError or UserError of it
+    is forgotten, and at the end it is waited for `_LAST` seconds at most."""
     over = threading.Event()
 
     def once() -> None:
-        with suppress(OSError):
+        with suppress(OSError, UserError):
             act()
 
     def go() -> None:

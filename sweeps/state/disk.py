@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gelo.models.backbones.registry import resolve
 from gelo.models.faults import Fault, UserError
+from gelo.models.words import bytes_told
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import pairs_of
 from gelo.sweeps.state.reads import decoded_for, packed_for
@@ -56,8 +57,8 @@ def room_faults(spec: SweepSpec, datasets: Mapping[str, Dataset], data: Path, ca
         return []
     sizes = {name: sum(each) for name, each in needed.items()}
     largest = sorted(sizes, key=lambda name: (-sizes[name], name))[:_NAMED]
-    named = ", ".join(f"{name} {sizes[name] / 1e9:,.1f} GB" for name in largest)
+    named = ", ".join(f"{name} {bytes_told(sizes[name])}" for name in largest)
     kinds = [(decoded, "decoded images"), (packs, "images packed for training")]
-    what = " and ".join(f"{size / 1e9:,.1f} GB for {kind}" for size, kind in kinds if size)
+    what = " and ".join(f"{bytes_told(size)} for {kind}" for size, kind in kinds if size)
     remedy = "give --cache a larger disk (or GELO_CACHE), free some, or leave sets out with `without`"
-    return [Fault(f"--cache {cache}", f"{free / 1e9:,.1f} GB free", f"{what} ({named})", remedy)]
+    return [Fault(f"--cache {cache}", f"{bytes_told(free)} free", f"{what} ({named})", remedy)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -15,7 +16,10 @@ from pydantic import TypeAdapter, ValidationError
 from upath import UPath
 
 from gelo.models.durable import is_local, publish_bytes, remove
+from gelo.models.faults import Fault, UserError
 from gelo.models.storage import fence
+
+_NO_LINKS = (errno.EOPNOTSUPP, errno.ENOTSUP, errno.EPERM, errno.ENOSYS)
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Holder:
         if self.node != node() or not self.began:
             return "elsewhere"
         state, began = _state(self.pid)
+        if not began and _lives(self.pid):  # of another user, whose processes this system hides
+            return "elsewhere"
         if began != self.began or state in "ZX":
             return "gone"
         return "stopped" if state in "Tt" else "running"
@@ -97,6 +103,13 @@ class Files:
                 publish_bytes(beside, data)
                 try:
                     os.link(str(beside), str(path))
+                except OSError as error:
+                    if error.errno not in _NO_LINKS:
+                        raise
+                    fault = Fault(
+                        str(self.root), "its file system has no hard links", "one that has, or an object store"
+                    )
+                    raise UserError("storage", fault) from None
                 finally:
                     remove(beside)
             else:
@@ -159,6 +172,17 @@ def _state(pid: int) -> tuple[str, str]:
     except OSError:
         return "", ""
     return fields[0], fields[19]
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is a process of that number, whoever's it is."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def began_at(pid: int) -> str:

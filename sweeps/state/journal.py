@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -31,7 +31,9 @@ class Attempt(BaseModel):
 
     started, began, seen, ended: seconds since 1970, of the start, of its first step's beginning, of the last write, of the end (None: it
     runs, or was killed). from_step, to_step: steps done before it and when last seen; steps: of the whole training. batch: images a step.
-    ranks; cpus, gpus: of all of them. how: it ended; `running` with an old `seen` was killed.
+    held, stepping: seconds since the start, and since its first step's beginning, by a clock that nobody sets; None in older ones. ranks;
+    cpus, gpus: of all of them. memory, card: bytes of its card that rank 0 held at the most, and that the card has; None on CPUs.
+    how: it ended; `running` with an old `seen` was killed.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -39,6 +41,8 @@ class Attempt(BaseModel):
     seen: float
     began: float | None = None
     ended: float | None = None
+    held: float | None = Field(None, ge=0)
+    stepping: float | None = Field(None, ge=0)
     from_step: int = Field(0, ge=0)
     to_step: int = Field(0, ge=0)
     steps: int = Field(0, ge=0)
@@ -47,18 +51,22 @@ class Attempt(BaseModel):
     ranks: int = Field(1, ge=1)
     cpus: float = Field(1, ge=0)
     gpus: float = Field(0, ge=0)
+    memory: int | None = Field(None, ge=0)
+    card: int | None = Field(None, gt=0)
     how: How = "running"
 
     @property
     def seconds(self) -> float:
         """How long it held its CPUs and GPUs, as far as was seen."""
-        return max(0.0, (self.ended or self.seen) - self.started)
+        return max(0.0, (self.ended or self.seen) - self.started) if self.held is None else self.held
 
     @property
     def seconds_a_step(self) -> float | None:
         """On average, looks and checkpoints included; None before the first step is done."""
         done = self.to_step - self.from_step
-        return max(self.seen - self.began, 1e-9) / done if self.began is not None and done > 0 else None
+        if self.began is None or done <= 0:
+            return None
+        return max(self.seen - self.began if self.stepping is None else self.stepping, 1e-9) / done
 
     @property
     def images_per_second(self) -> float | None:
@@ -81,8 +89,9 @@ class Attempts(BaseModel):
 class Journal:
     """What rank 0 notes of the attempt that runs."""
 
-    def __init__(self, root: UPath, now: Attempt) -> None:
-        self.root, self.now = root, now
+    def __init__(self, root: UPath, now: Attempt, memory: Callable[[], tuple[int | None, int | None]]) -> None:
+        self.root, self.now, self.memory = root, now, memory
+        self._started, self._began = time.monotonic(), 0.0
         self._one = threading.Lock()  # who writes last, writes the newest
         self._before: list[Attempt] | None = (
             None  # read with the first write: a store that is away must not lose them, nor be waited for
@@ -91,8 +100,14 @@ class Journal:
     def step(self, step: int, steps: int, batch: int) -> None:
         """After a step, or where nothing is left to do: `step` of `steps` are done, each of `batch` images."""
         if self.now.began is None:
-            self.now.began, self.now.from_step = time.time(), step
+            self.now.began, self.now.from_step, self._began = time.time(), step, time.monotonic()
         self.now.to_step, self.now.steps, self.now.batch = step, steps, batch
+
+    def tell_time(self) -> None:
+        """That this is when it was last seen."""
+        now = time.monotonic()
+        self.now.seen, self.now.held = time.time(), now - self._started
+        self.now.stepping = now - self._began if self.now.began is not None else None
 
     def write(self) -> None:
         """Raises OSError."""
@@ -100,24 +115,35 @@ class Journal:
             if self._before is None:
                 self._before = read_attempts(self.root)[-_MOST + 1 :]
             if self.now.ended is None:
-                self.now.seen = time.time()
+                self.tell_time()
+            self.now.memory, self.now.card = self.memory()
             publish_bytes(self.root / FILE, Attempts(attempts=[*self._before, self.now]).model_dump_json().encode())
 
 
 @contextmanager
-def journal(root: UPath, *, ranks: int, cpus: float, gpus: float) -> Iterator[Journal]:
+def journal(
+    root: UPath,
+    *,
+    ranks: int,
+    cpus: float,
+    gpus: float,
+    memory: Callable[[], tuple[int | None, int | None]] = lambda: (None, None),
+) -> Iterator[Journal]:
     """The journal of an attempt that begins here, written while the block runs; how it ended is the block's to say.
 
-    root: of the trial; cpus, gpus: of all ranks. A block of which nothing is said has `failed`.
+    root: of the trial; cpus, gpus: of all ranks. memory: asked at each write, in the thread that writes: `models.training.peak.card`. A
+    block of which nothing is said has `failed`.
     """
     at = time.time()
-    own = Journal(root, Attempt(started=at, seen=at, host=socket.gethostname(), ranks=ranks, cpus=cpus, gpus=gpus))
+    now = Attempt(started=at, seen=at, host=socket.gethostname(), ranks=ranks, cpus=cpus, gpus=gpus)
+    own = Journal(root, now, memory)
     with beaten(own.write, pause_of(root)):
         try:
             yield own
         finally:
             own.now.how = "failed" if own.now.how == "running" else own.now.how
-            own.now.ended = own.now.seen = time.time()
+            own.tell_time()
+            own.now.ended = own.now.seen
 
 
 def read_attempts(root: UPath) -> list[Attempt]:

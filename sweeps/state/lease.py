@@ -3,10 +3,10 @@
 <sweep>/.lease/00000003.json     who leads; a driver that takes over makes the next number, which only one can (If-None-Match, or a link)
 
 Decisions: no clock of a machine is compared with another's. Whoever asks for a held lease watches for its next beat by its own monotonic
-clock; how long it was silent before is the difference of two times that the store gave, that of the lease and that of a file
-written just now. A leader counts on its lease for half the time after which another may take it, then asks before it writes: one that
-was stopped and woken writes nothing more. Its workers ask too (`follow`). What stays possible: a request that was on its way when the
-leader was stopped.
+clock, for as long as two of them take at the least; how long it was silent before is the difference of two times that the store gave, that
+of the lease and that of a file written just now. A leader counts on its lease for half the time after which another may take it, then asks
+before it writes: one that was stopped and woken writes nothing more. Its workers ask too (`follow`). What stays possible: a request that
+was on its way when the leader was stopped.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from gelo.sweeps.state.holder import Files, Holder, began_at, node
 
 TAKEOVER = 300.0  # seconds of silence after which another driver may take over
 SETTING = "GELO_LEASE_TAKEOVER"  # the same in the environment
+_FOREVER = 30 * 86400.0  # seconds, of which no thread could wait a part
 _BEATS = 15  # in that time
 _FOLLOWS = 10  # times in it that a worker asks, where it writes all the while
 
@@ -43,7 +44,7 @@ def takeover() -> float:
     """Seconds: `TAKEOVER`, or what the environment says. Raises UserError for no number above 0."""
     given = os.environ.get(SETTING, "")
     try:
-        if (seconds := float(given) if given else TAKEOVER) > 0:
+        if 0 < (seconds := float(given) if given else TAKEOVER) < _FOREVER:
             return seconds
     except ValueError:
         pass
@@ -130,9 +131,12 @@ class _Lease:
         silent = self.files.silent(number)
         if seen.process() == "running" and silent is not None and silent < 2 * self.takeover / _BEATS:
             raise self._refused(seen)
-        while (quiet := (silent or 0.0) + _clock() - began) < self.takeover:
+        least = 2 * self.takeover / _BEATS  # a store's clock that was set forward makes all leases look old
+        while (quiet := (silent or 0.0) + (watched := _clock() - began)) < self.takeover or watched < least:
             if not told:
-                left = f"up to {self.takeover - quiet:.0f} s for it to be heard of, to end or to stay silent"
+                left = (
+                    f"up to {max(self.takeover - quiet, least):.0f} s for it to be heard of, to end or to stay silent"
+                )
                 say(f"sweep {self.name} is led by {seen}: waiting {left}")
                 told = True
             time.sleep(min(self.takeover / _BEATS / 4, 5.0))

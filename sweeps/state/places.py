@@ -11,7 +11,8 @@ from upath.implementations.cloud import CloudPath
 
 from gelo.models.durable import is_local
 from gelo.models.faults import Fault, UserError
-from gelo.sweeps.spec.settings import Settings
+from gelo.models.storage.steady import OBJECTS
+from gelo.sweeps.spec.settings import Settings, placed
 
 _READ_ONLY = ("http", "https")
 _EXTRAS = ("s3", "gs")  # of pyproject.toml
@@ -51,9 +52,13 @@ def _place_fault(option: str, given: str, write: bool) -> Fault | None:
     try:
         place = UPath(given)
         if is_local(place):
-            return _folder_fault(option, Path(str(place)), write)
+            return _folder_fault(option, Path(placed(given).path), write)
         if write and place.protocol in _READ_ONLY:
             return Fault(f"{option} {given}", "an address that can only be read", "a folder, or a URI to write to")
+        if write and place.protocol not in OBJECTS | {"memory"}:
+            found = f"{place.protocol}://, where files are written in place: a kill could leave half of one"
+            remedy = "an object store; or mount it, and give the folder"
+            return Fault(f"{option} {given}", found, "a place where a file is whole or absent", remedy)
         if isinstance(place, CloudPath) and not place.path.partition("/")[0]:
             return Fault(f"{option} {given}", "no bucket", f"an address such as {place.protocol}://BUCKET/FOLDER")
         _ = place.fs  # made without a connection

@@ -53,6 +53,11 @@ class TrialProgress(BaseModel):
     resumed: int = Field(0, description="starts that went on from a checkpoint: kills and stops that it survived")
     steps_repeated: int = Field(0, description="steps that were done again after a kill")
     hours: Hours = Field(Hours(), description="of its training")
+    memory_bytes: int | None = Field(
+        None, description="of a card, that rank 0 of its newest start held at the most; null on CPUs"
+    )
+    card_bytes: int | None = Field(None, description="memory of that card")
+    gpus: float = Field(0, description="that its newest start was granted, of all ranks")
 
 
 class StageProgress(BaseModel):
@@ -135,7 +140,7 @@ def progress(folder: SweepFolder, resume: str, now: float | None = None) -> Prog
         stages=[_stage(row) for row in stages],
         counts=counts,
         images_per_second=sum(paces) if paces else None,
-        eta_seconds=_eta(trainings, journals, stages, stage) if who else None,
+        eta_seconds=_eta(trainings, journals, stages, stage, runs[-1].started if runs else now) if who else None,
         hours=_sum([each.hours for each in trainings]),
         starts=len(runs),
         resumed=sum(each.resumed for each in trainings),
@@ -163,6 +168,7 @@ def _trial(row: Mapping[str, object], attempts: Sequence[Attempt], running: bool
         resumed=sum(each.from_step > 0 for each in attempts),
         steps_repeated=sum(steps for steps, _ in lost),
         hours=hours,
+        **({"memory_bytes": last.memory, "card_bytes": last.card, "gpus": last.gpus} if last is not None else {}),
     )
 
 
@@ -175,7 +181,7 @@ def _stage(row: StageRow) -> StageProgress:
 def _state(who: str, counts: Mapping[str, int], trials: int, runs: Sequence[DriverRun]) -> str:
     if who:
         return "running"
-    if counts.get("complete", 0) == trials:
+    if counts.get("complete", 0) + counts.get("cut", 0) == trials:
         return "complete"
     if not runs:
         return "new"
@@ -188,6 +194,7 @@ def _eta(
     journals: Mapping[str, Sequence[Attempt]],
     stages: Sequence[StageRow],
     stage: str,
+    since: float,
 ) -> float | None:
     """What is left of the trainings at their own pace, and of those that wait at the mean of the others, by as many as run now; of another
     stage, what it has left."""
@@ -195,12 +202,19 @@ def _eta(
     other = (own.total - own.done) / own.rate if own is not None and own.rate else None
     running = [left for each in trainings if each.running and (left := _left(each, journals[each.key])) is not None]
     whole = [pace * made[-1].steps for made in journals.values() if made and (pace := made[-1].seconds_a_step)]
-    waiting = [t for t in trainings if t.state in ("waiting", "half-trained") and not t.running]
+    known = {each.key for each in trainings if each.running and _left(each, journals[each.key]) is not None}
+    waits = {"waiting", "half-trained"}
+    waiting = [t for t in trainings if t.key not in known and (t.state in waits or _again(t, journals[t.key], since))]
     if other is None and not running:
         return None
     mean = sum(whole) / len(whole) if whole else 0.0
     rest = sum(mean * (1 - t.step / t.steps if t.steps else 1) for t in waiting)
     return max(max(running, default=0.0), (sum(running) + rest) / max(1, len(running))) + (other or 0.0)
+
+
+def _again(trial: TrialProgress, attempts: Sequence[Attempt], since: float) -> bool:
+    """Whether it failed before the run that began at `since`, which tries it again."""
+    return trial.state == "failed" and all(each.started < since for each in attempts)
 
 
 def _left(trial: TrialProgress, attempts: Sequence[Attempt]) -> float | None:

@@ -7,7 +7,9 @@ import time
 from gelo.models.faults import Fault, UserError
 from gelo.sweeps.state.beat import pause_of
 from gelo.sweeps.state.folder import SweepFolder
+from gelo.sweeps.state.holder import Files
 from gelo.sweeps.state.holder import holder as leader
+from gelo.sweeps.state.lease import takeover
 from gelo.sweeps.state.record import read_runs
 
 
@@ -25,7 +27,11 @@ def holder(folder: SweepFolder) -> str:
 
 
 def refuse_running(folder: SweepFolder) -> None:
-    """Raise UserError while somebody runs the sweep."""
-    if who := holder(folder):
+    """Raise UserError while somebody runs the sweep, or may: when a driver elsewhere last wrote, the store's clock says, not its own."""
+    who, lease = holder(folder), leader(folder.root)
+    if not who and lease is not None and lease.process() == "elsewhere":
+        silent = Files(folder.root).silent(lease.number)
+        who = f"{lease}" if silent is not None and silent < takeover() else ""
+    if who:
         fault = Fault(str(folder.root), f"run by {who}", "a sweep that nobody runs", "wait for its end, or stop it")
         raise UserError(f"sweep {folder.name}", fault)

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from gelo.models.words import counted
+from gelo.models.words import bytes_told, counted
 from gelo.sweeps.state.searching import told
 from gelo.sweeps.terminal.listing import Listing, say
 
@@ -34,7 +34,7 @@ def show(found: dict[str, Any], console: Console) -> None:
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     parts = "" if row["at_once"] in (None, row["batch"]) else f" (by {row['at_once']:,})"
-    memory = _gb(row["memory_bytes"]) + (" too much" if row["memory_fits"] is False else "")
+    memory = _bytes(row["memory_bytes"]) + (" too much" if row["memory_fits"] is False else "")
     flops = _UNKNOWN if row["flops"] is None else f"{row['flops'] / 1e15:,.4g}"
     counts = (_whole(row["images"]), _whole(row["epochs"]), _whole(row["steps"]), f"{row['batch']:,}{parts}")
     return (row["key"], row["state"], *counts, memory, flops, _hours(row["gpu_hours"]), row["label"])
@@ -60,9 +60,9 @@ def _sentences(found: dict[str, Any]) -> list[str]:
         sorted(name for name, size in found[kind].items() if size is None) for kind in ("caches", "packs")
     )
     lines += [
-        f"decoded images: {_gb(totals['bytes_caches_known'])}{_without(unknown)}",
-        f"images packed for training: {_gb(totals['bytes_packs_known'])}{_without(unpacked)}",
-        f"towers kept: {_gb(totals['bytes_kept'])}; checkpoints, if all trained at once: {_gb(totals['bytes_checkpoints_at_most'])}",
+        f"decoded images: {_bytes(totals['bytes_caches_known'])}{_without(unknown)}",
+        f"images packed for training: {_bytes(totals['bytes_packs_known'])}{_without(unpacked)}",
+        f"towers kept: {_bytes(totals['bytes_kept'])}; checkpoints, if all trained at once: {_bytes(totals['bytes_checkpoints_at_most'])}",
     ]
     peaks = ", ".join(f"{peak:g} TFLOPS in {name}" for name, peak in assumed["tflops"].items())
     lines.append(
@@ -88,8 +88,8 @@ def _whole(value: int | None) -> str:
     return _UNKNOWN if value is None else f"{value:,}"
 
 
-def _gb(size: float | None) -> str:
-    return _UNKNOWN if size is None else f"{size / 1e9:,.1f} GB"
+def _bytes(size: float | None) -> str:
+    return _UNKNOWN if size is None else bytes_told(size)
 
 
 def _hours(hours: float | None) -> str:

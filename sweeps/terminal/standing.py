@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from gelo.models.words import counted, span
+from gelo.sweeps.state.packing import packing
 from gelo.sweeps.state.progress import Progress, TrialProgress
 from gelo.sweeps.terminal.listing import Listing, broken, say
 
@@ -58,6 +59,8 @@ def lines(found: Progress) -> list[str]:
         told.append(f"about {span(found.eta_seconds)} left, as far as is known")
     if found.hours.cpu:
         told.append(_cost(found))
+    if advice := packing(found.trials):
+        told.append(advice)
     if found.resumed:
         told.append(f"kills and stops survived: {counted(found.resumed, 'training')} went on from a checkpoint")
     if not found.running and complete < trials:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from gelo.models.durable import is_done, publish_folder
 from gelo.models.faults import Fault, UserError, is_full
+from gelo.models.words import bytes_told
 from gelo.tasks.data.cache import PACKS, STORED, touch, whole
 from gelo.tasks.data.elsewhere import opened
 from gelo.tasks.data.manifest import Dataset
@@ -120,8 +121,8 @@ def _make(dataset: Dataset, split: str, cache: Path, tick: Callable[[int], None]
     except OSError as error:
         if not is_full(error):
             raise
-        needed = f"{bytes_of(dataset, split) / 1e9:,.1f} GB for the images of {dataset.name}/{split}"
-        free = f"{shutil.disk_usage(cache).free / 1e9:,.1f} GB free"
+        needed = f"{bytes_told(bytes_of(dataset, split))} for the images of {dataset.name}/{split}"
+        free = f"{bytes_told(shutil.disk_usage(cache).free)} free"
         fault = Fault(f"--cache {cache}", f"the disk is full, {free}", needed, "free some or give a larger disk")
         raise UserError(f"data set {dataset.name}", fault) from None
 

@@ -14,6 +14,7 @@ from upath import UPath
 
 from gelo.models import durable
 from gelo.models.durable import DONE, DamagedError, fetched, is_done, publish_bytes, publish_folder, remove
+from gelo.models.faults import UserError
 from gelo.models.storage import away, fence, scan
 from gelo.models.storage.away import StorageAwayError, is_outage, waits
 from tests.s3 import Door
@@ -267,3 +268,49 @@ def test_a_scan_sees_what_others_changed_and_what_it_wrote(door: Door, bucket: U
         (root / scan.KEPT).write_bytes(damage)
         with scan.scanned(root.fs, root.path):
             assert (root / "1" / "1.json").read_bytes() == b"worker" and (root / "new.json").read_bytes() == b"1"
+
+
+def test_a_key_that_leads_out_of_its_folder_is_refused_and_written_nowhere(bucket: UPath, tmp_path: Path) -> None:
+    """An object store takes any name: whoever writes to it must not write to the machines that read it."""
+    with publish_folder(bucket / "trained") as folder:
+        (folder / "weights").write_bytes(b"w")
+    astray = f"trained/..{tmp_path}/astray.py"
+    bucket.fs.inner.call_s3("put_object", Bucket=bucket.path.partition("/")[0], Key=f"gelo/{astray}", Body=b"code")
+    with (
+        pytest.raises(UserError, match=r"a file called '\.\./.*names that stay in their folder"),
+        fetched(bucket / "trained"),
+    ):
+        raise AssertionError
+    assert not (tmp_path / "astray.py").exists() and not list(tmp_path.rglob("astray.py"))
+
+
+def test_who_may_write_is_asked_again_before_each_try(door: Door, bucket: UPath) -> None:
+    """An outage lasts longer than another driver waits: the try after it is no longer this driver's."""
+    tries = 0
+
+    def ill(method: str, path: str, number: int) -> str:
+        nonlocal tries
+        tries += method == "PUT" and "mine.json" in path
+        return "503" if tries else ""
+
+    def check() -> None:
+        if tries:
+            raise RuntimeError("led by another")
+
+    door.ill = ill
+    fence.guard(bucket.path, check)
+    try:
+        with pytest.raises(RuntimeError, match="led by another"), waits(30):
+            publish_bytes(bucket / "mine.json", b"stale")
+    finally:
+        fence.guard(bucket.path, None)
+        door.ill = lambda method, path, number: ""
+    assert tries and not (bucket / "mine.json").exists()
+
+
+def test_what_a_cut_short_folder_left_does_not_stand_beside_what_is_written_now(bucket: UPath) -> None:
+    publish_bytes(bucket / "trained" / "curve.json", b"old")
+    publish_bytes(bucket / "trained" / "deep" / "er.json", b"old")
+    with publish_folder(bucket / "trained", summed=True) as folder:
+        (folder / "weights").write_bytes(b"w")
+    assert sorted(each.rpartition("/")[2] for each in bucket.fs.find((bucket / "trained").path)) == [DONE, "weights"]

@@ -101,6 +101,7 @@ def test_a_sweep_that_runs_is_left_alone(tmp_path: Path) -> None:
             with pytest.raises(UserError, match="process 7 on elsewhere"):
                 litter_of(folder)
         else:
+            os.utime(folder.root / ".lease" / "00000009.json", (now - 600, now - 600))
             assert litter_of(folder)
 
 
@@ -178,3 +179,16 @@ def test_the_command_says_first_and_removes_when_told(tmp_path: Path, monkeypatc
 
 def teardown_module() -> None:
     fsspec.filesystem("memory").store.clear()
+
+
+def test_a_driver_elsewhere_is_judged_by_the_stores_clock(tmp_path: Path) -> None:
+    """Its own clock is a minute behind: what it wrote this second would look as if it had been killed."""
+    folder, _, _ = sweep(UPath(tmp_path))
+    put(folder.root, "driver.json")
+    runs = [DriverRun(started=time.time() - 600, seen=time.time() - 300, host="far", pid=7)]
+    (folder.root / "driver.json").write_text(DriverRuns(runs=runs).model_dump_json())
+    Files(folder.root).write(Holder(1, "owner", "far", 7, "2026-01-01T00:00:00+00:00", "another machine", "1"))
+    with pytest.raises(UserError, match="run by process 7 on far"):
+        litter_of(folder)
+    os.utime(folder.root / ".lease" / "00000001.json", (time.time() - 900, time.time() - 900))
+    assert litter_of(folder)

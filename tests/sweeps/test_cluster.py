@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,6 +107,42 @@ def test_what_is_waited_for_is_said_and_what_is_quick_is_not(monkeypatch: pytest
     assert said == ["waiting for a slow server"]
 
 
+def test_what_is_waited_for_long_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gelo.sweeps.terminal.progress.PATIENCE", 0.05)
+    monkeypatch.setattr("gelo.sweeps.terminal.progress._QUIET", 0.2)
+    said: list[str] = []
+    with waiting("a dead server", said.append):
+        time.sleep(1)
+    assert said[0] == "waiting for a dead server"
+    assert len(said) > 2 and set(said[1:]) <= {f"waiting for a dead server, for {n} s now" for n in (0, 1)}
+    time.sleep(0.5)
+    assert not [thread for thread in threading.enumerate() if thread.name == "waiting"]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_stage_in_which_nothing_moves_says_so_by_itself(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    """Who waits for storage inside a worker is not heard from: what it does not tick, the stage tells."""
+    monkeypatch.setattr("gelo.sweeps.terminal.progress._QUIET", 1.5)
+    monkeypatch.setattr("gelo.sweeps.terminal.progress._LINE_EVERY", 0.0)
+    out, heard = io.StringIO(), list[str]()
+    display = Display(Console(file=out, width=120, force_terminal=terminal, soft_wrap=True))
+    display.lines.append(heard.append)
+    with display.stage("embed", 40, "images") as stage:
+        stage.tick(10)
+        before = len(heard)
+        time.sleep(4.5)
+        alone = heard[before:]
+        said = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.getvalue())
+        assert re.search(r"10\D+40.*\s*.*nothing new for [2-5] s", said), said
+        assert terminal or (alone and all("embed: 10 of 40 images" in line for line in alone)), alone
+        stage.tick(30)
+        assert "nothing new" not in stage.told()
+    time.sleep(1.1)
+    ended = out.getvalue()
+    time.sleep(2)
+    assert out.getvalue() == ended and not [t for t in threading.enumerate() if t.name == "stage embed"]
+
+
 @pytest.mark.parametrize("width", [40, 80])
 @pytest.mark.parametrize("seconds", [600.0, 1.0, 1e-2, 1e-6])
 def test_the_bar_has_room_beside_a_long_note_at_any_rate(width: int, seconds: float) -> None:
@@ -119,6 +156,18 @@ def test_the_bar_has_room_beside_a_long_note_at_any_rate(width: int, seconds: fl
     bars = [line for line in re.split(r"[\r\n]", plain) if "500/1,000" in line]
     assert bars
     assert all(re.search(r"[━╸╺]{2}", line) and len(line) <= width for line in bars)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_note_is_told_as_it_is_and_not_read_as_colours(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    monkeypatch.setattr("gelo.sweeps.terminal.progress._LINE_EVERY", 0.0)
+    out = io.StringIO()
+    note = "mini-s faces stack(remedies=[ewc, wise]) [red]seed 0[/b]"
+    with Display(Console(file=out, width=120, force_terminal=terminal, soft_wrap=True)).stage(
+        "finish", 2, "trials"
+    ) as stage:
+        stage.describe(note)
+    assert note in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.getvalue())
 
 
 def test_without_git_a_run_has_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,7 @@ def all_free() -> bool:
     return ray.available_resources().get("CPU") == 2
 
 
+@pytest.mark.long  # of gangs every change runs what a peer says
 def test_a_killed_rank_costs_its_trial_one_epoch_and_its_sibling_nothing(
     nodes: Any, data: Path, tmp_path: Path
 ) -> None:

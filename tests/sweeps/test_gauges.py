@@ -41,7 +41,7 @@ display = Display(Console(quiet=True))
 with recorded(folder.root, display) as record, display.stage("train", 4, "trials") as stage:
     with journal(folder.root / "trials" / "a", ranks=1, cpus=1, gpus=0) as own:
         own.step(0, 100, 32)
-        own.now.began -= 10
+        own._began -= 10
         own.step(20, 100, 32)
         own.write()
         stage.running, stage.failed, stage.cut = ("a",), 1, 1

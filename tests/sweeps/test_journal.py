@@ -11,8 +11,10 @@ import pytest
 from rich.console import Console
 from upath import UPath
 
+from gelo.models.faults import Fault
 from gelo.sweeps.state.beat import beaten
 from gelo.sweeps.state.journal import FILE, Attempt, Attempts, journal, read_attempts, repeated
+from gelo.sweeps.state.lease import LeaseLostError
 from gelo.sweeps.state.logs import read_log
 from gelo.sweeps.state.record import read_runs, recorded
 from gelo.sweeps.terminal.progress import Display
@@ -129,3 +131,27 @@ def test_a_driver_records_its_stages_its_lines_and_its_end(tmp_path: Path, monke
     said = read_log(root, "driver").decode()
     assert "failed with ***" in said and "RuntimeError: the end" in said and "train: 2 trials" in said
     assert display.lines == display.stages == []
+
+
+def test_hours_are_told_by_a_clock_that_nobody_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's clock is set three hours forward, and a day back, while it trains."""
+    real = time.time
+    for shift in (3 * 3600.0, -86400.0):
+        root = UPath(tmp_path / str(shift))
+        with journal(root, ranks=1, cpus=1, gpus=1) as own:
+            own.step(0, 100, 16)
+            monkeypatch.setattr(time, "time", lambda shift=shift: real() + shift)
+            time.sleep(0.2)
+            own.step(10, 100, 16)
+        monkeypatch.setattr(time, "time", real)
+        (made,) = read_attempts(root)
+        assert 0.2 <= made.seconds < 5 and made.seconds_a_step is not None and 0.02 <= made.seconds_a_step < 0.5
+
+
+def test_a_beat_that_lost_its_lease_is_no_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+    def lost() -> None:
+        raise LeaseLostError("sweep", Fault("here", "led by another", "this one"))
+
+    with beaten(lost, 0.01):
+        time.sleep(0.1)
+    assert capfd.readouterr().err == ""

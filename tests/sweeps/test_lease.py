@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ from upath import UPath
 from gelo.models.durable import publish_bytes
 from gelo.models.faults import UserError
 from gelo.sweeps.state import lease
-from gelo.sweeps.state.holder import Files, Holder, holder
+from gelo.sweeps.state.holder import Files, Holder, holder, node
 from gelo.sweeps.state.lease import LeaseLostError, follow, leading
 from tests.s3 import Door
 
@@ -230,7 +231,7 @@ def test_a_driver_goes_on_after_an_outage_longer_than_its_lease(
     assert holder(bucket) is None
 
 
-@pytest.mark.parametrize("given", ["soon", "0", "-3"])
+@pytest.mark.parametrize("given", ["soon", "0", "-3", "nan", "inf", "1e9"])
 def test_a_time_that_is_none_is_told(given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(lease.SETTING, given)
     with pytest.raises(UserError, match="seconds above 0"), leading(UPath(tmp_path), "mine"):
@@ -243,3 +244,44 @@ def test_a_lease_that_is_no_lease_is_followed(tmp_path: Path) -> None:
     with leading(UPath(tmp_path), "mine"):
         led = holder(UPath(tmp_path))
         assert led is not None and led.number == 5
+
+
+def test_a_clock_that_was_set_forward_takes_no_lease_from_who_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All leases look old then; the next beat says otherwise, and is waited for."""
+    monkeypatch.setenv(lease.SETTING, str(SILENCE))
+    root = UPath(tmp_path) / "mine"
+    monkeypatch.setattr(Files, "silent", lambda self, number: 10 * SILENCE)
+    with leading(root, "mine"):
+        told: list[str] = []
+        began = time.monotonic()
+        with pytest.raises(UserError, match="one at a time"), leading(root, "mine", told.append):
+            raise AssertionError
+        assert time.monotonic() - began < SILENCE and not any("taking over" in line for line in told)
+
+
+def test_a_process_that_the_system_hides_may_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """/proc is mounted with hidepid=2: another user's process has no entry, and is there."""
+    seen = Holder(1, "owner", "host", 4711, "now", node(), "12345")
+    monkeypatch.setattr("gelo.sweeps.state.holder._state", lambda pid: ("", ""))
+
+    def kill(error: type[OSError]) -> None:
+        def killed(pid: int, number: int) -> None:
+            raise error
+
+        monkeypatch.setattr(os, "kill", killed)
+
+    kill(PermissionError)
+    assert seen.process() == "elsewhere"
+    kill(ProcessLookupError)
+    assert seen.process() == "gone"
+
+
+def test_a_file_system_without_hard_links_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(UserError, match="has no hard links"), leading(UPath(tmp_path) / "mine", "mine"):
+        raise AssertionError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import pickle
 import re
@@ -9,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from gelo.analysis.runs import read_runs
 from gelo.analysis.select import select
 from gelo.models.faults import Fault, UserError
 from gelo.models.training.loop import DivergedError
 from gelo.sweeps.spec.sweep import SweepSpec, parse_spec
-from gelo.sweeps.state.memory import MARGIN, batch_faults, out_of_memory, plan_of
+from gelo.sweeps.state.memory import MARGIN, batch_faults, is_out_of_memory, out_of_memory, plan_of
 from gelo.sweeps.state.preflight import preflight
 from gelo.sweeps.state.status import standing
 from tests.analysis.sweeps import write_result, write_sweep, write_trial
+from tests.programs import printed_by
 
 
 def spec(**changes: Any) -> SweepSpec:
@@ -160,3 +163,27 @@ def test_a_trial_that_diverged_says_so_in_the_status(tmp_path: Path) -> None:
     folder.trial(trial).set_failure({"kind": "diverged", "error": str(error)})
     (row,) = [row for row in standing(folder) if row["key"] == trial.key]
     assert (row["state"], row["note"]) == ("diverged", "step 3: loss nan; expected a finite loss; lower lr_backbone")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the resident set is read from Linux")
+def test_what_is_freed_goes_back_to_the_system() -> None:
+    """Arrays of 100 kB, below the size that glibc maps by itself, every other one kept until all are there: the rest lies in its heap."""
+    program = (
+        "import re\n"
+        "from gelo.sweeps.state.memory import give_back\n"
+        "held = lambda: int(re.search(r'RssAnon:\\s+(\\d+)', open('/proc/self/status').read())[1]) // 1000\n"
+        "before = held(); blocks = [bytearray(100_000) for _ in range(4000)]; full = held()\n"
+        "last = blocks[-1]; del blocks; kept = held(); give_back()\n"
+        "print(before, full, kept, held())"
+    )
+    before, full, kept, after = (int(word) for word in printed_by(program).split())
+    assert full > before + 350 and kept > before + 350, "else there is nothing to give back here"
+    assert after < before + 60, (before, full, kept, after)
+
+
+def test_torchs_word_for_memory_that_is_short_on_cpus_is_known() -> None:
+    with pytest.raises(RuntimeError) as short:
+        torch.empty(10**15)
+    assert is_out_of_memory(short.value) and is_out_of_memory(OSError(errno.ENOMEM, "Cannot allocate memory"))
+    assert is_out_of_memory(torch.cuda.OutOfMemoryError("CUDA out of memory")) and is_out_of_memory(MemoryError())
+    assert not is_out_of_memory(RuntimeError("shapes cannot be multiplied"))

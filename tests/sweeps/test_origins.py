@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from upath import UPath
 
 from gelo.models.adapt.lora import Lora
 from gelo.models.backbones.zoo import load_backbone
+from gelo.models.durable import publish_folder
 from gelo.models.faults import UserError
 from gelo.models.heads import CosFace
 from gelo.models.remedies.l2sp import L2SP
@@ -20,7 +22,7 @@ from gelo.models.remedies.wise import Wise
 from gelo.models.spec import Member
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
-from gelo.sweeps.stages.finished import finish
+from gelo.sweeps.stages.finished import finish_all
 from gelo.sweeps.stages.outcome import Outcome
 from gelo.sweeps.stages.train import version_of
 from gelo.sweeps.stages.waves import Sweep
@@ -123,13 +125,26 @@ def test_what_keeps_a_made_trial_from_being_whole_is_told_by_status(tmp_path: Pa
     (made,) = (trial for trial in sweep.trials if not trial.trains and trial.training)
     told = "reference: not whole, as told before; expected a whole data set"
 
-    sweep._keep(made, finish(made, sweep.bases["mini-s"], folder, sweep.datasets, (), sweep.cache))
+    heard = list[str]()
+    sweep.display.lines.append(heard.append)
+
+    def finish_what_is_ready() -> None:
+        given = (sweep.bases, folder, sweep.datasets, (), sweep.cache, sweep._keep, sweep.display)
+        finish_all(sweep.trials, sweep.labels, *given)
+
+    finish_what_is_ready()
+    assert not heard, "what it is made of is not trained"
+    with publish_folder(folder.trial(made.source).trained) as trained:
+        (trained / "training.json").write_text("{}")
+    finish_what_is_ready()
+    assert len(heard) == 1 and heard[0].startswith("finish: 1 trials in"), heard
 
     (row,) = (row for row in standing(folder) if row["key"] == made.key)
     assert (row["state"], row["note"]) == ("failed", told)
     assert told in sweep.outcome.failures[made.key]["error"]
 
     folder.trial(made).set_failure(None)
+    shutil.rmtree(folder.trial(made.source).trained)
     folder.trial(made.source).set_failure({"kind": "fault", "error": "the trial that it is made of"})
     states = {row["label"]: (row["state"], row["note"]) for row in standing(folder)}
     assert states[sweep.labels[made.key]] == ("failed", "the trial that it is made of")

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 from upath import UPath
 
+from gelo.models.durable import publish_bytes
 from gelo.models.faults import UserError
 from gelo.sweeps.cli import program as command_line
 from gelo.sweeps.spec.settings import Settings
@@ -145,3 +146,19 @@ def test_a_bucket_that_is_missing_or_not_named_is_told(
     with pytest.raises(FileNotFoundError) as missing:
         (UPath("s3://nobody/x") / "file").write_bytes(b"")
     assert missing.value.filename == "s3://nobody/x/file"
+
+
+@pytest.mark.parametrize("given", ["sftp://host/folder", "smb://host/share/folder", "ftp://host/folder"])
+def test_storage_where_a_kill_could_leave_half_a_file_is_refused(given: str) -> None:
+    (fault,) = place_faults(Settings(storage=given), ["storage"], write=True)
+    assert "files are written in place" in fault.found and "mount it" in str(fault)
+
+
+def test_a_file_address_is_the_path_that_it_names(tmp_path: Path, here: Path) -> None:
+    settings = Settings(storage=f"file://{tmp_path}/deep/out")
+    assert place_faults(settings, ["storage"], write=True) == []
+    assert settings.place() == UPath(tmp_path / "deep" / "out") and str(settings.place()) == str(
+        tmp_path / "deep" / "out"
+    )
+    publish_bytes(settings.place() / "a.json", b"{}")
+    assert (tmp_path / "deep" / "out" / "a.json").read_bytes() == b"{}" and not list(here.glob("file:*"))

@@ -109,7 +109,7 @@ def test_a_cache_without_room_is_refused_before_anything_is_decoded(
     monkeypatch.setattr("gelo.sweeps.state.disk.shutil.disk_usage", lambda place: usage._replace(free=need - 1))
     (fault,) = preflight(spec, settings)
     assert fault.where == f"--cache {tmp_path / 'cache'}"
-    assert f"shapes {need / 1e9:,.1f} GB" in fault.expected
+    assert f"shapes {need / 1e6:.1f} MB" in fault.expected
     monkeypatch.setattr("gelo.sweeps.state.disk.shutil.disk_usage", lambda place: usage._replace(free=need))
     assert preflight(spec, settings) == []
     monkeypatch.setattr("gelo.sweeps.state.disk.shutil.disk_usage", lambda place: usage._replace(free=0))
@@ -150,8 +150,8 @@ def test_images_to_train_on_need_the_room_of_their_pack(tmp_path: Path, monkeypa
     asked = {"tasks": {"faces": {"data": "crops"}}, "also": ["crops"]}
     monkeypatch.setattr("gelo.sweeps.state.disk.shutil.disk_usage", lambda place: usage._replace(free=need - 1))
     (fault,) = faults(tmp_path, **asked)
-    assert fault.where == f"--cache {tmp_path / 'cache'}" and fault.found == "0.0 GB free"
-    assert fault.expected == "0.0 GB for images packed for training (crops 0.0 GB)"
+    assert fault.where == f"--cache {tmp_path / 'cache'}" and fault.found == f"{(need - 1) / 1e3:.1f} kB free"
+    assert fault.expected == "{0} for images packed for training (crops {0})".format(f"{need / 1e3:.1f} kB")
     monkeypatch.setattr("gelo.sweeps.state.disk.shutil.disk_usage", lambda place: usage._replace(free=need))
     assert faults(tmp_path, **asked) == []
     monkeypatch.setattr("gelo.sweeps.state.disk.shutil.disk_usage", lambda place: usage._replace(free=0))

@@ -19,7 +19,7 @@ from gelo.sweeps.spec.sweep import parse_spec
 from gelo.sweeps.state.folder import SweepFolder
 from gelo.sweeps.state.journal import Attempt, Attempts
 from gelo.sweeps.state.lease import leading
-from gelo.sweeps.state.progress import Hours, Progress, Resume, StageProgress, TrialProgress, progress
+from gelo.sweeps.state.progress import Hours, Progress, Resume, StageProgress, TrialProgress, _eta, _state, progress
 from gelo.sweeps.state.record import DriverRun, DriverRuns, StageRow
 from gelo.sweeps.terminal import standing
 
@@ -101,7 +101,8 @@ def test_hours_pace_and_what_is_left(folder: SweepFolder) -> None:
     assert (source.state, source.step) == ("waiting", 20)
     assert found.hours.cpu == pytest.approx(trained.hours.cpu + (309 + 100 + 1000) / 3600)
     paces = [600 / 60 * 100, 299 / 30 * 100, 90 / 5 * 100, 990 / 20 * 100]  # s of each whole training so far
-    left = 40 * 299 / 30 + sum(paces) / 4 * (1 + 0.8)  # its own 40 steps, one that waits, 80 % of the source
+    # its own 40 steps, one that waits, 80 % of the source, 95 % of the one that failed and is tried again
+    left = 40 * 299 / 30 + sum(paces) / 4 * (1 + 0.8 + 0.95)
     assert found.eta_seconds == pytest.approx(left)
     assert failed.state == "failed" and failed.note == "CUDA out of memory"
 
@@ -155,3 +156,29 @@ def test_every_name_of_the_document_is_on_the_page(folder: SweepFolder) -> None:
             assert f"`{name}`" in page, f"{model.__name__}.{name}"
     document = json.loads(progress(folder, "r", NOW).model_dump_json())
     assert document["format"] == 2 and Progress.model_validate(document).trials[1].starts == 3
+
+
+def test_a_search_whose_trials_are_complete_or_cut_is_complete() -> None:
+    runs = [DriverRun(started=NOW, seen=NOW, ended=NOW, how="ended")]
+    assert _state("", {"complete": 5, "cut": 4}, 9, runs) == "complete"
+    assert _state("", {"complete": 5, "cut": 3, "failed": 1}, 9, runs) == "failed"
+
+
+def test_what_has_no_pace_yet_or_failed_and_is_tried_again_is_waited_for() -> None:
+    """One runs at 1 s a step; one has started and made no step, one failed: each takes as long as the others, one after the other here."""
+    made = {"a": [at(0, 50, 0, None, 60)], "b": [at(0, 0, 0, None, 10)], "c": [at(0, 100, 0, 110, 110, how="trained")]}
+    rows = [
+        ("a", "waiting", True, 50),
+        ("b", "waiting", True, 0),
+        ("c", "complete", False, 100),
+        ("d", "failed", False, 50),
+    ]
+    trainings = [
+        TrialProgress(
+            key=key, label=key, state=state, results=0, expected=0, note="", running=running, step=step, steps=100
+        )
+        for key, state, running, step in rows
+    ]
+    failed = at(0, 50, -900, -840, -840, how="failed")
+    for since, tried_again in ((NOW, 50), (NOW - 950, 0)):  # by this run it failed for good
+        assert _eta(trainings, made | {"d": [failed]}, [], "train", since) == pytest.approx(50 + 100 + tried_again)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gelo.tasks.data.catalogue import locate
 from gelo.tasks.data.manifest import Dataset
 from gelo.tasks.mini import faces, morphs, spoofs
 from gelo.tasks.mini.camera import grain, paint, png, resample, soften
@@ -37,10 +38,8 @@ GOLDEN: dict[str, str] = {
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dataset]:
-    root: Path = tmp_path_factory.mktemp("mini")
-    builders = faces.BUILDERS | morphs.BUILDERS | spoofs.BUILDERS
-    return {name: builders[name](root / name) for name in NAMES}
+def built(small_world: Path) -> dict[str, Dataset]:
+    return {name: locate(name, small_world / "data", build=True) for name in NAMES}
 
 
 def decoded(dataset: Dataset, split: str) -> np.ndarray:

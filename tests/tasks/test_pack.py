@@ -140,7 +140,7 @@ def test_a_full_disk_says_what_is_needed_and_leaves_nothing(
     with monkeypatch.context() as patch:
         patch.setattr("gelo.tasks.data.pack.np.save", full)
         with pytest.raises(
-            UserError, match=r"the disk is full, .* GB free; expected .* GB for the images of bytes/train"
+            UserError, match=r"the disk is full, .* [kMG]?B free; expected .* [kMG]?B for the images of bytes/train"
         ):
             packed(dataset, "train", tmp_path)
     assert not list(place_of(dataset, "train", tmp_path).parent.glob("*"))

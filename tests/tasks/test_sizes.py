@@ -12,9 +12,13 @@ from gelo.tasks.data.catalogue import ENTRIES, Entry, locate
 from gelo.tasks.data.sizes import published
 
 DRAWN = [entry for entry in ENTRIES.values() if entry.builder]
+LARGE = "crowd"  # a thousand identities: drawn before a release
 
 
-@pytest.mark.parametrize("entry", DRAWN, ids=lambda entry: entry.name)
+@pytest.mark.parametrize(
+    "entry",
+    [pytest.param(each, id=each.name, marks=pytest.mark.long if each.name == LARGE else ()) for each in DRAWN],
+)
 def test_a_miniature_set_has_the_images_and_classes_that_are_planned_with(entry: Entry, small_world: Path) -> None:
     name = entry.name
     dataset = locate(name, small_world / "data", build=True)
@@ -23,7 +27,7 @@ def test_a_miniature_set_has_the_images_and_classes_that_are_planned_with(entry:
         assert len(dataset.card.classes) == entry.classes
 
 
-@pytest.mark.parametrize("name", ["faces", "crowd"])
+@pytest.mark.parametrize("name", ["faces", pytest.param(LARGE, marks=pytest.mark.long)])
 def test_the_first_identities_have_their_share_of_the_images(name: str, small_world: Path) -> None:
     """Which is what a plan counts of `classes: N` before they are drawn."""
     dataset = locate(name, small_world / "data", build=True)
