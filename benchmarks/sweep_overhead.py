@@ -38,7 +38,7 @@ def main() -> None:
     walls, works, detail = [], [], []
     with tempfile.TemporaryDirectory() as scratch:
         for number in range(rounds):
-            measured = _round(Path(scratch), number, trials, epochs)
+            measured = _round(Path(scratch), number, trials, epochs, "datasets: [digits]" if smoke else "")
             note(f"round {number + 1} of {rounds}: {measured}")
             walls.append(measured["wall"])
             works.append(measured["work"] / SLOTS)
@@ -49,10 +49,10 @@ def main() -> None:
     )
 
 
-def _round(scratch: Path, number: int, trials: int, epochs: int) -> dict[str, float]:
+def _round(scratch: Path, number: int, trials: int, epochs: int, more: str) -> dict[str, float]:
     place = scratch / f"round-{number}"
     place.mkdir()
-    (place / "overhead.yaml").write_text(SPEC.format(epochs=epochs, seeds=list(range(trials))))
+    (place / "overhead.yaml").write_text(SPEC.format(epochs=epochs, seeds=list(range(trials))) + more)
     environment = {**os.environ, "GELO_DATA": str(scratch / "data"), "GELO_CACHE": str(scratch / "cache")}
     started = time.monotonic()
     command = [sys.executable, "-m", "gelo", "run", "overhead.yaml", "--cpus", str(SLOTS)]

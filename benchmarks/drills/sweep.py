@@ -20,7 +20,7 @@ tasks:
 datasets: [shapes, digits, shapes_shifted, pairs, morphs]
 resources: {{workers: {workers}, retries: 1}}
 """
-STAGES = ("decode", "pack", "train", "embed", "score")  # in the order in which they are told
+STAGES = ("decode", "pack", "train", "finish", "embed", "score")  # in the order in which they are told
 LIMIT, SILENT, TRIES = 900.0, 60.0, 6  # seconds a command may take, seconds without a line, commands after the first
 
 

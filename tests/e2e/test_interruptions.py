@@ -1,4 +1,5 @@
-"""An interrupted sweep loses nothing and repeats nothing: SIGTERM, Ctrl-C, SIGHUP and a kill against one run left alone.
+"""An interrupted sweep loses nothing and repeats nothing: Ctrl-C and a kill, before a release SIGTERM and SIGHUP too, against one run left
+alone.
 
 Both run in folders whose own `models`, `tasks`, `sweeps` and `analysis` are not gelo's.
 """
@@ -33,8 +34,18 @@ def left_alone(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return place
 
 
+EACH_CHANGE = {"checkpoint": signal.SIGINT, "result": signal.SIGKILL}
+EACH_RELEASE = {
+    "checkpoint": signal.SIGTERM,
+    "trained trial": signal.SIGINT,
+    "embedding": signal.SIGHUP,
+    "result": signal.SIGKILL,
+}
+
+
+@pytest.mark.parametrize("given", [EACH_CHANGE, pytest.param(EACH_RELEASE, marks=pytest.mark.long)], ids=len)
 def test_signals_and_a_kill_change_no_digit_and_no_metric(
-    left_alone: Place, small_world: Path, tmp_path_factory: pytest.TempPathFactory
+    given: dict[str, signal.Signals], left_alone: Place, small_world: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     place = _place(tmp_path_factory.mktemp("interrupted"), small_world)
 
@@ -44,15 +55,15 @@ def test_signals_and_a_kill_change_no_digit_and_no_metric(
     def embedded() -> int:
         return len(list(place.cache.glob("embeddings/*/*/*/*.npy")))
 
-    moments: list[tuple[signal.Signals, str, Callable[[], bool]]] = [
-        (signal.SIGTERM, "checkpoint", lambda: done("trials/*/checkpoints/epoch-*/DONE") > 0),
-        (signal.SIGINT, "trained trial", lambda: done("trials/*/trained/DONE") > 0),
-        (signal.SIGHUP, "embedding", lambda: embedded() > 5),
-        (signal.SIGKILL, "result", lambda: done("trials/*/results/*/*.json") > 5),
-    ]
-    for number, (asked, what, happened) in enumerate(moments):
+    moments: dict[str, Callable[[], bool]] = {
+        "checkpoint": lambda: done("trials/*/checkpoints/epoch-*/DONE") > 0,
+        "trained trial": lambda: done("trials/*/trained/DONE") > 0,
+        "embedding": lambda: embedded() > 5,
+        "result": lambda: done("trials/*/results/*/*.json") > 5,
+    }
+    for number, (what, asked) in enumerate(given.items()):
         process, marker = place.start(*(("resume", "small") if number else ("run", "small.yaml"))), len(place.log())
-        wait_for(happened, process, what)
+        wait_for(moments[what], process, what)
         if asked is signal.SIGINT:
             os.killpg(process.pid, asked)  # as a terminal does: the whole group
         else:
@@ -74,25 +85,27 @@ def test_signals_and_a_kill_change_no_digit_and_no_metric(
     assert {k: v for k, v in same.items() if k not in timed} == {k: v for k, v in other.items() if k not in timed}
     assert place.runs() == left_alone.runs()
     assert all(status == "FINISHED" for _, status in place.runs())
-    _says_what_happened(place)
+    _says_what_happened(place, list(given.values()))
 
 
-def _says_what_happened(place: Place) -> None:
-    """Four that were ended and one that came to its end; every training has a journal and a log of the steps that it made."""
+def _says_what_happened(place: Place, given: list[signal.Signals]) -> None:
+    """Those that were ended and one that came to its end; every training has a journal and a log of the steps that it made."""
     marker = len(place.log())
     assert place.gelo("status", "small", "--json") == 0
     document = json.loads(place.log()[marker:])
-    assert (document["state"], document["holder"], document["starts"]) == ("complete", "", 5)
+    assert (document["state"], document["holder"], document["starts"]) == ("complete", "", len(given) + 1)
     trained = [row for row in document["trials"] if row["starts"]]
     assert len(trained) == 2 and all(row["step"] == row["steps"] > 0 for row in trained)
     assert document["hours"]["cpu"] > document["hours"]["cpu_repeated"] >= 0
     marker = len(place.log())
     assert place.gelo("logs", "driver", "small") == place.gelo("logs", trained[0]["key"]) == 0
     said = place.log()[marker:]
-    assert "SIGTERM: the running trials save a checkpoint" in said and "start of rank 0 of 1" in said
+    first = "Ctrl-C" if given[0] is signal.SIGINT else given[0].name
+    assert f"{first}: the running trials save a checkpoint" in said and "start of rank 0 of 1" in said
     assert place.gelo("clean", "small", "--yes") == 0 and place.gelo("status", "small") == 0
 
 
+@pytest.mark.long  # without a sweep: tests/sweeps/test_cluster.py
 def test_a_run_whose_ray_is_gone_ends_and_says_how_to_go_on(small_world: Path, tmp_path: Path) -> None:
     place = _place(tmp_path, small_world)
     process = place.start("run", "small.yaml")

@@ -42,10 +42,10 @@ _QUIET = "".join(
 
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory: pytest.TempPathFactory) -> Logged:
-    """Eight trials and the untouched backbone; the last has made three steps."""
+    """Eight trials and the untouched backbone; the last has made six steps."""
     world = Logged(tmp_path_factory.mktemp("mlflow"))
     *whole, last = world.trials
-    world.send(*map(world.finished, whole), world.training(last, 3))
+    world.send(*map(world.finished, whole), world.training(last, 6))
     world.report()
     return world
 
@@ -158,10 +158,11 @@ def test_the_curve_of_a_run_grows_on_the_open_page_while_it_trains(page: Page, a
     last = logged.trials[-1]
     run = logged.outbox.run_of(last.key)
     opened(page, address.split("?")[0] + f"/{run}/model-metrics")
-    page.wait_for_function(f"() => JSON.stringify(({POINTS})()).includes('[3')")
-    assert logged.send(logged.training(last, 12)) == 9 + 2  # losses, looks
+    page.wait_for_function(f"() => JSON.stringify(({POINTS})()).includes('[6')")
+    assert logged.send(logged.training(last, 12)) == 6 + 1  # losses, a look
     page.wait_for_function(f"() => JSON.stringify(({POINTS})()).includes('[12')")
-    page.get_by_text(re.compile(r"^train\s*\(1\)$")).first.scroll_into_view_if_needed()
+    page.wait_for_function(f"() => JSON.stringify(({POINTS})()).includes('[3')")  # of a look each five steps
+    page.set_viewport_size({"width": 1280, "height": 1080})  # and both are seen
     picture(page, "mlflow-live")
 
 

@@ -75,6 +75,7 @@ def test_the_features_are_those_of_the_libraries_that_the_files_are_for(download
     near(ours.encode_texts(texts), other.get_text_features(tokens).pooler_output)
 
 
+@pytest.mark.long  # every change: the features, above
 def test_the_commands_of_the_page_end_in_a_table(downloads: Path, tmp_path: Path) -> None:
     commands, spec = re.findall(r"(?:^    .+\n)+", PAGE.read_text(), flags=re.MULTILINE)
     (tmp_path / "real.yaml").write_text(spec)

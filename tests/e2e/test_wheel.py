@@ -54,6 +54,7 @@ def test_it_holds_every_file_of_the_packages(wheel: Path) -> None:
     assert not {name.split("/")[0] for name in held} & set(NAMES)
 
 
+@pytest.mark.long  # of a release
 def test_it_runs_a_sweep_beside_packages_of_the_same_names(wheel: Path, small_world: Path, tmp_path: Path) -> None:
     environment = tmp_path / "env"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
