@@ -15,6 +15,8 @@ from hypothesis import settings
 from gelo.tasks.data.catalogue import ENTRIES, locate
 from tests.s3 import _door, bucket, door  # noqa: F401
 
+# Ray's workers step back behind other programs (niceness 15): beside other tests one that trains would get a thirtieth of a core.
+os.environ.setdefault("RAY_worker_niceness", "0")
 # A busy machine is no fault of the code's; pytest-timeout ends what hangs.
 settings.register_profile("gelo", deadline=None)
 settings.load_profile("gelo")

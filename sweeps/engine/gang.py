@@ -26,9 +26,10 @@ _LOOK, _PATIENCE, _LEAVE = 1.0, 10.0, 60.0  # seconds
 _TELL = 5.0  # seconds that peers have to say what went wrong with them
 
 
-def bundles(resources: Resources) -> tune.PlacementGroupFactory:
-    """What Tune reserves for one trial: a bundle for each rank, on as few machines as there is room on."""
-    each = {"CPU": float(resources.cpus), "GPU": resources.gpus_of_a_rank}
+def bundles(resources: Resources, gpus: float | None = None) -> tune.PlacementGroupFactory:
+    """What Tune reserves for one trial: a bundle for each rank, on as few machines as there is room on. gpus: of each rank, where it is
+    not what `resources` says."""
+    each = {"CPU": float(resources.cpus), "GPU": resources.gpus_of_a_rank if gpus is None else gpus}
     return tune.PlacementGroupFactory([each] * resources.ranks, strategy="PACK")
 
 

@@ -35,6 +35,7 @@ class Meter:
             clock,
         )
         self.now: dict[str, float] = {}  # when those that run were started
+        self.shares: dict[str, float] = {}  # GPUs by key, of those that are granted others than resources.gpus
 
     def started(self, key: str) -> None:
         self.now[key] = self.clock()
@@ -50,7 +51,7 @@ class Meter:
 
     def gpu_seconds(self, key: str) -> float:
         """The same times the GPUs that it held."""
-        return self.held.get(key, 0.0) + self.resources.gpus * self._running(key)
+        return self.held.get(key, 0.0) + self.shares.get(key, self.resources.gpus) * self._running(key)
 
     def gpu_hours(self) -> float:
         """Of all trainings of the sweep."""

@@ -34,6 +34,9 @@ class StopFlag:
             def fail(self, key: str, failure: Mapping[str, Any]) -> None:
                 self.failures[key] = failure
 
+            def forget(self) -> None:
+                self.failures = {}
+
             def drain(self, nodes: Collection[str]) -> None:
                 self.leaving = set(nodes)
 
@@ -60,6 +63,10 @@ class StopFlag:
     def fail(self, key: str, failure: Mapping[str, Any]) -> None:
         """End this trial for good, now or where it is started again."""
         self.actor.fail.remote(key, dict(failure))
+
+    def forget(self) -> None:
+        """Trials that were ended for good may be started again, with other resources."""
+        self.actor.forget.remote()
 
     def drain(self, nodes: Collection[str]) -> None:
         """Have trials leave these machines."""

@@ -54,14 +54,15 @@ def train_all(
     stop: StopFlag,
     stage: Stage,
     meter: Meter,
+    shares: Mapping[str, float] = {},
     races: Races | None = None,
     hears: Callable[[str, Mapping[str, Any]], object] = lambda key, row: None,
 ) -> dict[str, dict[str, Any]]:
     """Train every trial that is not trained; returns {key: failure} of those that failed for good (also in their folders).
 
-    labels: of all trials, by key. settings: `data` and `cache` folders, `weights` by backbone. meter: of the hours that they use. races:
-    what may cut some, which they have joined. hears: gets each row of a trial's history. Stops early, checkpoints written, once `stop`
-    is set.
+    labels: of all trials, by key. settings: `data` and `cache` folders, `weights` by backbone. meter: of the hours that they use. shares:
+    of a card, by key; what `resources` says where nothing is said. races: what may cut some, which they have joined. hears: gets each row
+    of a trial's history. Stops early, checkpoints written, once `stop` is set.
     """
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # its banner prints whatever the verbosity
@@ -70,13 +71,16 @@ def train_all(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what fails is said below, once
     for trial in trials:
         folder.trial(trial).shared()
+    granted = {trial.key: shares.get(trial.key, resources.gpus_of_a_rank) for trial in trials}
+    meter.shares |= shares
+    stop.forget()
     watcher = Watcher(stage, labels, stop, resources, meter, hears, went_on=partial(_went_on, folder.root))
     config = {
         "key": tune.grid_search([trial.key for trial in trials]),
         "root": str(folder.root),
         "stop": stop.actor,
         "cpus": resources.cpus,
-        "gpus": resources.gpus_of_a_rank,
+        "granted": granted,
         "ranks": resources.ranks,
         "minutes": resources.checkpoint_minutes,
         "raced": races is not None,
@@ -84,7 +88,7 @@ def train_all(
     }
     with tempfile.TemporaryDirectory(prefix="gelo-tune-") as scratch:
         tuner = tune.Tuner(
-            tune.with_resources(run_trial, bundles(resources)),
+            tune.with_resources(run_trial, lambda config: bundles(resources, granted[config["key"]])),
             param_space=config,
             tune_config=tune.TuneConfig(
                 reuse_actors=True, trial_name_creator=lambda t: t.config["key"], scheduler=races
@@ -139,6 +143,7 @@ def run_trial(config: dict[str, Any]) -> None:
     from gelo.models.training.peak import card, forget
     from gelo.sweeps.stages.rank import folder_of
 
+    config = {**config, "gpus": config["granted"][config["key"]]}
     forget()  # of the trial before, where this actor had one
     root, ranks = folder_of(config).root, config["ranks"]
     held = {"ranks": ranks, "cpus": ranks * config["cpus"], "gpus": ranks * config["gpus"]}

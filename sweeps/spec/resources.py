@@ -40,16 +40,18 @@ class Resources(BaseModel):
     """What one trial is granted, and how its failures are treated. None of it enters a trial's key.
 
     gpus: of a trial: 0, a fraction of one, or whole GPUs, each with a rank (a process) of its own. workers: ranks of a trial on CPUs; with
-    GPUs there is one for each. cpus: whole CPUs of each rank, also its torch threads. retries: fresh starts from its last checkpoint of a
-    trial that failed by a fault of its own, or whose process died. patience: how long is waited, in hours or as `90 min`, `24h`, `2 d`, for
-    machines that went away and for storage that does not answer; neither counts as a retry. limits: hours after which a trial or the sweep
-    ends, below. checkpoint_minutes: an extra checkpoint inside a long epoch. wave: encoders embedded in one pass.
+    GPUs there is one for each. pack: with `gpus: 1`: a GPU each until a training like it has ended, then the share of one that it needs, by
+    what that one held (docs/cluster.md). cpus: whole CPUs of each rank, also its torch threads. retries: fresh starts from its last
+    checkpoint of a trial that failed by a fault of its own, or whose process died. patience: how long is waited, in hours or as `90 min`,
+    `24h`, `2 d`, for machines that went away and for storage that does not answer; neither counts as a retry. limits: hours after which a
+    trial or the sweep ends, below. checkpoint_minutes: an extra checkpoint inside a long epoch. wave: encoders embedded in one pass.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     cpus: int = Field(1, ge=1)
     gpus: float = Field(0, ge=0, allow_inf_nan=False)
     workers: int | None = Field(None, ge=1, validate_default=True)
+    pack: bool = False
     retries: int = Field(1, ge=0)
     patience: Hours = 24.0
     limits: Limits = Limits()
@@ -69,6 +71,13 @@ class Resources(BaseModel):
         gpus = info.data.get("gpus", 0)
         if value is not None and gpus and value != max(1, int(gpus)):
             raise ValueError(f"one rank a GPU: {max(1, int(gpus))} with gpus {gpus:g}, or leave it out")
+        return value
+
+    @field_validator("pack")
+    @classmethod
+    def _of_one(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("gpus", 1) != 1:
+            raise ValueError("with gpus 1, of which trainings are granted shares")
         return value
 
     @property

@@ -17,6 +17,7 @@ from gelo.models.faults import Fault, UserError, folded
 from gelo.models.secrets import redacted
 from gelo.models.words import counted
 from gelo.sweeps.engine.limits import meter_of
+from gelo.sweeps.engine.packer import Packer
 from gelo.sweeps.engine.races import Races
 from gelo.sweeps.engine.tune import train_all
 from gelo.sweeps.spec.settings import Settings
@@ -82,6 +83,7 @@ class Sweep:
         self._notes(unvalidated(self.trials, self.datasets))
         pack_all(self.trials, self.folder, self.datasets, self.cache, self.display)
         self.meter = meter_of(self.spec.resources, self.trials, self.folder, self.began)
+        self.packer = Packer(self.spec.resources, self.folder, self._train, lambda: self.stop.is_set, self.display.say)
         with stops_on_signals(self.display) as self.stop:
             todo = list(self.trials)
             while todo:
@@ -141,11 +143,10 @@ class Sweep:
             else:
                 todo.append(trial)
         if todo:
-            failures = self._train(todo)
+            failures = self.packer.trained(todo, [each for trial in self.trials for each in trial.made_of])
             for trial in wave:
-                for each in trial.made_of:
-                    if each.key in failures:
-                        self._failed(trial, failures[each.key])
+                for told in (failures[each.key] for each in trial.made_of if each.key in failures):
+                    self._failed(trial, told)
 
     def _measured(self, wave: Sequence[Trial]) -> None:
         self.stop.graceful = False  # from here a Ctrl-C stops at once: every file is whole
@@ -163,8 +164,8 @@ class Sweep:
         self._log(subjects)
         self.stop.graceful = True
 
-    def _train(self, todo: Sequence[Trial]) -> dict[str, dict[str, Any]]:
-        """The failures by key."""
+    def _train(self, todo: Sequence[Trial], shares: Mapping[str, float]) -> dict[str, dict[str, Any]]:
+        """The failures by key. shares: of a card, by key."""
         given: dict[str, Any] = {"cache": str(self.cache), "data": str(Path(self.settings.data).absolute())}
         given |= {"weights": self.weights, "general": general_sets(self.pairs), "lead": self.lead}
         if self.races is not None:
@@ -172,8 +173,8 @@ class Sweep:
         live = Live(self.outbox, {trial.key: trial for trial in self.trials}, self.labels, tags_of(self.spec))
         with self.display.stage("train", len(todo), "trials") as stage, live.sending():
             failures = train_all(
-                todo, self.labels, self.folder, self.spec.resources, given, self.stop, stage, self.meter, self.races,
-                live.hear,
+                todo, self.labels, self.folder, self.spec.resources, given, self.stop, stage, self.meter, shares,
+                self.races, live.hear,
             )  # fmt: skip
         if self.stop.is_set:
             live.stopped()

@@ -1,4 +1,4 @@
-"""How many trainings a card has room for, by what those that ended held of theirs. It is said, not done: `resources.gpus` is the user's."""
+"""How many trainings a card has room for, by what those that ended held of theirs: said by `gelo status`, granted by `resources.pack`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ _ENDED = ("trained", "complete", "stale")
 def fitting(trials: Sequence[TrialProgress]) -> tuple[int, int, float, float] | None:
     """(trainings that the smallest card has room for, those that share one now, bytes that one held at the most, bytes of that card).
 
-    Of trials that trained to their end on one card or a share of it; a fifth is left free, and each has what CUDA itself takes. None where
-    nothing was measured. 0: not even one has that much to spare.
+    Of trials that trained to their end on one card or a share of it. None where nothing was measured.
     """
     seen = [
         (each.memory_bytes, each.card_bytes, each.gpus)
@@ -29,7 +28,13 @@ def fitting(trials: Sequence[TrialProgress]) -> tuple[int, int, float, float] | 
         return None
     held, card = max(held for held, _, _ in seen), min(card for _, card, _ in seen)
     now = math.floor(1 / min(gpus for _, _, gpus in seen) + 1e-6)
-    return min(_MOST, int(card / (MARGIN * (held + CONTEXT)))), now, held, card
+    return room_for(held, card), now, held, card
+
+
+def room_for(held: float, card: float) -> int:
+    """Trainings that a card of so many bytes has room for, each with what one held and what CUDA itself takes, and a fifth to spare; at
+    most sixteen. 0: not even one has that much to spare."""
+    return min(_MOST, int(card / (MARGIN * (held + CONTEXT))))
 
 
 def share_of(count: int) -> float:
@@ -46,4 +51,4 @@ def packing(trials: Sequence[TrialProgress]) -> str:
     fit = max(1, fit)
     told = f"trainings held at most {bytes_told(held)} of a card of {bytes_told(card)}"
     advice = f"`resources: {{gpus: {share_of(fit):g}}}` has memory for {fit} on each at once, now {now}"
-    return f"{told}: {advice}{' are close to what it has' if fit < now else ''}"
+    return f"{told}: {advice}{' are close to what it has' if fit < now else ''} (`pack: true` finds each one's share)"

@@ -105,6 +105,9 @@ class Progress(BaseModel):
     starts: int = Field(description="of the driver, up to 20 are remembered")
     resumed: int = Field(description="sum over trials: kills and stops that they survived")
     resume: Resume
+    packed: bool = Field(
+        False, description="whether each training's share of a GPU is what its like held (resources.pack)"
+    )
     trials: list[TrialProgress]
 
     @property
@@ -115,7 +118,8 @@ class Progress(BaseModel):
 
 def progress(folder: SweepFolder, resume: str, now: float | None = None) -> Progress:
     """resume: the line that goes on with the sweep. Raises UserError where there is no such sweep."""
-    rows, planned = standing(folder), folder.spec().trials()
+    rows, spec = standing(folder), folder.spec()
+    planned = spec.trials()
     now, who, runs = time.time() if now is None else now, holder(folder), read_runs(folder.root)
     pause = pause_of(folder.root)
     trains = {trial.key for trial in planned if trial.trains}
@@ -145,6 +149,7 @@ def progress(folder: SweepFolder, resume: str, now: float | None = None) -> Prog
         starts=len(runs),
         resumed=sum(each.resumed for each in trainings),
         resume=_resume(trials, trainings, resume),
+        packed=spec.resources.pack,
         trials=trials,
     )
 

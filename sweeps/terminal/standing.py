@@ -59,7 +59,7 @@ def lines(found: Progress) -> list[str]:
         told.append(f"about {span(found.eta_seconds)} left, as far as is known")
     if found.hours.cpu:
         told.append(_cost(found))
-    if advice := packing(found.trials):
+    if not found.packed and (advice := packing(found.trials)):
         told.append(advice)
     if found.resumed:
         told.append(f"kills and stops survived: {counted(found.resumed, 'training')} went on from a checkpoint")

@@ -32,6 +32,7 @@ def test_the_largest_training_on_the_smallest_card_decides() -> None:
     assert fitting(trials) == (5, 1, int(12.4 * GB), 80 * GB)
     assert packing(trials) == (
         "trainings held at most 12.4 GB of a card of 80.0 GB: `resources: {gpus: 0.2}` has memory for 5 on each at once, now 1"
+        " (`pack: true` finds each one's share)"
     )
 
 

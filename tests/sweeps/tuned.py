@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,14 +78,17 @@ class Tuned:
     data: Path
     said: io.StringIO = field(default_factory=io.StringIO)
 
-    def train(self, trials: list[Trial], resources: Resources) -> dict[str, dict[str, Any]]:
+    def train(
+        self, trials: list[Trial], resources: Resources, shares: Mapping[str, float] = {}
+    ) -> dict[str, dict[str, Any]]:
         for each in trials:
             publish_bytes(self.folder.trial(each).root / "trial.json", json.dumps(each.document()).encode())
         given = {"data": str(self.data), "cache": str(self.data / "cache"), "weights": {}}
         display = Display(Console(file=self.said, width=200))
         self.stop, self.meter = StopFlag(), meter_of(resources, trials, self.folder, time.monotonic())
         with display.stage("train", len(trials), "trials") as stage:
-            return train_all(trials, Trial.labels(trials), self.folder, resources, given, self.stop, stage, self.meter)
+            labels = Trial.labels(trials)
+            return train_all(trials, labels, self.folder, resources, given, self.stop, stage, self.meter, shares)
 
     def weights(self, of: Trial) -> dict[str, torch.Tensor]:
         place = Path(str(self.folder.trial(of).trained))
