@@ -166,9 +166,12 @@ def test_ray_puts_as_many_on_a_card_as_their_shares_say(
             root, ranks=1, cpus=1, gpus=config["granted"][config["key"]], memory=lambda: (20 * GB, 80 * GB)
         ) as own:
             assert ray.get_runtime_context().get_assigned_resources()["GPU"] == own.now.gpus
-            time.sleep(2)
+            (tmp_path / "begun" / config["key"]).touch()
+            while own.now.gpus < 1 and len(list((tmp_path / "begun").iterdir())) < 1 + 3:
+                time.sleep(0.1)  # until as many as fit have begun
             own.now.how = "trained"
 
+    (tmp_path / "begun").mkdir()
     monkeypatch.setattr(engine, "run_trial", holds)
     tuned, todo = Tuned(SweepFolder(UPath(tmp_path), "packed"), spots(tmp_path / "data")), of_seeds(6)
     said: list[str] = []
