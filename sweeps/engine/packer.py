@@ -60,11 +60,14 @@ class Packer:
         self.known: dict[str, float] = {}  # the share of a card, by `alike`
 
     def trained(self, todo: Sequence[Trial], of: Sequence[Trial]) -> Failures:
-        """Train all of them; the failures by key. of: all trainings of the sweep, whose journals tell what the like of these held."""
+        """Train all of them; the failures by key. of: all trials of the sweep: the journals of their trainings tell what the like of these
+        held."""
         if not self.on:
             return self.train(todo, {})
         unknown = set(map(alike, todo)) - set(self.known)
-        self._learn([each for each in of if alike(each) in unknown])
+        if unknown:
+            trainings = {each.key: each for trial in of for each in trial.made_of}.values()
+            self._learn([each for each in trainings if alike(each) in unknown])
         failures: Failures = {}
         left = list(todo)
         while left and not self.ends():

@@ -143,7 +143,7 @@ class Sweep:
             else:
                 todo.append(trial)
         if todo:
-            failures = self.packer.trained(todo, [each for trial in self.trials for each in trial.made_of])
+            failures = self.packer.trained(todo, self.trials)
             for trial in wave:
                 for told in (failures[each.key] for each in trial.made_of if each.key in failures):
                     self._failed(trial, told)
