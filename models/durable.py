@@ -48,12 +48,13 @@ def publish_bytes(target: UPath | Path, data: bytes) -> None:
     local.parent.mkdir(parents=True, exist_ok=True)
     temporary = local.with_name(f"{_TEMPORARY}{local.name}-{uuid.uuid4().hex[:8]}")
     try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(local)
-        _fsync_folder(local.parent)
+        with system_errors(local):
+            with temporary.open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(local)
+            _fsync_folder(local.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -94,13 +95,13 @@ def publish_folder(target: UPath | Path, *, summed: bool = False) -> Iterator[Pa
     try:
         with system_errors(local):
             yield temporary
-        (temporary / DONE).write_bytes(_sums(temporary) if summed else b"")
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _fsync_file(file)
-            else:
-                _fsync_folder(file)
-        _fsync_folder(temporary)
+            (temporary / DONE).write_bytes(_sums(temporary) if summed else b"")
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _fsync_file(file)
+                else:
+                    _fsync_folder(file)
+            _fsync_folder(temporary)
         fence.ask(str(local))  # filling it may have taken hours
         if local.exists() and not is_done(local):
             shutil.rmtree(local)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -101,17 +102,21 @@ def is_full(error: BaseException) -> bool:
 
 @contextmanager
 def system_errors(place: object) -> Iterator[None]:
-    """What a library made of a system's error in writing is an OSError again to whoever fills `place`: safetensors has a class of its own
-    for it, with the system's number in its words alone."""
+    """What a library made of a system's error in writing is an OSError again to whoever fills `place`, and a full disk's has a name: the
+    system gives none to a write into an open file, Arrow none at all, and safetensors has a class of its own, with the system's number in
+    its words alone."""
     try:
         yield
     except Exception as error:
         full, said = is_full(error), str(error)
+        if isinstance(error, OSError) and full and error.filename is None:
+            number = error.errno if error.errno in FULL else errno.ENOSPC
+            raise OSError(number, os.strerror(number), str(place)) from error
         if isinstance(error, OSError | UserError) or not (full or "Error while serializing" in said):
             raise
         told = re.search(r"os error (\d+)", said)
         number = int(told[1]) if told else errno.ENOSPC if full else errno.EIO
-        raise OSError(number, f"cannot write: {error}", str(place)) from error
+        raise OSError(number, f"cannot write: {said.splitlines()[0]}", str(place)) from error
 
 
 def pass_interrupt(error: BaseException) -> None:

@@ -14,7 +14,7 @@ import traceback
 from rich.text import Text
 
 from gelo.models import registered
-from gelo.models.faults import FULL, Fault, UserError
+from gelo.models.faults import FULL, Fault, UserError, is_full
 from gelo.models.secrets import redacted
 from gelo.models.storage.away import BRIEF, StorageAwayError, longest, waits
 from gelo.sweeps.cli.base import RESUME, app, errors
@@ -70,6 +70,9 @@ def _told(error: Exception) -> int:
         remedy = "free some room" if error.errno in FULL else "mend it"
         found, expected = error.strerror or str(error), "a place that gelo can use"
         fault = Fault(str(error.filename), found, expected, f"{remedy}, or choose another place")
+        print_faults(UserError("storage", fault), errors)
+    elif is_full(error):  # whichever: not each library says
+        fault = Fault("a disk", f"full ({error})", "room to write", "free some (df -h says where), then type it again")
         print_faults(UserError("storage", fault), errors)
     elif isinstance(error, StorageAwayError):
         say(errors, Text.assemble(("storage", "bold"), ": ", (redacted(str(error)), "red")))

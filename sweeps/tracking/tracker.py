@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gelo.models.durable import fetched
-from gelo.models.faults import Fault, UserError
+from gelo.models.faults import Fault, UserError, system_errors
 from gelo.sweeps.tracking.answered import answered, uploading
 from gelo.sweeps.tracking.client import before_import, client_of
 from gelo.sweeps.tracking.database import migrate
@@ -53,7 +53,7 @@ class Tracker:
         if self.uri.startswith(SQLITE):
             database = Path(self.uri.removeprefix(SQLITE))
             artifacts = artifacts or str(database.parent / "mlflow-artifacts")
-            with locked(database):
+            with locked(database), system_errors(database):
                 migrate(database, artifacts)
                 self.client_of = client_of(self.uri)
                 found = self._find_experiment(experiment, artifacts)

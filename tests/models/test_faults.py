@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import errno
 import pickle
+import uuid
+from collections.abc import Callable
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gelo.models.durable import publish_folder
 from gelo.models.faults import Fault, UserError, folded, pass_interrupt, system_errors
 
 PLACES = [f"image-{number}" for number in range(1000)]
@@ -73,6 +79,33 @@ def test_what_a_library_makes_of_an_error_in_writing_is_the_systems_again(said: 
     with pytest.raises(OSError, match="cannot write") as caught, system_errors("there"):
         raise RuntimeError(said)
     assert (caught.value.errno, caught.value.filename) == (number, "there")
+
+
+def raw(place: Path) -> None:
+    with place.open("wb", buffering=0) as stream:
+        stream.write(b"x")
+
+
+def arrow(place: Path) -> None:
+    pq.write_table(pa.table({"x": [1]}), place)
+
+
+@pytest.mark.parametrize("write", [raw, arrow])
+def test_a_full_disk_has_the_name_of_what_was_written(write: Callable[[Path], None], tmp_path: Path) -> None:
+    """The system gives none to a write into an open file, nor does Arrow."""
+
+    def full() -> Path:  # a link: Arrow removes what it could not write
+        link = tmp_path / uuid.uuid4().hex
+        link.symlink_to("/dev/full")
+        return link
+
+    with pytest.raises(OSError) as nameless:
+        write(full())
+    assert nameless.value.filename is None
+    with pytest.raises(OSError) as caught, publish_folder(tmp_path / "shapes"):
+        write(full())
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "shapes"))
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
 
 @pytest.mark.parametrize("error", [

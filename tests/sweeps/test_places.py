@@ -115,13 +115,15 @@ def test_every_command_refuses_what_is_in_the_way(here: Path, line: str) -> None
     ("error", "code", "part"),
     [
         (OSError(errno.ENOSPC, "No space left on device", "out/cache/x.npy"), 2, "free some room"),
+        (OSError(errno.ENOSPC, "Error writing bytes to file"), 2, "df -h"),
+        (RuntimeError("database or disk is full"), 2, "df -h"),
         (PermissionError(errno.EACCES, "Permission denied", "out/data"), 2, "out/data: Permission denied"),
         (FileNotFoundError(errno.ENOENT, "No such file", "weights"), 1, "Traceback"),
         (OSError("something else"), 1, "Traceback"),
     ],
 )
 def test_a_disk_that_gives_way_is_a_message_and_a_fault_of_gelo_a_traceback(
-    error: OSError, code: int, part: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: Exception, code: int, part: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails(**given: object) -> None:
         raise error
