@@ -149,7 +149,7 @@ def must_grant(resources: Resources, address: str, display: Display) -> None:
         found, remedy = "Ray has no CPU of this machine", "start Ray here with --num-cpus=1 or more"
         faults.append(Fault(f"--address {address}", found, "one to score on, where the cache is", remedy))
     cpus, gpus, ranks = resources.cpus, resources.gpus_of_a_rank, resources.ranks
-    room = sum(_room(node, cpus, gpus) for node in nodes.values())
+    room = room_of(resources)
     if room < ranks:
         one = counted(cpus, "CPU") + (f" and {gpus:g} GPU" if gpus else "")
         most: dict[str, float] = max(
@@ -166,6 +166,14 @@ def must_grant(resources: Resources, address: str, display: Display) -> None:
             display.say(f"a trial asks for {asked}, and there are {found}: waiting for another to come")
     if faults:
         raise UserError("cluster", faults)
+
+
+def room_of(resources: Resources) -> int:
+    """How many ranks of trials the machines that are there now have room for, if nothing else runs."""
+    import ray
+
+    alive = (node["Resources"] for node in ray.nodes() if node["Alive"])
+    return sum(_room(node, resources.cpus, resources.gpus_of_a_rank) for node in alive)
 
 
 def _room(node: Mapping[str, float], cpus: int, gpus: float) -> int:

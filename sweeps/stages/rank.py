@@ -60,7 +60,7 @@ def _work(
     folder = folder_of(config)
     trial = described(read_json(folder.root / "trial.json"), str(folder.root))
     assert trial.training is not None
-    base = _base(trial.backbone, config["weights"].get(trial.backbone), "cuda" if config["gpus"] else "cpu")
+    base = base_of(trial.backbone, config["weights"].get(trial.backbone), "cuda" if config["gpus"] else "cpu")
     data, cache = Path(config["data"]), Path(config["cache"])
 
     def find(name: str) -> Dataset:
@@ -84,7 +84,7 @@ def _work(
 
 
 @lru_cache(maxsize=4)
-def _base(backbone: str, weights: str | None, device: str) -> Encoder:
+def base_of(backbone: str, weights: str | None, device: str) -> Encoder:
     """One backbone a process, for every trial that a reused actor runs."""
     from gelo.models.backbones.zoo import load_backbone
 

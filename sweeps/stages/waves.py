@@ -27,7 +27,7 @@ from gelo.sweeps.stages.bases import as_saved, bases_of, weights_of
 from gelo.sweeps.stages.data import opened
 from gelo.sweeps.stages.decode import decode_images
 from gelo.sweeps.stages.embed import Subject, embed_jobs, jobs_of, pairs_of, subject_of
-from gelo.sweeps.stages.finished import finish_all
+from gelo.sweeps.stages.finished import Workbench, finish_all
 from gelo.sweeps.stages.found import told_of
 from gelo.sweeps.stages.live import Live
 from gelo.sweeps.stages.log import ended, scored
@@ -82,6 +82,9 @@ class Sweep:
         self._trouble(faults)
         self._notes(unvalidated(self.trials, self.datasets))
         pack_all(self.trials, self.folder, self.datasets, self.cache, self.display)
+        self.bench = Workbench(self.folder, self.bases, self.datasets, general_sets(self.pairs), self.cache)
+        self.given: dict[str, Any] = {"cache": str(self.cache), "weights": self.weights, "lead": self.lead}
+        self.given |= {"data": str(Path(self.settings.data).absolute()), "general": self.bench.general}
         self.meter = meter_of(self.spec.resources, self.trials, self.folder, self.began)
         self.packer = Packer(self.spec.resources, self.folder, self._train, lambda: self.stop.is_set, self.display.say)
         with stops_on_signals(self.display) as self.stop:
@@ -150,10 +153,9 @@ class Sweep:
 
     def _measured(self, wave: Sequence[Trial]) -> None:
         self.stop.graceful = False  # from here a Ctrl-C stops at once: every file is whole
-        finish_all(
-            wave, self.labels, self.bases, self.folder, self.datasets, general_sets(self.pairs), self.cache, self._keep,
-            self.display,
-        )  # fmt: skip
+        finish_all(wave, self.labels, self.bench, self.spec.resources, self.given, self.stop, self._keep, self.display)
+        if self.stop.is_set:
+            return
         ready = [t for t in wave if not t.tuned or self.folder.trial(t).is_trained()]
         subjects = [self._subject(trial) for trial in ready]
         self._score(subjects)
@@ -166,15 +168,13 @@ class Sweep:
 
     def _train(self, todo: Sequence[Trial], shares: Mapping[str, float]) -> dict[str, dict[str, Any]]:
         """The failures by key. shares: of a card, by key."""
-        given: dict[str, Any] = {"cache": str(self.cache), "data": str(Path(self.settings.data).absolute())}
-        given |= {"weights": self.weights, "general": general_sets(self.pairs), "lead": self.lead}
         if self.races is not None:
             self.races.join(self.trials)
         live = Live(self.outbox, {trial.key: trial for trial in self.trials}, self.labels, tags_of(self.spec))
         with self.display.stage("train", len(todo), "trials") as stage, live.sending():
             failures = train_all(
-                todo, self.labels, self.folder, self.spec.resources, given, self.stop, stage, self.meter, shares,
-                self.races, live.hear,
+                todo, self.labels, self.folder, self.spec.resources, self.given, self.stop, stage, self.meter,
+                shares, self.races, live.hear,
             )  # fmt: skip
         if self.stop.is_set:
             live.stopped()

@@ -132,7 +132,7 @@ def flow(
         return
     import ray
 
-    if not _alone():
+    if not alone():
         yield from piped(jobs)
         return
     cpus = min(max(1, int(ray.cluster_resources().get("CPU", 1))), os.cpu_count() or 1, _MOST_THREADS)
@@ -146,7 +146,7 @@ def flow(
         yield from piped(left)
 
 
-def _alone() -> bool:
+def alone() -> bool:
     """Whether the cluster is this machine only."""
     import ray
 

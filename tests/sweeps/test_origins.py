@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import pytest
 from rich.console import Console
@@ -20,9 +21,11 @@ from gelo.models.remedies.l2sp import L2SP
 from gelo.models.remedies.stack import Stack
 from gelo.models.remedies.wise import Wise
 from gelo.models.spec import Member
+from gelo.sweeps.engine.orders import StopFlag
+from gelo.sweeps.spec.resources import Resources
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
-from gelo.sweeps.stages.finished import finish_all
+from gelo.sweeps.stages.finished import Workbench, finish_all
 from gelo.sweeps.stages.outcome import Outcome
 from gelo.sweeps.stages.train import version_of
 from gelo.sweeps.stages.waves import Sweep
@@ -129,8 +132,9 @@ def test_what_keeps_a_made_trial_from_being_whole_is_told_by_status(tmp_path: Pa
     sweep.display.lines.append(heard.append)
 
     def finish_what_is_ready() -> None:
-        given = (sweep.bases, folder, sweep.datasets, (), sweep.cache, sweep._keep, sweep.display)
-        finish_all(sweep.trials, sweep.labels, *given)
+        bench = Workbench(folder, sweep.bases, sweep.datasets, (), sweep.cache)
+        given = (sweep.labels, bench, Resources(), {}, cast(StopFlag, None), sweep._keep, sweep.display)
+        finish_all(sweep.trials, *given)
 
     finish_what_is_ready()
     assert not heard, "what it is made of is not trained"
