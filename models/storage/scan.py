@@ -10,6 +10,8 @@ gone or damaged costs requests only.
 from __future__ import annotations
 
 import io
+import threading
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -19,6 +21,7 @@ from upath import UPath
 
 KEPT = ".scan"
 _SMALL, _ALL = 8 << 20, 128 << 20  # bytes of one file that is kept, a report's page included, and of all
+_TOLD, _AHEAD = 1 << 18, 1024  # bytes of a file of JSON that is read with others, and files that are read at once
 _scans: dict[str, Scan] = {}
 
 
@@ -33,6 +36,8 @@ class Scan:
         self.above: set[str] = set()  # and the folders that they lie in, which may hold others
         self.contents: dict[str, tuple[int, bytes]] = {}  # and in which turn they were so
         self._turn = 0
+        self._unread: list[str] | None = None  # files that may be read ahead, in order
+        self._lock = threading.Lock()
         self._list()
         kept = f"{root}/{KEPT}"
         self._saved = _read(files.cat_file(kept)) if kept in self.listed else {}
@@ -86,14 +91,30 @@ class Scan:
         if self.knows(path):
             if path not in self.listed:
                 raise FileNotFoundError(path)
+            if path not in self.contents:
+                self._read_ahead(path)
             return self.contents.get(path, (0, None))[1]
         return None
 
-    def keep(self, path: str, content: bytes) -> None:
-        """Remember what was read or written just now, where it is small and not hidden."""
+    def _read_ahead(self, path: str) -> None:
+        """A small file of JSON with those that follow it in the listing, many at a time: who asks for one asks for them next."""
+        with self._lock:
+            if self._unread is None:
+                small = (each for each, info in self.listed.items() if int(info.get("size") or 0) <= _TOLD)
+                self._unread = sorted(each for each in small if each.endswith(".json") and each not in self.contents)
+            place, turn = bisect_left(self._unread, path), self._turn
+            if self._unread[place : place + 1] != [path]:
+                return
+            asked = [each for each in self._unread[place : place + _AHEAD] if self.knows(each)]
+            del self._unread[place : place + _AHEAD]
+        for each, content in self.files.cat(asked, on_error="omit").items():
+            self.keep(each, content, turn)
+
+    def keep(self, path: str, content: bytes, turn: int | None = None) -> None:
+        """Remember what was read or written just now, or in that turn, where it is small and not hidden."""
         if not self._hidden(path) and len(content) <= _SMALL and self._bytes + len(content) <= _ALL:
             self._bytes += len(content) - len(self.contents.get(path, (0, b""))[1])
-            self.contents[path] = (self._turn, content)
+            self.contents[path] = (self._turn if turn is None else turn, content)
 
     def forget(self, path: str) -> None:
         """A file or folder that is about to be written to; a folder with all that lies in it."""

@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from upath import UPath
@@ -17,6 +18,7 @@ from gelo.models.durable import DONE, DamagedError, fetched, is_done, publish_by
 from gelo.models.faults import UserError
 from gelo.models.storage import away, fence, scan
 from gelo.models.storage.away import StorageAwayError, is_outage, waits
+from gelo.models.storage.steady import Steady
 from tests.s3 import Door
 
 
@@ -268,6 +270,43 @@ def test_a_scan_sees_what_others_changed_and_what_it_wrote(door: Door, bucket: U
         (root / scan.KEPT).write_bytes(damage)
         with scan.scanned(root.fs, root.path):
             assert (root / "1" / "1.json").read_bytes() == b"worker" and (root / "new.json").read_bytes() == b"1"
+
+
+def test_small_files_are_read_several_at_once_and_each_once(bucket: UPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a resume of a run that was killed does, which left no file that has them all."""
+    root, inner = bucket / "s", bucket.fs.inner
+    for n in range(20):
+        publish_bytes(root / f"{n}.json", str(n).encode())
+    publish_bytes(root / "weights.bin", b"w")
+    publish_bytes(root / "long.json", b" " * (scan._TOLD + 1))
+    asked: list[str] = []
+    at_once, most, plain = set[str](), 0, Steady._do
+
+    def do(self: Steady, name: str, path: str, *given: Any, **named: Any) -> Any:
+        nonlocal most
+        if name == "cat_file":
+            asked.append(path.rpartition("/")[2])
+            at_once.add(path)
+            most = max(most, len(at_once))
+            time.sleep(0.2)
+            at_once.discard(path)
+        return plain(self, name, path, *given, **named)
+
+    monkeypatch.setattr(Steady, "_do", do)
+    with scan.scanned(root.fs, root.path) as made:
+        inner.rm_file((root / "7.json").path)  # by somebody else
+        made.forget((root / "8.json").path)
+        inner.pipe_file((root / "8.json").path, b"a worker's")
+        assert (root / "5.json").read_bytes() == b"5"
+        assert sorted(asked) == sorted(f"{n}.json" for n in (5, 6, 7, 9)), "those that follow, but what may change"
+        assert most > 1
+        with pytest.raises(FileNotFoundError):
+            (root / "7.json").read_bytes()
+        assert (root / "8.json").read_bytes() == b"a worker's" and (root / "6.json").read_bytes() == b"6"
+        asked.clear()
+        assert [(root / f"{n}.json").read_bytes() for n in range(7)] == [str(n).encode() for n in range(7)]
+        assert sorted(asked) == sorted(f"{n}.json" for n in (0, 1, 2, 3, 4, *range(10, 20)))
+        assert (root / "weights.bin").read_bytes() == b"w" and len((root / "long.json").read_bytes()) > scan._TOLD
 
 
 def test_a_key_that_leads_out_of_its_folder_is_refused_and_written_nowhere(bucket: UPath, tmp_path: Path) -> None:
