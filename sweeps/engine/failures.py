@@ -64,6 +64,11 @@ class Loss:
         return {"kind": self.kind, "error": f"{self.whole}\n{more}" if more else self.whole}
 
 
+def raised_in(task: ray.exceptions.RayTaskError) -> Exception:
+    """What a task of Ray's raised itself, as it is in this process."""
+    return task.cause if isinstance(task.cause, Exception) else task
+
+
 def loss_of(text: str, nodes: Collection[str]) -> Loss:
     """text: the error in Ray's and Python's words, as Tune writes it down; the pickle beside it is not read (docs/security.md). nodes: ids
     of the machines on which the trial ran."""

@@ -19,6 +19,7 @@ from ray import tune
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from gelo.models.training.world import World
+from gelo.sweeps.engine.failures import raised_in
 from gelo.sweeps.engine.joined import is_of_others, joined
 from gelo.sweeps.spec.resources import Resources
 
@@ -101,7 +102,7 @@ def _failure(job: Any) -> Exception | None:
     try:
         ray.get(job)
     except ray.exceptions.RayTaskError as error:
-        return error.cause if isinstance(error.cause, Exception) else error
+        return raised_in(error)
     except Exception as error:
         return error
     return None

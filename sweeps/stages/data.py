@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gelo.models.durable import is_done
 from gelo.models.faults import Fault, UserError
+from gelo.sweeps.engine.failures import raised_in
 from gelo.sweeps.spec.settings import Settings
 from gelo.sweeps.spec.sweep import SweepSpec
 from gelo.sweeps.stages.embed import verified
@@ -32,7 +33,10 @@ def opened(
             pending = [build.remote(name, str(data), folders.get(name)) for name in missing]
             while pending:
                 done, pending = ray.wait(pending)
-                ray.get(done[0])
+                try:
+                    ray.get(done[0])
+                except ray.exceptions.RayTaskError as error:
+                    raise raised_in(error) from None
                 stage.tick()
     found: dict[str, Dataset] = {}
     faults: list[Fault] = []

@@ -12,6 +12,7 @@ from upath import UPath
 from gelo.models.durable import fetched
 from gelo.models.faults import Fault, UserError, pass_interrupt
 from gelo.models.heads import HeadSpec
+from gelo.sweeps.engine.failures import raised_in
 from gelo.sweeps.stages.embed import Job
 from gelo.sweeps.stages.leaks import leak_notes
 from gelo.sweeps.stages.troubles import Troubles
@@ -160,7 +161,7 @@ def score_jobs(
             for label, refused in ray.get(done[0]):
                 troubles.add(label, refused)
         except ray.exceptions.RayTaskError as failed:
-            error = error or (failed.cause if isinstance(failed.cause, Exception) else failed)
+            error = error or raised_in(failed)
         tick(count)
     if error is not None:
         raise error

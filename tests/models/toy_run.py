@@ -67,7 +67,7 @@ class Noise:
     def classifier(self, base: Encoder) -> Tensor:
         torch.manual_seed(self.seed)
         drawn = torch.nn.functional.normalize(torch.randn(self.dim, self.classes), dim=0)
-        return drawn.to(next(base.visual.parameters()).dtype)
+        return drawn.to(next(base.visual.parameters()))
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ def watching(encoder: Encoder, points: int = 3) -> Watch:
 
     def measure(tower: Tower, head: Mapping[str, Tensor]) -> Seen:
         network = tower.encoder(encoder).visual
-        features = network(encoder.transform.normalise(torch.from_numpy(shown.pixels)))
-        right = ((features @ shown.classifier(encoder)).argmax(1).numpy() == shown.labels).astype(np.uint8)
+        features = network(encoder.transform.normalise(torch.from_numpy(shown.pixels).to(encoder.device)))
+        right = ((features @ shown.classifier(encoder)).argmax(1).cpu().numpy() == shown.labels).astype(np.uint8)
         far = (
             sum(float((tensor - start[name]).double().square().sum()) for name, tensor in tower.weights.items()) ** 0.5
         )
@@ -119,7 +119,7 @@ def pulling(encoder: Encoder, points: int = 3) -> Watch:
         return replace(plain.measure(tower, head), drift={"distance": distance(tower, encoder).whole})
 
     def losses(encode: Encode, which: slice) -> Tensor:
-        pixels, labels = torch.from_numpy(shown.pixels[which]), torch.from_numpy(shown.labels[which])
+        pixels, labels = (torch.from_numpy(each[which]).to(encoder.device) for each in (shown.pixels, shown.labels))
         features = F.normalize(encode(encoder.transform.normalise(pixels)), dim=1)
         return F.cross_entropy(10 * features @ shown.classifier(encoder), labels, reduction="none")
 
@@ -143,17 +143,14 @@ def go(
     **changes: Any,
 ) -> Ended:
     """Train from the last checkpoint below `folder`, at most `stop_after` steps."""
-    chosen, optimisation = remedy or NoRemedy(), settings(**changes)
+    chosen, optimisation, world = remedy or NoRemedy(), settings(**changes), world or World(device=encoder.device)
     side, dim = encoder.transform.size, encoder.dim
     source = Noise(0, side, dim, classes)
-    model, made = (
-        adapt(encoder.visual, adaptation, 3, encoder.text),
-        make_head(head or Binary(), dim, classes, 3, world or World()),
-    )
-    made.to(next(encoder.visual.parameters()).dtype)
+    model = adapt(encoder.visual, adaptation, 3, encoder.text).to(encoder.device)
+    made = make_head(head or Binary(), dim, classes, 3, world).to(next(encoder.visual.parameters()))
     batches = Batches("shuffled", source.labels, 3, BATCH)
     sources = {name: Noise(1, side, dim, classes=4, name=place) for name, place in chosen.data().items()}
-    run = Run(encoder, model, made, optimisation, 3, batches.steps, sources, world or World(), task=source)
+    run = Run(encoder, model, made, optimisation, 3, batches.steps, sources, world, task=source)
     left = [stop_after if stop_after is not None else run.steps + 1]
 
     def should_stop() -> bool:
