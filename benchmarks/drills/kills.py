@@ -1,7 +1,7 @@
 """A miniature sweep in which something is killed at a random moment, resumed until it ends: `python -m benchmarks.drills.kills`.
 
 Two machines with tokens, results in S3, MLflow on PostgreSQL. Victims: the driver (SIGKILL, SIGTERM), the process of a trial, a rank beside
-it, the machine beside the head, the head, MLflow, PostgreSQL, S3's door. The moment: up to ten seconds after a stage, drawn too, was told.
+it, a process that merges, the machine beside the head, the head, MLflow, PostgreSQL, S3's door. The moment: up to ten seconds after a stage, drawn too, was told.
 Where a server is killed it comes back ten seconds later, a machine five seconds later, Ray's head once the run has ended. About half of
 the sweeps train with two ranks a trial, across both machines.
 
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.drills.sweep import LIMIT, STAGES, alone, ended, run, to_the_end, told
-from benchmarks.drills.world import PEERS, TRAINERS, Said, World, until, world
+from benchmarks.drills.world import HANDS, PEERS, TRAINERS, Said, World, until, world
 from benchmarks.line import note
 
 LONGEST = 10.0  # seconds after a stage was told
@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--victims", nargs="*", choices=sorted(VICTIMS), help="these alone, in turn")
+    parser.add_argument("--stages", nargs="*", choices=STAGES, default=STAGES, help="of which one is drawn")
     parser.add_argument("--data", type=Path, help="prepared sets; made where nothing is said")
     asked = parser.parse_args()
     draws = random.Random(asked.seed)
@@ -52,7 +53,7 @@ def main() -> None:
             for number in range(asked.runs):
                 victim = victims[number % len(victims)]
                 workers = 2 if victim == "rank" else 1 + number // len(victims) % 2
-                moment = draws.choice(STAGES), draws.uniform(0, LONGEST)
+                moment = draws.choice(asked.stages), draws.uniform(0, LONGEST)
                 found.append(drill(here, f"drill-{number}", victim, workers, moment, whole[workers]))
                 note(json.dumps(found[-1]))
     faults = Counter(fault.split(":")[0] for each in found for fault in each["faults"])
@@ -136,6 +137,7 @@ VICTIMS: dict[str, tuple[Callable[[World, Said], bool], Back]] = {
     "driver, SIGTERM": (_driver(signal.SIGTERM), None),
     "trial": (_process(TRAINERS), None),
     "rank": (_process(PEERS), None),
+    "hand": (_process(HANDS), None),
     "machine": (_machine, lambda here: here.cluster.add_node(num_cpus=here.cpus)),
     "head": (_head, _new_cluster),
     **{server: (_strikes(server), partial(World.back, server=server)) for server in ("mlflow", "postgres", "s3")},

@@ -15,7 +15,7 @@ SPEC = """
 name: {name}
 backbones: [mini-s]
 tasks:
-  faces: {{adaptation: lora, epochs: 2, remedy: [none, {{wise: {{alpha: 0.5}}}}]}}
+  faces: {{adaptation: lora, epochs: 2, remedy: [none, {{wise: {{alpha: 0.5}}}}, {{wise: {{alpha: 0.3}}}}]}}
   morphs: {{adaptation: full, epochs: 3}}
 datasets: [shapes, digits, shapes_shifted, pairs, morphs]
 resources: {{workers: {workers}, retries: 1}}

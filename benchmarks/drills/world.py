@@ -27,6 +27,7 @@ from benchmarks.served import Postgres, free_port, mlflow_server, postgres
 
 TRAINERS = ("ray::ImplicitFunc",)  # rank 0 of each trial
 PEERS = ("ray::Peer",)  # its other ranks
+HANDS = ("ray::Hand",)  # those that make trials of others
 
 
 @dataclass
