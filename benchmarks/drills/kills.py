@@ -1,9 +1,9 @@
 """A miniature sweep in which something is killed at a random moment, resumed until it ends: `python -m benchmarks.drills.kills`.
 
 Two machines with tokens, results in S3, MLflow on PostgreSQL. Victims: the driver (SIGKILL, SIGTERM), the process of a trial, a rank beside
-it, a process that merges, the machine beside the head, the head, MLflow, PostgreSQL, S3's door. The moment: up to ten seconds after a stage, drawn too, was told.
-Where a server is killed it comes back ten seconds later, a machine five seconds later, Ray's head once the run has ended. About half of
-the sweeps train with two ranks a trial, across both machines.
+it, a process that merges, the machine beside the head, the head, MLflow, PostgreSQL, S3's door. The moment: up to ten seconds after a
+stage, drawn too, was told. Where a server is killed it comes back ten seconds later, a machine five seconds later, Ray's head once the run
+has ended. About half of the sweeps train with two ranks a trial, across both machines.
 
 What is compared with sweeps that were left alone: the bits of every result and of all trained weights, each value in MLflow's database and
 how often it stands there. A traceback, or a minute without a line, is a fault of its own.
