@@ -19,6 +19,7 @@ from gelo.models.tower import Tower
 from gelo.models.trained import load_tower
 from gelo.models.training import checkpoint
 from gelo.models.training.stream import Source
+from gelo.models.training.switches import arithmetic
 from gelo.models.training.world import World
 from gelo.sweeps.stages.train import TEXT_BASE, fingerprints_of, text_of, version_of
 from gelo.sweeps.stages.watch import Eye, read_curve
@@ -75,8 +76,10 @@ def finish(
         bench = replace(bench, head=_head(trial, base, own, head), task=own, transform=shown)
     if validated is not None:
         bench = replace(bench, score=lambda each: validated(each, head))
+    exact = trial.training.model_copy(update={"precision": "fp32"})
     try:
-        tower = trial.remedy.finish(tower, bench)
+        with arithmetic(exact, base.device):
+            tower = trial.remedy.finish(tower, bench)
     except UserError as error:
         raise UserError(f"trial {trial.label}, {error.subject}", error.faults) from None
     before = source.training()
@@ -94,7 +97,8 @@ def finish(
         if look is not None and curve is not None and before.get("watched_over"):
             eye = look(before["watched_over"], World())
             if eye.told(curve).get("watched") == before["watched"]:
-                eye.write(eye.ended(curve, tower, head), tower, place)
+                with arithmetic(exact, base.device):
+                    eye.write(eye.ended(curve, tower, head), tower, place)
         (place / "training.json").write_text(json.dumps(document))
 
 
