@@ -177,7 +177,7 @@ def test_zero_shot_logits_equal_open_clip_image_by_image(
 @pytest.fixture
 def piped(ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray Data's pipeline from the first image on, as on a cluster of several machines."""
-    monkeypatch.setattr("gelo.tasks.data.stream._alone", lambda: False)
+    monkeypatch.setattr("gelo.tasks.data.stream.alone", lambda: False)
 
 
 def test_ray_gives_the_same_bytes_as_the_plain_loop(
