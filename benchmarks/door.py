@@ -183,12 +183,16 @@ def rclone(root: Path) -> Iterator[Door]:
     command = ["rclone", "serve", "s3", "--addr", f"127.0.0.1:{port}", "--dir-cache-time", "1s", str(root)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
         try:
-            while server.poll() is None:
+            for _ in range(300):
                 with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                     break
                 time.sleep(0.1)
+            else:
+                raise RuntimeError("rclone does not answer")
             door = Door(port)
-            yield door
-            door.close()
+            try:
+                yield door
+            finally:
+                door.close()
         finally:
             server.kill()

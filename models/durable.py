@@ -225,7 +225,7 @@ def _sums(folder: Path) -> bytes:
 def _is_there(path: UPath, data: bytes) -> bool:
     """Whether a file is known to hold just this, without asking for it."""
     try:
-        return scan.content(path.path) == data
+        return scan.content(path.path, ahead=False) == data
     except FileNotFoundError:
         return False
 

@@ -86,12 +86,12 @@ class Scan:
     def find(self, path: str) -> dict[str, dict[str, Any]]:
         return {each: info for each, info in self.listed.items() if each == path or each.startswith(f"{path}/")}
 
-    def content(self, path: str) -> bytes | None:
+    def content(self, path: str, ahead: bool = True) -> bytes | None:
         """What is known to be in a file; None where it is to be read. Raises FileNotFoundError for one that is known not to be there."""
         if self.knows(path):
             if path not in self.listed:
                 raise FileNotFoundError(path)
-            if path not in self.contents:
+            if ahead and path not in self.contents:
                 self._read_ahead(path)
             return self.contents.get(path, (0, None))[1]
         return None
@@ -105,8 +105,12 @@ class Scan:
             place, turn = bisect_left(self._unread, path), self._turn
             if self._unread[place : place + 1] != [path]:
                 return
-            asked = [each for each in self._unread[place : place + _AHEAD] if self.knows(each)]
-            del self._unread[place : place + _AHEAD]
+            room, end = _ALL - self._bytes, place
+            while end < min(place + _AHEAD, len(self._unread)) and room >= 0:
+                room -= int(self.listed[self._unread[end]].get("size") or 0)
+                end += room >= 0
+            asked = [each for each in self._unread[place:end] if self.knows(each)]
+            del self._unread[place:end]
         for each, content in self.files.cat(asked, on_error="omit").items():
             self.keep(each, content, turn)
 
@@ -176,10 +180,10 @@ def of(path: str) -> Scan | None:
     return next((each for each in _scans.values() if path not in each.above and each.knows(path)), None)
 
 
-def content(path: str) -> bytes | None:
-    """See `Scan.content`."""
+def content(path: str, ahead: bool = True) -> bytes | None:
+    """See `Scan.content`. ahead: read it with those that follow where it is not known."""
     known = next((each for each in _scans.values() if each.knows(path)), None)
-    return known.content(path) if known else None
+    return known.content(path, ahead) if known else None
 
 
 def keep(path: str, content: bytes) -> None:

@@ -8,6 +8,7 @@ is sent when it is closed, in parts where it is large, and not at all where the 
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -89,18 +90,29 @@ class Steady(AbstractFileSystem):
         return kept
 
     def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **kwargs: Any) -> Any:
-        """Of many paths with `omit`: those that are there, several requests at once, past what a scan knows."""
+        """Of many paths with `omit`: those that come at once, several requests beside each other, past what a scan knows. Nothing is asked
+        twice, and nothing after something that does not come: whoever needs that asks for it alone, and waits."""
         if isinstance(path, str) or recursive or on_error != "omit":
             return super().cat(path, recursive=recursive, on_error=on_error, **kwargs)
+        over = threading.Event()
 
         def there(each: str) -> bytes | None:
+            if over.is_set():
+                return None
             try:
-                return bytes(self._do("cat_file", each, **self._whole, **kwargs))
+                return bytes(self.inner.cat_file(each, **self._whole, **kwargs))
             except FileNotFoundError:
                 return None
+            except Exception:
+                over.set()
+                return None
 
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        pool = ThreadPoolExecutor(_AT_ONCE)
+        try:
             found = dict(zip(path, pool.map(there, path), strict=True))
+        finally:
+            over.set()
+            pool.shutdown(wait=False, cancel_futures=True)
         return {each: content for each, content in found.items() if content is not None}
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:

@@ -72,7 +72,8 @@ def _told(error: Exception) -> int:
         fault = Fault(str(error.filename), found, expected, f"{remedy}, or choose another place")
         print_faults(UserError("storage", fault), errors)
     elif is_full(error):  # whichever: not each library says
-        told = str(error).strip().splitlines()[-1]
+        lines = str(error).strip().splitlines()
+        told = next((line.strip() for line in lines if is_full(RuntimeError(line))), lines[-1])
         fault = Fault("a disk", f"full ({told})", "room to write", "free some (df -h says where), then type it again")
         print_faults(UserError("storage", fault), errors)
     elif isinstance(error, StorageAwayError):

@@ -7,6 +7,7 @@ start. They hold what they were granted only as long as there are jobs.
 
 from __future__ import annotations
 
+import errno
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 import ray
 
+from gelo.models.faults import is_full
 from gelo.models.secrets import redacted
 from gelo.models.words import span
 from gelo.sweeps.engine.cluster import room_of
@@ -69,12 +71,13 @@ def errands(
     resources: Resources,
     stop: StopFlag,
     said: Callable[[J, str], object] = lambda job, line: None,
+    most: int | None = None,
 ) -> Iterator[tuple[J, R | Loss]]:
     """What `work` returns of each job, in the order in which they end; a Loss of one that is given up.
 
-    resources: of each process, as of a trial's rank. What follows from a loss is what follows where a training is lost (failures.py),
-    but that a job begins anew; said: told of each that does. Where no machine has room for `patience`, stop is set, and what is left is not
-    done. Raises OSError where storage or a disk kept a job from being done.
+    resources: of each process, as of a trial's rank; most: processes at once. What follows from a loss is what follows where a training is
+    lost (failures.py), but that a job begins anew; said: told of each that does. Where no machine has room for `patience`, stop is set, and
+    what is left is not done. Raises OSError where a disk is full or cannot be written to.
     """
     left, tries = deque(range(len(jobs))), _Tries(resources)
     remote = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus_of_a_rank or None)(Hand)
@@ -84,7 +87,7 @@ def errands(
         hand = remote.remote()
         waits[hand.here.remote()] = _Busy(hand)
 
-    for _ in range(min(len(jobs), max(1, room_of(resources)))):
+    for _ in range(min(len(jobs), max(1, room_of(resources)), most or len(jobs))):
         hire()
     idle = time.monotonic()
     try:
@@ -127,9 +130,13 @@ def errands(
 
 
 def _loss(error: ray.exceptions.RayError, node: str) -> Loss:
-    """Raises what ended the job where that keeps the others from being done too."""
-    if isinstance(error, ray.exceptions.RayTaskError) and isinstance(own := raised_in(error), OSError):
-        raise own from None
-    if isinstance(error, ray.exceptions.LocalRayletDiedError | ray.exceptions.RaySystemError):  # of this machine
+    """Raises what ended the job where that keeps the others from being done too: a disk, and Ray's part of this machine."""
+    if isinstance(error, ray.exceptions.RayTaskError):
+        own = raised_in(error)
+        if isinstance(own, OSError) and (is_full(own) or own.errno in (errno.EROFS, errno.EACCES)):
+            raise own from None
+    elif isinstance(error, ray.exceptions.LocalRayletDiedError | ray.exceptions.RaySystemError):
         raise error
+    elif isinstance(error, ray.exceptions.OutOfMemoryError):
+        return Loss("out of memory", "Ray ended it, as its machine had no memory left", str(error))
     return loss_of(str(error), {node} if node else ())

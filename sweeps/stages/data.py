@@ -36,7 +36,9 @@ def opened(
                 try:
                     ray.get(done[0])
                 except ray.exceptions.RayTaskError as error:
-                    raise raised_in(error) from None
+                    if isinstance(own := raised_in(error), OSError | UserError):
+                        raise own from None
+                    raise
                 stage.tick()
     found: dict[str, Dataset] = {}
     faults: list[Fault] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from upath import UPath
 
 from gelo.models.encoder import Encoder
 from gelo.models.faults import UserError, pass_interrupt
+from gelo.models.training.peak import forget
 from gelo.models.words import counted
 from gelo.sweeps.engine.errands import errands
 from gelo.sweeps.engine.failures import Loss
@@ -78,21 +80,24 @@ def finish_all(
     with display.stage("finish", len(ready), "trials") as stage:
         config = {"root": str(here.folder.root), "cpus": resources.cpus, "gpus": resources.gpus_of_a_rank, **given}
         config["whole"] = sorted(here.datasets)
-        few, began = (ready[:1] if not resources.gpus and (len(ready) == 1 or alone()) else []), time.monotonic()
-        for place, trial in enumerate(ready):
-            if place == 1 and few and (time.monotonic() - began) * len(ready[1:]) <= PATIENCE:
-                few = ready
-            if place >= len(few):
+        done, slowest = 0, 0.0
+        while done < len(ready) and not resources.gpus and (len(ready) == 1 or alone()):
+            if slowest * (len(ready) - done) > PATIENCE:
                 break
+            began, trial = time.monotonic(), ready[done]
             stage.describe(labels[trial.key])
             keep(trial, _made_here(trial, here, resources.cpus))
             stage.tick()
-        if not (others := ready[len(few) :]):
+            done, slowest = done + 1, max(slowest, time.monotonic() - began)
+        if not (others := ready[done:]):
             return
         for trial in others:
             here.folder.trial(trial).shared()
         stage.describe(f"{counted(len(others), 'trial')} on the machines of the cluster")
-        for trial, end in errands(partial(made, config), others, resources, stop, said):
+        trainings = {
+            each.key for trial in wave for each in trial.made_of
+        }  # as many were found to fit beside each other
+        for trial, end in errands(partial(made, config), others, resources, stop, said, len(trainings)):
             keep(trial, end.failure() if isinstance(end, Loss) else end)
             stage.tick()
 
@@ -121,11 +126,18 @@ def _made_here(trial: Trial, here: Workbench, cpus: int) -> Failure:
 def made(config: Mapping[str, Any], trial: Trial) -> Failure:
     """`finish` in any process of the cluster. config: as of a training, and `whole`, the data sets that are."""
     torch.set_num_threads(config["cpus"])
+    forget()  # of the trial before
     root, device = UPath(config["root"]), "cuda" if config["gpus"] else "cpu"
     follow(root, config["lead"])
-    base = base_of(trial.backbone, config["weights"].get(trial.backbone), device)
-    datasets = {name: locate(name, Path(config["data"])) for name in config["whole"]}
+    datasets: dict[str, Dataset] = {}
+    for name in config["whole"]:
+        with suppress(UserError):  # what needs it says so
+            datasets[name] = locate(name, Path(config["data"]))
     folder = SweepFolder(root.parent, root.name)
+    try:
+        base = base_of(trial.backbone, config["weights"].get(trial.backbone), device)
+    except Exception as error:
+        return _told(error)
     return finish(trial, Workbench(folder, {trial.backbone: base}, datasets, config["general"], Path(config["cache"])))
 
 
@@ -140,10 +152,15 @@ def finish(trial: Trial, bench: Workbench) -> Failure:
         look = partial(eye_of, trial, base, bench.general, find, bench.cache)
         places = (bench.folder.trial, sources)
         stage.finish(trial, base, *places, dataset=own, cache=bench.cache, validated=score, look=look)
-    except UserError as error:
-        return {"kind": "user", "error": str(error)}
     except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        return {"kind": "out of memory", "error": str(error).strip() or "out of memory"}
+        return _told(error)
     return None
+
+
+def _told(error: Exception) -> Failure:
+    """Of what trying again cannot mend; raises what it might."""
+    if isinstance(error, UserError):
+        return {"kind": "user", "error": str(error)}
+    if is_out_of_memory(error):
+        return {"kind": "out of memory", "error": str(error).strip() or "out of memory"}
+    raise error

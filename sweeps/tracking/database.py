@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from gelo.models.faults import Fault, UserError
+from gelo.models.faults import Fault, UserError, system_errors
 from gelo.sweeps.tracking.store import SQLITE, as_uri
+
+
+@contextmanager
+def usable(database: Path) -> Iterator[None]:
+    """Raises UserError where the disk below `database` is full, or cannot be written to."""
+    try:
+        with system_errors(database):
+            yield
+    except OSError as error:
+        found, remedy = error.strerror or str(error), "free some room, or choose another --tracking"
+        raise UserError("tracking", Fault(str(database), found, "a file to write to", remedy)) from error
 
 
 def migrate(database: Path, artifacts: str) -> None:

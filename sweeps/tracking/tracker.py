@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gelo.models.durable import fetched
-from gelo.models.faults import Fault, UserError, system_errors
+from gelo.models.faults import Fault, UserError
 from gelo.sweeps.tracking.answered import answered, uploading
 from gelo.sweeps.tracking.client import before_import, client_of
-from gelo.sweeps.tracking.database import migrate
+from gelo.sweeps.tracking.database import migrate, usable
 from gelo.sweeps.tracking.logged import Metric, Row, Wanted, check_names, checked, new_rows, unsure
 from gelo.sweeps.tracking.runlog import Status
 from gelo.sweeps.tracking.store import SQLITE, VIEW_TAG, as_uri, locked, must_answer, resolve_uri
@@ -53,7 +53,7 @@ class Tracker:
         if self.uri.startswith(SQLITE):
             database = Path(self.uri.removeprefix(SQLITE))
             artifacts = artifacts or str(database.parent / "mlflow-artifacts")
-            with locked(database), system_errors(database):
+            with locked(database), usable(database):
                 migrate(database, artifacts)
                 self.client_of = client_of(self.uri)
                 found = self._find_experiment(experiment, artifacts)

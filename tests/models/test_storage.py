@@ -18,7 +18,6 @@ from gelo.models.durable import DONE, DamagedError, fetched, is_done, publish_by
 from gelo.models.faults import UserError
 from gelo.models.storage import away, fence, scan
 from gelo.models.storage.away import StorageAwayError, is_outage, waits
-from gelo.models.storage.steady import Steady
 from tests.s3 import Door
 
 
@@ -280,20 +279,20 @@ def test_small_files_are_read_several_at_once_and_each_once(bucket: UPath, monke
     publish_bytes(root / "weights.bin", b"w")
     publish_bytes(root / "long.json", b" " * (scan._TOLD + 1))
     asked: list[str] = []
-    at_once, most, plain = set[str](), 0, Steady._do
+    files, at_once, most = root.fs, set[str](), 0
+    plain = files.inner.cat_file
 
-    def do(self: Steady, name: str, path: str, *given: Any, **named: Any) -> Any:
+    def read(path: str, **given: Any) -> Any:
         nonlocal most
-        if name == "cat_file":
-            asked.append(path.rpartition("/")[2])
-            at_once.add(path)
-            most = max(most, len(at_once))
-            time.sleep(0.2)
-            at_once.discard(path)
-        return plain(self, name, path, *given, **named)
+        asked.append(path.rpartition("/")[2])
+        at_once.add(path)
+        most = max(most, len(at_once))
+        time.sleep(0.2)
+        at_once.discard(path)
+        return plain(path, **given)
 
-    monkeypatch.setattr(Steady, "_do", do)
-    with scan.scanned(root.fs, root.path) as made:
+    monkeypatch.setattr(files.inner, "cat_file", read)
+    with scan.scanned(files, root.path) as made:
         inner.rm_file((root / "7.json").path)  # by somebody else
         made.forget((root / "8.json").path)
         inner.pipe_file((root / "8.json").path, b"a worker's")
@@ -307,6 +306,29 @@ def test_small_files_are_read_several_at_once_and_each_once(bucket: UPath, monke
         assert [(root / f"{n}.json").read_bytes() for n in range(7)] == [str(n).encode() for n in range(7)]
         assert sorted(asked) == sorted(f"{n}.json" for n in (0, 1, 2, 3, 4, *range(10, 20)))
         assert (root / "weights.bin").read_bytes() == b"w" and len((root / "long.json").read_bytes()) > scan._TOLD
+
+
+def test_one_file_that_cannot_be_read_stands_in_the_way_of_no_other(
+    bucket: UPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is a store that is away asked again and again for files that nobody needs yet."""
+    root = bucket / "s"
+    for n in range(40):
+        publish_bytes(root / f"{n:02d}.json", str(n).encode())
+    files = root.fs
+    plain, asked = files.inner.cat_file, list[str]()
+
+    def read(path: str, **given: Any) -> Any:
+        asked.append(path)
+        if not path.endswith("/00.json"):
+            raise PermissionError(path)
+        return plain(path, **given)
+
+    monkeypatch.setattr(files.inner, "cat_file", read)
+    with scan.scanned(files, root.path) as made:
+        assert made.content((root / "00.json").path) == b"0"
+        assert len(asked) <= 32, "not all forty"
+        assert made.content((root / "39.json").path) is None, "who needs it asks for it alone"
 
 
 def test_a_key_that_leads_out_of_its_folder_is_refused_and_written_nowhere(bucket: UPath, tmp_path: Path) -> None:
