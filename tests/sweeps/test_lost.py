@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,13 @@ def test_three_lost_machines_are_no_retries(
         for _ in range(3):
             until(lambda: set(epochs(tuned, trial())) - seen)
             seen.update(epochs(tuned, trial()))
+            gone = trainers(machine[-1])
+            for process in gone:
+                process.suspend()  # a machine takes its processes with it: they might come to their end yet
             head.remove_node(machine[-1], allow_graceful=False)
+            for process in gone:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
             machine.append(head.add_node(num_cpus=1))
 
     apart(strike)
