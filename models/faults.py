@@ -100,6 +100,11 @@ def is_full(error: BaseException) -> bool:
     return any(words in str(error) for words in _FULL_WORDS)
 
 
+def cannot_write(error: BaseException) -> bool:
+    """Whether a place is full or refuses to be written to: whatever else is to be written there ends in the same way."""
+    return is_full(error) or (isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES))
+
+
 @contextmanager
 def system_errors(place: object) -> Iterator[None]:
     """What a library made of a system's error in writing is an OSError again to whoever fills `place`, and a full disk's has a name: the

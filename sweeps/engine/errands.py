@@ -7,7 +7,6 @@ start. They hold what they were granted only as long as there are jobs.
 
 from __future__ import annotations
 
-import errno
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,7 @@ from typing import Any, TypeVar
 
 import ray
 
-from gelo.models.faults import is_full
+from gelo.models.faults import cannot_write
 from gelo.models.secrets import redacted
 from gelo.models.words import span
 from gelo.sweeps.engine.cluster import room_of
@@ -132,8 +131,7 @@ def errands(
 def _loss(error: ray.exceptions.RayError, node: str) -> Loss:
     """Raises what ended the job where that keeps the others from being done too: a disk, and Ray's part of this machine."""
     if isinstance(error, ray.exceptions.RayTaskError):
-        own = raised_in(error)
-        if isinstance(own, OSError) and (is_full(own) or own.errno in (errno.EROFS, errno.EACCES)):
+        if isinstance(own := raised_in(error), OSError) and cannot_write(own):
             raise own from None
     elif isinstance(error, ray.exceptions.LocalRayletDiedError | ray.exceptions.RaySystemError):
         raise error

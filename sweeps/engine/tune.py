@@ -7,7 +7,6 @@ actor, so that they save and return before the cluster goes.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import sys
@@ -22,7 +21,7 @@ from ray.tune.execution import class_cache
 from upath import UPath
 
 from gelo.models.durable import is_local, remove
-from gelo.models.faults import UserError, is_full
+from gelo.models.faults import UserError, cannot_write
 from gelo.models.storage.away import BRIEF, StorageAwayError, waits
 from gelo.sweeps.engine.failures import DrainedError
 from gelo.sweeps.engine.gang import bundles, gang, nodes_of
@@ -184,7 +183,7 @@ def _run(config: dict[str, Any], kept: Journal) -> None:
     except Exception as error:
         if is_out_of_memory(error):
             _failed("out of memory", out_of_memory(error, config))
-        elif is_full(error) or (isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES)):
+        elif cannot_write(error):
             _failed("storage", f"{error}; free some room or choose another --storage, then resume")
         else:
             raise

@@ -20,7 +20,8 @@ from rich.markup import escape
 from upath import UPath
 
 from gelo.models.encoder import Encoder
-from gelo.models.faults import UserError, pass_interrupt
+from gelo.models.faults import UserError, cannot_write, pass_interrupt
+from gelo.models.storage.away import StorageAwayError
 from gelo.models.training.peak import forget
 from gelo.models.words import counted
 from gelo.sweeps.engine.errands import errands
@@ -114,10 +115,10 @@ def _made_here(trial: Trial, here: Workbench, cpus: int) -> Failure:
     torch.set_num_threads(cpus)
     try:
         return finish(trial, here)
-    except OSError:
-        raise
     except Exception as error:  # of a remedy's own code: the others are made all the same
         pass_interrupt(error)
+        if isinstance(error, StorageAwayError) or cannot_write(error):
+            raise
         return {"kind": "fault", "error": traceback.format_exc().strip()[-4000:]}
     finally:
         torch.set_num_threads(before)
