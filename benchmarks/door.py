@@ -40,7 +40,8 @@ Ill = Callable[[str, str, int], str]  # (method, path, number of the request) ->
 
 
 class Door:
-    """Passes requests on to the server at `behind`. said: (method, path) of each. ill: how a request fails.
+    """Passes requests on to the server at `behind`. said: (method, path) of each. ill: how a request fails, asked of one
+    after the other. slow: seconds by which each is later, beside each other.
 
     503: "slow down"; drop: closed unanswered; cut: closed once half of a body has come; lost: done, and then closed unanswered.
     """
@@ -48,7 +49,7 @@ class Door:
     def __init__(self, behind: int) -> None:
         self.behind, self.said = behind, list[tuple[str, str]]()
         self.ill: Ill = lambda method, path, number: ""
-        self.port, self.shut = 0, False
+        self.port, self.shut, self.slow = 0, False, 0.0
         self._lock = threading.Lock()
         self.open()
 
@@ -76,6 +77,7 @@ class Door:
                 with door._lock:
                     door.said.append((self.command, self.path))
                     ill = "drop" if door.shut else door.ill(self.command, self.path, len(door.said))
+                time.sleep(door.slow)
                 self.close_connection = ill not in ("", "503")
                 if ill == "drop":
                     return

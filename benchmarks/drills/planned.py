@@ -113,12 +113,7 @@ def scan(spec: SweepSpec, storage: str) -> float:
 def _elsewhere(door: Door, spec: SweepSpec) -> tuple[float, float, int]:
     """(seconds of a first scan, of another, requests of that) where each request takes 20 ms longer."""
     os.environ |= door.environment
-
-    def late(method: str, path: str, number: int) -> str:
-        time.sleep(0.02)
-        return ""
-
-    door.ill = late
+    door.slow = 0.02
     anew = scan(spec, "s3://many")  # as after a kill; it leaves `.scan`
     door.counted()
     return anew, scan(spec, "s3://many"), len(door.counted())
